@@ -1,0 +1,322 @@
+"""The acquisition: frames on demand, with the grid, rate and wave they were taken with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_ulm3d.errors import InputError
+
+__all__ = ["Acquisition", "ArraySource", "Block", "FrameSource", "Grid"]
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxels in space, axes z, y, x.
+
+    Parameters
+    ----------
+    shape
+        Number of voxels along z (depth), y (elevation), x (lateral).
+    spacing_um
+        Distance between voxel centres along z, y, x, micrometres.
+    origin_um
+        Position of the centre of voxel (0, 0, 0), micrometres.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_um: Triple
+    origin_um: Triple = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "spacing_um", tuple(float(s) for s in self.spacing_um))
+        object.__setattr__(self, "origin_um", tuple(float(o) for o in self.origin_um))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"a grid needs three axes of at least one voxel, not {self.shape}")
+        spacing = np.asarray(self.spacing_um)
+        if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
+            raise ValueError(f"voxel spacing must be three positive um, not {self.spacing_um}")
+        if len(self.origin_um) != 3 or not np.isfinite(self.origin_um).all():
+            raise ValueError(f"the origin must be three finite um, not {self.origin_um}")
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def extent_um(self) -> Triple:
+        """Edge lengths of the whole grid (voxel borders, not centres), micrometres."""
+        z, y, x = (n * s for n, s in zip(self.shape, self.spacing_um, strict=True))
+        return (z, y, x)
+
+    def to_um(self, index: ArrayLike) -> NDArray[np.float64]:
+        """Voxel indices (..., 3), fractions allowed, to positions in micrometres."""
+        return np.asarray(index, float) * self.spacing_um + self.origin_um
+
+    def to_index(self, position_um: ArrayLike) -> NDArray[np.float64]:
+        """Positions (..., 3) in micrometres to fractional voxel indices."""
+        return (np.asarray(position_um, float) - self.origin_um) / self.spacing_um
+
+    def contains(self, position_um: ArrayLike) -> NDArray[np.bool_]:
+        """Which positions (..., 3), micrometres, lie inside the voxels' borders."""
+        index = self.to_index(position_um)
+        return ((index >= -0.5) & (index < np.asarray(self.shape) - 0.5)).all(axis=-1)
+
+    def isotropic(self, factor: float) -> Grid:
+        """The finer cubic grid over the same extent: voxel edge min(spacing) / factor.
+
+        An axis of one voxel (a 2-D acquisition) stays one voxel thick.
+        """
+        if not factor > 0:
+            raise ValueError(f"the resolution factor must be positive, not {factor}")
+        resolved = [s for s, n in zip(self.spacing_um, self.shape, strict=True) if n > 1]
+        edge = min(resolved or self.spacing_um) / factor
+        shape, spacing, origin = [], [], []
+        for n, s, o in zip(self.shape, self.spacing_um, self.origin_um, strict=True):
+            if n == 1:
+                shape.append(1), spacing.append(s), origin.append(o)
+                continue
+            shape.append(int(np.ceil(n * s / edge - 1e-9)))
+            spacing.append(edge)
+            origin.append(o - s / 2 + edge / 2)
+        return Grid(tuple(shape), tuple(spacing), tuple(origin))  # type: ignore[arg-type]
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Consecutive frames that are read when asked for: usually one file.
+
+    Attributes
+    ----------
+    name
+        What to call it in messages, usually the file's path.
+    shape
+        (t, z, y, x).
+    dtype
+        complex64 for IQ, float32 for an envelope.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, int, int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Frames that are already in memory, (t, z, y, x) complex or real."""
+
+    array: NDArray[Any]
+    name: str = "array"
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 4 or min(self.array.shape) < 1:
+            raise InputError(
+                self.name,
+                f"has the shape {self.array.shape}",
+                "Give frames as an array of four non-empty axes (t, z, y, x).",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        t, z, y, x = self.array.shape
+        return (t, z, y, x)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.complex64 if np.iscomplexobj(self.array) else np.float32)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        return np.array(self.array[start:stop], dtype=self.dtype, order="C")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of consecutive frames of one source: the unit of filtering and of resuming.
+
+    Attributes
+    ----------
+    index
+        Its number in the acquisition, from 0.
+    first_frame
+        Number of its first frame over the whole acquisition.
+    """
+
+    index: int
+    first_frame: int
+    source: FrameSource
+    start: int
+    stop: int
+
+    @property
+    def n_frames(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """The source and the frames in it, for messages."""
+        return f"{self.source.name} [{self.start}:{self.stop}]"
+
+    def read(self) -> NDArray[Any]:
+        """The block's frames, (t, z, y, x), a new array; checked to be finite."""
+        frames = self.source.read(self.start, self.stop)
+        # A sum is finite only if every term is: one pass, no mask the size of the block.
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(frames.sum(dtype=np.complex128 if frames.dtype.kind == "c" else np.float64))
+        if not finite:
+            raise InputError(
+                self.source.name,
+                f"holds NaN or infinite values between frames {self.start} and {self.stop - 1}",
+                "Replace or leave out those frames.",
+            )
+        return frames
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """A series of ultrasound volumes: lazy frames, grid, rate, wave, and where it came from.
+
+    Parameters
+    ----------
+    sources
+        The files in temporal order; their frames follow each other.
+    grid
+        Voxels of one frame.
+    rate_hz
+        Volumes a second.
+    kind
+        ``"iq"``: complex64, phase known. ``"envelope"``: float32 magnitude only.
+    wavelength_um
+        Wavelength in the medium, None when unknown.
+    frequency_hz, sound_speed_m_s
+        Transmit frequency and speed of sound, None when unknown.
+    name
+        What to call it.
+    notes
+        What was assumed while reading it, one sentence each.
+    metadata
+        Whatever else the files said, as plain strings and numbers.
+    """
+
+    sources: tuple[FrameSource, ...]
+    grid: Grid
+    rate_hz: float
+    kind: Literal["iq", "envelope"] = "iq"
+    wavelength_um: float | None = None
+    frequency_hz: float | None = None
+    sound_speed_m_s: float | None = None
+    name: str = "acquisition"
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise InputError(self.name, "has no frames", "Name at least one file.")
+        if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
+            raise InputError(self.name, f"has a frame rate of {self.rate_hz} Hz", "Give it with --rate.")
+        for source in self.sources:
+            if tuple(source.shape[1:]) != self.grid.shape:
+                raise InputError(
+                    source.name,
+                    f"has frames of {source.shape[1:]} voxels where the first file has {self.grid.shape}",
+                    "Name only files of one acquisition.",
+                )
+            if (source.dtype.kind == "c") != (self.kind == "iq"):
+                raise InputError(
+                    source.name,
+                    f"holds {source.dtype} where the acquisition is {self.kind}",
+                    "Name only files of one acquisition.",
+                )
+
+    @classmethod
+    def from_array(
+        cls,
+        frames: ArrayLike,
+        voxel_um: Triple,
+        rate_hz: float,
+        *,
+        wavelength_um: float | None = None,
+        origin_um: Triple = (0.0, 0.0, 0.0),
+        name: str = "array",
+        **more: Any,
+    ) -> Acquisition:
+        """An acquisition from frames in memory, (t, z, y, x) or, in 2-D, (t, z, x)."""
+        array = np.asarray(frames)
+        if array.ndim == 3:
+            array = array[:, :, None, :]
+        source = ArraySource(array, name)
+        return cls(
+            sources=(source,),
+            grid=Grid(source.shape[1:], voxel_um, origin_um),
+            rate_hz=rate_hz,
+            kind="iq" if source.dtype.kind == "c" else "envelope",
+            wavelength_um=wavelength_um,
+            name=name,
+            **more,
+        )
+
+    @property
+    def n_frames(self) -> int:
+        return sum(source.shape[0] for source in self.sources)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(t, z, y, x) over all sources."""
+        return (self.n_frames, *self.grid.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.sources[0].dtype
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_frames / self.rate_hz
+
+    def blocks(self, frames_per_block: int = 200) -> tuple[Block, ...]:
+        """Cut every source into equal blocks of at most about `frames_per_block` frames.
+
+        A block never spans two sources: files may be separate sequences of the scanner.
+        The cuts are even (450 frames give 3 x 150, not 200 + 200 + 50), since a clutter
+        filter with fixed cut-offs would treat a short last block differently.
+        """
+        if frames_per_block < 1:
+            raise ValueError(f"a block needs at least one frame, not {frames_per_block}")
+        blocks: list[Block] = []
+        first = 0
+        for source in self.sources:
+            total = source.shape[0]
+            cuts = np.linspace(0, total, -(-total // frames_per_block) + 1).round().astype(int)
+            for start, stop in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+                blocks.append(Block(len(blocks), first + start, source, start, stop))
+            first += total
+        return tuple(blocks)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start..stop-1 of the whole acquisition, (t, z, y, x)."""
+        if not 0 <= start < stop <= self.n_frames:
+            raise IndexError(f"frames {start}:{stop} of an acquisition of {self.n_frames}")
+        parts = []
+        for first, source in self._with_first_frame():
+            low, high = max(start - first, 0), min(stop - first, source.shape[0])
+            if low < high:
+                parts.append(source.read(low, high))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _with_first_frame(self) -> Iterator[tuple[int, FrameSource]]:
+        first = 0
+        for source in self.sources:
+            yield first, source
+            first += source.shape[0]

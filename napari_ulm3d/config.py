@@ -1,0 +1,270 @@
+"""The settings: one frozen model a stage, gathered in `PipelineConfig`; TOML in and out.
+
+This is the one truth for Python, the command line, the widgets and the files: names,
+units, defaults, ranges and descriptions stand here and nowhere else. Names and
+defaults follow Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4, Table 1) and PALA
+(Heiles et al., Nat. Biomed. Eng. 2022) where they are sound.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_ulm3d.errors import ConfigError
+
+__all__ = [
+    "ClutterConfig",
+    "LinkConfig",
+    "LoadConfig",
+    "LocalizeConfig",
+    "MapConfig",
+    "PipelineConfig",
+    "PsfConfig",
+    "SparsifyConfig",
+    "StageConfig",
+]
+
+Positive = Annotated[float, Field(gt=0)]
+PositiveTriple = tuple[Positive, Positive, Positive]
+OddTriple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+def setting(default: Any, description: str, unit: str = "", **bounds: Any) -> Any:
+    """A field with its description and unit, both shown by --help and the tooltips."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **bounds)
+
+
+Model = TypeVar("Model", bound="StageConfig")
+
+
+class StageConfig(BaseModel):
+    """What every stage's settings share: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed, validated."""
+        return _validated(type(self), {**self.model_dump(), **changes})
+
+
+class LoadConfig(StageConfig):
+    """How to read files, and what they do not say themselves. None: as the file says."""
+
+    variable: str | None = setting(None, "Name of the array in the file (HDF5 path or MATLAB variable).")
+    axes: str | None = setting(
+        None, "Axis order of the stored array as read in Python, a permutation of tzyx (or tzx)."
+    )
+    voxel_um: PositiveTriple | None = setting(None, "Voxel spacing along z, y, x.", "um")
+    rate_hz: float | None = setting(None, "Volumes a second.", "Hz", gt=0)
+    origin_um: tuple[float, float, float] | None = setting(
+        None, "Position of the centre of the first voxel, z, y, x.", "um"
+    )
+    wavelength_um: float | None = setting(None, "Wavelength in the tissue.", "um", gt=0)
+    frequency_hz: float | None = setting(None, "Transmit centre frequency.", "Hz", gt=0)
+    sound_speed_m_s: float | None = setting(None, "Speed of sound.", "m/s", gt=0)
+    log_compressed_db: float | None = setting(
+        None, "The movie is log-compressed over this dynamic range; linearize it.", "dB", gt=0
+    )
+    frames_per_block: int = setting(
+        200, "Frames that are filtered together; longer files are cut evenly.", "frames", ge=2
+    )
+
+
+class ClutterConfig(StageConfig):
+    """Removing tissue: singular value decomposition and/or a temporal bandpass."""
+
+    method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Which filter.")
+    svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
+        (12, 200), "First and last singular component kept, counted from 1 (strongest)."
+    )
+    svd_automatic: bool = setting(
+        False, "Choose the first component kept from the data instead (see filtering.svd)."
+    )
+    bandpass_hz: tuple[Positive, Positive] = setting(
+        (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz"
+    )
+    bandpass_order: int = setting(2, "Order of the Butterworth bandpass.", ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.svd_range[0] > self.svd_range[1]:
+            raise ValueError(f"svd_range {self.svd_range} must ascend")
+        if self.bandpass_hz[0] >= self.bandpass_hz[1]:
+            raise ValueError(f"bandpass_hz {self.bandpass_hz} must ascend")
+        return self
+
+
+class PsfConfig(StageConfig):
+    """The point-spread function: the image of one bubble."""
+
+    source: Literal["analytic", "data"] = setting(
+        "analytic", "From the widths below, or estimated from the data's isolated bubbles."
+    )
+    fwhm_voxels: PositiveTriple = setting(
+        (3.0, 3.0, 3.0), "Full width at half maximum of the magnitude along z, y, x.", "voxels"
+    )
+    patch_voxels: OddTriple = setting((7, 7, 7), "Size of the PSF's patch along z, y, x (odd).", "voxels")
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if any(n % 2 == 0 for n in self.patch_voxels):
+            raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
+        return self
+
+
+class SparsifyConfig(StageConfig):
+    """Which voxels of the correlation map are kept."""
+
+    strategy: Literal["threshold", "topk", "contrast"] = setting("threshold", "How voxels are chosen.")
+    threshold: float = setting(
+        0.25, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
+    )
+    top_k: int = setting(50_000, "topk: keep this many strongest voxels a block.", "voxels", ge=1)
+    min_snr_db: float = setting(9.0, "contrast: least local signal-to-noise ratio.", "dB")
+    patch_voxels: OddTriple = setting((7, 7, 7), "contrast: patch of the local noise level.", "voxels")
+
+
+class LocalizeConfig(StageConfig):
+    """Finding bubbles and their centres below the voxel."""
+
+    localizer: Literal["gaussian", "radial", "centroid", "parabolic"] = setting(
+        "gaussian", "How the sub-voxel position is found."
+    )
+    min_snr_db: float = setting(9.0, "Least local contrast of a bubble over its surroundings.", "dB")
+    min_correlation: float = setting(
+        0.0, "Least correlation with the PSF, in magnitude.", ge=0, le=1
+    )
+    max_bubbles: int = setting(900, "At most this many bubbles a frame, the strongest.", ge=1)
+    patch_voxels: OddTriple = setting((7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels")
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if any(n % 2 == 0 for n in self.patch_voxels):
+            raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
+        return self
+
+
+class LinkConfig(StageConfig):
+    """Joining localizations into trajectories."""
+
+    max_speed_mm_s: float = setting(30.0, "Fastest bubble.", "mm/s", gt=0)
+    max_gap_frames: int = setting(0, "Frames a bubble may be missed within a track.", "frames", ge=0)
+    min_length_frames: int = setting(9, "Shortest track kept, first to last frame.", "frames", ge=2)
+    smoothing_frames: int = setting(
+        5, "Window of the moving average over positions (1: none).", "frames", ge=1
+    )
+
+
+class MapConfig(StageConfig):
+    """Accumulating tracks into vessel maps."""
+
+    resolution_factor: float = setting(
+        10.0, "Super-resolution: map voxel = smallest voxel spacing / this.", gt=0
+    )
+    fsc: bool = setting(True, "Measure the resolution by Fourier shell correlation of two halves.")
+
+
+class PipelineConfig(StageConfig):
+    """All settings of a run; saved as TOML, one table a stage."""
+
+    load: LoadConfig = LoadConfig()
+    clutter: ClutterConfig = ClutterConfig()
+    psf: PsfConfig = PsfConfig()
+    sparsify: SparsifyConfig = SparsifyConfig()
+    localize: LocalizeConfig = LocalizeConfig()
+    link: LinkConfig = LinkConfig()
+    maps: MapConfig = MapConfig()
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where networks run.")
+    seed: int = setting(0, "Seed of everything random.", ge=0)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        return _validated(cls, values)
+
+    @classmethod
+    def from_toml(cls, path: str | PathLike[str]) -> Self:
+        """Read settings from a TOML file; a `run.toml` of a results folder serves as well."""
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such settings file.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
+        config = values.get("config", values)
+        if not isinstance(config, dict):
+            raise ConfigError(f"{path}: `config` must be a table.")
+        try:
+            return cls.from_dict(config)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values without None (which TOML does not have)."""
+        return _without_none(self.model_dump(mode="json"))
+
+    def to_toml(self, path: str | PathLike[str]) -> None:
+        """Write the settings as TOML."""
+        Path(path).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
+
+    def with_settings(self, assignments: list[str]) -> Self:
+        """Apply ``section.key=value`` assignments; values are TOML, bare words are strings."""
+        values = self.model_dump()
+        for assignment in assignments:
+            name, equals, text = assignment.partition("=")
+            *section, key = name.strip().split(".")
+            if not equals or not key:
+                raise ConfigError(f"'{assignment}' is not of the form section.key=value.")
+            target: Any = values
+            for part in section:
+                target = target.get(part) if isinstance(target, dict) else None
+            if not isinstance(target, dict) or key not in target:
+                raise ConfigError(f"There is no setting '{name.strip()}'. {self._names()}")
+            target[key] = _parse_value(text.strip())
+        return self.from_dict(values)
+
+    @classmethod
+    def _names(cls) -> str:
+        sections = []
+        for name, info in cls.model_fields.items():
+            annotation = info.annotation
+            if isinstance(annotation, type) and issubclass(annotation, StageConfig):
+                sections.append(f"{name}.{{{','.join(annotation.model_fields)}}}")
+            else:
+                sections.append(name)
+        return "Settings: " + " ".join(sections)
+
+
+def _parse_value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if "," in text:
+            return [_parse_value(part.strip()) for part in text.split(",")]
+        return text
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or model.__name__}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigError(f"Bad settings: {problems}.") from error

@@ -1,0 +1,87 @@
+"""What can go wrong, said in one sentence with the way out.
+
+Every error that a person can cause derives from `UlmError`; its message names the
+file or setting, what was wrong with it, and what to do. The command line prints
+that one line and exits with `exit_code`; the viewer shows it in the widget.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+__all__ = [
+    "BackendError",
+    "Cancelled",
+    "ConfigError",
+    "InputError",
+    "MissingMetadataError",
+    "ResultsError",
+    "UlmError",
+]
+
+
+class UlmError(Exception):
+    """A mistake that a person can mend; `str(error)` is one line with the way out."""
+
+    exit_code = 2
+
+
+class InputError(UlmError):
+    """A file that cannot be used as an acquisition.
+
+    Parameters
+    ----------
+    path
+        The file or folder at fault.
+    problem
+        What is wrong with it, as a clause ("has 2 axes, 3 or 4 are needed").
+    remedy
+        What to do, as an imperative sentence ("Name the axes with --axes tzyx.").
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, problem: str, remedy: str = "") -> None:
+        self.path = None if path is None else fspath(path)
+        self.problem = problem
+        self.remedy = remedy
+        where = f"{self.path}: " if self.path else ""
+        super().__init__(" ".join(f"{where}{problem.rstrip('.')}. {remedy}".split()))
+
+
+class MissingMetadataError(InputError):
+    """The acquisition lacks quantities that must not be guessed.
+
+    Parameters
+    ----------
+    path
+        The file at fault.
+    missing
+        Names of `LoadConfig` fields that are needed, e.g. ``("voxel_um", "rate_hz")``.
+    remedy
+        How to give them.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str] | None, missing: tuple[str, ...], remedy: str
+    ) -> None:
+        self.missing = missing
+        super().__init__(path, f"does not say {' nor '.join(missing)}", remedy)
+
+
+class ConfigError(UlmError):
+    """A setting that is unknown, out of range or at odds with another."""
+
+
+class ResultsError(UlmError):
+    """A results folder that cannot be read, or must not be written over."""
+
+
+class BackendError(UlmError):
+    """A device or library that was asked for and is not there."""
+
+    exit_code = 3
+
+
+class Cancelled(UlmError):
+    """The person stopped the work; what was finished is kept."""
+
+    exit_code = 130

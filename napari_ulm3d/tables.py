@@ -1,0 +1,155 @@
+"""The tables: localizations and tracks, with their columns and units.
+
+Positions are micrometres, time seconds, speed mm/s; `frame` counts from 0 over the
+whole acquisition. Both are thin, frozen wrappers around a pandas table: the wrapper
+guarantees columns and dtypes, the table is there for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import ResultsError
+
+__all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "Localizations", "Tracks"]
+
+POSITION_UM = ["z_um", "y_um", "x_um"]
+SIGMA_UM = ["sigma_z_um", "sigma_y_um", "sigma_x_um"]
+VELOCITY_MM_S = ["vz_mm_s", "vy_mm_s", "vx_mm_s"]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A pandas table with required columns of known dtypes; other columns are kept."""
+
+    table: pd.DataFrame
+
+    required: ClassVar[dict[str, str]] = {}
+    optional: ClassVar[dict[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self.required if name not in self.table.columns]
+        if missing:
+            raise ResultsError(
+                f"A table of {type(self).__name__.lower()} lacks the column(s) "
+                f"{', '.join(missing)}; it needs {', '.join(self.required)}."
+            )
+        known = {**self.required, **self.optional}
+        wrong = {
+            name: dtype
+            for name, dtype in known.items()
+            if name in self.table.columns and self.table[name].dtype != dtype
+        }
+        if wrong:
+            try:
+                object.__setattr__(self, "table", self.table.astype(wrong))
+            except (TypeError, ValueError) as error:
+                raise ResultsError(
+                    f"A table of {type(self).__name__.lower()} has a column that is not numeric: {error}."
+                ) from error
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(pd.DataFrame({name: np.empty(0, dtype) for name, dtype in cls.required.items()}))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """One table of all rows, in the order given."""
+        tables = [part.table for part in parts if len(part)]
+        return cls(pd.concat(tables, ignore_index=True)) if tables else cls.empty()
+
+    @property
+    def positions_um(self) -> NDArray[np.float64]:
+        """(n, 3) z, y, x in micrometres."""
+        return self.table[POSITION_UM].to_numpy(np.float64)
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """(n,) frame numbers."""
+        return self.table["frame"].to_numpy(np.int64)
+
+
+@dataclass(frozen=True)
+class Localizations(_Table):
+    """Where bubbles were found, one row a bubble a frame, sorted by frame.
+
+    Columns: frame, time_s, z_um, y_um, x_um, snr_db, score, and, when the localizer
+    knows them, sigma_z_um, sigma_y_um, sigma_x_um. `score` is in [0, 1]: the probability
+    (network) or the correlation with the PSF (conventional).
+    """
+
+    required: ClassVar[dict[str, str]] = {
+        "frame": "int64",
+        "time_s": "float64",
+        "z_um": "float64",
+        "y_um": "float64",
+        "x_um": "float64",
+        "snr_db": "float32",
+        "score": "float32",
+    }
+    optional: ClassVar[dict[str, str]] = dict.fromkeys(SIGMA_UM, "float32")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        frame: NDArray[np.integer],
+        position_um: NDArray[np.floating],
+        snr_db: NDArray[np.floating],
+        score: NDArray[np.floating],
+        rate_hz: float,
+        sigma_um: NDArray[np.floating] | None = None,
+    ) -> Self:
+        """Build the table from arrays: frame (n,), position_um (n, 3), snr_db (n,), score (n,)."""
+        columns = {
+            "frame": frame,
+            "time_s": frame / rate_hz,
+            "z_um": position_um[:, 0],
+            "y_um": position_um[:, 1],
+            "x_um": position_um[:, 2],
+            "snr_db": snr_db,
+            "score": score,
+        }
+        if sigma_um is not None:
+            columns |= {name: sigma_um[:, k] for k, name in enumerate(SIGMA_UM)}
+        return cls(pd.DataFrame(columns))
+
+
+@dataclass(frozen=True)
+class Tracks(_Table):
+    """Trajectories, one row a frame of a track, sorted by track and frame, positions smoothed.
+
+    Columns: track_id, frame, time_s, z_um, y_um, x_um, vz_mm_s, vy_mm_s, vx_mm_s,
+    speed_mm_s, score.
+    """
+
+    required: ClassVar[dict[str, str]] = {
+        "track_id": "int64",
+        "frame": "int64",
+        "time_s": "float64",
+        "z_um": "float64",
+        "y_um": "float64",
+        "x_um": "float64",
+        "vz_mm_s": "float32",
+        "vy_mm_s": "float32",
+        "vx_mm_s": "float32",
+        "speed_mm_s": "float32",
+        "score": "float32",
+    }
+
+    @property
+    def n_tracks(self) -> int:
+        return int(self.table["track_id"].nunique())
+
+    @property
+    def velocities_mm_s(self) -> NDArray[np.float64]:
+        """(n, 3) vz, vy, vx in mm/s."""
+        return self.table[VELOCITY_MM_S].to_numpy(np.float64)

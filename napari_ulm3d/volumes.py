@@ -1,0 +1,101 @@
+"""Vessel maps: super-resolved volumes, stored as the voxels that are not empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+
+__all__ = ["VesselMap"]
+
+
+@dataclass(frozen=True)
+class VesselMap:
+    """A volume on a fine grid of which most voxels are empty.
+
+    A whole brain at ten microns has 10^8 voxels and more, of which a few percent are
+    reached by a bubble; only those are held.
+
+    Parameters
+    ----------
+    name
+        ``density``, ``speed``, ``velocity_z``, ``direction``, ``power_doppler``, ...
+    grid
+        The map's own (fine) grid.
+    index
+        (n,) int64, C-order flat indices of the voxels that hold something, ascending.
+    values
+        (n,) float32.
+    unit
+        Unit of the values as text: ``"tracks"``, ``"mm/s"``, ``"a.u."``.
+    signed
+        Whether values range about zero (a diverging colour map fits).
+    """
+
+    name: str
+    grid: Grid
+    index: NDArray[np.int64]
+    values: NDArray[np.float32]
+    unit: str = ""
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        index = np.ascontiguousarray(self.index, np.int64)
+        values = np.ascontiguousarray(self.values, np.float32)
+        if index.ndim != 1 or index.shape != values.shape:
+            raise ValueError(f"index {index.shape} and values {values.shape} must be equal, 1-D")
+        if index.size and (
+            index[0] < 0 or index[-1] >= self.grid.size or (np.diff(index) <= 0).any()
+        ):
+            raise ValueError("map indices must ascend without repeats inside the grid")
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "values", values)
+
+    @classmethod
+    def from_dense(
+        cls, name: str, data: NDArray[np.generic], grid: Grid, unit: str = "", signed: bool = False
+    ) -> VesselMap:
+        """From a full volume (z, y, x); zeros are dropped."""
+        if data.shape != grid.shape:
+            raise ValueError(f"data {data.shape} and grid {grid.shape} differ")
+        index = np.flatnonzero(data)
+        return cls(name, grid, index, data.ravel()[index].astype(np.float32), unit, signed)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.grid.shape
+
+    def slab(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Planes z = start..stop-1 as a full array (stop - start, y, x)."""
+        plane = self.shape[1] * self.shape[2]
+        low, high = np.searchsorted(self.index, (start * plane, stop * plane))
+        out = np.zeros((stop - start, *self.shape[1:]), np.float32)
+        out.ravel()[self.index[low:high] - start * plane] = self.values[low:high]
+        return out
+
+    def slabs(self, depth: int = 1) -> Iterator[NDArray[np.float32]]:
+        """The volume from the top, `depth` planes at a time."""
+        for start in range(0, self.shape[0], depth):
+            yield self.slab(start, min(start + depth, self.shape[0]))
+
+    def dense(self) -> NDArray[np.float32]:
+        """The full volume (z, y, x); 4 bytes a voxel of the grid."""
+        return self.slab(0, self.shape[0])
+
+    def projection(self, axis: int) -> NDArray[np.float32]:
+        """Maximum projection along an axis (of the value furthest from zero if signed)."""
+        coordinates = list(np.unravel_index(self.index, self.shape))
+        coordinates.pop(axis)
+        shape = tuple(n for k, n in enumerate(self.shape) if k != axis)
+        flat = np.ravel_multi_index(tuple(coordinates), shape)
+        out = np.zeros(int(np.prod(shape)), np.float32)
+        if self.signed:
+            order = np.argsort(np.abs(self.values), kind="stable")
+            out[flat[order]] = self.values[order]
+        else:
+            np.maximum.at(out, flat, self.values)
+        return out.reshape(shape)
