@@ -1,0 +1,121 @@
+"""Which device and which sparse backend a network can run on here, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import Literal
+
+from napari_ulm3d.errors import BackendError
+
+__all__ = ["DeviceReport", "inspect_device", "resolve_device"]
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """What this machine offers.
+
+    Attributes
+    ----------
+    cpu_cores
+        Cores this process may use.
+    memory_bytes
+        The machine's memory, None when the system does not tell.
+    torch
+        Version of PyTorch, None when it is not installed.
+    gpu
+        Name of the first CUDA device, None when there is none.
+    gpu_memory_bytes
+        Its memory.
+    spconv
+        Version of spconv, None when it is not installed.
+    missing
+        For everything that is missing, what it is and the line that installs it.
+    """
+
+    cpu_cores: int
+    memory_bytes: int | None
+    torch: str | None
+    gpu: str | None
+    gpu_memory_bytes: int | None
+    spconv: str | None
+    missing: tuple[tuple[str, str], ...]
+
+    @property
+    def sparse_backend(self) -> Literal["torch", "spconv"]:
+        """spconv on CUDA where it is installed; else our own engine in plain PyTorch."""
+        return "spconv" if self.gpu and self.spconv else "torch"
+
+
+def inspect_device() -> DeviceReport:
+    """Look at the machine. Imports torch, which takes a second or two."""
+    missing: list[tuple[str, str]] = []
+    torch_version = gpu = gpu_memory = None
+    if util.find_spec("torch") is None:
+        missing.append(("PyTorch, for the networks", "pip install torch"))
+    else:
+        import torch
+
+        torch_version = torch.__version__
+        if torch.cuda.is_available():
+            properties = torch.cuda.get_device_properties(0)
+            gpu, gpu_memory = properties.name, int(properties.total_memory)
+        elif torch.version.cuda is None and _has_nvidia_driver():
+            missing.append(
+                ("a CUDA build of PyTorch, since there is an NVIDIA GPU", "pip install --force-reinstall torch")
+            )
+    spconv = _spconv_version()
+    if gpu and spconv is None:
+        missing.append(("spconv, which makes sparse networks faster on the GPU", 'pip install "napari-ulm3d[gpu]"'))
+    return DeviceReport(
+        cpu_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=_memory_bytes(),
+        torch=torch_version,
+        gpu=gpu,
+        gpu_memory_bytes=gpu_memory,
+        spconv=spconv,
+        missing=tuple(missing),
+    )
+
+
+def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    """The device to use; ``auto`` takes the GPU if there is one.
+
+    Raises
+    ------
+    BackendError
+        ``cuda`` was asked for and PyTorch sees no GPU.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    report = inspect_device()
+    if report.gpu:
+        return "cuda"
+    if wanted == "cuda":
+        fix = next((line for what, line in report.missing if "PyTorch" in what), None)
+        raise BackendError(
+            "No CUDA device can be used by PyTorch here. "
+            + (f"Try: {fix}" if fix else "Use --device cpu, or check the driver with nvidia-smi.")
+        )
+    return "cpu"
+
+
+def _spconv_version() -> str | None:
+    for name in ("spconv-cu120", "spconv-cu126", "spconv-cu121", "spconv-cu124", "spconv"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _has_nvidia_driver() -> bool:
+    return os.path.exists("/proc/driver/nvidia/version")
+
+
+def _memory_bytes() -> int | None:
+    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
