@@ -1,0 +1,63 @@
+"""`napari-ulm3d doctor`: what is here, what is missing, and the line that installs it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import util
+
+from rich.console import Console
+from rich.table import Table
+
+from napari_ulm3d import __version__
+
+__all__ = ["doctor"]
+
+# What each extra brings, by the module that shows that it is there.
+_EXTRAS = {
+    "gui": {"napari": "the viewer", "qtpy": "the viewer's windows", "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding"},
+    "formats": {"pydicom": "DICOM", "SimpleITK": "MetaImage", "nibabel": "NIfTI"},
+}
+
+
+def doctor() -> None:
+    """Show the device, the optional parts that are missing, and how to install them."""
+    from napari_ulm3d.device import inspect_device
+
+    report = inspect_device()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("napari-ulm3d", __version__)
+    table.add_row("Python", f"{platform.python_version()} on {platform.platform()}")
+    memory = "unknown" if report.memory_bytes is None else f"{report.memory_bytes / 2**30:.1f} GiB"
+    table.add_row("CPU", f"{report.cpu_cores} cores, {memory} of memory")
+    table.add_row("PyTorch", report.torch or "not installed")
+    gpu_memory = f", {report.gpu_memory_bytes / 2**30:.0f} GiB" if report.gpu_memory_bytes else ""
+    table.add_row("GPU", f"{report.gpu}{gpu_memory}" if report.gpu else "none that PyTorch can use")
+    table.add_row("sparse backend", f"{report.sparse_backend}" + (f" (spconv {report.spconv})" if report.spconv else ""))
+    table.add_row("display", "yes" if has_display() else "none: the viewer cannot open here")
+
+    missing = list(report.missing)
+    for extra, modules in _EXTRAS.items():
+        absent = [what for names, what in modules.items() if not _any_installed(names)]
+        if absent:
+            missing.append((", ".join(absent), f'pip install "napari-ulm3d[{extra}]"'))
+    console = Console()
+    console.print(table)
+    if missing:
+        console.print("\nMissing (optional):")
+        for what, line in missing:
+            console.print(f"  {what}\n      {line}", highlight=False, markup=False)
+    else:
+        console.print("\nNothing is missing.")
+
+
+def has_display() -> bool:
+    """Whether a window can be shown."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _any_installed(names: str) -> bool:
+    return any(util.find_spec(name) is not None for name in names.split("|"))

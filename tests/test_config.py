@@ -1,0 +1,97 @@
+"""The settings: one truth, in and out of TOML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_ulm3d.config import LinkConfig, PipelineConfig, StageConfig
+from napari_ulm3d.errors import ConfigError
+
+
+def test_defaults_survive_toml(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    PipelineConfig().to_toml(path)
+    assert PipelineConfig.from_toml(path) == PipelineConfig()
+
+
+@given(st.floats(0.1, 1e3), st.integers(2, 100), st.none() | st.tuples(*[st.floats(1, 500)] * 3))
+def test_changed_settings_survive_plain_values(speed: float, length: int, voxel: object) -> None:
+    config = PipelineConfig.from_dict(
+        {"link": {"max_speed_mm_s": speed, "min_length_frames": length}, "load": {"voxel_um": voxel}}
+    )
+    assert PipelineConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_run_file_serves_as_settings(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(tomli_w.dumps({"program": {"version": "1"}, "config": {"link": {"max_gap_frames": 2}}}))
+    assert PipelineConfig.from_toml(path).link.max_gap_frames == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "section", "key", "value"),
+    [
+        ("link.max_speed_mm_s=20", "link", "max_speed_mm_s", 20.0),
+        ("clutter.svd_range=8,150", "clutter", "svd_range", (8, 150)),
+        ("clutter.svd_range = [8, 150]", "clutter", "svd_range", (8, 150)),
+        ("clutter.method=svd+bandpass", "clutter", "method", "svd+bandpass"),
+        ("load.variable=none", "load", "variable", None),
+        ("maps.fsc=false", "maps", "fsc", False),
+    ],
+)
+def test_assignments(assignment: str, section: str, key: str, value: object) -> None:
+    config = PipelineConfig().with_settings([assignment])
+    assert getattr(getattr(config, section), key) == value
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("link.max_speed=20", r"no setting 'link\.max_speed'.*max_speed_mm_s"),
+        ("nonsense", "not of the form"),
+        ("link.max_speed_mm_s=-1", "greater than 0"),
+        ("clutter.svd_range=20,10", "ascend"),
+        ("localize.patch_voxels=4,5,5", "odd"),
+        ("link.min_length_frames=fast", "valid integer"),
+    ],
+)
+def test_bad_assignments_say_what_is_wrong(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PipelineConfig().with_settings([assignment])
+
+
+def test_bad_files_say_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    with pytest.raises(ConfigError, match=r"settings\.toml: no such"):
+        PipelineConfig.from_toml(path)
+    path.write_text("a = = 1")
+    with pytest.raises(ConfigError, match=r"settings\.toml: not a readable TOML"):
+        PipelineConfig.from_toml(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"settings\.toml"):
+        PipelineConfig.from_toml(path)
+    path.write_text("[link]\nspeed = 3")
+    with pytest.raises(ConfigError, match=r"link\.speed: Extra inputs"):
+        PipelineConfig.from_toml(path)
+
+
+def test_settings_are_frozen_and_replaced_with_validation() -> None:
+    config = LinkConfig()
+    with pytest.raises(Exception, match="frozen"):
+        config.max_speed_mm_s = 3  # type: ignore[misc]
+    assert config.replace(max_speed_mm_s=3).max_speed_mm_s == 3
+    with pytest.raises(ConfigError):
+        config.replace(max_speed_mm_s=0)
+
+
+def test_every_setting_is_described() -> None:
+    for section in PipelineConfig.model_fields.values():
+        stage = section.annotation
+        if isinstance(stage, type) and issubclass(stage, StageConfig):
+            for name, field in stage.model_fields.items():
+                assert field.description, f"{stage.__name__}.{name} has no description"
