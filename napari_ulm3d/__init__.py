@@ -6,4 +6,60 @@ loads neither torch nor Qt nor napari.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+# Name -> where it lives.
+_PUBLIC = {
+    "Acquisition": "acquisition",
+    "Grid": "acquisition",
+    "Localizations": "tables",
+    "PipelineConfig": "config",
+    "ResultsFolder": "io.results",
+    "Run": "pipeline",
+    "SparseFrames": "sparse_frames",
+    "Tracks": "tables",
+    "UlmError": "errors",
+    "VesselMap": "volumes",
+    "accumulate": "maps",
+    "describe": "io",
+    "open_acquisition": "io",
+    "run": "pipeline",
+    "run_events": "pipeline",
+    "write": "io.writers",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from napari_ulm3d.acquisition import Acquisition as Acquisition
+    from napari_ulm3d.acquisition import Grid as Grid
+    from napari_ulm3d.config import PipelineConfig as PipelineConfig
+    from napari_ulm3d.errors import UlmError as UlmError
+    from napari_ulm3d.io import describe as describe
+    from napari_ulm3d.io import open_acquisition as open_acquisition
+    from napari_ulm3d.io.results import ResultsFolder as ResultsFolder
+    from napari_ulm3d.io.writers import write as write
+    from napari_ulm3d.maps import accumulate as accumulate
+    from napari_ulm3d.pipeline import Run as Run
+    from napari_ulm3d.pipeline import run as run
+    from napari_ulm3d.pipeline import run_events as run_events
+    from napari_ulm3d.sparse_frames import SparseFrames as SparseFrames
+    from napari_ulm3d.tables import Localizations as Localizations
+    from napari_ulm3d.tables import Tracks as Tracks
+    from napari_ulm3d.volumes import VesselMap as VesselMap
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -175,7 +175,9 @@ class Block:
         frames = self.source.read(self.start, self.stop)
         # A sum is finite only if every term is: one pass, no mask the size of the block.
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = np.isfinite(frames.sum(dtype=np.complex128 if frames.dtype.kind == "c" else np.float64))
+            finite = np.isfinite(
+                frames.sum(dtype=np.complex128 if frames.dtype.kind == "c" else np.float64)
+            )
         if not finite:
             raise InputError(
                 self.source.name,
@@ -226,7 +228,9 @@ class Acquisition:
         if not self.sources:
             raise InputError(self.name, "has no frames", "Name at least one file.")
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
-            raise InputError(self.name, f"has a frame rate of {self.rate_hz} Hz", "Give it with --rate.")
+            raise InputError(
+                self.name, f"has a frame rate of {self.rate_hz} Hz", "Give it with --rate."
+            )
         for source in self.sources:
             if tuple(source.shape[1:]) != self.grid.shape:
                 raise InputError(

@@ -32,7 +32,9 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveTriple = tuple[Positive, Positive, Positive]
-OddTriple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+OddTriple = tuple[
+    Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
 
 
 def setting(default: Any, description: str, unit: str = "", **bounds: Any) -> Any:
@@ -56,7 +58,9 @@ class StageConfig(BaseModel):
 class LoadConfig(StageConfig):
     """How to read files, and what they do not say themselves. None: as the file says."""
 
-    variable: str | None = setting(None, "Name of the array in the file (HDF5 path or MATLAB variable).")
+    variable: str | None = setting(
+        None, "Name of the array in the file (HDF5 path or MATLAB variable)."
+    )
     axes: str | None = setting(
         None, "Axis order of the stored array as read in Python, a permutation of tzyx (or tzx)."
     )
@@ -109,7 +113,15 @@ class PsfConfig(StageConfig):
     fwhm_voxels: PositiveTriple = setting(
         (3.0, 3.0, 3.0), "Full width at half maximum of the magnitude along z, y, x.", "voxels"
     )
-    patch_voxels: OddTriple = setting((7, 7, 7), "Size of the PSF's patch along z, y, x (odd).", "voxels")
+    patch_voxels: OddTriple = setting(
+        (7, 7, 7), "Size of the PSF's patch along z, y, x (odd).", "voxels"
+    )
+    carrier: Literal["data", "wavelength", "none"] = setting(
+        "data", "analytic, IQ: the axial phase, measured on the data, from the wavelength, or zero."
+    )
+    min_bubbles: int = setting(
+        30, "data: fewest isolated bubbles that an estimate may rest on.", "bubbles", ge=1
+    )
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
@@ -121,13 +133,25 @@ class PsfConfig(StageConfig):
 class SparsifyConfig(StageConfig):
     """Which voxels of the correlation map are kept."""
 
-    strategy: Literal["threshold", "topk", "contrast"] = setting("threshold", "How voxels are chosen.")
+    strategy: Literal["threshold", "topk", "contrast"] = setting(
+        "threshold", "How voxels are chosen."
+    )
     threshold: float = setting(
         0.25, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
     )
     top_k: int = setting(50_000, "topk: keep this many strongest voxels a block.", "voxels", ge=1)
     min_snr_db: float = setting(9.0, "contrast: least local signal-to-noise ratio.", "dB")
-    patch_voxels: OddTriple = setting((7, 7, 7), "contrast: patch of the local noise level.", "voxels")
+    patch_voxels: OddTriple = setting(
+        (7, 7, 7), "contrast: patch of the local noise level.", "voxels"
+    )
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if any(n % 2 == 0 for n in self.patch_voxels):
+            raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
+        if max(self.patch_voxels) < 3:
+            raise ValueError(f"patch_voxels {self.patch_voxels} must span 3 voxels along an axis")
+        return self
 
 
 class LocalizeConfig(StageConfig):
@@ -136,12 +160,31 @@ class LocalizeConfig(StageConfig):
     localizer: Literal["gaussian", "radial", "centroid", "parabolic"] = setting(
         "gaussian", "How the sub-voxel position is found."
     )
-    min_snr_db: float = setting(9.0, "Least local contrast of a bubble over its surroundings.", "dB")
+    min_snr_db: float = setting(
+        9.0, "Least local contrast of a bubble over its surroundings.", "dB"
+    )
     min_correlation: float = setting(
         0.0, "Least correlation with the PSF, in magnitude.", ge=0, le=1
     )
     max_bubbles: int = setting(900, "At most this many bubbles a frame, the strongest.", ge=1)
     patch_voxels: OddTriple = setting((7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels")
+    max_shift_voxels: float = setting(
+        1.5,
+        "Reject positions further than this from their maximum, along any axis.",
+        "voxels",
+        gt=0,
+    )
+    fwhm_voxels: PositiveTriple | None = setting(
+        None,
+        "gaussian, radial: full width at half maximum of a bubble, z, y, x; none: measured in each frame.",
+        "voxels",
+    )
+    rounds: int = setting(
+        2,
+        "gaussian: how often maxima are sought; after the first, in what the fitted bubbles leave over.",
+        ge=1,
+        le=5,
+    )
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
@@ -153,11 +196,25 @@ class LocalizeConfig(StageConfig):
 class LinkConfig(StageConfig):
     """Joining localizations into trajectories."""
 
-    max_speed_mm_s: float = setting(30.0, "Fastest bubble.", "mm/s", gt=0)
-    max_gap_frames: int = setting(0, "Frames a bubble may be missed within a track.", "frames", ge=0)
-    min_length_frames: int = setting(9, "Shortest track kept, first to last frame.", "frames", ge=2)
+    max_speed_mm_s: float = setting(
+        30.0, "Fastest bubble: a link is at most this times the time it spans.", "mm/s", gt=0
+    )
+    max_gap_frames: int = setting(
+        0,
+        "Frames in a row that a bubble may be missed within a track; the positions are filled in "
+        "on a straight line. More than 2 lets false links in.",
+        "frames",
+        ge=0,
+    )
+    min_length_frames: int = setting(
+        9, "Shortest track kept: frames in which its bubble was localized.", "frames", ge=2
+    )
     smoothing_frames: int = setting(
-        5, "Window of the moving average over positions (1: none).", "frames", ge=1
+        5,
+        "Window of the centred moving average over positions, shorter at a track's ends "
+        "(1: none; an even number counts as one less).",
+        "frames",
+        ge=1,
     )
 
 

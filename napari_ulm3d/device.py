@@ -64,13 +64,23 @@ def inspect_device() -> DeviceReport:
             gpu, gpu_memory = properties.name, int(properties.total_memory)
         elif torch.version.cuda is None and _has_nvidia_driver():
             missing.append(
-                ("a CUDA build of PyTorch, since there is an NVIDIA GPU", "pip install --force-reinstall torch")
+                (
+                    "a CUDA build of PyTorch, since there is an NVIDIA GPU",
+                    "pip install --force-reinstall torch",
+                )
             )
     spconv = _spconv_version()
     if gpu and spconv is None:
-        missing.append(("spconv, which makes sparse networks faster on the GPU", 'pip install "napari-ulm3d[gpu]"'))
+        missing.append(
+            (
+                "spconv, which makes sparse networks faster on the GPU",
+                'pip install "napari-ulm3d[gpu]"',
+            )
+        )
     return DeviceReport(
-        cpu_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         memory_bytes=_memory_bytes(),
         torch=torch_version,
         gpu=gpu,

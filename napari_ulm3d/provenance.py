@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_ulm3d import __version__
-from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
 from napari_ulm3d.config import PipelineConfig
 
-__all__ = ["acquisition_facts", "fingerprint", "program_facts", "stage_key"]
+__all__ = ["acquisition_facts", "block_key", "fingerprint", "program_facts", "source_fingerprint"]
 
 _SAMPLED_BYTES = 1 << 16
 
@@ -34,24 +34,30 @@ def program_facts() -> dict[str, Any]:
 
 
 def fingerprint(acquisition: Acquisition) -> str:
-    """A hash that changes when the input does, without reading all of it.
-
-    Of each file: its size and three samples of 64 KiB (head, middle, tail). Sources
-    that are no files (arrays) count with their first and last frame.
-    """
+    """A hash that changes when the input or its scale does, without reading all of it."""
     digest = hashlib.sha256()
-    digest.update(repr((acquisition.shape, acquisition.kind, acquisition.grid, acquisition.rate_hz)).encode())
-    seen: set[str] = set()
+    digest.update(
+        repr((acquisition.shape, acquisition.kind, acquisition.grid, acquisition.rate_hz)).encode()
+    )
     for source in acquisition.sources:
-        path = Path(source.name)
-        if path.is_file():
-            if source.name not in seen:
-                seen.add(source.name)
-                _hash_file(digest, path)
-        else:
-            total = source.shape[0]
-            digest.update(source.read(0, 1).tobytes())
-            digest.update(source.read(total - 1, total).tobytes())
+        digest.update(source_fingerprint(source).encode())
+    return digest.hexdigest()
+
+
+def source_fingerprint(source: FrameSource) -> str:
+    """A hash of one source.
+
+    Of a file: its name, size and three samples of 64 KiB (head, middle, tail). A source
+    that is no file (an array) counts with its first and last frame.
+    """
+    digest = hashlib.sha256(repr((source.shape, str(source.dtype))).encode())
+    path = Path(source.name)
+    if path.is_file():
+        _hash_file(digest, path)
+    else:
+        total = source.shape[0]
+        digest.update(source.read(0, 1).tobytes())
+        digest.update(source.read(total - 1, total).tobytes())
     return digest.hexdigest()
 
 
@@ -84,13 +90,20 @@ def acquisition_facts(acquisition: Acquisition) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def stage_key(input_fingerprint: str, config: PipelineConfig, stages: Iterable[str]) -> str:
-    """A hash of the input and of the named sections of the settings.
+def block_key(block: Block, config: PipelineConfig, stages: Iterable[str], *more: str) -> str:
+    """A hash of a block's input and of the settings of the stages that it went through.
 
-    Two runs with the same key have the same intermediate results, whatever the
-    sections that come later say.
+    Two runs with the same key have the same result for the block, whatever the settings
+    of later stages say. `more` is whatever else the result depends on.
     """
     values = config.model_dump(mode="json")
     chosen = {name: values[name] for name in stages}
-    text = json.dumps([__version__, input_fingerprint, chosen], sort_keys=True)
+    facts = [
+        __version__,
+        source_fingerprint(block.source),
+        block.start,
+        block.stop,
+        block.first_frame,
+    ]
+    text = json.dumps([*facts, chosen, *more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

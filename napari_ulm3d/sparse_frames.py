@@ -48,7 +48,9 @@ class SparseFrames:
         flat = np.flatnonzero(mask)
         coordinates = np.stack(np.unravel_index(flat, frames.shape), axis=1).astype(np.int32)
         t, z, y, x = frames.shape
-        return cls(coordinates, frames.ravel()[flat].astype(np.complex64), (t, z, y, x), first_frame)
+        return cls(
+            coordinates, frames.ravel()[flat].astype(np.complex64), (t, z, y, x), first_frame
+        )
 
     @property
     def counts(self) -> NDArray[np.int64]:

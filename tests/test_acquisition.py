@@ -20,7 +20,9 @@ grids = st.builds(
 
 
 @given(grids, st.lists(st.tuples(*[st.floats(-60, 60)] * 3), min_size=1, max_size=5))
-def test_positions_and_indices_are_inverse(grid: Grid, index: list[tuple[float, float, float]]) -> None:
+def test_positions_and_indices_are_inverse(
+    grid: Grid, index: list[tuple[float, float, float]]
+) -> None:
     np.testing.assert_allclose(grid.to_index(grid.to_um(index)), index, atol=1e-6)
 
 
@@ -78,13 +80,17 @@ def test_a_block_with_a_bad_value_is_refused_by_name(bad: complex) -> None:
     frames = np.ones((5, 2, 2, 2), np.complex64)
     frames[3, 1, 0, 1] = bad
     block = Acquisition.from_array(frames, (1, 1, 1), 10.0, name="bad.mat").blocks()[0]
-    with pytest.raises(InputError, match=r"bad\.mat: holds NaN or infinite values between frames 0 and 4"):
+    with pytest.raises(
+        InputError, match=r"bad\.mat: holds NaN or infinite values between frames 0 and 4"
+    ):
         block.read()
 
 
 def test_large_finite_values_are_no_infinity() -> None:
     frames = np.full((4, 2, 2, 2), 3e38, np.float32)
-    assert Acquisition.from_array(frames, (1, 1, 1), 1.0).blocks()[0].read().max() == np.float32(3e38)
+    assert Acquisition.from_array(frames, (1, 1, 1), 1.0).blocks()[0].read().max() == np.float32(
+        3e38
+    )
 
 
 def test_two_dimensional_frames_become_one_voxel_thick() -> None:

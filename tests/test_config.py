@@ -22,14 +22,19 @@ def test_defaults_survive_toml(tmp_path: Path) -> None:
 @given(st.floats(0.1, 1e3), st.integers(2, 100), st.none() | st.tuples(*[st.floats(1, 500)] * 3))
 def test_changed_settings_survive_plain_values(speed: float, length: int, voxel: object) -> None:
     config = PipelineConfig.from_dict(
-        {"link": {"max_speed_mm_s": speed, "min_length_frames": length}, "load": {"voxel_um": voxel}}
+        {
+            "link": {"max_speed_mm_s": speed, "min_length_frames": length},
+            "load": {"voxel_um": voxel},
+        }
     )
     assert PipelineConfig.from_dict(config.to_dict()) == config
 
 
 def test_a_run_file_serves_as_settings(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
-    path.write_text(tomli_w.dumps({"program": {"version": "1"}, "config": {"link": {"max_gap_frames": 2}}}))
+    path.write_text(
+        tomli_w.dumps({"program": {"version": "1"}, "config": {"link": {"max_gap_frames": 2}}})
+    )
     assert PipelineConfig.from_toml(path).link.max_gap_frames == 2
 
 

@@ -65,7 +65,9 @@ def test_maps_refuse_indices_out_of_order_or_place() -> None:
 
 def test_sparse_frames_and_back() -> None:
     rng = np.random.default_rng(0)
-    frames = (rng.normal(size=(4, 3, 2, 5)) + 1j * rng.normal(size=(4, 3, 2, 5))).astype(np.complex64)
+    frames = (rng.normal(size=(4, 3, 2, 5)) + 1j * rng.normal(size=(4, 3, 2, 5))).astype(
+        np.complex64
+    )
     mask = np.abs(frames) > 1
     mask[2] = False
     sparse = SparseFrames.from_mask(frames, mask, first_frame=7)

@@ -16,7 +16,11 @@ __all__ = ["doctor"]
 
 # What each extra brings, by the module that shows that it is there.
 _EXTRAS = {
-    "gui": {"napari": "the viewer", "qtpy": "the viewer's windows", "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding"},
+    "gui": {
+        "napari": "the viewer",
+        "qtpy": "the viewer's windows",
+        "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding",
+    },
     "formats": {"pydicom": "DICOM", "SimpleITK": "MetaImage", "nibabel": "NIfTI"},
 }
 
@@ -34,7 +38,10 @@ def doctor() -> None:
     table.add_row("PyTorch", report.torch or "not installed")
     gpu_memory = f", {report.gpu_memory_bytes / 2**30:.0f} GiB" if report.gpu_memory_bytes else ""
     table.add_row("GPU", f"{report.gpu}{gpu_memory}" if report.gpu else "none that PyTorch can use")
-    table.add_row("sparse backend", f"{report.sparse_backend}" + (f" (spconv {report.spconv})" if report.spconv else ""))
+    table.add_row(
+        "sparse backend",
+        f"{report.sparse_backend}" + (f" (spconv {report.spconv})" if report.spconv else ""),
+    )
     table.add_row("display", "yes" if has_display() else "none: the viewer cannot open here")
 
     missing = list(report.missing)

@@ -14,7 +14,9 @@ __all__ = ["info"]
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="A file or folder of an acquisition, or a results folder.")],
+    file: Annotated[
+        Path, typer.Argument(help="A file or folder of an acquisition, or a results folder.")
+    ],
     variable: options.Variable = None,
     axes: options.Axes = None,
     voxel_um: options.VoxelUm = None,

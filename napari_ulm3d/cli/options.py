@@ -33,21 +33,39 @@ def describe_setting(model: type[StageConfig], name: str) -> str:
 
 
 def _load_option(name: str, *flags: str, metavar: str | None = None) -> Any:
-    return typer.Option(*flags, metavar=metavar, help=describe_setting(LoadConfig, name), rich_help_panel="Input")
+    return typer.Option(
+        *flags, metavar=metavar, help=describe_setting(LoadConfig, name), rich_help_panel="Input"
+    )
 
 
 Variable = Annotated[str | None, _load_option("variable", "--variable", metavar="NAME")]
 Axes = Annotated[str | None, _load_option("axes", "--axes", metavar="AXES")]
-VoxelUm = Annotated[tuple[float, float, float] | None, _load_option("voxel_um", "--voxel-um", metavar="Z Y X")]
+VoxelUm = Annotated[
+    tuple[float, float, float] | None, _load_option("voxel_um", "--voxel-um", metavar="Z Y X")
+]
 Rate = Annotated[float | None, _load_option("rate_hz", "--rate", metavar="HZ")]
-Origin = Annotated[tuple[float, float, float] | None, _load_option("origin_um", "--origin-um", metavar="Z Y X")]
-WavelengthUm = Annotated[float | None, _load_option("wavelength_um", "--wavelength-um", metavar="UM")]
+Origin = Annotated[
+    tuple[float, float, float] | None, _load_option("origin_um", "--origin-um", metavar="Z Y X")
+]
+WavelengthUm = Annotated[
+    float | None, _load_option("wavelength_um", "--wavelength-um", metavar="UM")
+]
 FrequencyMHz = Annotated[
     float | None,
-    typer.Option("--frequency-mhz", metavar="MHZ", help="Transmit centre frequency. In MHz.", rich_help_panel="Input"),
+    typer.Option(
+        "--frequency-mhz",
+        metavar="MHZ",
+        help="Transmit centre frequency. In MHz.",
+        rich_help_panel="Input",
+    ),
 ]
-SoundSpeed = Annotated[float | None, _load_option("sound_speed_m_s", "--sound-speed", "--speed-of-sound", metavar="M_S")]
-LogCompressed = Annotated[float | None, _load_option("log_compressed_db", "--log-compressed", metavar="DB")]
+SoundSpeed = Annotated[
+    float | None,
+    _load_option("sound_speed_m_s", "--sound-speed", "--speed-of-sound", metavar="M_S"),
+]
+LogCompressed = Annotated[
+    float | None, _load_option("log_compressed_db", "--log-compressed", metavar="DB")
+]
 
 
 def load_settings(

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from napari_ulm3d.acquisition import Acquisition
@@ -45,14 +52,20 @@ def follow(events: Iterator[Event], acquisition: Acquisition, out: Path) -> RunR
             task = progress.add_task("localizing", total=t, rate="")
             for event in events:
                 if isinstance(event, BlockFinished):
-                    rate = "reused" if event.reused else f"{event.n_frames / max(event.seconds, 1e-9):.0f} volumes/s"
+                    rate = (
+                        "reused"
+                        if event.reused
+                        else f"{event.n_frames / max(event.seconds, 1e-9):.0f} volumes/s"
+                    )
                     progress.update(task, advance=event.n_frames, rate=rate)
                 elif isinstance(event, StageStarted):
                     progress.update(task, description=event.name)
                 elif isinstance(event, RunFinished):
                     report = event.report
     except KeyboardInterrupt:
-        console.print(f"Stopped. Finished blocks are kept: add --resume to go on in {out}.", highlight=False)
+        console.print(
+            f"Stopped. Finished blocks are kept: add --resume to go on in {out}.", highlight=False
+        )
         raise
     if report is None:
         raise RuntimeError("the run ended without a report")

@@ -15,9 +15,12 @@ __all__ = ["run"]
 
 # The choices stand in the settings; the command line only shows them.
 Localizer = StrEnum(
-    "Localizer", {name: name for name in get_args(LocalizeConfig.model_fields["localizer"].annotation)}
+    "Localizer",
+    {name: name for name in get_args(LocalizeConfig.model_fields["localizer"].annotation)},
 )
-Device = StrEnum("Device", {name: name for name in get_args(PipelineConfig.model_fields["device"].annotation)})
+Device = StrEnum(
+    "Device", {name: name for name in get_args(PipelineConfig.model_fields["device"].annotation)}
+)
 
 
 def run(
@@ -28,9 +31,14 @@ def run(
             "May be left out when --config is the run.toml of an earlier run."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder to make.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder to make.")] = Path(
+        "results"
+    ),
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder.")
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
+        ),
     ] = None,
     variable: options.Variable = None,
     axes: options.Axes = None,
@@ -42,21 +50,35 @@ def run(
     sound_speed: options.SoundSpeed = None,
     log_compressed: options.LogCompressed = None,
     localizer: Annotated[
-        Localizer | None, typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer"))
+        Localizer | None,
+        typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer")),
     ] = None,
     max_speed: Annotated[
         float | None,
-        typer.Option("--max-speed", metavar="MM_S", help=options.describe_setting(LinkConfig, "max_speed_mm_s")),
+        typer.Option(
+            "--max-speed",
+            metavar="MM_S",
+            help=options.describe_setting(LinkConfig, "max_speed_mm_s"),
+        ),
     ] = None,
     device: Annotated[
-        Device | None, typer.Option("--device", help=options.describe_setting(PipelineConfig, "device"))
+        Device | None,
+        typer.Option("--device", help=options.describe_setting(PipelineConfig, "device")),
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting, e.g. clutter.svd_range=8,150."),
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Any other setting, e.g. clutter.svd_range=8,150.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Finish the run that is in the folder.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish the run that is in the folder.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
+    ] = False,
 ) -> None:
     """Run the whole pipeline on the files of one acquisition."""
     from napari_ulm3d.cli.progress import follow
@@ -87,9 +109,13 @@ def run(
 
     paths = files or recorded
     if not paths:
-        raise typer.BadParameter("name the files of the acquisition, or a --config that records them.")
+        raise typer.BadParameter(
+            "name the files of the acquisition, or a --config that records them."
+        )
     acquisition = open_acquisition(paths, settings.load)
-    follow(run_events(acquisition, settings, out, resume=resume, overwrite=overwrite), acquisition, out)
+    follow(
+        run_events(acquisition, settings, out, resume=resume, overwrite=overwrite), acquisition, out
+    )
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:

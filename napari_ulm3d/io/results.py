@@ -78,7 +78,9 @@ class ResultsFolder:
             raise ResultsError(f"{folder}: is a file; name a folder with --out.")
         if folder.is_dir() and any(folder.iterdir()):
             if not (folder / "run.toml").is_file():
-                raise ResultsError(f"{folder}: is not empty and not a results folder; name another with --out.")
+                raise ResultsError(
+                    f"{folder}: is not empty and not a results folder; name another with --out."
+                )
             if not overwrite:
                 raise ResultsError(
                     f"{folder}: already holds a run; add --resume to finish it, --overwrite to replace it, "
@@ -171,7 +173,9 @@ class ResultsFolder:
 
     def map_names(self) -> list[str]:
         """Names of the maps that are there."""
-        return sorted(path.name.removesuffix(".ome.tif") for path in (self.path / "maps").glob("*.ome.tif"))
+        return sorted(
+            path.name.removesuffix(".ome.tif") for path in (self.path / "maps").glob("*.ome.tif")
+        )
 
     def map(self, name: str) -> VesselMap:
         """One vessel map by name."""
@@ -193,7 +197,10 @@ class ResultsFolder:
 
     def write_block(self, index: int, block: BlockResult, key: str) -> None:
         """Save a finished block; `key` names the input and settings that made it."""
-        columns = {f"column_{name}": values.to_numpy() for name, values in block.localizations.table.items()}
+        columns = {
+            f"column_{name}": values.to_numpy()
+            for name, values in block.localizations.table.items()
+        }
         with atomic_path(self.block_path(index)) as path, open(path, "wb") as file:
             np.savez(
                 file,
@@ -217,20 +224,42 @@ class ResultsFolder:
                 if str(data["key"]) != key:
                     return None
                 columns = {
-                    name.removeprefix("column_"): data[name] for name in data if name.startswith("column_")
+                    name.removeprefix("column_"): data[name]
+                    for name in data
+                    if name.startswith("column_")
                 }
-                facts = dict(zip(data["fact_names"].tolist(), data["fact_values"].tolist(), strict=True))
+                facts = dict(
+                    zip(data["fact_names"].tolist(), data["fact_values"].tolist(), strict=True)
+                )
                 return BlockResult(
-                    Localizations(pd.DataFrame(columns)), data["power_doppler"], int(data["n_frames"]), facts
+                    Localizations(pd.DataFrame(columns)),
+                    data["power_doppler"],
+                    int(data["n_frames"]),
+                    facts,
                 )
         except (OSError, ValueError, KeyError) as error:
-            raise ResultsError(f"{path}: a finished block cannot be read ({error}); delete it and resume.") from error
+            raise ResultsError(
+                f"{path}: a finished block cannot be read ({error}); delete it and resume."
+            ) from error
+
+    def discard(self, *, folder_too: bool) -> None:
+        """Remove what the run wrote, and the folder itself if it is empty then."""
+        _clear(self.path)
+        if folder_too and not any(self.path.iterdir()):
+            self.path.rmdir()
 
 
 def _clear(folder: Path) -> None:
     """Remove what a run writes, and nothing else."""
     for name in ("maps", "blocks"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("localizations.parquet", "tracks.parquet", "saturation.csv", "fsc.csv", "log.txt", "scores.json"):
+    for name in (
+        "localizations.parquet",
+        "tracks.parquet",
+        "saturation.csv",
+        "fsc.csv",
+        "log.txt",
+        "scores.json",
+    ):
         (folder / name).unlink(missing_ok=True)
     (folder / "run.toml").unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""The line above every table: on what machine, with what, when."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+from napari_ulm3d import __version__
+
+__all__ = ["machine_line", "markdown_table"]
+
+
+def machine_line(*packages: str) -> str:
+    """Processor, cores, memory, Python, the named packages' versions, and the date."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("numpy", "numba", *packages)
+    )
+    return (
+        f"{_processor()}, {cores} cores; {platform.system()}, Python {platform.python_version()}, {versions}; "
+        f"napari-ulm3d {__version__}; {date.today().isoformat()}"
+    )
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table as the documents show it."""
+    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in [header, *rows]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,162 @@
+"""`napari-ulm3d simulate`: write a simulated acquisition with its ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_ulm3d.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from napari_ulm3d.simulate.config import SimulationConfig
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write, made anew.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Named settings, such as mouse-brain-15MHz.")
+    ] = None,
+    test_set: Annotated[
+        str | None, typer.Option("--set", help="Standard test set, such as standard-40.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML), as simulation.toml.")
+    ] = None,
+    bubbles: Annotated[int | None, typer.Option(min=0, help="Bubbles in view.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Number of volumes.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    snr: Annotated[float | None, typer.Option(help="Signal-to-noise ratio, dB.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="With --set: which of its samples.")] = 0,
+    network: Annotated[
+        Path | None, typer.Option(help="File of measured vessels instead of grown ones.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="Layout: open3dulm, sparsetensorulm or zarr.")
+    ] = "open3dulm",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier simulation there.")
+    ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Name the presets and test sets, and stop.")
+    ] = False,
+) -> None:
+    """Simulate an acquisition: frames as a laboratory stores them, and truth.parquet."""
+    from rich.console import Console
+
+    console = Console()
+    if list_:
+        _list(console)
+        return
+    if out is None:
+        raise ConfigError("Say where to write with --out DIR.")
+    settings = _settings(preset, test_set, config, sample, network)
+    if test_set is not None and (bubbles, frames, seed, snr) != (None, None, None, None):
+        raise ConfigError(
+            "A standard test set has fixed settings; leave --bubbles, --frames, --seed and --snr "
+            "out, or use --preset."
+        )
+    if bubbles is not None:
+        settings = settings.replace(bubbles=settings.bubbles.replace(n_bubbles=bubbles))
+    if frames is not None:
+        settings = settings.replace(n_frames=frames)
+    if seed is not None:
+        settings = settings.replace(seed=seed)
+    if snr is not None:
+        settings = settings.replace(noise=settings.noise.replace(snr_db=snr))
+    _write(console, settings, out, format, overwrite)
+
+
+def _settings(
+    preset_name: str | None,
+    test_set: str | None,
+    path: Path | None,
+    sample: int,
+    network: Path | None,
+) -> SimulationConfig:
+    from napari_ulm3d.simulate.config import SimulationConfig
+    from napari_ulm3d.simulate.presets import preset
+    from napari_ulm3d.simulate.standard import standard_config
+
+    if sum(choice is not None for choice in (preset_name, test_set, path)) != 1:
+        raise ConfigError("Give one of --preset, --set and --config (--list names them).")
+    if test_set is not None:
+        if network is not None and not test_set.startswith("cortex"):
+            raise ConfigError("--network goes with a cortex set, --preset or --config.")
+        return standard_config(test_set, sample, network)
+    if sample:
+        raise ConfigError("--sample goes with --set; use --seed instead.")
+    settings = SimulationConfig.from_toml(path) if path else preset(preset_name or "")
+    if network is not None:
+        vessels = settings.vessels.replace(source="file", path=str(network))
+        settings = settings.replace(vessels=vessels)
+    return settings
+
+
+def _write(
+    console: Console, settings: SimulationConfig, out: Path, format: str, overwrite: bool
+) -> None:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from napari_ulm3d.simulate.formats import write_simulation
+    from napari_ulm3d.simulate.simulation import simulate as set_up
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("growing vessels", total=settings.n_frames)
+        simulation = set_up(settings)
+        bar.update(task, description="making frames")
+        folder = write_simulation(
+            simulation,
+            out,
+            format,
+            overwrite=overwrite,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+    z, y, x = settings.grid.shape
+    console.print(
+        f"{folder}: {settings.n_frames} frames of {z} x {y} x {x} voxels at "
+        f"{settings.rate_hz:g} Hz, {settings.bubbles.n_bubbles} bubbles in view, with truth.parquet"
+    )
+
+
+def _list(console: Console) -> None:
+    from rich.table import Table
+
+    from napari_ulm3d.simulate.presets import PRESETS
+    from napari_ulm3d.simulate.standard import STANDARD_SETS
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("preset", no_wrap=True)
+    for heading in ("voxels", "voxel (um)", "Hz", "what"):
+        table.add_column(heading)
+    for name, item in PRESETS.items():
+        grid = item.config.grid
+        table.add_row(
+            name,
+            " x ".join(str(n) for n in grid.shape),
+            ", ".join(f"{v:g}" for v in grid.voxel_um),
+            f"{item.config.rate_hz:g}",
+            item.description,
+        )
+    console.print(table)
+    console.print("Test sets: " + ", ".join(STANDARD_SETS))

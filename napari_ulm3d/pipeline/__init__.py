@@ -1,0 +1,34 @@
+"""The stages in order over the blocks of an acquisition.
+
+`process` is the core, a generator of events: it reads a block, filters it, localizes in
+it, hands the localizations to the linker, and goes on; the maps grow as tracks finish.
+Nothing but the current block and the unfinished tracks is held. `run_events` adds the
+results folder (finished blocks are files, so a stopped run goes on), and `run` is the
+same for people who want the result and no events.
+"""
+
+from __future__ import annotations
+
+from napari_ulm3d.pipeline.events import (
+    BlockFinished,
+    Event,
+    MapsFinished,
+    RunFinished,
+    RunReport,
+    StageStarted,
+)
+from napari_ulm3d.pipeline.process import process
+from napari_ulm3d.pipeline.run import Run, run, run_events
+
+__all__ = [
+    "BlockFinished",
+    "Event",
+    "MapsFinished",
+    "Run",
+    "RunFinished",
+    "RunReport",
+    "StageStarted",
+    "process",
+    "run",
+    "run_events",
+]

@@ -1,0 +1,318 @@
+"""A whole run: the core, the results folder around it, and the report at its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import ParquetStream, write
+from napari_ulm3d.maps import Resolution
+from napari_ulm3d.pipeline.events import (
+    BlockFinished,
+    Event,
+    MapsFinished,
+    RunFinished,
+    RunReport,
+    StageStarted,
+    peak_memory_bytes,
+)
+from napari_ulm3d.pipeline.ordering import TrackSorter
+from napari_ulm3d.pipeline.process import process
+from napari_ulm3d.provenance import acquisition_facts, program_facts
+from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["Run", "run", "run_events"]
+
+log = logging.getLogger("napari_ulm3d")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of a run.
+
+    Attributes
+    ----------
+    localizations, tracks
+        The tables.
+    maps
+        By name: density, speed, velocity_z, direction, power_doppler.
+    saturation
+        Table of the share of map voxels reached over time.
+    resolution
+        Fourier shell correlation of two half sets, or None.
+    report
+        The run in a few numbers.
+    folder
+        Where it was written, or None.
+    """
+
+    localizations: Localizations
+    tracks: Tracks
+    maps: dict[str, VesselMap]
+    saturation: Any
+    resolution: Resolution | None
+    report: RunReport
+    folder: Path | None = None
+
+
+class _Tally:
+    """Counts for the report, from the events."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.frames = self.localizations = self.tracks = self.points = 0
+        self.computed_frames = 0
+        self.rejected: dict[str, int] = {}
+
+    def block(self, event: BlockFinished) -> None:
+        self.frames += event.n_frames
+        self.computed_frames += 0 if event.reused else event.n_frames
+        self.localizations += len(event.result.localizations)
+        self.track_rows(event.tracks)
+        for name, count in event.result.facts.items():
+            if name.startswith("rejected_"):
+                reason = name.removeprefix("rejected_")
+                self.rejected[reason] = self.rejected.get(reason, 0) + int(count)
+
+    def track_rows(self, tracks: Tracks) -> None:
+        self.tracks += tracks.n_tracks
+        self.points += len(tracks)
+
+    def report(self, maps: MapsFinished) -> RunReport:
+        seconds = time.perf_counter() - self.began
+        resolution = maps.resolution
+        known = resolution is not None and resolution.resolution_um == resolution.resolution_um
+        return RunReport(
+            n_frames=self.frames,
+            n_localizations=self.localizations,
+            n_tracks=self.tracks,
+            n_track_points=self.points,
+            seconds=seconds,
+            volumes_per_s=self.computed_frames / seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            resolution_um=float(resolution.resolution_um) if known and resolution else None,
+            saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
+            rejected=self.rejected,
+        )
+
+
+def run(
+    acquisition: Acquisition,
+    config: PipelineConfig | None = None,
+    out: str | PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Run:
+    """Run the whole pipeline and return its result.
+
+    Parameters
+    ----------
+    acquisition
+        From `open_acquisition`, `Acquisition.from_array` or `simulate`.
+    config
+        Settings; None: the defaults.
+    out
+        Results folder to write; None keeps everything in memory.
+    resume, overwrite
+        What to do when `out` holds a run already: finish it, or replace it.
+
+    Returns
+    -------
+    Run
+        Tables, maps and report.
+
+    Raises
+    ------
+    UlmError
+        The input, a setting or the folder cannot be used; the message says why.
+    """
+    config = config or PipelineConfig()
+    localizations: list[Localizations] = []
+    tracks: list[Tracks] = []
+    sorter = TrackSorter()
+    maps: MapsFinished | None = None
+    report: RunReport | None = None
+    events = (
+        _reported(process(acquisition, config))
+        if out is None
+        else run_events(acquisition, config, out, resume=resume, overwrite=overwrite)
+    )
+    for event in events:
+        if isinstance(event, BlockFinished):
+            localizations.append(event.result.localizations)
+            tracks.append(sorter.push(event.tracks))
+        elif isinstance(event, MapsFinished):
+            tracks.append(sorter.push(event.tracks))
+            maps = event
+        elif isinstance(event, RunFinished):
+            report = event.report
+    assert maps is not None
+    assert report is not None
+    return Run(
+        localizations=Localizations.concat(localizations),
+        tracks=Tracks.concat(tracks),
+        maps=maps.maps,
+        saturation=maps.saturation,
+        resolution=maps.resolution,
+        report=report,
+        folder=None if out is None else Path(out),
+    )
+
+
+def run_events(
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    out: str | PathLike[str],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[Event]:
+    """Run the whole pipeline into a results folder, telling what happens as it happens.
+
+    Closing the generator, `stop` or Ctrl-C ends the run and leaves a folder that
+    `resume=True` finishes with the result of an uninterrupted run. A run that fails before
+    its first block is finished leaves no folder that was not there.
+
+    Parameters
+    ----------
+    acquisition, config
+        Input and settings.
+    out
+        The results folder.
+    resume
+        Finish the run in `out`: blocks whose input and settings are unchanged are reused.
+    overwrite
+        Replace the run in `out`.
+    stop
+        Asked often; when it says True the run ends with `Cancelled`.
+
+    Yields
+    ------
+    Event
+        Those of `process`, then `RunFinished`.
+
+    Raises
+    ------
+    ResultsError
+        `out` cannot be used.
+    UlmError
+        As `process`.
+    """
+    if resume and overwrite:
+        raise ResultsError("Choose either --resume or --overwrite, not both.")
+    facts = {
+        "program": program_facts(),
+        "acquisition": acquisition_facts(acquisition),
+        "config": config.to_dict(),
+    }
+    existed = Path(out).exists()
+    if resume:
+        folder = ResultsFolder.open(out)
+        folder.path.joinpath("blocks").mkdir(exist_ok=True)
+        folder.path.joinpath("maps").mkdir(exist_ok=True)
+    else:
+        folder = ResultsFolder.create(out, overwrite=overwrite)
+    folder.write_facts({**facts, "result": {"complete": False}})
+    n_finished = 0
+    try:
+        with _logging_to(folder.path / "log.txt"), ExitStack() as files:
+            log.info("run of %s (%d frames) begins", acquisition.name, acquisition.n_frames)
+            localizations = files.enter_context(
+                ParquetStream(folder.localizations_path, Localizations)
+            )
+            tracks = files.enter_context(ParquetStream(folder.tracks_path, Tracks))
+            sorter = TrackSorter()
+            try:
+                for event in _reported(process(acquisition, config, store=folder, stop=stop)):
+                    if isinstance(event, BlockFinished):
+                        n_finished += 1
+                        localizations.append(event.result.localizations)
+                        tracks.append(sorter.push(event.tracks))
+                        _log_block(event)
+                    elif isinstance(event, MapsFinished):
+                        tracks.append(sorter.push(event.tracks))
+                        yield StageStarted("writing")
+                        _write_maps(folder, event)
+                    elif isinstance(event, RunFinished):
+                        files.close()
+                        folder.write_facts(
+                            {**facts, "result": {"complete": True, **event.report.to_dict()}}
+                        )
+                        for name, value in event.report.rows():
+                            log.info("%s: %s", name, value)
+                    yield event
+            except (Exception, KeyboardInterrupt, GeneratorExit) as error:
+                log.warning(
+                    "run ended early after %d blocks: %s", n_finished, error or type(error).__name__
+                )
+                raise
+    except Exception:
+        if not n_finished and not resume:
+            folder.discard(folder_too=not existed)
+        raise
+
+
+def _reported(events: Iterator[Event]) -> Iterator[Event]:
+    """The events of `process`, then the report over them."""
+    tally = _Tally()
+    maps: MapsFinished | None = None
+    for event in events:
+        yield event
+        if isinstance(event, BlockFinished):
+            tally.block(event)
+        elif isinstance(event, MapsFinished):
+            tally.track_rows(event.tracks)
+            maps = event
+    if maps is not None:
+        yield RunFinished(tally.report(maps))
+
+
+def _write_maps(folder: ResultsFolder, event: MapsFinished) -> None:
+    for name, vessel_map in event.maps.items():
+        write(vessel_map, folder.map_path(name))
+    write(event.saturation, folder.path / "saturation.csv")
+    if event.resolution is not None:
+        write(event.resolution.to_table(), folder.path / "fsc.csv")
+
+
+def _log_block(event: BlockFinished) -> None:
+    facts = ", ".join(f"{name} {value:g}" for name, value in event.result.facts.items() if value)
+    log.info(
+        "block %d of %d: %d frames, %d localizations%s, %.2f s%s",
+        event.index + 1,
+        event.n_blocks,
+        event.n_frames,
+        len(event.result.localizations),
+        ", reused" if event.reused else "",
+        event.seconds,
+        f" ({facts})" if facts else "",
+    )
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Append what the package logs to a file, a line an event."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        handler.close()

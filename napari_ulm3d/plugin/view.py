@@ -1,0 +1,33 @@
+"""Opening a results folder in the viewer."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.plugin.layers import map_layer, tracks_layer
+
+__all__ = ["add_results", "show_results"]
+
+
+def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
+    """Add a run's density map and tracks to a napari viewer, in 3-D, with a scale bar."""
+    results = ResultsFolder.open(folder)
+    data, settings, _ = map_layer(results.map("density"))
+    viewer.add_image(data, **settings)
+    tracks = results.tracks()
+    if len(tracks):
+        data, settings, _ = tracks_layer(tracks)
+        viewer.add_tracks(data, **settings)
+    viewer.dims.ndisplay = 3
+    viewer.scale_bar.visible = True
+
+
+def show_results(folder: str | PathLike[str]) -> None:
+    """Open napari on a results folder and stay until its window is closed."""
+    import napari
+
+    viewer = napari.Viewer(title=f"napari-ulm3d: {folder}")
+    add_results(viewer, folder)
+    napari.run()
