@@ -26,7 +26,7 @@ from napari_ulm3d.pipeline.blocks import filter_block, localize_block, make_psf
 from napari_ulm3d.simulate import simulate, standard_config
 from napari_ulm3d.tables import Localizations
 
-LOCALIZERS: tuple[str, ...] = get_args(LocalizeConfig.model_fields["localizer"].annotation)
+LOCALIZERS = ("gaussian", "radial", "centroid", "parabolic")
 SETS = ("standard-10", "standard-40", "standard-160")
 
 
@@ -159,8 +159,11 @@ def plot(rows: list[Row], path: Path) -> None:
     axes.plot([], [], "k-", label="localizations")
     axes.plot([], [], "k--", lw=1, label="after linking")
     axes.set_xscale("log")
+    ticks = sorted({round(row.bubbles) for row in rows})
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
     axes.set_ylim(0, None)
-    axes.set_xlabel("bubbles in a volume of 3.9 x 5.4 x 4.8 mm")
+    axes.set_xlabel("bubbles in the field of view")
     axes.set_ylabel("Jaccard index (hit: closer than a quarter wavelength)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -176,7 +179,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--sample", type=int, default=0, help="sample of each set (default 0)")
     parser.add_argument("--sets", nargs="+", default=list(SETS), help="standard sets")
-    parser.add_argument("--localizers", nargs="+", default=list(LOCALIZERS), choices=LOCALIZERS)
+    parser.add_argument(
+        "--localizers",
+        nargs="+",
+        default=list(LOCALIZERS),
+        choices=get_args(LocalizeConfig.model_fields["localizer"].annotation),
+    )
     parser.add_argument("--margin-um", type=float, help="border left out (default: wavelength / 2)")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="SECTION.KEY=VALUE"

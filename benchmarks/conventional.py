@@ -65,12 +65,12 @@ def _stages(folder: Path) -> None:
     from napari_ulm3d.link import link
     from napari_ulm3d.localize import localize
     from napari_ulm3d.maps import MapAccumulator
-    from napari_ulm3d.pipeline.blocks import make_psf
+    from napari_ulm3d.pipeline.blocks import acquisition_psf
 
     config = PipelineConfig()
     acquisition = open_acquisition(_files(folder, 1))
     block = acquisition.blocks()[0]
-    psf, _ = make_psf(acquisition, config, block)
+    psf, _ = acquisition_psf(acquisition, config, block)
     grid, rate = acquisition.grid, acquisition.rate_hz
     raw = block.read()
     rows: list[list[str]] = []
@@ -94,12 +94,12 @@ def _stages(folder: Path) -> None:
     correlation = row("correlation map", lambda: correlation_map(filtered, psf))
     for name in ("gaussian", "radial", "centroid", "parabolic"):
         settings = config.localize.replace(localizer=name)
-        found, _ = row(
+        found = row(
             f"detect and localize, {name}",
             lambda s=settings: localize(filtered, grid, s, rate_hz=rate, correlation=correlation),  # type: ignore[misc]
         )
         if name == "gaussian":
-            localizations = found
+            localizations = found.localizations
     tracks = row("link", lambda: link(localizations, rate, config.link))
 
     def accumulate() -> Any:
@@ -165,9 +165,9 @@ def _child(folder: Path, out: Path, n_files: int) -> None:
     import numpy as np
 
     from napari_ulm3d.acquisition import Acquisition
+    from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.pipeline import run_events
-    from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.pipeline.events import peak_memory_bytes
 
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_ulm3d.errors import ConfigError
 
@@ -62,7 +62,9 @@ class LoadConfig(StageConfig):
         None, "Name of the array in the file (HDF5 path or MATLAB variable)."
     )
     axes: str | None = setting(
-        None, "Axis order of the stored array as read in Python, a permutation of tzyx (or tzx)."
+        None,
+        "Axis order of the stored array as read in Python: letters of tzyx, c for a pair of "
+        "real and imaginary part; y or t may be absent (MATLAB v7.3 reads as tyxz, v5 as zxyt).",
     )
     voxel_um: PositiveTriple | None = setting(None, "Voxel spacing along z, y, x.", "um")
     rate_hz: float | None = setting(None, "Volumes a second.", "Hz", gt=0)
@@ -78,6 +80,18 @@ class LoadConfig(StageConfig):
     frames_per_block: int = setting(
         200, "Frames that are filtered together; longer files are cut evenly.", "frames", ge=2
     )
+
+    @field_validator("axes")
+    @classmethod
+    def _axis_letters(cls, axes: str | None) -> str | None:
+        if axes is None:
+            return None
+        letters = "".join(axes.lower().replace(",", " ").split())
+        if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):
+            raise ValueError(
+                f"axes '{axes}' must be distinct letters of t z y x c, z and x among them"
+            )
+        return letters
 
 
 class ClutterConfig(StageConfig):
@@ -168,6 +182,11 @@ class LocalizeConfig(StageConfig):
     )
     max_bubbles: int = setting(900, "At most this many bubbles a frame, the strongest.", ge=1)
     patch_voxels: OddTriple = setting((7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels")
+    max_maxima: int | None = setting(
+        None,
+        "Reject maxima whose patch holds more maxima than this, itself counted (PALA: 3); none: keep all.",
+        ge=1,
+    )
     max_shift_voxels: float = setting(
         1.5,
         "Reject positions further than this from their maximum, along any axis.",
@@ -178,6 +197,11 @@ class LocalizeConfig(StageConfig):
         None,
         "gaussian, radial: full width at half maximum of a bubble, z, y, x; none: measured in each frame.",
         "voxels",
+    )
+    min_fit_snr_db: float = setting(
+        18.0,
+        "gaussian: least energy of a fitted bubble over the power of the residual about it.",
+        "dB",
     )
     rounds: int = setting(
         2,

@@ -49,7 +49,7 @@ class VesselMap:
         if index.ndim != 1 or index.shape != values.shape:
             raise ValueError(f"index {index.shape} and values {values.shape} must be equal, 1-D")
         if index.size and (
-            index[0] < 0 or index[-1] >= self.grid.size or (np.diff(index) <= 0).any()
+            index[0] < 0 or index[-1] >= self.grid.size or (index[1:] <= index[:-1]).any()
         ):
             raise ValueError("map indices must ascend without repeats inside the grid")
         object.__setattr__(self, "index", index)

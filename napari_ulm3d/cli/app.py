@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +17,7 @@ from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
+from napari_ulm3d.errors import UlmError
 
 __all__ = ["app"]
 
@@ -42,5 +46,22 @@ def _root(
     pass
 
 
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with our errors as one line on stderr and an exit code."""
+
+    @wraps(command)
+    def run_command(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except UlmError as error:
+            print(f"napari-ulm3d: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            print("napari-ulm3d: stopped.", file=sys.stderr)
+            raise SystemExit(130) from error
+
+    return run_command
+
+
 for command in (run, info, export, evaluate, simulate, demo, doctor):
-    app.command()(command)
+    app.command()(_guarded(command))

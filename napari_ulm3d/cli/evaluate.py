@@ -49,8 +49,11 @@ def evaluate(
         ),
     ] = None,
     dice_voxel_um: Annotated[
-        float, typer.Option("--dice-voxel-um", metavar="UM", help="Voxel edge of the Dice score.")
-    ] = 25.0,
+        float | None,
+        typer.Option(
+            "--dice-voxel-um", metavar="UM", help="Voxel edge of the Dice score. Default: 25."
+        ),
+    ] = None,
 ) -> None:
     """Score a run's localizations, tracks and map; prints a table, writes DIR/scores.json."""
     from napari_ulm3d.errors import ConfigError
@@ -64,16 +67,18 @@ def evaluate(
         "margin_um": margin_um,
         "dice_voxel_um": dice_voxel_um,
     }
-    config = EvaluateConfig().replace(**given)
+    config = EvaluateConfig().replace(**{k: v for k, v in given.items() if v is not None})
     results = ResultsFolder.open(folder)
-    facts: dict[str, Any] = results.facts().get("acquisition", {})
+    facts = results.facts()
+    acquisition: dict[str, Any] = facts.get("acquisition", {})
+    of_maps: dict[str, Any] = facts.get("result", {})
     if wavelength_um is None:
-        wavelength_um = facts.get("wavelength_um")
+        wavelength_um = acquisition.get("wavelength_um")
     if wavelength_um is not None and not wavelength_um > 0:
         raise ConfigError(
             f"A wavelength of {wavelength_um:g} um is not positive; give --wavelength-um."
         )
-    n_frames = facts.get("n_frames")
+    n_frames = acquisition.get("n_frames")
     scores = score(
         results.localizations(),
         results.tracks(),
@@ -82,6 +87,8 @@ def evaluate(
         wavelength_um,
         config,
         frames=None if n_frames is None else (0, int(n_frames)),
+        resolution_um=of_maps.get("resolution_um"),
+        saturation=of_maps.get("saturation"),
     )
     scores.to_json(results.path / "scores.json")
     _print(scores)

@@ -28,7 +28,9 @@ def export(
             "Default: tracks for a table, density for a map.",
         ),
     ] = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
 ) -> None:
     """Write tracks, localizations or a vessel map of a run in another format."""
     from napari_ulm3d.io.export import export_results

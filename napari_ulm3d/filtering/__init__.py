@@ -1,0 +1,31 @@
+"""Clutter filter, point-spread function and correlation map."""
+
+from __future__ import annotations
+
+from napari_ulm3d.filtering.bandpass import bandpass_filter
+from napari_ulm3d.filtering.clutter import FilteredBlock, clutter_filter
+from napari_ulm3d.filtering.correlation import correlation_map, matched_filter
+from napari_ulm3d.filtering.power_doppler import power_doppler
+from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step
+from napari_ulm3d.filtering.psf_estimate import estimate_carrier, estimate_psf, make_psf
+from napari_ulm3d.filtering.similarity import spatial_similarity, tissue_components
+from napari_ulm3d.filtering.svd import svd_filter, svd_spectrum
+
+__all__ = [
+    "FilteredBlock",
+    "Psf",
+    "analytic_psf",
+    "axial_phase_step",
+    "bandpass_filter",
+    "clutter_filter",
+    "correlation_map",
+    "estimate_carrier",
+    "estimate_psf",
+    "make_psf",
+    "matched_filter",
+    "power_doppler",
+    "spatial_similarity",
+    "svd_filter",
+    "svd_spectrum",
+    "tissue_components",
+]

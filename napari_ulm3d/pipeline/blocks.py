@@ -18,15 +18,14 @@ from napari_ulm3d.filtering import (
     analytic_psf,
     clutter_filter,
     correlation_map,
-    estimate_carrier,
-    estimate_psf,
+    make_psf,
     power_doppler,
 )
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.localize import Rejections, localize
 from napari_ulm3d.tables import Localizations
 
-__all__ = ["STAGES_OF_A_BLOCK", "filter_block", "localize_block", "make_psf"]
+__all__ = ["STAGES_OF_A_BLOCK", "acquisition_psf", "filter_block", "localize_block"]
 
 #: Sections of the settings that a block's result depends on.
 STAGES_OF_A_BLOCK = ("load", "clutter", "psf", "localize")
@@ -41,7 +40,7 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
     return clutter_filter(block.read(), acquisition.rate_hz, config.clutter)
 
 
-def make_psf(
+def acquisition_psf(
     acquisition: Acquisition, config: PipelineConfig, first: Block
 ) -> tuple[Psf, FilteredBlock | None]:
     """The PSF of the whole acquisition, as the settings ask for it.
@@ -49,19 +48,13 @@ def make_psf(
     What has to be measured (the PSF itself, or its axial carrier phase) is measured on the
     first block, which is then returned too: filtering it a second time can be spared.
     """
-    if config.psf.source == "data":
-        filtered = filter_block(first, acquisition, config)
-        return estimate_psf(filtered.frames, config.psf), filtered
-    if acquisition.kind == "iq" and config.psf.carrier == "data":
-        filtered = filter_block(first, acquisition, config)
-        carrier = estimate_carrier(filtered.frames)
-        psf = analytic_psf(
-            config.psf, acquisition.grid, acquisition.wavelength_um, carrier_rad=carrier
-        )
-        return psf, filtered
-    return analytic_psf(
-        config.psf, acquisition.grid, acquisition.wavelength_um, acquisition.kind
-    ), None
+    settings, kind = config.psf, acquisition.kind
+    measured = settings.source == "data" or (kind == "iq" and settings.carrier == "data")
+    if not measured:
+        return analytic_psf(settings, acquisition.grid, acquisition.wavelength_um, kind), None
+    filtered = filter_block(first, acquisition, config)
+    psf = make_psf(settings, filtered.frames, acquisition.grid, acquisition.wavelength_um, kind)
+    return psf, filtered
 
 
 def localize_block(
@@ -89,7 +82,7 @@ def localize_block(
         if stop():
             raise Cancelled("The run was stopped; finished blocks are kept.")
         chunk = frames[start:stop_at]
-        found, dropped = localize(
+        found = localize(
             chunk,
             acquisition.grid,
             config.localize,
@@ -97,8 +90,8 @@ def localize_block(
             first_frame=block.first_frame + start,
             correlation=correlation_map(chunk, psf),
         )
-        parts.append(found)
-        rejected = rejected + dropped
+        parts.append(found.localizations)
+        rejected += found.rejections
     facts = {f"rejected_{reason}": float(count) for reason, count in asdict(rejected).items()}
     if filtered.components is not None:
         first, last = filtered.components

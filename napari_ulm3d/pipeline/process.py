@@ -16,7 +16,7 @@ from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link_frames
 from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
-from napari_ulm3d.pipeline.blocks import STAGES_OF_A_BLOCK, localize_block, make_psf
+from napari_ulm3d.pipeline.blocks import STAGES_OF_A_BLOCK, acquisition_psf, localize_block
 from napari_ulm3d.pipeline.events import BlockFinished, Event, MapsFinished, StageStarted
 from napari_ulm3d.provenance import block_key
 from napari_ulm3d.tables import Localizations, Tracks
@@ -68,7 +68,7 @@ def process(
     grid = acquisition.grid
     blocks = acquisition.blocks(config.load.frames_per_block)
     yield StageStarted("point-spread function")
-    psf, first_filtered = make_psf(acquisition, config, blocks[0])
+    psf, first_filtered = acquisition_psf(acquisition, config, blocks[0])
     psf_digest = hashlib.sha256(psf.array.tobytes()).hexdigest()
     accumulator = MapAccumulator(grid, config.maps)
     power = np.zeros(grid.shape, np.float64)

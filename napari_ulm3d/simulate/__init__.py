@@ -1,0 +1,57 @@
+"""Simulated acquisitions with ground truth: vessels, flow, bubbles, images.
+
+>>> from napari_ulm3d.simulate import preset, simulate
+>>> simulation = simulate(preset("mouse-brain-15MHz"))
+>>> frames, truth = next(simulation.blocks(200))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ulm3d.simulate.config import SimulationConfig
+    from napari_ulm3d.simulate.formats import write_simulation
+    from napari_ulm3d.simulate.presets import PRESETS, preset
+    from napari_ulm3d.simulate.randomization import RandomizationConfig, randomize
+    from napari_ulm3d.simulate.sample import sample_data_path
+    from napari_ulm3d.simulate.simulation import Simulation, simulate
+    from napari_ulm3d.simulate.standard import STANDARD_SETS, standard_config
+
+__all__ = [
+    "PRESETS",
+    "STANDARD_SETS",
+    "RandomizationConfig",
+    "Simulation",
+    "SimulationConfig",
+    "preset",
+    "randomize",
+    "sample_data_path",
+    "simulate",
+    "standard_config",
+    "write_simulation",
+]
+
+_WHERE = {
+    "PRESETS": "presets",
+    "STANDARD_SETS": "standard",
+    "RandomizationConfig": "randomization",
+    "Simulation": "simulation",
+    "SimulationConfig": "config",
+    "preset": "presets",
+    "randomize": "randomization",
+    "sample_data_path": "sample",
+    "simulate": "simulation",
+    "standard_config": "standard",
+    "write_simulation": "formats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: the compiled parts take a second to import.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,76 @@
+"""From dense frames of the correlation map to the few voxels that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import SparsifyConfig
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.sparsify.contrast import local_contrast_db, sparsify_contrast
+from napari_ulm3d.sparsify.threshold import sparsify_threshold
+from napari_ulm3d.sparsify.topk import sparsify_topk
+
+__all__ = [
+    "STRATEGIES",
+    "Strategy",
+    "local_contrast_db",
+    "sparsify",
+    "sparsify_block",
+    "sparsify_contrast",
+    "sparsify_threshold",
+    "sparsify_topk",
+]
+
+Strategy = Callable[[Iterable[NDArray[Any]], SparsifyConfig, int], SparseFrames]
+
+STRATEGIES: dict[str, Strategy] = {
+    "threshold": sparsify_threshold,
+    "topk": sparsify_topk,
+    "contrast": sparsify_contrast,
+}
+"""How voxels are chosen, by the name in `SparsifyConfig.strategy`."""
+
+
+def sparsify_block(
+    chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
+) -> SparseFrames:
+    """Sparsify a block that comes in chunks of frames; no more than one chunk is held.
+
+    Parameters
+    ----------
+    chunks
+        Consecutive frames of the block's correlation map, each (t, z, y, x) complex64 or
+        float32. A chunk may be a buffer that is written anew for the next one.
+    config
+        The strategy and its settings.
+    first_frame
+        Number of the block's first frame over the whole acquisition.
+
+    Returns
+    -------
+    SparseFrames
+        Over all the chunks' frames. The same however the block was cut.
+
+    Raises
+    ------
+    ConfigError
+        There is no such strategy.
+    InputError
+        The chunks' grids differ, or a chunk does not have four axes.
+    """
+    strategy = STRATEGIES.get(config.strategy)
+    if strategy is None:
+        raise ConfigError(
+            f"There is no sparsification strategy '{config.strategy}'. "
+            f"Set sparsify.strategy to one of {', '.join(STRATEGIES)}."
+        )
+    return strategy(chunks, config, first_frame)
+
+
+def sparsify(frames: NDArray[Any], config: SparsifyConfig, first_frame: int = 0) -> SparseFrames:
+    """Sparsify dense frames (t, z, y, x) at once; see `sparsify_block`."""
+    return sparsify_block([frames], config, first_frame)

@@ -19,7 +19,7 @@ from napari_ulm3d.io.results import ResultsFolder
 
 FLAGS = [
     "--voxel-um", "100", "150", "150", "--rate", "260", "--wavelength-um", "100",
-    "--set", "clutter.svd_range=4,200", "--set", "maps.resolution_factor=4", "--set", "load.frames_per_block=20",
+    "--set", "clutter.svd_range=2,200", "--set", "maps.resolution_factor=4", "--set", "load.frames_per_block=20",
 ]  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""The clutter filter: tissue out, bubbles left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import ClutterConfig
+from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
+from napari_ulm3d.filtering.svd import svd_filter
+
+__all__ = ["FilteredBlock", "clutter_filter"]
+
+
+@dataclass(frozen=True)
+class FilteredBlock:
+    """A block after the clutter filter, and what the filter did.
+
+    Attributes
+    ----------
+    frames
+        (t, z, y, x) complex64, or float32 for an envelope (of either sign: the filter
+        takes the mean away).
+    components
+        First and last singular component kept, from 1; None without SVD.
+    singular_values
+        (t,) float64 of the block before the filter, descending; None without SVD.
+    bandpass_hz
+        Cut-offs applied, Hz; None without bandpass.
+    """
+
+    frames: NDArray[Any]
+    components: tuple[int, int] | None = None
+    singular_values: NDArray[np.float64] | None = None
+    bandpass_hz: tuple[float, float] | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line for the log."""
+        parts = []
+        if self.components is not None:
+            first, last = self.components
+            parts.append(f"singular components {first} to {last} of {self.frames.shape[0]} kept")
+        if self.bandpass_hz is not None:
+            parts.append(f"{self.bandpass_hz[0]:g} to {self.bandpass_hz[1]:g} Hz kept")
+        return "; ".join(parts) or "no clutter filter"
+
+
+def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -> FilteredBlock:
+    """Remove tissue from a block. **Overwrites `block`**, so that memory stays one block.
+
+    Parameters
+    ----------
+    block
+        (t, z, y, x) complex64 (IQ) or float32 (envelope), C-contiguous; its memory becomes
+        the result's. Pass a copy to keep it.
+    rate_hz
+        Frames a second.
+    config
+        Method and its settings. With ``svd+bandpass`` the SVD comes first.
+
+    Raises
+    ------
+    ConfigError
+        The block is too short for `svd_range` or for the bandpass, or a cut-off reaches
+        half the frame rate. `block` is then untouched.
+    InputError
+        The block cannot be used (axes, dtype).
+    """
+    block = np.ascontiguousarray(block)
+    use_svd = config.method in ("svd", "svd+bandpass")
+    use_bandpass = config.method in ("bandpass", "svd+bandpass")
+    if use_bandpass:  # refuse before the work
+        bandpass_matrix(block.shape[0], rate_hz, config.bandpass_hz, config.bandpass_order)
+    components, values = None, None
+    if use_svd:
+        block, components, values = svd_filter(block, config, out=block)
+    if use_bandpass:
+        block = bandpass_filter(block, rate_hz, config, out=block)
+    return FilteredBlock(block, components, values, config.bandpass_hz if use_bandpass else None)

@@ -1,0 +1,88 @@
+"""Which stored axis is which: letters for the axes, and views of frames in the stored order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import InputError
+
+__all__ = ["fit_axes", "frame_shape", "stored_view"]
+
+
+def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
+    """Give each stored axis its letter.
+
+    Parameters
+    ----------
+    axes
+        Distinct letters of ``tzyxc`` with z and x among them, or ``_`` for an axis of one
+        element to drop. Shorter than the shape when the rest are axes of one element.
+    shape
+        The stored shape.
+    name
+        The array's name for messages.
+
+    Returns
+    -------
+    str
+        As many letters as the array has axes; dropped axes are ``_``.
+
+    Raises
+    ------
+    InputError
+        When the letters do not fit the shape.
+    """
+    remedy = (
+        "Name the order of its axes with --axes: letters t z y x (z depth, y elevation, "
+        "x lateral) and c for a pair of real and imaginary part, such as zyxt or tzx."
+    )
+    letters = [a for a in axes if a != "_"]
+    if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):
+        raise InputError(name, f"cannot have the axes '{axes}'", remedy)
+    if len(axes) != len(shape):
+        # MATLAB and TIFF keep or drop axes of one element: let the person leave them out.
+        if sum(n > 1 for n in shape) == len(letters) < len(shape):
+            rest = iter(letters)
+            axes = "".join("_" if n == 1 else next(rest) for n in shape)
+        else:
+            raise InputError(
+                name,
+                f"has {len(shape)} axes {tuple(shape)}, not the {len(axes)} of '{axes}'",
+                remedy,
+            )
+    for letter, n in zip(axes, shape, strict=True):
+        if letter == "_" and n != 1:
+            raise InputError(name, f"has an axis of {n} without a name in {tuple(shape)}", remedy)
+        if letter == "c" and n != 2:
+            raise InputError(name, f"has {n} elements on axis c, real and imaginary make 2", remedy)
+    return axes
+
+
+def frame_shape(axes: str, shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """(t, z, y, x) of an array with these stored axes; an axis not stored counts one."""
+    sizes = dict(zip(axes, shape, strict=True))
+    t, z, y, x = (int(sizes.get(letter, 1)) for letter in "tzyx")
+    return (t, z, y, x)
+
+
+def stored_view(frames: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """A view of C-contiguous frames (t, z, y, x) with the axes in the stored order.
+
+    Writing a stored array into the view puts every element in its place. With an axis c
+    the frames are complex64 and the view is float32, real and imaginary part along c.
+    """
+    order = "tzyx"
+    if "c" in axes:
+        frames = frames.view(np.float32).reshape(*frames.shape, 2)
+        order = "tzyxc"
+    stored = [letter for letter in axes if letter != "_"]
+    # Axes that are not stored have one element in the frames: index them away.
+    index = tuple(slice(None) if letter in stored else 0 for letter in order)
+    view = frames[index]
+    kept = [letter for letter in order if letter in stored]
+    view = view.transpose([kept.index(letter) for letter in stored])
+    dropped = [i for i, letter in enumerate(axes) if letter == "_"]
+    return np.expand_dims(view, tuple(dropped)) if dropped else view

@@ -1,0 +1,179 @@
+"""What a reader finds in a file: arrays that are read on demand, and the facts beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import BackendError, InputError, UlmError
+from napari_ulm3d.io.metadata import Facts
+
+__all__ = ["Content", "Reader", "StoredArray", "Variable", "frame_chunks", "needs", "readable"]
+
+#: Bytes that are read at once while frames are put in order; about a CPU's cache.
+CHUNK_BYTES = 1 << 20
+
+
+class StoredArray(Protocol):
+    """An array as it lies in a file, read a stretch at a time.
+
+    Implementations are small frozen dataclasses that hold a path, not an open file, so
+    that they can be pickled and used from any thread.
+    """
+
+    @property
+    def name(self) -> str:
+        """The file and the array in it, for messages."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """A number type of NumPy; complex where the file stores real and imaginary parts."""
+        ...
+
+    def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Fill `out` with the elements start..stop-1 along `axis` (None: with all).
+
+        `out` has the stored order of axes and any strides, complex64 or float32.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of a file, as shown by `describe`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.shape} {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What `Reader.open` found.
+
+    Parameters
+    ----------
+    arrays
+        The array chosen; several where one file holds a series of consecutive blocks.
+    variable
+        Its name in the file, and `why` it was chosen.
+    axes
+        Letters of ``tzyxc_`` for each stored axis (`c`: real and imaginary part, `_`: an
+        axis of one to drop), or None where the format does not say.
+    axes_note
+        What was assumed about the axes, a sentence.
+    facts
+        Spacing, rate, wave, as far as the file says.
+    spacing_um, first_um
+        Spacing and first position of each stored axis, for formats that give them by axis
+        and not by the letter; they follow `LoadConfig.axes`.
+    variables
+        Every array of the file.
+    full_scale
+        Largest value that the stored numbers can take, None when unknown.
+    """
+
+    arrays: tuple[StoredArray, ...]
+    variable: str
+    why: str
+    axes: str | None
+    axes_note: str = ""
+    facts: Facts = field(default_factory=Facts)
+    spacing_um: tuple[float | None, ...] | None = None
+    first_um: tuple[float | None, ...] | None = None
+    variables: tuple[Variable, ...] = ()
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    full_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A file format: how to know it and how to open it.
+
+    Parameters
+    ----------
+    name
+        What to call the format in messages.
+    suffixes
+        File name endings, lower case with the dot.
+    sniff
+        ``sniff(path, head) -> bool``: is it this format, told by the content? `head` are
+        the first bytes (none for a folder).
+    open
+        ``open(path, variable) -> Content``; `variable` None: the reader chooses.
+    list
+        ``list(path) -> variables``: the arrays there are, even where none can be chosen.
+    priority
+        Formats of a lower number are asked first (a special HDF5 layout before any HDF5).
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    sniff: Callable[[Path, bytes], bool]
+    open: Callable[[Path, str | None], Content]
+    list: Callable[[Path], tuple[Variable, ...]]
+    priority: int = 50
+
+
+@contextmanager
+def readable(path: Path | str, what: str) -> Iterator[None]:
+    """Turn whatever a parsing library raises on a damaged file into one `InputError`.
+
+    Parsers of damaged bytes raise anything (struct.error, KeyError, OverflowError, ...);
+    all of it means the same to the person, and the cause stays attached.
+    """
+    try:
+        yield
+    except UlmError:
+        raise
+    except PermissionError as error:
+        raise InputError(path, "may not be read", "Ask for permission to read it.") from error
+    except MemoryError as error:
+        raise InputError(
+            path, f"does not fit in memory ({error})", "Split it, or free some memory."
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            path,
+            f"cannot be read as {what} ({reason})",
+            "It may be damaged or cut short: copy it again from where it was made.",
+        ) from error
+
+
+@contextmanager
+def needs(package: str, what: str) -> Iterator[None]:
+    """Name the optional extra that installs `package` where importing it fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise BackendError(
+            f"Reading {what} needs {package}: pip install 'napari-ulm3d[formats]'."
+        ) from error
+
+
+def frame_chunks(start: int, stop: int, bytes_each: int, align: int = 1) -> list[tuple[int, int]]:
+    """Cut start..stop into stretches of about `CHUNK_BYTES`, at multiples of `align`."""
+    step = max(1, round(CHUNK_BYTES / max(1, bytes_each) / align)) * align
+    cuts = list(range(start - start % step, stop, step))[1:]
+    return list(zip([start, *cuts], [*cuts, stop], strict=True))

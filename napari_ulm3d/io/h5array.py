@@ -1,0 +1,137 @@
+"""Datasets of HDF5 files as stored arrays, and the small values beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.io.content import Variable, frame_chunks
+from napari_ulm3d.io.named_facts import plain
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["H5Array", "attributes_above", "complex_fields", "list_datasets", "small_values"]
+
+_SMALL_ELEMENTS = 4096
+_MOST_SMALL_VALUES = 1000
+
+
+@dataclass(frozen=True)
+class H5Array:
+    """A dataset in h5py's order of axes; implements `StoredArray`. Opened at each read."""
+
+    path: str
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.path} ({self.dataset})"
+
+    def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Fill `out`; see `StoredArray.read_into`."""
+        import h5py
+
+        with h5py.File(self.path, "r") as file:
+            data = file[self.dataset]
+            if axis is None:
+                out[...] = as_numbers(data[()])
+                return
+            # Whole storage chunks at a time, or each would be inflated again and again.
+            align = data.chunks[axis] if data.chunks else 1
+            bytes_each = data.dtype.itemsize * data.size // max(1, data.shape[axis])
+            before = (slice(None),) * axis
+            for a, b in frame_chunks(start, stop, bytes_each, align):
+                values = data[(*before, slice(a, b))]
+                out[(*before, slice(a - start, b - start))] = as_numbers(values)
+
+
+def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
+    """Names of the real and imaginary field of a compound type, None for other types."""
+    names = dtype.names or ()
+    if len(names) != 2:
+        return None
+    for real, imag in (("real", "imag"), ("re", "im"), ("r", "i")):
+        if {name.lower() for name in names} == {real, imag}:
+            first, second = names
+            return (first, second) if first.lower() == real else (second, first)
+    return None
+
+
+def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type as numbers: complex for a compound of real and imaginary part."""
+    fields = complex_fields(dtype)
+    if fields is None:
+        return dtype
+    wide = any(dtype[name].itemsize > 4 for name in fields)
+    return np.dtype(np.complex128 if wide else np.complex64)
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Compound values as complex: a view where the memory is laid out so, else a copy."""
+    fields = complex_fields(values.dtype)
+    if fields is None:
+        return values
+    target = number_type(values.dtype)
+    half = np.dtype(f"f{target.itemsize // 2}")
+    if values.dtype == np.dtype([(fields[0], half), (fields[1], half)]):
+        return values.view(target)
+    numbers = np.empty(values.shape, target)
+    numbers.real, numbers.imag = values[fields[0]], values[fields[1]]
+    return numbers
+
+
+def list_datasets(file: h5py.File) -> list[Variable]:
+    """Every dataset, but for MATLAB's own groups (``#refs#``)."""
+    import h5py
+
+    found: list[Variable] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("#") and item.shape is not None:
+            found.append(Variable(name, tuple(item.shape), number_type(item.dtype)))
+
+    file.visititems(visit)
+    return found
+
+
+def small_values(file: h5py.File) -> dict[str, Any]:
+    """Attributes and small datasets of the file under dotted names, for `facts_from_names`."""
+    import h5py
+
+    values: dict[str, Any] = {}
+
+    def visit(name: str, item: object) -> None:
+        if name.startswith("#") or len(values) > _MOST_SMALL_VALUES:
+            return
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            text = item.attrs.get("MATLAB_class") == b"char"
+            if item.size <= _SMALL_ELEMENTS and item.dtype.kind in "biufSO":
+                value = item[()]
+                if text and item.dtype.kind == "u":
+                    value = "".join(map(chr, np.asarray(value).reshape(-1)))
+                values[name.replace("/", ".")] = value
+        for key, value in item.attrs.items():  # type: ignore[attr-defined]
+            if not key.startswith(("MATLAB", "DIMENSION", "CLASS", "REFERENCE")):
+                values.setdefault(f"{name.replace('/', '.')}.{key}", value)
+
+    for key, value in file.attrs.items():
+        values[key] = value
+    file.visititems(visit)
+    return values
+
+
+def attributes_above(file: h5py.File, dataset: str) -> dict[str, Any]:
+    """Attributes of a dataset and of the groups that hold it, the nearest winning."""
+    merged = {key: plain(value) for key, value in file.attrs.items()}
+    parts = Path(dataset).parts
+    for depth in range(1, len(parts) + 1):
+        item = file["/".join(parts[:depth])]
+        merged |= {key: plain(value) for key, value in item.attrs.items()}
+    return {key: value for key, value in merged.items() if value is not None}

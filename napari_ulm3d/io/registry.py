@@ -1,0 +1,75 @@
+"""The formats that can be read: every module of `napari_ulm3d.io.readers` with a `READER`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.content import Reader
+
+__all__ = ["known_suffixes", "reader_for", "readers"]
+
+_HEAD_BYTES = 2048
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    """All formats, the special before the general.
+
+    A format is added by one file in `napari_ulm3d/io/readers` that defines
+    ``READER = Reader(...)``; nothing else has to be changed.
+    """
+    from napari_ulm3d.io import readers as package
+
+    found = []
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        reader = getattr(importlib.import_module(module.name), "READER", None)
+        if isinstance(reader, Reader):
+            found.append(reader)
+    return tuple(sorted(found, key=lambda reader: (reader.priority, reader.name)))
+
+
+def known_suffixes() -> tuple[str, ...]:
+    """File name endings of all formats, sorted."""
+    return tuple(sorted({suffix for reader in readers() for suffix in reader.suffixes}))
+
+
+def reader_for(path: Path) -> Reader:
+    """The format of a file or folder, told by its content; a wrong suffix does not matter.
+
+    Raises
+    ------
+    InputError
+        When the path does not exist, is empty, or is of no known format.
+    """
+    if not path.exists():
+        raise InputError(path, "does not exist", "Check the name.")
+    head = b""
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD_BYTES)
+        except OSError as error:
+            raise InputError(
+                path, f"cannot be opened ({error.strerror or error})", "Ask for permission."
+            ) from error
+        if not head:
+            raise InputError(path, "is empty", "Copy it again from where it was made.")
+    for reader in readers():
+        if reader.sniff(path, head):
+            return reader
+    by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
+    if by_suffix:
+        raise InputError(
+            path,
+            f"is named like {by_suffix[0]} but its content is not",
+            "It may be damaged or misnamed: copy it again from where it was made.",
+        )
+    raise InputError(
+        path,
+        "is of no known format",
+        f"Known are files ending in {', '.join(known_suffixes())}.",
+    )

@@ -1,0 +1,218 @@
+"""Chains of points through the frames, built as the frames go by.
+
+Two stages, with the semantics of simpletracker (J.-Y. Tinevez), the linker of PALA
+(Heiles et al., Nat. Biomed. Eng. 2022) and Open-3DULM: points of consecutive frames are
+linked first; then a chain that ended in frame i may go on in a chain that began in frame
+i + 2, else i + 3, ... up to the longest gap, earlier ends first. Both stages use the
+optimal assignment of `assignment` (simpletracker: the second takes the nearest pair first).
+The gate of every frame distance is given, so this file knows neither speed nor time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.link.assignment import assign
+
+__all__ = ["Chain", "ChainBuilder", "chain_labels"]
+
+Points = NDArray[np.float64]
+
+
+class Chain:
+    """Points of one bubble in the order of their frames."""
+
+    __slots__ = ("done", "head", "id", "rows", "start")
+
+    def __init__(self, start: int, row: Any) -> None:
+        self.start = start
+        self.rows = [row]
+        self.head = self  # the chain that this one was found to continue, else itself
+        self.id = -1
+        self.done = False
+
+
+@dataclass
+class _Slice:
+    """Some points of one frame and the chains they belong to."""
+
+    position: Points
+    shift: Points
+    chains: list[Chain]
+
+    def keep(self, index: NDArray[np.intp]) -> _Slice:
+        chosen = [self.chains[k] for k in index]
+        return _Slice(self.position[index], self.shift[index], chosen)
+
+
+class ChainBuilder:
+    """Takes frames in order and hands out finished, numbered chains.
+
+    Parameters
+    ----------
+    gates
+        ``gates[k - 1]`` is the longest link between points k frames apart; as many gates as
+        the longest gap needs (one: no gap).
+    min_points
+        Chains of fewer points are dropped.
+    Notes
+    -----
+    Chains are numbered among the kept ones in the order of their first frame, then of their
+    row in it. A number is given as soon as all chains that began earlier are known to be
+    kept or dropped, which takes at most `min_points` points of the undecided one: so memory
+    holds the live chains and a few frames, and the numbers do not depend on how the frames
+    were cut into chunks.
+    """
+
+    def __init__(self, gates: Sequence[float], min_points: int = 1) -> None:
+        self.gates = [float(gate) for gate in gates]
+        self.min_points = min_points
+        self.finished: list[Chain] = []
+        self._frame: int | None = None
+        self._last: _Slice | None = None
+        self._ends: dict[int, _Slice] = {}
+        self._starts: dict[int, _Slice] = {}
+        self._undecided: deque[Chain] = deque()
+        self._next_id = 0
+
+    def push(self, frame: int, position: Points, shift: Points, rows: list[Any]) -> None:
+        """Add the points of a later frame.
+
+        Parameters
+        ----------
+        frame
+            Its number; greater than that of the frame before.
+        position, shift
+            (n, 3) position, and half the expected displacement within one frame.
+        rows
+            n things, one a point, of which the chains are made.
+        """
+        if self._last is not None and self._frame is not None and frame != self._frame + 1:
+            self._ends[self._frame] = self._last
+            self._last = None
+        chains: list[Chain | None] = [None] * len(rows)
+        if self._last is not None and self._frame is not None:
+            targets = self._assign(self._last, position, shift, 1)
+            for chain, j in zip(self._last.chains, targets.tolist(), strict=True):
+                if j >= 0:
+                    chain.rows.append(rows[j])
+                    chains[j] = chain
+            unlinked = np.flatnonzero(targets < 0)
+            if unlinked.size:
+                self._ends[self._frame] = self._last.keep(unlinked)
+        begun = [j for j, chain in enumerate(chains) if chain is None]
+        whole = _Slice(
+            position,
+            shift,
+            [Chain(frame, rows[j]) if c is None else c for j, c in enumerate(chains)],
+        )
+        if begun:
+            self._starts[frame] = whole.keep(np.array(begun))
+            self._undecided.extend(self._starts[frame].chains)
+        self._frame, self._last = frame, whole
+        self._close_gaps(frame - len(self.gates))
+
+    def finish(self) -> None:
+        """No later frame continues these chains; the builder may then start anew."""
+        if self._last is not None and self._frame is not None:
+            self._ends[self._frame] = self._last
+            self._last = None
+            self._close_gaps(self._frame)
+            self._starts.clear()
+
+    def take_finished(self) -> list[Chain]:
+        """The chains finished since the last call."""
+        finished, self.finished = self.finished, []
+        return finished
+
+    def _assign(self, source: _Slice, position: Points, shift: Points, apart: int) -> NDArray[Any]:
+        gate = self.gates[apart - 1]
+        return assign(source.position, source.shift * apart, position, shift * apart, gate)
+
+    def _close_gaps(self, until: int) -> None:
+        """Continue or end the chains whose last point lies in a frame up to `until`."""
+        reach = len(self.gates)
+        for frame in sorted(frame for frame in self._ends if frame <= until):
+            ends = self._ends.pop(frame)
+            for apart in range(2, reach + 1):
+                starts = self._starts.get(frame + apart)
+                if starts is None or not ends.chains:
+                    continue
+                targets = self._assign(ends, starts.position, starts.shift, apart)
+                for chain, j in zip(ends.chains, targets.tolist(), strict=True):
+                    if j >= 0:
+                        _continue(chain, starts.chains[j])
+                free = np.setdiff1d(np.arange(len(starts.chains)), targets)
+                self._starts[frame + apart] = starts.keep(free)
+                ends = ends.keep(np.flatnonzero(targets < 0))
+            for chain in ends.chains:
+                chain.head.done = True
+                if chain.head.id >= 0:
+                    self.finished.append(chain.head)
+        for frame in [frame for frame in self._starts if frame < until + 2]:
+            del self._starts[frame]
+        self._decide(until)
+
+    def _decide(self, closed: int) -> None:
+        """Number or drop the chains in the order they began, as far as is known."""
+        while self._undecided:
+            chain = self._undecided[0]
+            own = chain.head is chain
+            if own and not chain.done:
+                settled = len(self.gates) == 1 or chain.start <= closed + 2
+                if not settled or len(chain.rows) < self.min_points:
+                    return
+            self._undecided.popleft()
+            if own and len(chain.rows) >= self.min_points:
+                chain.id = self._next_id
+                self._next_id += 1
+                if chain.done:
+                    self.finished.append(chain)
+
+
+def _continue(chain: Chain, later: Chain) -> None:
+    """Make `later` the continuation of `chain`; both share one list of points from now on."""
+    chain.rows.extend(later.rows)
+    later.rows = chain.rows
+    later.head = chain.head
+
+
+def chain_labels(
+    frame: NDArray[np.integer],
+    position: NDArray[np.floating],
+    gates: Sequence[float],
+) -> NDArray[np.int64]:
+    """Number of the chain that each point belongs to, in whatever unit of length.
+
+    Parameters
+    ----------
+    frame
+        (n,) frame numbers, ascending.
+    position
+        (n, d) positions, d of 1 to 3.
+    gates
+        ``gates[k - 1]``: longest link between points k frames apart.
+
+    Returns
+    -------
+    (n,) labels from 0, in the order of the chains' first points.
+    """
+    padded = np.zeros((len(frame), 3))
+    padded[:, : position.shape[1]] = position
+    builder = ChainBuilder(gates)
+    numbers, first = np.unique(frame, return_index=True)
+    cuts = [*first.tolist(), len(frame)]
+    for number, start, stop in zip(numbers.tolist(), cuts[:-1], cuts[1:], strict=True):
+        points = padded[start:stop]
+        builder.push(number, points, np.zeros_like(points), list(range(start, stop)))
+    builder.finish()
+    labels = np.full(len(frame), -1, np.int64)
+    for chain in builder.take_finished():
+        labels[chain.rows] = chain.id
+    return labels

@@ -1,0 +1,204 @@
+"""The stage: filtered frames to localizations, by maxima and a sub-voxel localizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import LocalizeConfig
+from napari_ulm3d.errors import ConfigError, InputError
+from napari_ulm3d.localize.detect import Candidates, detect_maxima
+from napari_ulm3d.localize.fits import Fits, Stack
+from napari_ulm3d.localize.registry import LOCALIZERS
+from napari_ulm3d.localize.rejections import Rejections
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["LocalizedFrames", "localize"]
+
+_VOXELS_AT_ONCE = 2_000_000  # bounds the working memory to some 16 MB
+
+
+@dataclass(frozen=True)
+class LocalizedFrames:
+    """What `localize` found, and what it dropped."""
+
+    localizations: Localizations
+    rejections: Rejections
+
+
+def localize(
+    frames: NDArray[Any],
+    grid: Grid,
+    config: LocalizeConfig,
+    *,
+    rate_hz: float,
+    first_frame: int = 0,
+    correlation: NDArray[Any] | None = None,
+) -> LocalizedFrames:
+    """Find the bubbles of frames from which the tissue was filtered.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) complex64 IQ, or float32 envelope. Frames are independent of each
+        other: any cut into calls gives the same rows.
+    grid
+        Spacing and origin; its shape is that of a frame.
+    config
+        The settings.
+    rate_hz
+        Volumes a second.
+    first_frame
+        Number of the first frame over the whole acquisition.
+    correlation
+        (t, z, y, x) normalized correlation with the PSF, complex or its magnitude,
+        |c| <= 1. Needed by `min_correlation`; `parabolic` interpolates it.
+
+    Returns
+    -------
+    LocalizedFrames
+        Localizations sorted by frame, then z, y, x. `snr_db` is 20 log10 of the peak
+        over its background: for `gaussian` the fitted peak over the residual's (see
+        `gaussian`), else the envelope over its mean in the patch (see `detect`). `score`
+        is |c| at the maximum, or without a correlation the localizer's own quality.
+        Positions lie within the voxels' borders. `sigma_*_um` come with `gaussian`.
+
+    Raises
+    ------
+    InputError
+        Frames of another shape than the grid, or with NaN or infinite values.
+    ConfigError
+        `min_correlation` without a correlation.
+    """
+    _check(frames, grid, config, rate_hz, correlation)
+    at_once = max(1, _VOXELS_AT_ONCE // grid.size)
+    tables, rejections = [], Rejections()
+    for low in range(0, frames.shape[0], at_once):
+        part = slice(low, low + at_once)
+        stack = _stack(frames[part], None if correlation is None else correlation[part])
+        broken = ~np.isfinite(stack.envelope).all(axis=(1, 2, 3))
+        if broken.any():
+            raise InputError(
+                None,
+                f"Frame {first_frame + low + int(broken.argmax())} holds NaN or infinite values",
+                "Replace them before filtering.",
+            )
+        candidates, dropped = _candidates(stack, config)
+        fits = LOCALIZERS[config.localizer](stack, candidates, config)
+        table, late = _table(fits, stack, grid, config, rate_hz, first_frame + low)
+        tables.append(table)
+        rejections += dropped + fits.rejections + late
+    return LocalizedFrames(Localizations.concat(tables), rejections)
+
+
+def _check(
+    frames: NDArray[Any],
+    grid: Grid,
+    config: LocalizeConfig,
+    rate_hz: float,
+    correlation: NDArray[Any] | None,
+) -> None:
+    if frames.ndim != 4 or frames.shape[1:] != grid.shape:
+        raise InputError(
+            None,
+            f"Frames of shape {frames.shape} do not fit a grid of {grid.shape}",
+            "Give them as (t, z, y, x).",
+        )
+    if not rate_hz > 0:
+        raise ConfigError(f"The rate must be positive, not {rate_hz} Hz.")
+    if correlation is not None and correlation.shape != frames.shape:
+        raise InputError(
+            None,
+            f"A correlation map of {correlation.shape} does not fit frames of {frames.shape}",
+            "Compute it from the same frames.",
+        )
+    if correlation is None and config.min_correlation > 0:
+        raise ConfigError(
+            "localize.min_correlation needs the correlation map, which was not computed; "
+            "compute it, or set min_correlation to 0."
+        )
+
+
+def _stack(frames: NDArray[Any], correlation: NDArray[Any] | None) -> Stack:
+    iq = np.ascontiguousarray(frames, np.complex64)
+    return Stack(
+        iq,
+        np.abs(iq),
+        None
+        if correlation is None
+        else np.ascontiguousarray(np.abs(correlation), dtype=np.float32),
+    )
+
+
+def _candidates(stack: Stack, config: LocalizeConfig) -> tuple[Candidates, Rejections]:
+    candidates, over_cap = detect_maxima(
+        stack.envelope, config.patch_voxels, config.min_snr_db, config.max_bubbles
+    )
+    low = crowded = 0
+    if config.min_correlation > 0 and stack.correlation is not None:
+        level = stack.correlation[candidates.frame, *candidates.voxel.T]
+        keep = level >= config.min_correlation
+        low = int((~keep).sum())
+        candidates = candidates.keep(keep)
+    if config.max_maxima is not None and len(candidates):
+        half = np.asarray(config.patch_voxels, np.int64) // 2
+        offsets = candidates.offsets(stack.frames.shape[0])
+        maxima = np.empty(len(candidates), np.int64)
+        _maxima_in_patch(candidates.frame, candidates.voxel, offsets, half, maxima)
+        keep = maxima <= config.max_maxima
+        crowded = int((~keep).sum())
+        candidates = candidates.keep(keep)
+    return candidates, Rejections(over_cap=over_cap, low_correlation=low, crowded=crowded)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _maxima_in_patch(frame, voxel, offsets, half, maxima):  # type: ignore[no-untyped-def]
+    """How many candidates of the same frame stand in the patch of each, itself included."""
+    for n in prange(frame.size):
+        count = 0
+        for other in range(offsets[frame[n]], offsets[frame[n] + 1]):
+            inside = True
+            for axis in range(3):
+                inside &= abs(voxel[other, axis] - voxel[n, axis]) <= half[axis]
+            count += inside
+        maxima[n] = count
+
+
+def _table(
+    fits: Fits,
+    stack: Stack,
+    grid: Grid,
+    config: LocalizeConfig,
+    rate_hz: float,
+    first_frame: int,
+) -> tuple[Localizations, Rejections]:
+    """Voxels to micrometres, rows in order; positions outside the volume are dropped."""
+    last = np.asarray(grid.shape) - 0.5
+    inside = ((fits.position >= -0.5) & (fits.position < last)).all(axis=1)
+    score = fits.quality
+    enough = np.ones_like(inside)
+    if stack.correlation is not None:
+        score = stack.correlation[fits.frame, *fits.voxel.T]
+        enough = score >= config.min_correlation
+    keep = np.flatnonzero(inside & enough)
+    keep = keep[np.lexsort((*fits.position[keep].T[::-1], fits.frame[keep]))]
+    sigma = None
+    if fits.sigma is not None:
+        sigma = (fits.sigma[keep] * grid.spacing_um).astype(np.float32)
+    table = Localizations.from_arrays(
+        fits.frame[keep].astype(np.int64) + first_frame,
+        grid.to_um(fits.position[keep]),
+        (20.0 * np.log10(fits.contrast[keep])).astype(np.float32),
+        np.clip(score[keep], 0.0, 1.0).astype(np.float32),
+        rate_hz,
+        sigma,
+    )
+    dropped = Rejections(
+        edge=int((~inside).sum()), low_correlation=int((inside & ~enough).sum())
+    )
+    return table, dropped

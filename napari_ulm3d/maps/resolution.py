@@ -1,0 +1,299 @@
+"""Resolution of a map by Fourier shell (3-D) or ring (2-D) correlation of two halves.
+
+Tracks are split into two half sets of alternating rank, each is made into a density,
+and the two are correlated by spatial frequency (van Heel & Schatz, "Fourier shell
+correlation threshold criteria", J. Struct. Biol. 151:250-262, 2005; for ULM: Hingot et
+al., "Measuring image resolution in ultrasound localization microscopy", IEEE Trans.
+Med. Imaging 40:3812-3819, 2021). Memory is bounded: the densest tiles of the map are
+transformed one after the other, and their spectra are added before the ratio is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["FIXED_THRESHOLD", "Resolution", "half_bit_threshold", "resolution"]
+
+#: The fixed criterion 1/7 (0.143; Rosenthal & Henderson 2003, Nieuwenhuizen et al. 2013).
+FIXED_THRESHOLD = 1.0 / 7.0
+
+# Share of each tile edge, both ends together, over which the Tukey window falls off.
+_TAPER = 0.5
+
+_AT_ONCE = 1 << 19
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A Fourier shell correlation and the resolutions read from it.
+
+    Attributes
+    ----------
+    frequency_per_um
+        (shells,) spatial frequency of each shell, 1/um, up to Nyquist.
+    correlation
+        (shells,) correlation of the two halves; NaN where a shell holds no signal.
+    half_bit
+        (shells,) 1/2-bit threshold for half sets (signal-to-noise ratio 0.2071 a half).
+    n_independent
+        (shells,) effective number n of coefficients in the shell, conjugate ones counted, so
+        that halves of pure noise correlate with a spread of 1 / sqrt(n).
+    resolution_um
+        Period where the curve first falls below `half_bit`. Twice the voxel if it never
+        does (the voxel limits, not the data). NaN if it never rises above it.
+    resolution_fixed_um
+        The same for the fixed threshold 1/7.
+    limited_by_voxel
+        Whether `resolution_um` is the Nyquist period rather than a crossing.
+    notes
+        How it was computed and what to beware of, one sentence each.
+    """
+
+    frequency_per_um: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    half_bit: NDArray[np.float64]
+    n_independent: NDArray[np.float64]
+    resolution_um: float
+    resolution_fixed_um: float
+    limited_by_voxel: bool
+    notes: tuple[str, ...] = field(default=())
+
+    def to_table(self) -> pd.DataFrame:
+        """The curve, a row a shell: frequency_per_um, correlation, half_bit, fixed, n_independent."""
+        return pd.DataFrame(
+            {
+                "frequency_per_um": self.frequency_per_um,
+                "correlation": self.correlation,
+                "half_bit": self.half_bit,
+                "fixed": FIXED_THRESHOLD,
+                "n_independent": self.n_independent,
+            }
+        )
+
+
+def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 1/2-bit curve of van Heel & Schatz (2005), eq. 17, for two half sets.
+
+    Parameters
+    ----------
+    n_independent
+        Number of Fourier coefficients in each shell, see `Resolution`.
+    """
+    root = np.sqrt(np.maximum(n_independent, 1.0))
+    return (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
+
+
+def resolution(
+    first: VesselMap, second: VesselMap, tile_voxels: int = 96, max_tiles: int = 8
+) -> Resolution:
+    """Fourier shell correlation of two half maps on one grid (ring where an axis is single).
+
+    Parameters
+    ----------
+    first, second
+        Densities of the halves, from `MapAccumulator.halves`.
+    tile_voxels
+        Edge of the tiles, about: each axis is cut evenly into tiles of 2/3 to 3/2 of it.
+    max_tiles
+        At most this many tiles, those with most counts, enter.
+
+    Raises
+    ------
+    ConfigError
+        The maps have different grids.
+    """
+    if first.grid != second.grid:
+        raise ConfigError("The two half maps must share one grid; make both from one accumulator.")
+    grid = first.grid
+    tile, counts = _tiling(grid, tile_voxels)
+    numbers = _densest(first, second, tile, counts, max_tiles)
+    windows = [_tukey(n) for n in tile]
+    shell, frequency, multiplicity, nyquist_um = _shells(tile, grid.spacing_um)
+
+    sums = np.zeros((3, frequency.size))
+    for number in numbers:
+        spectra = [_spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
+        products = (
+            (spectra[0] * spectra[1].conj()).real,
+            np.abs(spectra[0]) ** 2,
+            np.abs(spectra[1]) ** 2,
+        )
+        for total, product in zip(sums, products, strict=True):
+            weighted = (product * multiplicity).ravel()
+            total += np.bincount(shell, weights=weighted, minlength=frequency.size + 2)[1:-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = sums[0] / np.sqrt(sums[1] * sums[2])
+
+    # A real map's coefficients come in conjugate pairs, but each has two parts: pure noise
+    # correlates with a spread of 1 / sqrt(all coefficients). A taper ties neighbours within
+    # the shell together, along its surface (one dimension less than the map).
+    per_shell = np.bincount(
+        shell,
+        weights=np.broadcast_to(multiplicity, _half(tile)).ravel(),
+        minlength=frequency.size + 2,
+    )[1:-1]
+    resolved = sum(n > 1 for n in tile)
+    kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in windows]))
+    n_independent = per_shell * len(numbers) * kept ** (1 - 1 / max(resolved, 1))
+    half_bit = half_bit_threshold(n_independent)
+    by_half_bit = _crossing_um(frequency, correlation, half_bit, nyquist_um)
+    fixed = np.full_like(correlation, FIXED_THRESHOLD)
+    by_fixed = _crossing_um(frequency, correlation, fixed, nyquist_um)
+
+    dimension = "shell" if min(tile) > 1 else "ring"
+    notes = [
+        f"Fourier {dimension} correlation of the densities of two half sets of tracks (alternating rank).",
+        f"Thresholds for half sets, not extrapolated to the full set; spectra of {len(numbers)} "
+        f"Tukey-tapered tile(s) of {'x'.join(map(str, tile))} voxels (z, y, x) were added.",
+    ]
+    if not numbers:
+        notes.append("No tile holds tracks of both halves: no resolution can be given.")
+    elif np.isnan(by_half_bit):
+        notes.append("The curve never rises above the 1/2-bit threshold: too few tracks.")
+    elif by_half_bit == nyquist_um:
+        notes.append("The curve stays above the 1/2-bit threshold: the map's voxel is the limit.")
+    return Resolution(
+        frequency, correlation, half_bit, n_independent,
+        by_half_bit, by_fixed, by_half_bit == nyquist_um, tuple(notes),
+    )  # fmt: skip
+
+
+def _tiling(grid: Grid, edge: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Tile size and number of tiles along each axis; tiles meet, the rest is margin."""
+    z, y, x = (max(1, round(n / edge)) for n in grid.shape)
+    counts = (z, y, x)
+    a, b, c = (n // k for n, k in zip(grid.shape, counts, strict=True))
+    return (a, b, c), counts
+
+
+def _tile_of(
+    index: NDArray[np.int64],
+    shape: tuple[int, int, int],
+    tile: tuple[int, int, int],
+    counts: tuple[int, int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    number = np.zeros(index.size, np.int64)
+    inside = np.ones(index.size, bool)
+    coordinates = np.unravel_index(index, shape)
+    for position, size, count in zip(coordinates, tile, counts, strict=True):
+        along = position // size
+        inside &= along < count
+        number = number * count + along
+    return number, inside
+
+
+def _densest(
+    first: VesselMap,
+    second: VesselMap,
+    tile: tuple[int, int, int],
+    counts: tuple[int, int, int],
+    max_tiles: int,
+) -> list[int]:
+    """Numbers of the tiles with most counts, of those that both halves reach."""
+    totals = []
+    for half in (first, second):
+        total = np.zeros(int(np.prod(counts)))
+        for low in range(0, half.index.size, _AT_ONCE):
+            part = slice(low, low + _AT_ONCE)
+            number, inside = _tile_of(half.index[part], half.shape, tile, counts)
+            total += np.bincount(number[inside], half.values[part][inside], minlength=total.size)
+        totals.append(total)
+    both = np.where((totals[0] > 0) & (totals[1] > 0), totals[0] + totals[1], 0.0)
+    order = np.argsort(-both, kind="stable")[:max_tiles]
+    return [int(number) for number in order if both[number] > 0]
+
+
+def _cut(
+    half: VesselMap, tile: tuple[int, int, int], counts: tuple[int, int, int], number: int
+) -> NDArray[np.float32]:
+    """One tile as a full array, from the sparse map."""
+    start = np.asarray(np.unravel_index(number, counts)) * tile
+    plane = half.shape[1] * half.shape[2]
+    low, high = np.searchsorted(half.index, (start[0] * plane, (start[0] + tile[0]) * plane))
+    z, y, x = np.unravel_index(half.index[low:high], half.shape)
+    inside = (y >= start[1]) & (y < start[1] + tile[1]) & (x >= start[2]) & (x < start[2] + tile[2])
+    out = np.zeros(tile, np.float32)
+    out[z[inside] - start[0], y[inside] - start[1], x[inside] - start[2]] = half.values[low:high][
+        inside
+    ]
+    return out
+
+
+def _tukey(n: int) -> NDArray[np.float32]:
+    """Tukey window of n samples (a single sample is kept as it is)."""
+    from scipy.signal.windows import tukey
+
+    if n == 1:
+        return np.ones(1, np.float32)
+    return tukey(n + 1, _TAPER)[:-1].astype(np.float32)
+
+
+def _spectrum(
+    tile: NDArray[np.float32], windows: list[NDArray[np.float32]]
+) -> NDArray[np.complex64]:
+    from scipy.fft import rfftn
+
+    a, b, c = windows
+    window = a[:, None, None] * b[None, :, None] * c[None, None, :]
+    # Without its weighted mean, or the window's own spectrum would correlate.
+    mean = float((tile * window).sum(dtype=np.float64) / window.sum(dtype=np.float64))
+    tile -= np.float32(mean)
+    tile *= window
+    return rfftn(tile, overwrite_x=True)
+
+
+def _half(tile: tuple[int, int, int]) -> tuple[int, int, int]:
+    return (tile[0], tile[1], tile[2] // 2 + 1)
+
+
+def _shells(
+    tile: tuple[int, int, int], spacing_um: tuple[float, float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], float]:
+    """Shell of each coefficient of the half spectrum, shell frequencies, multiplicity, Nyquist.
+
+    Shell 0 is the mean; shells past Nyquist are all given the last number.
+    """
+    resolved = [k for k in range(3) if tile[k] > 1] or [0]
+    width = 1.0 / max(tile[k] * spacing_um[k] for k in resolved)
+    nyquist = min(0.5 / spacing_um[k] for k in resolved)
+    n_shells = max(int(np.floor(nyquist / width + 1e-9)), 1)
+    square = np.zeros(_half(tile))
+    for axis, (n, s) in enumerate(zip(tile, spacing_um, strict=True)):
+        line = np.fft.rfftfreq(n, s) if axis == 2 else np.fft.fftfreq(n, s)
+        square += (line**2).reshape([-1 if k == axis else 1 for k in range(3)])
+    shell = np.minimum(np.rint(np.sqrt(square) / width), n_shells + 1).astype(np.int64).ravel()
+    multiplicity = np.full(tile[2] // 2 + 1, 2.0)
+    multiplicity[0] = 1.0
+    if tile[2] % 2 == 0:
+        multiplicity[-1] = 1.0
+    frequency = np.arange(1, n_shells + 1, dtype=np.float64) * width
+    return shell, frequency, multiplicity, 1 / nyquist
+
+
+def _crossing_um(
+    frequency: NDArray[np.float64],
+    correlation: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    nyquist_um: float,
+) -> float:
+    """Period where the curve first falls below the threshold; see `Resolution`."""
+    margin = np.nan_to_num(correlation, nan=-1.0) - threshold
+    above = margin >= 0
+    # The curve has to begin above: a spike far out is noise, not resolution.
+    begin = np.flatnonzero(above[: max(3, above.size // 10)])
+    if not begin.size:
+        return float("nan")
+    below = np.flatnonzero(~above[begin[0] :])
+    if not below.size:
+        return nyquist_um
+    k = int(begin[0] + below[0])
+    share = margin[k - 1] / (margin[k - 1] - margin[k])
+    return float(1.0 / (frequency[k - 1] + share * (frequency[k] - frequency[k - 1])))

@@ -1,0 +1,222 @@
+"""The settings of a simulated acquisition: one frozen model, saved beside what it made."""
+
+from __future__ import annotations
+
+import tomllib
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import Field, ValidationError, model_validator
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.bubbles import BubbleConfig
+from napari_ulm3d.simulate.flow import FlowConfig
+from napari_ulm3d.simulate.vasculature.procedural import VasculatureConfig
+
+__all__ = [
+    "ClutterModelConfig",
+    "GridConfig",
+    "MicrobubbleConfig",
+    "MotionConfig",
+    "NoiseConfig",
+    "PsfModelConfig",
+    "SimulationConfig",
+    "VesselsConfig",
+]
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Triple = tuple[float, float, float]
+
+
+class GridConfig(StageConfig):
+    """The voxels of one volume."""
+
+    shape: tuple[Count, Count, Count] = setting((40, 36, 32), "Voxels along z, y, x.", "voxels")
+    voxel_um: tuple[Positive, Positive, Positive] = setting(
+        (98.56, 150.0, 150.0), "Voxel spacing along z, y, x.", "um"
+    )
+    origin_um: Triple = setting(
+        (0.0, 0.0, 0.0), "Position of the centre of the first voxel, z, y, x.", "um"
+    )
+
+    @property
+    def grid(self) -> Grid:
+        """The same as a `Grid`."""
+        return Grid(self.shape, self.voxel_um, self.origin_um)
+
+
+class PsfModelConfig(StageConfig):
+    """The image of one bubble: Gaussian magnitude, two-way carrier phase, side lobes."""
+
+    fwhm_um: tuple[Positive, Positive, Positive] = setting(
+        (197.0, 300.0, 300.0),
+        "Full width at half maximum of the magnitude at the top of the grid: axial, elevation, lateral.",
+        "um",
+    )
+    widening_per_mm: float = setting(
+        0.02,
+        "Relative growth of the elevation and lateral widths a millimetre of depth.",
+        "1/mm",
+        ge=0,
+    )
+    carrier: float = setting(
+        1.0,
+        "Axial phase over that of the two-way path, 4 pi / wavelength (oblique echoes: below 1).",
+        gt=0,
+        le=1.5,
+    )
+    side_lobe_db: float | None = setting(
+        -26.5, "Level of the first side lobes along y and x; None: no side lobes.", "dB", lt=0
+    )
+    side_lobe_offset: float = setting(
+        1.6, "Distance of the side lobes from the centre, in widths of the main lobe.", "FWHM", gt=0
+    )
+
+
+class NoiseConfig(StageConfig):
+    """Thermal noise: complex, Gaussian; white, or with the grain of a beamformer."""
+
+    snr_db: float | None = setting(
+        18.0, "Peak of the mean bubble over the rms of the noise's magnitude; None: no noise.", "dB"
+    )
+    grain_um: float = setting(
+        0.0, "Width (FWHM) of the noise's correlation along y and x; 0: white.", "um", ge=0
+    )
+
+
+class ClutterModelConfig(StageConfig):
+    """Tissue: speckle of low temporal rank that moves with breathing and heartbeat."""
+
+    level_db: float | None = setting(
+        25.0, "Rms of the tissue over the peak of the mean bubble; None: no tissue.", "dB"
+    )
+    rank: int = setting(8, "Regions that move alike: the temporal rank of the tissue.", ge=1, le=32)
+    breathing_hz: float = setting(1.5, "Breathing rate.", "Hz", gt=0)
+    breathing_um: float = setting(8.0, "Greatest displacement by breathing.", "um", ge=0)
+    heart_hz: float = setting(7.0, "Heart rate.", "Hz", gt=0)
+    heart_um: float = setting(2.0, "Greatest displacement by the heartbeat.", "um", ge=0)
+    fading: float = setting(
+        0.02,
+        "Relative slow change of a region's amplitude (speckle that decorrelates).",
+        ge=0,
+        le=1,
+    )
+
+
+class MotionConfig(StageConfig):
+    """Rigid motion of everything, tissue and bubbles (a probe or an animal that shifts)."""
+
+    rms_um: tuple[NotNegative, NotNegative, NotNegative] = setting(
+        (0.0, 0.0, 0.0), "Rms of a slow oscillation along z, y, x.", "um"
+    )
+    rate_hz: float = setting(0.5, "Mean frequency of that oscillation.", "Hz", gt=0)
+    drift_um_s: Triple = setting((0.0, 0.0, 0.0), "Steady drift along z, y, x.", "um/s")
+
+
+class MicrobubbleConfig(StageConfig):
+    """How many microbubbles there are, and how bright."""
+
+    n_bubbles: int = setting(40, "Mean number of bubbles in the field of view.", "bubbles", ge=0)
+    amplitude_sd_db: float = setting(
+        2.5, "Spread of the bubbles' levels about their mean (log-normal amplitudes).", "dB", ge=0
+    )
+    drift_sd_db: float = setting(1.0, "Spread of one bubble's level in time.", "dB", ge=0)
+    drift_time_s: float = setting(0.2, "Correlation time of that drift.", "s", gt=0)
+
+
+class VesselsConfig(StageConfig):
+    """The vessels that the bubbles are in, and the flow through them."""
+
+    source: Literal["procedural", "file"] = setting(
+        "procedural", "Grown from the seed, or read from `path`."
+    )
+    path: str | None = setting(
+        None, "file: a network: .swc (.gz), Secomb's .dat, or <name>_segments.csv with _nodes.csv."
+    )
+    scale: Literal["cover", "inside", "none"] = setting(
+        "cover", "file: cover the field of view, fit inside it, or keep the file's own size."
+    )
+    seed: int | None = setting(None, "Seed of the grown network; None: the simulation's.", ge=0)
+    growth: VasculatureConfig = VasculatureConfig()
+    flow: FlowConfig = FlowConfig()
+
+    @model_validator(mode="after")
+    def _path_given(self) -> Self:
+        if (self.source == "file") != (self.path is not None):
+            raise ValueError("source = 'file' needs a path, and a path needs source = 'file'")
+        return self
+
+
+class SimulationConfig(StageConfig):
+    """All that a simulated acquisition is made from; the same settings give the same frames."""
+
+    name: str = setting("simulation", "What to call the acquisition.")
+    probe: str = setting("", "The probe that the numbers stand for.")
+    grid: GridConfig = GridConfig()
+    wavelength_um: float = setting(98.56, "Wavelength in the tissue.", "um", gt=0)
+    sound_speed_m_s: float = setting(1540.0, "Speed of sound.", "m/s", gt=0)
+    rate_hz: float = setting(260.0, "Volumes a second.", "Hz", gt=0)
+    n_frames: int = setting(400, "Number of volumes.", "frames", ge=1)
+    psf: PsfModelConfig = PsfModelConfig()
+    noise: NoiseConfig = NoiseConfig()
+    clutter: ClutterModelConfig = ClutterModelConfig()
+    motion: MotionConfig = MotionConfig()
+    bubbles: MicrobubbleConfig = MicrobubbleConfig()
+    travel: BubbleConfig = BubbleConfig()
+    vessels: VesselsConfig = VesselsConfig()
+    seed: int = setting(0, "Seed of everything random.", ge=0)
+
+    @property
+    def frequency_hz(self) -> float:
+        """Centre frequency: speed of sound over wavelength."""
+        return self.sound_speed_m_s * 1e6 / self.wavelength_um
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        try:
+            return cls.model_validate(_swap(values, "none", None))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+                for item in error.errors()
+            )
+            raise ConfigError(f"Bad settings of a simulation: {problems}.") from error
+
+    @classmethod
+    def from_toml(cls, path: str | PathLike[str]) -> Self:
+        """Read settings that `to_toml` wrote, or a person: what is left out has its default.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read or a setting is unknown or out of range.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such settings file.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
+        try:
+            return cls.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_toml(self, path: str | PathLike[str]) -> None:
+        """Write all settings as TOML; None, which TOML lacks, as the word "none"."""
+        values = _swap(self.model_dump(mode="json"), None, "none")
+        Path(path).write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def _swap(value: Any, old: Any, new: Any) -> Any:
+    """`value` with `old` replaced by `new` wherever it stands in nested dictionaries."""
+    if isinstance(value, dict):
+        return {key: _swap(item, old, new) for key, item in value.items()}
+    return new if value == old and type(value) is type(old) else value

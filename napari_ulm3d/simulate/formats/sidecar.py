@@ -1,0 +1,62 @@
+"""What stands beside the frames: metadata, settings and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import tomli_w
+
+from napari_ulm3d.simulate.config import SimulationConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SIDECAR", "TRUTH", "truth_writer", "write_settings", "write_sidecar"]
+
+SIDECAR = "acquisition.toml"
+TRUTH = "truth.parquet"
+_SETTINGS = "simulation.toml"
+
+
+def write_sidecar(config: SimulationConfig, folder: Path) -> None:
+    """Write ``acquisition.toml``: what the frames' file does not say, in `LoadConfig`'s names."""
+    values = {
+        "voxel_um": list(config.grid.voxel_um),
+        "rate_hz": config.rate_hz,
+        "wavelength_um": config.wavelength_um,
+        "frequency_hz": config.frequency_hz,
+        "sound_speed_m_s": config.sound_speed_m_s,
+        "origin_um": list(config.grid.origin_um),
+    }
+    (folder / SIDECAR).write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def write_settings(config: SimulationConfig, folder: Path) -> None:
+    """Write ``simulation.toml``: all settings; `SimulationConfig.from_toml` reads them back."""
+    config.to_toml(folder / _SETTINGS)
+
+
+@contextmanager
+def truth_writer(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write ``truth.parquet`` part by part; gives the function that adds a part."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+
+    def add(part: pd.DataFrame) -> None:
+        nonlocal writer
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        if writer is None:
+            writer = pq.ParquetWriter(folder / TRUTH, table.schema, compression="zstd")
+        writer.write_table(table)
+
+    try:
+        yield add
+    finally:
+        if writer is not None:
+            writer.close()

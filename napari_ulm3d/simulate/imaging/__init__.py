@@ -1,0 +1,1 @@
+"""From bubbles to complex volumes: point-spread function, amplitudes, tissue, noise, motion."""

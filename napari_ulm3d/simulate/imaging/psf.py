@@ -1,0 +1,64 @@
+"""The point-spread function of the simulated images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.simulate.config import PsfModelConfig
+
+__all__ = ["ImagePsf"]
+
+
+@dataclass(frozen=True)
+class ImagePsf:
+    """How a bubble at r_b looks at r, for an amplitude of 1::
+
+        h(r) = g_z(z - z_b) l_y(y - y_b) l_x(x - x_b) exp(+i q 4 pi (z - z_b) / wavelength)
+        g_a(d) = exp(-4 ln 2 (d / w_a)^2)
+        l_a(d) = g_a(d) + s [g_a(d - o w_a) + g_a(d + o w_a)]
+
+    with the share q of the carrier (1 by default), the full widths at half maximum w_a (those along y and x grow with depth), the level
+    s and the distance o of the side lobes. The Gaussian magnitude is the usual model of ULM
+    (Heiles et al., Nat. Biomed. Eng. 2022); the phase is that of the two-way path.
+
+    Parameters
+    ----------
+    config
+        Widths and side lobes.
+    grid
+        Its top border is the depth where the widths are as configured.
+    wavelength_um
+        Wavelength in the tissue.
+    """
+
+    config: PsfModelConfig
+    grid: Grid
+    wavelength_um: float
+
+    @property
+    def phase_per_voxel(self) -> float:
+        """Two-way carrier phase from one voxel to the next along z, radians."""
+        return self.config.carrier * 4 * np.pi * self.grid.spacing_um[0] / self.wavelength_um
+
+    @property
+    def side_level(self) -> float:
+        """Magnitude of the side lobes relative to the peak; 0 without."""
+        level = self.config.side_lobe_db
+        return 0.0 if level is None else float(10.0 ** (level / 20))
+
+    def fwhm_um(self, depth_um: ArrayLike) -> NDArray[np.float64]:
+        """Widths (n, 3) z, y, x of bubbles at z = `depth_um` (n,), micrometres."""
+        z = np.atleast_1d(np.asarray(depth_um, np.float64))
+        top = self.grid.origin_um[0] - self.grid.spacing_um[0] / 2
+        growth = 1 + self.config.widening_per_mm * np.maximum(z - top, 0.0) / 1000
+        widths = np.tile(np.asarray(self.config.fwhm_um), (z.size, 1))
+        widths[:, 1:] *= growth[:, None]
+        return widths
+
+    def fwhm_voxels(self, depth_um: ArrayLike) -> NDArray[np.float64]:
+        """As `fwhm_um`, in voxels."""
+        return self.fwhm_um(depth_um) / np.asarray(self.grid.spacing_um)

@@ -1,0 +1,106 @@
+"""From scene to complex volumes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.imaging.kernels import add_bubbles, combine_tissue
+from napari_ulm3d.simulate.imaging.noise import add_grain, fill_with_noise, grain_taps, noise_rms
+from napari_ulm3d.simulate.imaging.psf import ImagePsf
+from napari_ulm3d.simulate.imaging.scene import SceneFrame
+from napari_ulm3d.simulate.imaging.tissue import make_tissue
+
+__all__ = ["Renderer"]
+
+
+class Renderer:
+    """Makes frames: noise + tissue + bubbles, each frame on its own.
+
+    Amplitudes are relative to the mean bubble, whose peak is 1 (see `docs/simulation.md`).
+
+    Parameters
+    ----------
+    config
+        The whole simulation's settings.
+    workers
+        Threads; None: one a core. The frames do not depend on it.
+    """
+
+    def __init__(self, config: SimulationConfig, workers: int | None = None) -> None:
+        self._config = config
+        self._grid = config.grid.grid
+        self._workers = workers or os.cpu_count() or 1
+        self._psf = ImagePsf(config.psf, self._grid, config.wavelength_um)
+        _, *lateral = zip(self._grid.spacing_um, self._grid.shape, strict=True)
+        self._grain = [grain_taps(config.noise.grain_um, step, n) for step, n in lateral]
+        self._tissue = (
+            None
+            if config.clutter.level_db is None
+            else make_tissue(
+                config.clutter,
+                self._psf,
+                self._grid,
+                config.rate_hz,
+                config.n_frames,
+                config.seed,
+            )
+        )
+
+    @property
+    def psf(self) -> ImagePsf:
+        return self._psf
+
+    def render(self, scene: Sequence[SceneFrame]) -> NDArray[np.complex64]:
+        """Frames (t, z, y, x) complex64 of a scene; the only large array is the result."""
+        frames = np.empty((len(scene), *self._grid.shape), np.complex64)
+        if len(scene) == 1 or self._workers == 1:
+            for frame, seen in zip(frames, scene, strict=True):
+                self._render(frame, seen)
+            return frames
+        with ThreadPoolExecutor(min(self._workers, len(scene))) as pool:
+            # Draining the map raises what a frame raised.
+            for _ in pool.map(self._render, frames, scene):
+                pass
+        return frames
+
+    def _render(self, frame: NDArray[np.complex64], seen: SceneFrame) -> None:
+        config = self._config
+        rms = noise_rms(config.noise.snr_db)
+        if rms > 0:
+            scale = rms / fill_with_noise(frame, config.seed, seen.frame)
+            if config.noise.grain_um > 0:
+                add_grain(frame, *self._grain)
+        else:
+            frame[:] = 0
+            scale = 1.0
+        spacing = np.asarray(self._grid.spacing_um)
+        if self._tissue is not None:
+            z_um = np.arange(self._grid.shape[0]) * spacing[0] - seen.displacement_um[0]
+            carrier = np.exp(4j * np.pi * z_um / config.wavelength_um).astype(np.complex64)
+            combine_tissue(
+                frame,
+                np.float32(scale),
+                self._tissue.fields,
+                self._tissue.weights(np.array([seen.frame / config.rate_hz]))[0],
+                seen.displacement_um / spacing,
+                carrier,
+            )
+        elif rms > 0:
+            frame *= np.float32(scale)
+        position = seen.bubbles.position_um
+        if len(position):
+            add_bubbles(
+                frame,
+                np.ascontiguousarray(self._grid.to_index(position)),
+                10.0 ** (seen.level_db / 20),
+                np.ascontiguousarray(self._psf.fwhm_voxels(position[:, 0])),
+                self._psf.phase_per_voxel,
+                self._psf.side_level,
+                self._psf.config.side_lobe_offset,
+            )

@@ -1,0 +1,30 @@
+"""Random numbers that depend on the seed, the purpose and the frame, and on nothing else."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = ["Purpose", "generator"]
+
+
+class Purpose(IntEnum):
+    """What random numbers are for; each purpose has its own independent stream."""
+
+    NOISE = 1
+    TISSUE = 2
+    MOTION = 3
+    AMPLITUDE = 4
+    BUBBLES = 5
+    NETWORK = 6
+    SETTINGS = 7
+
+
+def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
+    """An independent generator for a purpose and, say, a frame number.
+
+    The same arguments give the same numbers in whatever order and thread they are asked for
+    (numpy's SFC64, seeded by hashing all arguments through `numpy.random.SeedSequence`).
+    """
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, int(purpose), *key))))

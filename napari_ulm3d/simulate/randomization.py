@@ -1,0 +1,158 @@
+"""Settings drawn at random for training: every sample another probe, vessels and noise.
+
+Domain randomization (Tobin et al., IROS 2017): a network that has seen wide ranges of widths,
+waves, noise and geometry does not lean on any one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
+
+__all__ = ["RandomizationConfig", "randomize"]
+
+Range = tuple[float, float]
+PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class RandomizationConfig(StageConfig):
+    """From which ranges settings are drawn; what has no range here is as in `base`."""
+
+    base: SimulationConfig = SimulationConfig()
+    wavelength_um: PositiveRange = setting((50.0, 200.0), "Wavelength.", "um")
+    axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel along z.", "wavelengths")
+    lateral_voxel: PositiveRange = setting((0.8, 1.7), "Voxel along y and x.", "wavelengths")
+    axial_fwhm: PositiveRange = setting((1.2, 2.6), "Width of the PSF along z.", "wavelengths")
+    lateral_fwhm: PositiveRange = setting((1.6, 4.0), "Width of the PSF along x.", "wavelengths")
+    elevation_ratio: PositiveRange = setting((0.85, 1.2), "Its width along y over that along x.")
+    widening_per_mm: Range = setting((0.0, 0.05), "Growth of the widths with depth.", "1/mm")
+    carrier: PositiveRange = setting((0.85, 1.0), "Axial phase over that of the two-way path.")
+    side_lobe_db: Range = setting((-40.0, -15.0), "Level of the side lobes.", "dB")
+    snr_db: Range = setting((8.0, 26.0), "Signal-to-noise ratio of the mean bubble.", "dB")
+    noise_grain: Range = setting((0.0, 1.0), "Grain of the noise over the PSF's width along x.")
+    amplitude_sd_db: Range = setting((0.5, 5.0), "Spread of the bubbles' levels.", "dB")
+    clutter_db: Range = setting((10.0, 35.0), "Level of the tissue, where there is any.", "dB")
+    clutter_share: float = setting(1.0, "Share of samples with tissue.", ge=0, le=1)
+    motion_um: Range = setting((0.0, 10.0), "Rms of the rigid motion along each axis.", "um")
+    n_bubbles: PositiveRange = setting(
+        (2.0, 200.0), "Bubbles in view, evenly over the logarithm.", "bubbles"
+    )
+    rate_hz: PositiveRange = setting((200.0, 1000.0), "Volumes a second.", "Hz")
+    max_speed_mm_s: PositiveRange = setting((8.0, 40.0), "Fastest speed of the flow.", "mm/s")
+    pulsatility: Range = setting((0.0, 0.4), "Swing of the speed with the heart.")
+    tortuosity: Range = setting((0.0, 0.15), "Sway of the vessels.")
+    supply_ratio: PositiveRange = setting(
+        (1.2, 2.5), "Density of the trees' ends (smaller: denser)."
+    )
+    feeding_vessels: tuple[int, int] = setting((1, 6), "Arteries that enter.")
+    networks: tuple[str, ...] = setting((), "Files of measured vessels to draw from.")
+    measured_share: float = setting(
+        0.5, "Share of samples in measured vessels, if any.", ge=0, le=1
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name != "networks" and isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name} {value} must ascend")
+        return self
+
+
+def randomize(seed: int, config: RandomizationConfig | None = None) -> SimulationConfig:
+    """Settings of one training sample.
+
+    Parameters
+    ----------
+    seed
+        Same seed, same settings; it is also the seed of the simulation.
+    config
+        Ranges.
+
+    Returns
+    -------
+    SimulationConfig
+        Each setting drawn evenly from its range, independently, except that waves, rates,
+        speeds and numbers of bubbles are even over the logarithm. A 2-D grid keeps its voxel
+        and width along y.
+
+    Raises
+    ------
+    ConfigError
+        If the seed is kept for the standard test sets (`standard.TEST_SEEDS`).
+    """
+    if is_test_seed(seed):
+        raise ConfigError(
+            f"Seed {seed} is kept for the test sets; train with seeds below {TEST_SEEDS.start}."
+        )
+    ranges = config or RandomizationConfig()
+    base = ranges.base
+    rng = generator(seed, Purpose.SETTINGS)
+
+    def even(bounds: Range) -> float:
+        return float(rng.uniform(*bounds))
+
+    def log_even(bounds: Range) -> float:
+        return float(np.exp(rng.uniform(*np.log(bounds))))
+
+    wavelength = log_even(ranges.wavelength_um)
+    planar = base.grid.shape[1] == 1
+    lateral = even(ranges.lateral_voxel) * wavelength
+    voxel = (even(ranges.axial_voxel) * wavelength, lateral, lateral)
+    width = even(ranges.lateral_fwhm) * wavelength
+    fwhm = (even(ranges.axial_fwhm) * wavelength, even(ranges.elevation_ratio) * width, width)
+    if planar:
+        voxel = (voxel[0], base.grid.voxel_um[1], voxel[2])
+        fwhm = (fwhm[0], base.psf.fwhm_um[1], fwhm[2])
+    clutter_db = even(ranges.clutter_db)
+    with_tissue = rng.random() < ranges.clutter_share
+    growth = base.vessels.growth.replace(
+        tortuosity=even(ranges.tortuosity),
+        supply_ratio=even(ranges.supply_ratio),
+        feeding_vessels=int(rng.integers(*ranges.feeding_vessels, endpoint=True)),
+    )
+    speed = log_even(ranges.max_speed_mm_s)
+    flow = base.vessels.flow.replace(max_speed_mm_s=speed)
+    vessels = base.vessels.replace(growth=growth, flow=flow)
+    measured = bool(ranges.networks) and rng.random() < ranges.measured_share
+    if measured:
+        vessels = vessels.replace(source="file", path=str(rng.choice(ranges.networks)))
+    return base.replace(
+        name=f"random-{seed}",
+        grid=base.grid.replace(voxel_um=voxel),
+        wavelength_um=wavelength,
+        rate_hz=log_even(ranges.rate_hz),
+        psf=base.psf.replace(
+            fwhm_um=fwhm,
+            widening_per_mm=even(ranges.widening_per_mm),
+            carrier=even(ranges.carrier),
+            side_lobe_db=even(ranges.side_lobe_db),
+        ),
+        noise=base.noise.replace(
+            snr_db=even(ranges.snr_db), grain_um=even(ranges.noise_grain) * width
+        ),
+        clutter=base.clutter.replace(
+            level_db=clutter_db if with_tissue else None,
+            breathing_um=even((0.5, 1.5)) * base.clutter.breathing_um,
+            heart_um=even((0.5, 1.5)) * base.clutter.heart_um,
+        ),
+        motion=base.motion.replace(
+            rms_um=tuple(even(ranges.motion_um) for _ in range(3)) if not planar
+            else (even(ranges.motion_um), 0.0, even(ranges.motion_um)),
+        ),
+        bubbles=base.bubbles.replace(
+            n_bubbles=max(1, round(log_even(ranges.n_bubbles))),
+            amplitude_sd_db=even(ranges.amplitude_sd_db),
+        ),
+        travel=base.travel.replace(max_speed_mm_s=speed, pulsatility=even(ranges.pulsatility)),
+        vessels=vessels,
+        seed=seed,
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+"""Grow a piece of cortex: arteries, capillaries and veins in any field of view."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.vasculature.network import VesselNetwork, grid_box
+
+__all__ = ["VasculatureConfig", "procedural_network"]
+
+
+class VasculatureConfig(StageConfig):
+    """A grown piece of cortex."""
+
+    capillary_spacing_um: float | None = setting(
+        None,
+        "Distance between nodes of the capillary mesh (none: about 6000 nodes, at least 60 um).",
+        "um",
+        gt=0,
+    )
+    supply_ratio: float = setting(
+        1.8, "Distance between ends of a tree, over the capillaries' spacing.", ge=1
+    )
+    penetrator_spacing_um: float | None = setting(
+        None, "Distance between vessels that dive (none: as suits the capillaries).", "um", gt=0
+    )
+    artery_share: float = setting(0.4, "Share of arteries among those that dive.", gt=0, lt=1)
+    feeding_vessels: int = setting(3, "Arteries that enter, and veins that leave.", ge=1, le=64)
+    arteriole_radius_um: float = setting(4.0, "Radius of the arteries' ends.", "um", gt=0)
+    venule_radius_um: float = setting(5.0, "Radius of the veins' ends.", "um", gt=0)
+    capillary_radius_um: float = setting(3.0, "Mean radius of capillaries.", "um", gt=0)
+    murray_exponent: float = setting(3.0, "r^m is conserved at bifurcations.", ge=2, le=4)
+    tortuosity: float = setting(
+        0.06, "Sway of vessels as a share of their length (capillaries twice).", ge=0, le=0.5
+    )
+    step_um: float | None = setting(
+        None,
+        "Length of a straight segment (none: a sixth of the capillaries' spacing).",
+        "um",
+        gt=0,
+    )
+
+
+def procedural_network(
+    field: Grid | ArrayLike, seed: int, config: VasculatureConfig | None = None
+) -> VesselNetwork:
+    """Grow vessels that fill a field of view as they fill a piece of cortex.
+
+    Feeding arteries enter at the rim of the surface (lowest z), branch over it and dive;
+    side branches of the trunks spread over the volume, and end in a mesh of capillaries that
+    drains into veins of the same build. Radii follow Murray's law from the ends up. Where the
+    field is thin along y (under a tenth of its other extents) all vessels lie in its middle
+    plane. The flow is left open: see `simulate.flow.solve_flow`.
+
+    Parameters
+    ----------
+    field
+        A grid, or the extents along z, y, x in micrometres (from 0).
+    seed
+        Same seed, same network.
+    config
+        Spacings, radii, bends.
+
+    Returns
+    -------
+    VesselNetwork
+        Connected, with `kind`; segments of arteries run downstream, those of veins upstream
+        (from root to end).
+
+    Raises
+    ------
+    ConfigError
+        If the field has no extent along z or x, or is too large for the spacings asked for.
+    """
+    config = config or VasculatureConfig()
+    if seed < 0:
+        raise ConfigError(f"seed must not be negative, as {seed} is.")
+    box, planar = _box(field)
+    size = box[1] - box[0]
+    spacing = config.capillary_spacing_um or _spacing(size)
+    wide = config.penetrator_spacing_um or max(1.6 * spacing, 150.0)
+    n_points = float(np.prod(np.maximum(size / spacing, 1)))
+    if n_points > 200_000:
+        raise ConfigError(
+            f"capillary_spacing_um {spacing:g} makes {n_points:.0f} capillary nodes in this field; "
+            f"use at least {spacing * (n_points / 200_000) ** (1 / (2 if planar else 3)):.0f}."
+        )
+    # The compiled parts take a second to load; the settings above must not.
+    from napari_ulm3d.simulate.vasculature.assembly import assemble, feeders
+    from napari_ulm3d.simulate.vasculature.cortex import grow_forest, penetrators
+    from napari_ulm3d.simulate.vasculature.growth import scattered
+
+    rng = np.random.default_rng(seed)
+    all_tops = penetrators(box, wide, config.artery_share, rng)
+    depths = np.minimum(np.array([40.0, 90.0]), 0.02 * size[0] * np.array([1.0, 2.25]))
+    all_feeders = feeders(box, config.feeding_vessels, depths, rng)
+    supply_box = box.copy()
+    supply_box[0, 0] += 3 * depths[1]
+    forests = []
+    for tops, rim, depth in zip(all_tops, all_feeders, depths, strict=True):
+        supplied = scattered(supply_box, config.supply_ratio * spacing, rng)
+        forests.append(grow_forest(box, tops, depth, rim, supplied, wide, rng))
+    return assemble(forests, box, spacing, config, rng)
+
+
+def _box(field: Grid | ArrayLike) -> tuple[NDArray[np.float64], bool]:
+    """(2, 3) the field, flattened to its middle if it is thin along y; and whether it is."""
+    if isinstance(field, Grid):
+        box = grid_box(field)
+        thin = field.shape[1] == 1
+    else:
+        extent = np.asarray(field, np.float64)
+        if extent.shape != (3,) or not (np.isfinite(extent).all() and (extent >= 0).all()):
+            raise ConfigError(f"The field must be three extents z, y, x in um, not {field}.")
+        box = np.stack([np.zeros(3), extent])
+        thin = False
+    size = box[1] - box[0]
+    if min(size[0], size[2]) <= 0:
+        raise ConfigError("The field of view needs an extent along z and x.")
+    planar = thin or size[1] < 0.1 * min(size[0], size[2])
+    if planar:
+        box[:, 1] = box[:, 1].mean()
+    return box, planar
+
+
+def _spacing(size: NDArray[np.float64]) -> float:
+    filled = size[size > 0]
+    nodes = 6000 if len(filled) == 3 else 1500
+    return max(60.0, float((np.prod(filled) / nodes) ** (1 / len(filled))))

@@ -1,0 +1,91 @@
+"""From settings to vessels with flow, and the bubbles in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.bubbles import BubbleFrame, stream_bubbles
+from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.flow import solve_flow
+from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.vasculature import (
+    VesselNetwork,
+    read_network_tables,
+    read_secomb,
+    read_swc,
+)
+from napari_ulm3d.simulate.vasculature.procedural import procedural_network
+
+__all__ = ["carried_bubbles", "make_network", "read_network"]
+
+_SEGMENTS = "_segments.csv"
+
+
+def make_network(config: SimulationConfig) -> VesselNetwork:
+    """The vessels in the field of view, with flow, as the settings describe them.
+
+    A measured network is centred on the grid, scaled and cropped first; its flow is solved
+    on what is left, so that the fastest speed is one that can be seen.
+
+    Raises
+    ------
+    ConfigError
+        If the network file is of no known kind.
+    InputError
+        If the file cannot be read or nothing flows.
+    """
+    vessels, grid = config.vessels, config.grid.grid
+    if vessels.source == "file" and vessels.path is not None:
+        network = read_network(vessels.path).fitted_to(grid, vessels.scale).largest_component()
+    else:
+        seed = config.seed if vessels.seed is None else vessels.seed
+        network = procedural_network(grid, _derived(seed, Purpose.NETWORK), vessels.growth)
+    return solve_flow(network, None, vessels.flow)
+
+
+def read_network(path: str) -> VesselNetwork:
+    """Read vessels from a file, by the end of its name."""
+    name = path.lower()
+    if name.endswith((".swc", ".swc.gz")):
+        return read_swc(path)
+    if name.endswith(".dat"):
+        return read_secomb(path)[0]
+    if name.endswith(_SEGMENTS):
+        segments = Path(path)
+        return read_network_tables(
+            segments.with_name(segments.name[: -len(_SEGMENTS)] + "_nodes.csv"), segments
+        )
+    raise ConfigError(
+        f"{path}: not a network file. Give .swc, .swc.gz, Secomb's .dat, or *{_SEGMENTS}."
+    )
+
+
+def carried_bubbles(network: VesselNetwork, config: SimulationConfig) -> Iterator[BubbleFrame]:
+    """The stream of bubbles of a simulation, from its first frame to its last."""
+    if config.bubbles.n_bubbles == 0:
+        return _nothing(config.n_frames)
+    return stream_bubbles(
+        network,
+        n_bubbles=config.bubbles.n_bubbles,
+        rate_hz=config.rate_hz,
+        n_frames=config.n_frames,
+        seed=_derived(config.seed, Purpose.BUBBLES),
+        config=config.travel,
+        grid=config.grid.grid,
+    )
+
+
+def _nothing(n_frames: int) -> Iterator[BubbleFrame]:
+    for frame in range(n_frames):
+        yield BubbleFrame(
+            frame, np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)), np.empty(0)
+        )
+
+
+def _derived(seed: int, purpose: Purpose) -> int:
+    """A seed for one purpose, so that vessels and bubbles do not share random numbers."""
+    return int(generator(seed, purpose).integers(2**31))

@@ -1,0 +1,130 @@
+"""Fourier shell correlation: where theory puts the crossing, and its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.maps.resolution import half_bit_threshold, resolution
+from napari_ulm3d.volumes import VesselMap
+
+VOXEL_UM = 10.0
+
+
+def halves_of(shape, sigma_um, snr_at_zero, seed=0):
+    """Two halves: one Gaussian-filtered white signal, and white noise of each its own.
+
+    The signal's power falls as exp(-(2 pi f sigma)^2), so that the correlation is
+    1 / (1 + exp((2 pi f sigma)^2) / snr_at_zero).
+    """
+    rng = np.random.default_rng(seed)
+    grid = Grid(shape, (VOXEL_UM,) * 3)
+    frequencies = np.meshgrid(*[np.fft.fftfreq(n, VOXEL_UM) for n in shape], indexing="ij")
+    square = sum(f**2 for f in frequencies)
+    transfer = np.exp(-0.5 * (2 * np.pi * sigma_um) ** 2 * square)
+    signal = np.fft.ifftn(np.fft.fftn(rng.normal(size=shape)) * transfer).real * np.sqrt(
+        snr_at_zero
+    )
+    return tuple(
+        VesselMap.from_dense(name, 1000 + signal + rng.normal(size=shape), grid) for name in "ab"
+    )
+
+
+def period_at(correlation, sigma_um, snr_at_zero):
+    """Where the theoretical curve takes a value."""
+    argument = np.log(snr_at_zero * (1 / correlation - 1))
+    return 2 * np.pi * sigma_um / np.sqrt(argument)
+
+
+@pytest.mark.parametrize(
+    "shape", [(96, 96, 96), (150, 60, 96), (400, 1, 300)], ids=["cube", "tiles", "ring"]
+)
+def test_crossings_are_where_theory_puts_them(shape):
+    sigma, snr = 12.0, 400.0
+    found = resolution(*halves_of(shape, sigma, snr))
+    # Against the 1/2-bit curve itself: the theory's curve crosses it at this frequency.
+    theory = 1 / (1 + np.exp((2 * np.pi * found.frequency_per_um * sigma) ** 2) / snr)
+    crossing = np.flatnonzero(theory < found.half_bit)
+    crossing = 1 / found.frequency_per_um[crossing[crossing > 3][0]]
+    assert found.resolution_um == pytest.approx(crossing, rel=0.06)
+    assert found.resolution_fixed_um == pytest.approx(period_at(1 / 7, sigma, snr), rel=0.06)
+    assert not found.limited_by_voxel
+
+
+def test_the_whole_curve_follows_theory():
+    sigma, snr = 12.0, 100.0
+    found = resolution(*halves_of((192, 96, 96), sigma, snr))
+    theory = 1 / (1 + np.exp((2 * np.pi * found.frequency_per_um * sigma) ** 2) / snr)
+    many = found.n_independent > 500
+    assert many.sum() > 30
+    # Spread of a correlation over n coefficients is about 1 / sqrt(n).
+    off = (found.correlation - theory)[many] * np.sqrt(found.n_independent[many])
+    assert np.sqrt(np.mean(off**2)) < 1.5
+
+
+def test_independent_noise_has_no_resolution():
+    spreads = []
+    for seed in range(4):
+        found = resolution(*halves_of((64, 64, 64), 12.0, 0.0, seed))
+        assert np.isnan(found.resolution_um)
+        assert "too few tracks" in found.notes[-1]
+        spreads.append(found.correlation * np.sqrt(found.n_independent))
+    # The stated number of coefficients explains the spread of pure noise.
+    assert np.std(spreads) == pytest.approx(1.0, abs=0.25)
+
+
+def test_identical_halves_are_limited_by_the_voxel():
+    one, _ = halves_of((64, 64, 64), 8.0, 10.0)
+    found = resolution(one, one)
+    assert found.resolution_um == found.resolution_fixed_um == 2 * VOXEL_UM
+    assert found.limited_by_voxel
+    assert found.correlation == pytest.approx(1.0)
+
+
+def test_frequencies_run_to_nyquist():
+    one, other = halves_of((50, 64, 40), 8.0, 10.0)
+    found = resolution(one, other)
+    assert found.frequency_per_um[-1] == pytest.approx(1 / (2 * VOXEL_UM))
+    assert found.frequency_per_um[0] == pytest.approx(1 / (64 * VOXEL_UM))
+    # Every coefficient of the ball within Nyquist, less by the taper (a Hann window: 0.51 an axis).
+    ball = 4 / 3 * np.pi * 0.5**3 * 50 * 64 * 40
+    assert 0.51**2 * ball < found.n_independent.sum() < ball
+
+
+def test_empty_halves():
+    empty = VesselMap(
+        "a", Grid((40, 40, 40), (10.0,) * 3), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    )
+    found = resolution(empty, empty)
+    assert np.isnan(found.resolution_um)
+    assert "No tile" in found.notes[-1]
+
+
+def test_table_of_the_curve():
+    found = resolution(*halves_of((32, 32, 32), 8.0, 10.0))
+    table = found.to_table()
+    assert list(table.columns) == [
+        "frequency_per_um",
+        "correlation",
+        "half_bit",
+        "fixed",
+        "n_independent",
+    ]
+    assert table["correlation"].to_numpy() == pytest.approx(found.correlation)
+    assert (table["fixed"] == 1 / 7).all()
+
+
+def test_grids_must_agree():
+    one, _ = halves_of((20, 20, 20), 8.0, 1.0)
+    other, _ = halves_of((20, 20, 21), 8.0, 1.0)
+    with pytest.raises(ConfigError, match="grid"):
+        resolution(one, other)
+
+
+def test_half_bit_threshold_as_published():
+    # van Heel & Schatz 2005: 1 for a single coefficient, 0.1716 for very many.
+    assert half_bit_threshold(np.array([1.0, 1e12])) == pytest.approx(
+        [1.0, 0.2071 / 1.2071], rel=1e-4
+    )
