@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ulm3d.errors import InputError
 
-__all__ = ["Acquisition", "ArraySource", "Block", "FrameSource", "Grid"]
+__all__ = ["Acquisition", "ArraySource", "Block", "FrameSource", "Grid", "source_path"]
 
 Triple = tuple[float, float, float]
 
@@ -113,6 +114,15 @@ class FrameSource(Protocol):
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         ...
+
+
+def source_path(source: FrameSource) -> Path | None:
+    """Where a source is stored; None for frames that are in memory or made when read.
+
+    A source may say so by an attribute `file`, when its `name` says more than the path.
+    """
+    path = Path(getattr(source, "file", source.name))
+    return path.absolute() if path.exists() else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ulm3d import __version__
-from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
+from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, source_path
 from napari_ulm3d.config import PipelineConfig
 
 __all__ = ["acquisition_facts", "block_key", "fingerprint", "program_facts", "source_fingerprint"]
@@ -51,8 +51,11 @@ def source_fingerprint(source: FrameSource) -> str:
     that is no file (an array) counts with its first and last frame.
     """
     digest = hashlib.sha256(repr((source.shape, str(source.dtype))).encode())
-    path = Path(source.name)
-    if path.is_file():
+    path = source_path(source)
+    if path is not None and path.is_dir():  # a Zarr store: which chunks, and how large
+        for file in sorted(path.rglob("*")):
+            digest.update(f"{file.relative_to(path)}:{file.stat().st_size}".encode())
+    if path is not None and path.is_file():
         _hash_file(digest, path)
     else:
         total = source.shape[0]
@@ -74,7 +77,9 @@ def acquisition_facts(acquisition: Acquisition) -> dict[str, Any]:
     """The acquisition as plain values: what `run.toml` says of the input."""
     facts = {
         "name": acquisition.name,
-        "files": list(dict.fromkeys(source.name for source in acquisition.sources)),
+        "files": list(
+            dict.fromkeys(str(source_path(source) or source.name) for source in acquisition.sources)
+        ),
         "kind": acquisition.kind,
         "n_frames": acquisition.n_frames,
         "shape": list(acquisition.grid.shape),

@@ -74,7 +74,12 @@ def run(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Finish the run that is in the folder.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Finish the run that is in the folder; files and settings are its own "
+            "unless they are given.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
@@ -85,6 +90,8 @@ def run(
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.pipeline import run_events
 
+    if resume and config is None and (out / "run.toml").is_file():
+        config = out / "run.toml"
     settings, recorded = _settings(config)
     load = options.load_settings(
         variable=variable,

@@ -135,7 +135,10 @@ def _write(
     z, y, x = settings.grid.shape
     console.print(
         f"{folder}: {settings.n_frames} frames of {z} x {y} x {x} voxels at "
-        f"{settings.rate_hz:g} Hz, {settings.bubbles.n_bubbles} bubbles in view, with truth.parquet"
+        f"{settings.rate_hz:g} Hz, {settings.bubbles.n_bubbles} bubbles in view, with truth.parquet",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
 
 

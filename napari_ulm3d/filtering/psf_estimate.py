@@ -245,17 +245,20 @@ def _profile(array: NDArray[Any], axis: int, at: list[int] | None = None) -> NDA
 
 
 def _fwhm(profile: NDArray[np.float64]) -> float:
-    """Full width at half maximum about the centre, voxels; past the patch as a Gaussian's."""
+    """Full width at half maximum about the centre, voxels; exact for a Gaussian.
+
+    Between samples the logarithm is taken as linear in the squared distance; where the
+    patch ends above the half, the line from the centre to its last sample goes on.
+    """
     centre = profile.size // 2
     if centre == 0:
         return 1.0
     widths = []
     for side in (profile[centre:], profile[centre::-1]):
-        below = np.flatnonzero(side < 0.5)
-        if below.size:
-            k = int(below[0])
-            widths.append(k - 1 + (side[k - 1] - 0.5) / (side[k - 1] - side[k]))
-        else:
-            edge = min(float(side[-1]), 0.999)
-            widths.append((side.size - 1) * float(np.sqrt(np.log(2) / -np.log(edge))))
+        logs = np.log(np.clip(side / side[0], 1e-6, None))
+        below = np.flatnonzero(logs < -np.log(2))
+        k = int(below[0]) if below.size else side.size - 1
+        j = k - 1 if below.size else 0
+        slope = min((logs[k] - logs[j]) / (k**2 - j**2), -1e-6)
+        widths.append(np.sqrt(j**2 + (-np.log(2) - logs[j]) / slope))
     return float(sum(widths))

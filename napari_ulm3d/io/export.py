@@ -48,6 +48,9 @@ def export_results(
         name = fspath(to).lower()
         for_maps = name.endswith(suffixes_for(VesselMap))
         what = "tracks" if name.endswith(suffixes_for(Tracks)) and not for_maps else "density"
+    known = tuple(dict.fromkeys(suffixes_for(Tracks) + suffixes_for(VesselMap)))
+    if not fspath(to).lower().endswith(known):
+        raise ResultsError(f"{target}: unknown suffix. Use one of {' '.join(known)}.")
     part: Localizations | Tracks | VesselMap
     if what == "tracks":
         part = results.tracks()

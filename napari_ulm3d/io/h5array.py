@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.content import Variable, frame_chunks
+from napari_ulm3d.io.h5chunks import can_inflate, inflate_into
 from napari_ulm3d.io.named_facts import plain
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class H5Array:
             data = file[self.dataset]
             if axis is None:
                 out[...] = as_numbers(data[()])
+                return
+            if can_inflate(data):
+                inflate_into(data, out, axis, start, stop, as_numbers)
                 return
             # Whole storage chunks at a time, or each would be inflated again and again.
             align = data.chunks[axis] if data.chunks else 1

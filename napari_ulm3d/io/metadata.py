@@ -174,7 +174,7 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
 _FLAGS = {
     "voxel_um": "--voxel-um Z Y X",
     "rate_hz": "--rate HZ",
-    "frequency_hz": "--frequency HZ",
+    "frequency_hz": "--frequency-mhz MHZ",
     "sound_speed_m_s": "--sound-speed M_S",
 }
 

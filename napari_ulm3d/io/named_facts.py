@@ -10,7 +10,7 @@ the number (a transmit frequency of 15 can only be MHz). Everything else stays i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,21 +59,26 @@ def plain(value: Any) -> Any:
         return value.decode("utf-8", "replace")
     if isinstance(value, str | bool | int | float):
         return value
-    array = np.asarray(value)
-    if array.dtype.kind in "SU" and array.size == 1:
-        return plain(array.reshape(-1)[0].item())
-    if array.dtype.kind not in "biuf" or not 1 <= array.size <= 16:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SU" and value.size == 1:
+        return plain(value.reshape(-1)[0].item())
+    array = _numbers(value)
+    if array is None or not 1 <= array.size <= 16:
         return None
     return array.reshape(-1)[0].item() if array.size == 1 else array.reshape(-1).tolist()
 
 
-def facts_from_names(values: Mapping[str, Any]) -> tuple[Facts, list[str]]:
+def facts_from_names(
+    values: Mapping[str, Any], sizes: Collection[int] = ()
+) -> tuple[Facts, list[str]]:
     """Facts from the values whose names are known, and a note for each that was used.
 
     Parameters
     ----------
     values
         Names, dotted where nested (see `flatten`), and numbers or arrays.
+    sizes
+        Shape of the acquisition's array: a vector of coordinates of another length belongs
+        to something else (the probe's elements, say). Empty: any length will do.
     """
     short: dict[str, list[str]] = {}
     for name in values:
@@ -110,7 +115,7 @@ def facts_from_names(values: Mapping[str, Any]) -> tuple[Facts, list[str]]:
         if wavelength:
             facts = replace(facts, wavelength_um=wavelength)
             notes.append(f"The wavelength {wavelength:g} um is the file's {found[0]}.")
-    return _lengths(facts, values, short, notes), notes
+    return _lengths(facts, values, short, sizes, notes), notes
 
 
 def axis_spacing(axis: NDArray[Any]) -> tuple[float, float] | None:
@@ -130,7 +135,11 @@ def axis_spacing(axis: NDArray[Any]) -> tuple[float, float] | None:
 
 
 def _lengths(
-    facts: Facts, values: Mapping[str, Any], short: Mapping[str, list[str]], notes: list[str]
+    facts: Facts,
+    values: Mapping[str, Any],
+    short: Mapping[str, list[str]],
+    sizes: Collection[int],
+    notes: list[str],
 ) -> Facts:
     """Spacing and origin: our own triples, axis vectors, single steps, Verasonics' PData."""
     for suffix, factor in _UNIT_SUFFIX.items():
@@ -144,14 +153,18 @@ def _lengths(
                     else:
                         facts = replace(facts, origin_um=(z, y, x))
     if facts.voxel_um is None:
-        facts = _per_axis(facts, values, short, notes)
+        facts = _per_axis(facts, values, short, sizes, notes)
     if facts.voxel_um is None:
         facts = _verasonics(facts, values, notes)
     return facts
 
 
 def _per_axis(
-    facts: Facts, values: Mapping[str, Any], short: Mapping[str, list[str]], notes: list[str]
+    facts: Facts,
+    values: Mapping[str, Any],
+    short: Mapping[str, list[str]],
+    sizes: Collection[int],
+    notes: list[str],
 ) -> Facts:
     spacing: dict[str, float] = {}
     origin: dict[str, float] = {}
@@ -160,7 +173,10 @@ def _per_axis(
         for suffix, factor in _UNIT_SUFFIX.items():
             vectors = [f"{letter}{suffix}", f"{letter}axis{suffix}", f"{letter}coordinates{suffix}"]
             for name in [n for key in vectors for n in short.get(key, ())]:
-                if even := axis_spacing(np.asarray(values[name])):
+                vector = _numbers(values[name])
+                if vector is None or (sizes and vector.size not in sizes):
+                    continue
+                if even := axis_spacing(vector):
                     spacing[letter] = round(even[0] * factor, 9)
                     origin[letter] = round(even[1] * factor, 9)
                     used.append(name)
@@ -201,19 +217,28 @@ def _verasonics(facts: Facts, values: Mapping[str, Any], notes: list[str]) -> Fa
     return facts
 
 
-def _scalar(value: Any) -> float | None:
-    if isinstance(value, str | bytes | bool) or value is None:
+def _numbers(value: Any) -> NDArray[Any] | None:
+    """The value as an array of real numbers, None for text and whatever else."""
+    if isinstance(value, str | bytes | bool | Mapping) or value is None:
         return None
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.size != 1:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unlike lengths
+        return None
+    return array if array.dtype.kind in "iuf" and array.size else None
+
+
+def _scalar(value: Any) -> float | None:
+    array = _numbers(value)
+    if array is None or array.size != 1:
         return None
     number = float(array.reshape(-1)[0])
     return number if np.isfinite(number) else None
 
 
 def _triple(value: Any) -> tuple[float, float, float] | None:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.size != 3 or not np.isfinite(array).all():
+    array = _numbers(value)
+    if array is None or array.size != 3 or not np.isfinite(array).all():
         return None
     a, b, c = (float(v) for v in array.reshape(-1))
     return (a, b, c)

@@ -28,7 +28,7 @@ def npy_content(
     values: dict[str, Any],
 ) -> Content:
     """The content of an array, with the facts of the small `values` beside it."""
-    facts, notes = facts_from_names(values)
+    facts, notes = facts_from_names(values, chosen.shape)
     axes = {4: "tzyx", 3: "tzx"}.get(len(chosen.shape))
     named = plain(values.get("axes", ""))
     if isinstance(named, str) and len(named) == len(chosen.shape):

@@ -29,6 +29,10 @@ from napari_ulm3d.io.sidecar import SIDECAR_NAME, read_sidecar
 __all__ = ["FileDescription", "describe", "open_acquisition"]
 
 
+#: Most arrays that a description lists.
+_SHOWN = 20
+
+
 @dataclass(frozen=True)
 class FileDescription:
     """What is in a file and how it would be read; everything may be missing but the path.
@@ -55,6 +59,34 @@ class FileDescription:
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
     problem: str | None = None
+
+    def lines(self) -> list[str]:
+        """The description for people, a line a fact."""
+        many = f" (first of {self.n_files} files)" if self.n_files > 1 else ""
+        lines = [f"{self.path}{many}", f"format: {self.format}"]
+        shown = [f"  {variable}" for variable in self.variables[:_SHOWN]]
+        if len(self.variables) > _SHOWN:
+            shown.append(f"  and {len(self.variables) - _SHOWN} more")
+        lines += ["arrays:", *shown]
+        if self.variable is not None and self.shape is not None:
+            lines.append(f"chosen: {self.variable}, {self.why}; stored axes {self.axes}")
+            t, z, y, x = self.shape
+            lines.append(f"frames: {t} of {z} x {y} x {x} voxels (z, y, x), {self.kind}")
+        for label, value, unit in (
+            ("voxel spacing z, y, x", self.voxel_um, "um"),
+            ("origin z, y, x", self.origin_um, "um"),
+            ("frame rate", self.rate_hz, "Hz"),
+            ("wavelength", self.wavelength_um, "um"),
+            ("frequency", self.frequency_hz, "Hz"),
+            ("speed of sound", self.sound_speed_m_s, "m/s"),
+        ):
+            numbers = value if isinstance(value, tuple) else (value,)
+            text = " ".join("not known" if v is None else f"{v:.6g}" for v in numbers)
+            lines.append(f"{label}: {text}" + ("" if value is None else f" {unit}"))
+        lines += [f"note: {note}" for note in self.notes]
+        if self.problem:
+            lines.append(f"cannot be opened as it is: {self.problem}")
+        return lines
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@
     frequency_mhz = 15.0               # or frequency_hz
     sound_speed_m_s = 1540.0
     # also: wavelength_um (or wavelength_mm), origin_um (or origin_mm), axes, variable,
-    # log_compressed_db, frames_per_block
+    # log_compressed_db
 
-Its keys are the fields of `LoadConfig`, and the same quantities in other units. A 2-D
+Its keys are the fields of `LoadConfig` that describe the data (all but `frames_per_block`,
+a choice of the processing), and the same quantities in other units. A 2-D
 acquisition may give two spacings, z and x. The sidecar wins over the file, and settings
 given by hand win over the sidecar.
 """
@@ -50,7 +51,9 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(path, f"is not a readable TOML file ({error})", "Mend it.") from error
-    known = sorted({*LoadConfig.model_fields, *_OTHER_UNITS, "voxel_wavelengths"})
+    known = sorted(
+        {*LoadConfig.model_fields, *_OTHER_UNITS, "voxel_wavelengths"} - {"frames_per_block"}
+    )
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(

@@ -30,7 +30,7 @@ __all__ = ["gaussian"]
 
 _SWEEPS_EARLY, _SWEEPS_LATE = 4, 8
 _FAR = 10
-EARLY = 0.0
+EARLY = 0.5
 _COLUMNS = 8  # z, y, x, contrast, goodness, sigma z, y, x
 
 

@@ -96,6 +96,7 @@ def _solve(normal, right):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
 def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
     """Take one model off the residual."""
+    gx = g[2]
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
     for i in range(size[0]):
@@ -103,15 +104,17 @@ def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-de
         for j in range(size[1]):
             share = g[0, i] * g[1, j]
             a, b = np.float32(amplitude.real * share), np.float32(amplitude.imag * share)
-            for k in range(size[2]):
-                real[at + k] -= a * g[2, k]
-                imag[at + k] -= b * g[2, k]
+            row, row_imag = real[at : at + size[2]], imag[at : at + size[2]]
+            for k in range(row.size):
+                row[k] -= a * gx[k]
+                row_imag[k] -= b * gx[k]
             at += nx
 
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
 def _exchange(real, imag, old, g_old, new, g, low, size):  # type: ignore[no-untyped-def]
     """Put one model back into the residual and take another off, in one window."""
+    gx, gx_old = g[2], g_old[2]
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
     for i in range(size[0]):
@@ -120,9 +123,10 @@ def _exchange(real, imag, old, g_old, new, g, low, size):  # type: ignore[no-unt
             share, share_old = g[0, i] * g[1, j], g_old[0, i] * g_old[1, j]
             a, b = np.float32(new.real * share), np.float32(new.imag * share)
             c, d = np.float32(old.real * share_old), np.float32(old.imag * share_old)
-            for k in range(size[2]):
-                real[at + k] += c * g_old[2, k] - a * g[2, k]
-                imag[at + k] += d * g_old[2, k] - b * g[2, k]
+            row, row_imag = real[at : at + size[2]], imag[at : at + size[2]]
+            for k in range(row.size):
+                row[k] += c * gx_old[k] - a * gx[k]
+                row_imag[k] += d * gx_old[k] - b * gx[k]
             at += nx
 
 
@@ -214,18 +218,19 @@ def _project(real, imag, low, size, g, gd):  # type: ignore[no-untyped-def]
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
     s0, sz, sy, sx = 0j, 0j, 0j, 0j
+    gx, gdx = g[2], gd[2]
     zero = np.float32(0.0)
     for i in range(size[0]):
         at = ((low[0] + i) * ny + low[1]) * nx + low[2]
         pr, pi, yr, yi, xr, xi = zero, zero, zero, zero, zero, zero
         for j in range(size[1]):
             ar, ai, br, bi = zero, zero, zero, zero
-            for k in range(size[2]):
-                u, v = real[at + k], imag[at + k]
-                ar += u * g[2, k]
-                ai += v * g[2, k]
-                br += u * gd[2, k]
-                bi += v * gd[2, k]
+            row, row_imag = real[at : at + size[2]], imag[at : at + size[2]]
+            for k in range(row.size):
+                ar += row[k] * gx[k]
+                ai += row_imag[k] * gx[k]
+                br += row[k] * gdx[k]
+                bi += row_imag[k] * gdx[k]
             at += nx
             pr += ar * g[1, j]
             pi += ai * g[1, j]

@@ -42,10 +42,10 @@ def _lagged(real, imag, dz, dy, dx):  # type: ignore[no-untyped-def]
         for y in range(ny - dy):
             row, row_imag = np.float32(0.0), np.float32(0.0)
             a, b = real[z, y], imag[z, y]
-            c, d = real[z + dz, y + dy], imag[z + dz, y + dy]
-            for x in range(nx - dx):
-                row += c[x + dx] * a[x] + d[x + dx] * b[x]
-                row_imag += d[x + dx] * a[x] - c[x + dx] * b[x]
+            c, d = real[z + dz, y + dy, dx:], imag[z + dz, y + dy, dx:]
+            for x in range(c.size):
+                row += c[x] * a[x] + d[x] * b[x]
+                row_imag += d[x] * a[x] - c[x] * b[x]
             total += row
             total_imag += row_imag
     return total + 1j * total_imag

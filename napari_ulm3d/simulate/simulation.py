@@ -49,9 +49,12 @@ class SimulatedSource:
         if not 0 <= start < stop <= self.shape[0]:
             raise IndexError(f"frames {start}:{stop} of {self.shape[0]} in {self.name}")
         with self._lock:
-            if start < self._next:
-                self._stream, self._next = self._scene(), 0
-            for _ in islice(self._stream, start - self._next):
+            at = self._next
+            # Until the read has ended well, the next one must start anew.
+            self._next = self.shape[0]
+            if start < at:
+                self._stream, at = self._scene(), 0
+            for _ in islice(self._stream, start - at):
                 pass
             wanted = list(islice(self._stream, stop - start))
             self._next = stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import pytest
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, MissingMetadataError
+from napari_ulm3d.io.h5chunks import can_inflate
 from napari_ulm3d.io.open import describe, open_acquisition
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
@@ -128,7 +130,51 @@ def test_known_suffix_may_be_wrong(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_acquisition(path, GIVEN).read(0, 6), FRAMES)
 
 
-def write_uff(path: Path, order: str, reverse: bool, linear: bool = False) -> None:
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("axes", ["tzyx", "zytx"])
+def test_threads_inflate_what_h5py_reads(tmp_path: Path, shuffle: bool, axes: str) -> None:
+    path = tmp_path / "gz.h5"
+    stored = FRAMES.transpose(*("tzyx".index(a) for a in axes))
+    compound = np.ascontiguousarray(stored).view([("real", "<f4"), ("imag", "<f4")])
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "IQ",
+            compound.shape,
+            compound.dtype,
+            chunks=(4, 2, 3, 2),
+            compression=3,
+            shuffle=shuffle,
+        )
+        data[...] = compound
+        assert can_inflate(data) or (os.cpu_count() or 1) < 2
+    source = open_acquisition(path, GIVEN.replace(axes=axes)).sources[0]
+    for start, stop in ((0, 6), (1, 2), (3, 6), (0, 5)):
+        np.testing.assert_array_equal(source.read(start, stop), FRAMES[start:stop])
+
+
+def test_a_damaged_chunk_is_an_input_error_and_an_absent_one_is_zero(tmp_path: Path) -> None:
+    path = tmp_path / "gz.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("IQ", data=FRAMES, chunks=(2, 5, 4, 3), compression="gzip")
+        where = data.id.get_chunk_info(1).byte_offset
+    with path.open("r+b") as raw:
+        raw.seek(where + 20)
+        raw.write(bytes(50))
+    source = open_acquisition(path, GIVEN).sources[0]
+    np.testing.assert_array_equal(source.read(4, 6), FRAMES[4:])
+    with pytest.raises(InputError, match="damaged"):
+        source.read(0, 6)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "IQ", FRAMES.shape, np.complex64, chunks=(2, 5, 4, 3), compression="gzip"
+        )
+        data[:2] = FRAMES[:2]
+    found = open_acquisition(path, GIVEN).read(0, 6)
+    np.testing.assert_array_equal(found[:2], FRAMES[:2])
+    assert not found[2:].any()
+
+
+def write_uff(path: Path, order: str, reverse: bool) -> None:
     """FRAMES as USTB writes them, pixels in the `order` of axes (slowest first)."""
     axes = {"z": 5, "y": 4, "x": 3}
     pixels = FRAMES.transpose(0, *("tzyx".index(a) for a in order)).reshape(6, -1)
@@ -161,6 +207,13 @@ def test_uff_pixels_in_any_order(tmp_path: Path, order: str, reverse: bool) -> N
     np.testing.assert_array_equal(found.read(2, 5), FRAMES[2:5])
 
 
+def test_uff_axes_given_otherwise(tmp_path: Path) -> None:
+    write_uff(tmp_path / "b.uff", "xyz", False)
+    found = open_acquisition(tmp_path / "b.uff", LoadConfig(rate_hz=1, axes="xtzy"))
+    expected = FRAMES.transpose(0, 3, 2, 1).transpose(1, 2, 3, 0)  # stored t, x, y, z
+    np.testing.assert_array_equal(found.read(1, 3), expected[1:3])
+
+
 def test_uff_linear_scan_and_pixels_off_the_grid(tmp_path: Path) -> None:
     path = tmp_path / "b.uff"
     flat = FRAMES[:, :, :1]
@@ -190,10 +243,10 @@ def test_real_files(shared_data: Path) -> None:
     )
     assert uff.shape == (12, 32, 32, 32)
     assert uff.grid == found.grid
-    frames = uff.read(0, 2)
+    frames = uff.read(1, 2)[0]
+    # Each pixel of the file says where it is: the value must be at that position of the grid.
     with h5py.File(shared_data / "formats" / "must_12frames_3d.uff") as file:
-        real, z = file["b_data/data/real"][:, 0, 0, :2], file["b_data/scan/z"][:]
-    # The brightest voxel lies at the depth that its pixel's own position tells.
-    pixel = int(np.abs(real[:, 1]).argmax())
-    depth = np.unravel_index(np.abs(frames[1].real).argmax(), (32, 32, 32))[0]
-    assert found.grid.to_um([depth, 0, 0])[0] == pytest.approx(z[pixel] * 1e6)
+        stored = file["b_data/data/real"][:, 0, 0, 1]
+        where = np.stack([file[f"b_data/scan/{letter}"][:] * 1e6 for letter in "zyx"], axis=-1)
+    index = uff.grid.to_index(where).round().astype(int)
+    np.testing.assert_array_equal(frames.real[tuple(index.T)], stored)

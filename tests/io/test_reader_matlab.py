@@ -149,6 +149,32 @@ def test_v73_separate_parts_and_axis_vectors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.read(1, 7), frames[1:])
 
 
+def test_v73_structures_of_pala(tmp_path: Path) -> None:
+    path = tmp_path / "PALA_001.mat"
+    flat = iq(6, 8, 1, 5)
+    write_v73(
+        path,
+        {
+            "IQ": flat[:, :, 0].transpose(1, 2, 0),
+            "UF/FrameRateUF": np.array([[1000.0]]),
+            "UF/TwFreq": np.array([[15.0]]),
+            "PData/PDelta": np.array([[1.0, 0.0, 1.0]]),
+        },
+    )
+    found = open_acquisition(path, LoadConfig(sound_speed_m_s=1500))
+    assert found.rate_hz == 1000
+    assert found.grid.spacing_um == pytest.approx((100, 100, 100))
+    np.testing.assert_array_equal(found.read(0, 6), flat)
+
+
+def test_v5_table_of_records_is_not_listed(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.mat"
+    records = np.zeros(500, dtype=[("position", object)])
+    records["position"] = [np.ones((3, 4)) for _ in range(500)]
+    savemat(path, {"tracks": records, "IQ": matlab_order(iq())})
+    assert [v.name for v in describe(path).variables] == ["IQ"]
+
+
 def test_two_dimensional_files_get_one_voxel_of_y(tmp_path: Path) -> None:
     frames = iq(6, 8, 1, 5)
     savemat(tmp_path / "a.mat", {"IQ": frames[:, :, 0].transpose(1, 2, 0)})
@@ -165,13 +191,13 @@ def test_variable_is_the_largest_or_named_or_an_error(tmp_path: Path) -> None:
     savemat(path, {"small": small, "large": large})
     assert open_acquisition(path, GIVEN).read(0, 1).max() == 2
     assert open_acquisition(path, GIVEN.replace(variable="SMALL")).read(0, 1).max() == 1
-    with pytest.raises(InputError, match="no array 'nope'.*small.*large"):
+    with pytest.raises(InputError, match=r"no array 'nope'.*small.*large"):
         open_acquisition(path, GIVEN.replace(variable="nope"))
     savemat(path, {"one": large, "two": large})
-    with pytest.raises(InputError, match="one, two.*--variable"):
+    with pytest.raises(InputError, match=r"one, two.*--variable"):
         open_acquisition(path, GIVEN)
     savemat(path, {"vector": np.arange(9.0)})
-    with pytest.raises(InputError, match="no array of 3 or 4 axes.*vector"):
+    with pytest.raises(InputError, match=r"no array of 3 or 4 axes.*vector"):
         open_acquisition(path, GIVEN)
     assert describe(path).problem is not None
 

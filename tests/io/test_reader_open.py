@@ -81,19 +81,19 @@ def test_sources_are_pickled_and_read_by_many_threads(tmp_path: Path) -> None:
 
 
 def test_refusals_name_the_file_and_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing.mat: does not exist"):
+    with pytest.raises(InputError, match=r"nothing.mat: does not exist"):
         open_acquisition(tmp_path / "nothing.mat", GIVEN)
-    with pytest.raises(InputError, match="without acquisition files.*\\.mat"):
+    with pytest.raises(InputError, match=r"without acquisition files.*\.mat"):
         open_acquisition(tmp_path, GIVEN)
     with pytest.raises(InputError, match="matches no file"):
         open_acquisition(tmp_path / "*.mat", GIVEN)
     with pytest.raises(InputError, match="No file was named"):
         open_acquisition([], GIVEN)
     (tmp_path / "empty.mat").touch()
-    with pytest.raises(InputError, match="empty.mat: is empty"):
+    with pytest.raises(InputError, match=r"empty.mat: is empty"):
         open_acquisition(tmp_path / "empty.mat", GIVEN)
     (tmp_path / "text.xyz").write_text("hello")
-    with pytest.raises(InputError, match="no known format.*\\.mat"):
+    with pytest.raises(InputError, match=r"no known format.*\.mat"):
         open_acquisition(tmp_path / "text.xyz", GIVEN)
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(InputError, match="named like HDF5 but its content is not"):
@@ -124,7 +124,7 @@ def test_unlike_files_are_refused(tmp_path: Path) -> None:
         open_acquisition([first, tmp_path / "c.npy"], GIVEN)
     for number, rate in ((1, 400.0), (2, 500.0)):
         np.savez(tmp_path / f"{number}.npz", IQ=frames(), rate_hz=rate)
-    with pytest.raises(InputError, match="rate_hz 500.0 where 1.npz says 400.0"):
+    with pytest.raises(InputError, match=r"rate_hz 500.0 where 1.npz says 400.0"):
         open_acquisition(tmp_path / "*.npz", LoadConfig(voxel_um=(1, 1, 1)))
     assert open_acquisition(tmp_path / "*.npz", GIVEN).rate_hz == 500
 
@@ -141,7 +141,9 @@ def test_settings_win_over_the_sidecar_and_it_over_the_file(tmp_path: Path) -> N
     assert any("acquisition.toml" in note for note in found.notes)
     found = open_acquisition(path, LoadConfig(rate_hz=300, axes="tzyx"))
     assert (found.rate_hz, found.grid.shape) == (300, (4, 3, 5))
-    sidecar.write_text("voxel_wavelengths = [0.5, 1, 1]\nfrequency_mhz = 15\nsound_speed_m_s = 1500")
+    sidecar.write_text(
+        "voxel_wavelengths = [0.5, 1, 1]\nfrequency_mhz = 15\nsound_speed_m_s = 1500"
+    )
     found = open_acquisition(path)
     assert found.wavelength_um == pytest.approx(100)  # and no longer the file's 70
     assert found.grid.spacing_um == pytest.approx((50, 100, 100))
@@ -188,6 +190,10 @@ def test_describe_needs_no_metadata(tmp_path: Path) -> None:
     assert "--voxel-um Z Y X --rate HZ" in (found.problem or "")
     assert describe(tmp_path, GIVEN).problem is None
     assert [str(v) for v in found.variables] == ["IQ (4, 5, 3, 3) complex64"]
+    text = "\n".join(found.lines())
+    for part in ("MATLAB v5", "frames: 9 of 4 x 3 x 5", "frame rate: not known", "--rate HZ"):
+        assert part in text
+    assert "voxel spacing z, y, x: 100 150 150 um" in describe(tmp_path, GIVEN).lines()
 
 
 def test_every_format_has_suffixes_and_is_found_once() -> None:
@@ -352,6 +358,8 @@ def test_merging_replaces_a_quantity_under_its_other_name() -> None:
         ("fps", "thirty", "rate_hz", None),
         ("PRF", 5000.0, "rate_hz", None),
         ("dx", 0.1, "voxel_um", None),
+        ("x_m", "left to right", "voxel_um", None),
+        ("rate_hz", [[1, 2], [3]], "rate_hz", None),
     ],
 )
 def test_names_of_quantities(name: str, value: object, field: str, expected: object) -> None:
@@ -372,10 +380,16 @@ def test_axis_spacing_of_even_vectors_only(first: float, step: float, n: int) ->
     assert axis_spacing(axis[::-1]) is None
 
 
+def test_coordinates_of_something_else_are_not_the_grids() -> None:
+    elements = {"x_mm": np.arange(32) * 0.3, "z_mm": np.arange(64) * 0.1}
+    facts, _ = facts_from_names(elements, (200, 64, 100))
+    assert facts.voxel_um == (pytest.approx(100), None, None)
+
+
 def test_files_of_a_zarr_folder_are_one(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     store.mkdir()
     (store / "zarr.json").write_text("{}")
     assert find_files(store) == [store]
-    with pytest.raises(InputError, match="a.zarr"):
+    with pytest.raises(InputError, match=r"a.zarr"):
         open_acquisition(store, GIVEN)

@@ -65,7 +65,7 @@ def _open(path: Path, variable: str | None) -> Content:
         axes, said = _axes(file, path, chosen, parts[0])
         values = small_values(file)
         values |= attributes_above(file, parts[0])
-        facts, notes = facts_from_names(values)
+        facts, notes = facts_from_names(values, chosen.shape)
         if facts.voxel_um is None and facts.voxel_wavelengths is None and axes is not None:
             facts = _from_coordinates(file, chosen, parts[0], axes, facts, notes)
     if len(series) > 1:

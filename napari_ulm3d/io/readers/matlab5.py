@@ -37,6 +37,7 @@ _CLASSES |= {14: "i8", 15: "u8"}
 _STORAGE = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
 _STORAGE |= {12: "i8", 13: "u8"}
 _SMALL_BYTES = 1 << 18
+_MOST_ELEMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _open(path: Path, variable: str | None) -> Content:
         if e.n_bytes <= _SMALL_BYTES and e.name != chosen.name and len(e.shape) < 3
     ]
     values = flatten(_load(path, small)) if small else {}
-    facts, notes = facts_from_names(values)
+    facts, notes = facts_from_names(values, chosen.shape)
     said = f"{chosen.name} was taken as MATLAB [{', '.join(axes)}]." if axes else ""
     metadata = {k: p for k, v in values.items() if (p := plain(v)) is not None}
     return Content(
@@ -210,6 +211,8 @@ def _unwrap(value: Any) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.names is None:
         return value
     elements = value.reshape(-1)
+    if len(elements) > _MOST_ELEMENTS:
+        return None  # a table of thousands of records, such as tracks, is no acquisition
     fields = [{n: _unwrap(element[n]) for n in value.dtype.names} for element in elements]
     return fields[0] if len(fields) == 1 else {str(i + 1): f for i, f in enumerate(fields)}
 

@@ -55,9 +55,16 @@ class UffArray:
         """Fill `out`; see `StoredArray.read_into`."""
         import h5py
 
-        if axis != 0:
-            raise ValueError("the frames of a UFF file lie along its first axis")
         n_frames, *grid = self.shape
+        if axis != 0:
+            # The axes were given otherwise than the scan has them: pick from all of it.
+            whole = np.empty(self.shape, out.dtype)
+            self.read_into(whole, 0, 0, n_frames)
+            n = len(self.shape)
+            out[...] = whole[
+                tuple(slice(start, stop) if i == axis else slice(None) for i in range(n))
+            ]
+            return
         with h5py.File(self.path, "r") as file:
             for number, name in enumerate(self.datasets):
                 part = out if len(self.datasets) == 1 else (out.real, out.imag)[number]

@@ -114,7 +114,7 @@ def _open(path: Path, variable: str | None) -> Content:
         array, first = stored(chosen), arrays[chosen.name]
     merged = {**attributes, **dict(first.attrs)}
     values = flatten({k: v for k, v in merged.items() if k not in ("multiscales", "ome")})
-    facts, notes = facts_from_names(values)
+    facts, notes = facts_from_names(values, chosen.shape)
     axes: str | None
     spacing_um = first_um = None
     if image is not None and chosen.name in {str(d["path"]) for d in image["datasets"]}:

@@ -122,7 +122,7 @@ def _gaussian_psf(simulation: Simulation) -> Psf:
     )
     wz, wy, wx = fwhm.tolist()
     config = PsfConfig(fwhm_voxels=(wz, wy, wx), patch_voxels=(pz, py, px))
-    return analytic_psf(config, grid, simulation.config.wavelength_um)
+    return analytic_psf(config, grid, carrier_rad=simulation.renderer.psf.phase_per_voxel)
 
 
 def _write_map(group: h5py.Group, frames: NDArray[np.complex64], psf: Psf) -> None:

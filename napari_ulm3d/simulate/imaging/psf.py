@@ -21,9 +21,10 @@ class ImagePsf:
         g_a(d) = exp(-4 ln 2 (d / w_a)^2)
         l_a(d) = g_a(d) + s [g_a(d - o w_a) + g_a(d + o w_a)]
 
-    with the share q of the carrier (1 by default), the full widths at half maximum w_a (those along y and x grow with depth), the level
-    s and the distance o of the side lobes. The Gaussian magnitude is the usual model of ULM
-    (Heiles et al., Nat. Biomed. Eng. 2022); the phase is that of the two-way path.
+    with the full widths at half maximum w_a (those along y and x grow with depth), the level
+    s and the distance o of the side lobes, and the share q of the two-way path's phase (1,
+    or less where oblique echoes lower the axial frequency). The Gaussian magnitude is the
+    usual model of ULM (Heiles et al., Nat. Biomed. Eng. 2022).
 
     Parameters
     ----------

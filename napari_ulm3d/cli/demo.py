@@ -1,0 +1,49 @@
+"""`napari-ulm3d demo`: the whole way on a small in-silico acquisition, with its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path(
+        "demo-results"
+    ),
+    no_view: Annotated[
+        bool, typer.Option("--no-view", help="Do not open napari on the result.")
+    ] = False,
+) -> None:
+    """Run the pipeline on the sample acquisition, score it against the truth, show the map."""
+    from napari_ulm3d.cli.doctor import has_display
+    from napari_ulm3d.cli.evaluate import evaluate
+    from napari_ulm3d.cli.progress import follow
+    from napari_ulm3d.config import PipelineConfig
+    from napari_ulm3d.io import open_acquisition
+    from napari_ulm3d.io.results import ResultsFolder
+    from napari_ulm3d.io.writers import write
+    from napari_ulm3d.pipeline import run_events
+    from napari_ulm3d.simulate import sample_data_path
+
+    folder = sample_data_path()
+    acquisition = open_acquisition(folder)
+    resume = (out / "run.toml").is_file()
+    follow(run_events(acquisition, PipelineConfig(), out, resume=resume), acquisition, out)
+
+    typer.echo("")
+    evaluate(out, folder / "truth.parquet")
+    picture = out / "density.png"
+    write(ResultsFolder.open(out).map("density"), picture)
+    typer.echo(f"\nDensity map: {picture}")
+    if no_view:
+        return
+    if not has_display():
+        typer.echo("There is no display here: open the result elsewhere with `napari-ulm3d view`.")
+        return
+    from napari_ulm3d.cli.view import view
+
+    view(out)
