@@ -8,7 +8,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from napari_ulm3d import __version__
+from napari_ulm3d._version import __version__
 
 __all__ = ["machine_line", "markdown_table"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from napari_ulm3d._version import __version__ as __version__
 
 # Name -> where it lives.
 _PUBLIC = {

@@ -69,7 +69,8 @@ class Grid:
     def contains(self, position_um: ArrayLike) -> NDArray[np.bool_]:
         """Which positions (..., 3), micrometres, lie inside the voxels' borders."""
         index = self.to_index(position_um)
-        return ((index >= -0.5) & (index < np.asarray(self.shape) - 0.5)).all(axis=-1)
+        inside = (index >= -0.5) & (index < np.asarray(self.shape) - 0.5)
+        return np.asarray(inside.all(axis=-1))
 
     def isotropic(self, factor: float) -> Grid:
         """The finer cubic grid over the same extent: voxel edge min(spacing) / factor.
@@ -83,11 +84,12 @@ class Grid:
         shape, spacing, origin = [], [], []
         for n, s, o in zip(self.shape, self.spacing_um, self.origin_um, strict=True):
             if n == 1:
-                shape.append(1), spacing.append(s), origin.append(o)
-                continue
-            shape.append(int(np.ceil(n * s / edge - 1e-9)))
-            spacing.append(edge)
-            origin.append(o - s / 2 + edge / 2)
+                voxels, step, first = 1, s, o
+            else:
+                voxels, step, first = int(np.ceil(n * s / edge - 1e-9)), edge, o - s / 2 + edge / 2
+            shape.append(voxels)
+            spacing.append(step)
+            origin.append(first)
         return Grid(tuple(shape), tuple(spacing), tuple(origin))  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -32,6 +32,8 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveTriple = tuple[Positive, Positive, Positive]
+Localizer = Literal["gaussian", "radial", "centroid", "parabolic"]
+Device = Literal["auto", "cpu", "cuda"]
 OddTriple = tuple[
     Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
 ]
@@ -171,9 +173,7 @@ class SparsifyConfig(StageConfig):
 class LocalizeConfig(StageConfig):
     """Finding bubbles and their centres below the voxel."""
 
-    localizer: Literal["gaussian", "radial", "centroid", "parabolic"] = setting(
-        "gaussian", "How the sub-voxel position is found."
-    )
+    localizer: Localizer = setting("gaussian", "How the sub-voxel position is found.")
     min_snr_db: float = setting(
         9.0, "Least local contrast of a bubble over its surroundings.", "dB"
     )
@@ -261,7 +261,7 @@ class PipelineConfig(StageConfig):
     localize: LocalizeConfig = LocalizeConfig()
     link: LinkConfig = LinkConfig()
     maps: MapConfig = MapConfig()
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where networks run.")
+    device: Device = setting("auto", "Where networks run.")
     seed: int = setting(0, "Seed of everything random.", ge=0)
 
     @classmethod
@@ -308,7 +308,11 @@ class PipelineConfig(StageConfig):
                 target = target.get(part) if isinstance(target, dict) else None
             if not isinstance(target, dict) or key not in target:
                 raise ConfigError(f"There is no setting '{name.strip()}'. {self._names()}")
-            target[key] = _parse_value(text.strip())
+            target[key] = (
+                text.strip()
+                if text.strip() in _choices(self, section, key)
+                else _parse_value(text.strip())
+            )
         return self.from_dict(values)
 
     @classmethod
@@ -321,6 +325,13 @@ class PipelineConfig(StageConfig):
             else:
                 sections.append(name)
         return "Settings: " + " ".join(sections)
+
+
+def _choices(config: StageConfig, section: list[str], key: str) -> tuple[Any, ...]:
+    """The words that a setting may take, where it takes words ("none" may be one)."""
+    for part in section:
+        config = getattr(config, part)
+    return get_args(type(config).model_fields[key].annotation)
 
 
 def _parse_value(text: str) -> Any:

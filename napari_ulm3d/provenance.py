@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from napari_ulm3d import __version__
+from napari_ulm3d._version import __version__
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, source_path
 from napari_ulm3d.config import PipelineConfig
 

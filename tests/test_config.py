@@ -46,6 +46,7 @@ def test_a_run_file_serves_as_settings(tmp_path: Path) -> None:
         ("clutter.svd_range = [8, 150]", "clutter", "svd_range", (8, 150)),
         ("clutter.method=svd+bandpass", "clutter", "method", "svd+bandpass"),
         ("load.variable=none", "load", "variable", None),
+        ("clutter.method=none", "clutter", "method", "none"),
         ("maps.fsc=false", "maps", "fsc", False),
     ],
 )

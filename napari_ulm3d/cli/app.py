@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_ulm3d import __version__
+from napari_ulm3d._version import __version__
 from napari_ulm3d.cli.demo import demo
 from napari_ulm3d.cli.doctor import doctor
 from napari_ulm3d.cli.evaluate import evaluate

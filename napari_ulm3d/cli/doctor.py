@@ -10,7 +10,7 @@ from importlib import util
 from rich.console import Console
 from rich.table import Table
 
-from napari_ulm3d import __version__
+from napari_ulm3d._version import __version__
 
 __all__ = ["doctor"]
 

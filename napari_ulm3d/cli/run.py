@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from napari_ulm3d.cli import options
-from napari_ulm3d.config import LinkConfig, LocalizeConfig, PipelineConfig
+from napari_ulm3d.config import Device, LinkConfig, LocalizeConfig, Localizer, PipelineConfig
 
 __all__ = ["run"]
-
-# The choices stand in the settings; the command line only shows them.
-Localizer = StrEnum(
-    "Localizer",
-    {name: name for name in get_args(LocalizeConfig.model_fields["localizer"].annotation)},
-)
-Device = StrEnum(
-    "Device", {name: name for name in get_args(PipelineConfig.model_fields["device"].annotation)}
-)
 
 
 def run(
@@ -107,11 +97,11 @@ def run(
     values = settings.model_dump()
     values["load"] |= load
     if localizer is not None:
-        values["localize"]["localizer"] = localizer.value
+        values["localize"]["localizer"] = localizer
     if max_speed is not None:
         values["link"]["max_speed_mm_s"] = max_speed
     if device is not None:
-        values["device"] = device.value
+        values["device"] = device
     settings = PipelineConfig.from_dict(values).with_settings(assignments or [])
 
     paths = files or recorded

@@ -24,9 +24,7 @@ def centroid(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fi
     floor = candidates.peak / candidates.contrast
 
     def kernel(shift: NDArray[np.float64], state: NDArray[np.int8]) -> None:
-        _centroid(
-            stack.envelope, candidates.frame, candidates.voxel, floor, half, shift, state
-        )
+        _centroid(stack.envelope, candidates.frame, candidates.voxel, floor, half, shift, state)
 
     return collect(candidates, kernel, config)
 

@@ -80,14 +80,9 @@ def localize(
     tables, rejections = [], Rejections()
     for low in range(0, frames.shape[0], at_once):
         part = slice(low, low + at_once)
-        stack = _stack(frames[part], None if correlation is None else correlation[part])
-        broken = ~np.isfinite(stack.envelope).all(axis=(1, 2, 3))
-        if broken.any():
-            raise InputError(
-                None,
-                f"Frame {first_frame + low + int(broken.argmax())} holds NaN or infinite values",
-                "Replace them before filtering.",
-            )
+        stack = _stack(
+            frames[part], None if correlation is None else correlation[part], first_frame + low
+        )
         candidates, dropped = _candidates(stack, config)
         fits = LOCALIZERS[config.localizer](stack, candidates, config)
         table, late = _table(fits, stack, grid, config, rate_hz, first_frame + low)
@@ -124,15 +119,42 @@ def _check(
         )
 
 
-def _stack(frames: NDArray[Any], correlation: NDArray[Any] | None) -> Stack:
-    iq = np.ascontiguousarray(frames, np.complex64)
-    return Stack(
-        iq,
-        np.abs(iq),
-        None
-        if correlation is None
-        else np.ascontiguousarray(np.abs(correlation), dtype=np.float32),
-    )
+def _stack(frames: NDArray[Any], correlation: NDArray[Any] | None, first_frame: int) -> Stack:
+    real = not np.iscomplexobj(frames)
+    if real:
+        envelope = np.ascontiguousarray(np.maximum(frames, 0), np.float32)
+        iq = (frames - np.median(frames, axis=(1, 2, 3), keepdims=True)).astype(np.complex64)
+        finite = np.isfinite(frames).all(axis=(1, 2, 3))
+    else:
+        iq = np.ascontiguousarray(frames, np.complex64)
+        envelope = np.empty(iq.shape, np.float32)
+        finite = np.empty(iq.shape[0], np.bool_)
+        _envelope(iq, envelope, finite)
+    if not finite.all():
+        raise InputError(
+            None,
+            f"Frame {first_frame + int((~finite).argmax())} holds NaN or infinite values",
+            "Replace them before filtering.",
+        )
+    if correlation is not None:
+        correlation = np.ascontiguousarray(np.abs(correlation), np.float32)
+    return Stack(iq, envelope, correlation, real)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _envelope(iq, envelope, finite):  # type: ignore[no-untyped-def]
+    for t in prange(iq.shape[0]):
+        total = 0.0  # finite only if all its terms are
+        for z in range(iq.shape[1]):
+            for y in range(iq.shape[2]):
+                row, into = iq[t, z, y], envelope[t, z, y]
+                sums = np.float32(0.0)
+                for x in range(row.size):
+                    a, b = row[x].real, row[x].imag
+                    into[x] = np.sqrt(a * a + b * b)
+                    sums += into[x]
+                total += sums
+        finite[t] = np.isfinite(total)
 
 
 def _candidates(stack: Stack, config: LocalizeConfig) -> tuple[Candidates, Rejections]:
@@ -198,7 +220,5 @@ def _table(
         rate_hz,
         sigma,
     )
-    dropped = Rejections(
-        edge=int((~inside).sum()), low_correlation=int((inside & ~enough).sum())
-    )
+    dropped = Rejections(edge=int((~inside).sum()), low_correlation=int((inside & ~enough).sum()))
     return table, dropped

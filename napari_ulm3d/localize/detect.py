@@ -52,9 +52,7 @@ class Candidates:
 
     def keep(self, mask: NDArray[np.bool_]) -> Candidates:
         """Those where `mask` (n,) holds."""
-        return Candidates(
-            self.frame[mask], self.voxel[mask], self.peak[mask], self.contrast[mask]
-        )
+        return Candidates(self.frame[mask], self.voxel[mask], self.peak[mask], self.contrast[mask])
 
     def offsets(self, n_frames: int) -> NDArray[np.int64]:
         """(n_frames + 1,): those of frame t stand at offsets[t]..offsets[t + 1] - 1."""
@@ -99,7 +97,7 @@ def detect_maxima(
     frame = np.repeat(np.arange(image.shape[0]), count)
     listed = np.arange(room)[None, :] < count[:, None]
     flat, level = voxel[listed], mean[listed]
-    peak = image.reshape(image.shape[0], -1)[frame, flat]
+    peak = image.reshape(image.shape[0], int(np.prod(image.shape[1:])))[frame, flat]
     order = np.lexsort((flat, -peak, frame))
     rank = np.arange(flat.size) - np.repeat(np.cumsum(count) - count, count)
     order = order[rank < max_bubbles]

@@ -22,16 +22,19 @@ class Stack:
     Parameters
     ----------
     frames
-        complex64; of an envelope the imaginary part is zero.
+        complex64. Of real frames: each less its median, the imaginary part zero.
     envelope
-        float32, |frames|.
+        float32, |frames|; of real frames themselves, negative values set to zero.
     correlation
         float32, |correlation map|, or None.
+    real
+        Whether the frames were an envelope.
     """
 
     frames: NDArray[np.complex64]
     envelope: NDArray[np.float32]
     correlation: NDArray[np.float32] | None = None
+    real: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["ALIVE", "FAILED", "FAINT", "MERGED", "prune", "refine", "spread", "subtract", "sweep"]
+__all__ = ["ALIVE", "FAILED", "FAINT", "MERGED", "describe", "prune", "refine", "sweep"]
 
 ALIVE, FAILED, FAINT, MERGED = 0, 1, 2, 3
 _CONTRACT = {"contract"}  # fused multiply-add
 _LARGEST_STEP = 0.5  # voxels in one Gauss-Newton step
 _COHERENT = 0.45  # least matched amplitude over the peak: bubbles about 1, noise 0.1 to 0.3
-_STILL = 0.01  # voxels: a bubble that moved less, among such bubbles, has converged
+_STILL = 0.02  # voxels: a bubble that moved less, among such bubbles, has converged
 _RAYLEIGH = 0.5 * np.sqrt(np.pi)  # mean over root mean square of an envelope of noise
 
 
@@ -34,7 +34,11 @@ def _weights(shape, centre, sigma, half, low, size, g, gd, sums):  # type: ignor
         m0, m1, m2 = 0.0, 0.0, 0.0
         # exp(s (d + 1)^2) = exp(s d^2) exp(s (2 d + 1)): a product instead of an exponential.
         d = low[axis] - centre[axis]
-        value, ratio, bend = np.exp(scale * d * d), np.exp(scale * (2.0 * d + 1.0)), np.exp(2.0 * scale)
+        value, ratio, bend = (
+            np.exp(scale * d * d),
+            np.exp(scale * (2.0 * d + 1.0)),
+            np.exp(2.0 * scale),
+        )
         for i in range(size[axis]):
             d = low[axis] + i - centre[axis]
             g[axis, i] = value
@@ -94,7 +98,7 @@ def _solve(normal, right):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
-def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
+def _subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
     """Take one model off the residual."""
     gx = g[2]
     ny, nx = real.shape[1], real.shape[2]
@@ -131,11 +135,14 @@ def _exchange(real, imag, old, g_old, new, g, low, size):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)
-def sweep(real, imag, position, start, amplitude, state, step, first, count, sigma, half, limit):  # type: ignore[no-untyped-def]
-    """One Gauss-Newton step of bubbles first..count-1; returns the longest step, voxels.
+def sweep(  # type: ignore[no-untyped-def]
+    real, imag, position, start, amplitude, state, step, count, sigma, half, limit
+):
+    """One Gauss-Newton step of every bubble; returns whether all stand still.
 
-    `step` (n,) holds every bubble's last step; those that stand still among neighbours
-    that stand still are passed over.
+    `step` (n,) holds every bubble's last step, voxels; those that stand still among
+    neighbours that stand still are passed over. A bubble of amplitude 0 is new: it gets
+    its matched amplitude, or is dropped as faint if that is far under its peak.
     """
     shape = np.array(real.shape)
     width = 2 * max(half[0], half[1], half[2]) + 1
@@ -146,7 +153,7 @@ def sweep(real, imag, position, start, amplitude, state, step, first, count, sig
     right, centre = np.zeros(4), np.zeros(3)
     free = np.array([n > 1 for n in real.shape])
     longest = 0.0
-    for k in range(first, count):
+    for k in range(count):
         if state[k] != ALIVE or _settled(k, position, state, step, count, half):
             continue
         _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
@@ -184,15 +191,15 @@ def sweep(real, imag, position, start, amplitude, state, step, first, count, sig
             if (low == low_old).all():
                 _exchange(real, imag, old, g_old, new, g, low, size)
             else:
-                subtract(real, imag, -old, low_old, size_old, g_old)
-                subtract(real, imag, new, low, size, g)
+                _subtract(real, imag, -old, low_old, size_old, g_old)
+                _subtract(real, imag, new, low, size, g)
         if old == 0.0:
-            subtract(real, imag, new, low, size, g)
+            _subtract(real, imag, new, low, size, g)
         position[k] = centre
         amplitude[k] = new
         step[k] = moved
         longest = max(longest, moved)
-    return longest
+    return longest <= _STILL
 
 
 @njit(cache=True, nogil=True)
@@ -246,7 +253,9 @@ def _project(real, imag, low, size, g, gd):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def refine(real, imag, position, amplitude, state, step, count, sigma, half):  # type: ignore[no-untyped-def]
+def refine(  # type: ignore[no-untyped-def]
+    real, imag, position, amplitude, state, step, count, sigma, half
+):
     """A Gauss-Newton step of the width that all bubbles share; the residual follows.
 
     The derivative by the width is taken orthogonal to the Gaussian itself, so that the
@@ -284,9 +293,9 @@ def refine(real, imag, position, amplitude, state, step, count, sigma, half):  #
     for k in range(count):
         if state[k] == ALIVE:
             _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
-            subtract(real, imag, -amplitude[k], low, size, g)
+            _subtract(real, imag, -amplitude[k], low, size, g)
             _weights(shape, position[k], wider, half, low, size, g, gd, sums)
-            subtract(real, imag, amplitude[k], low, size, g)
+            _subtract(real, imag, amplitude[k], low, size, g)
             step[k] = 1.0
     sigma[:] = wider
 
@@ -310,7 +319,9 @@ def _power(real, imag, position, half):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def prune(real, imag, position, amplitude, state, step, count, sigma, half, patch, ratio, gain):  # type: ignore[no-untyped-def]
+def prune(  # type: ignore[no-untyped-def]
+    real, imag, position, amplitude, state, step, count, sigma, half, ratio, gain
+):
     """Drop bubbles that are faint against the residual, and the weaker of two in one place.
 
     What is dropped goes back into the residual. Returns how many were dropped.
@@ -325,12 +336,10 @@ def prune(real, imag, position, amplitude, state, step, count, sigma, half, patc
         if state[k] != ALIVE:
             continue
         fate = ALIVE
-        power = _power(real, imag, position[k], patch)
+        power = _power(real, imag, position[k], half)
         _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
         energy = abs(amplitude[k]) ** 2 * sums[0, 0] * sums[1, 0] * sums[2, 0]
-        if not (
-            abs(amplitude[k]) >= ratio * _RAYLEIGH * np.sqrt(power) and energy >= gain * power
-        ):
+        if not (abs(amplitude[k]) >= ratio * _RAYLEIGH * np.sqrt(power) and energy >= gain * power):
             fate = FAINT
         for j in range(count):
             if fate != ALIVE:
@@ -344,7 +353,7 @@ def prune(real, imag, position, amplitude, state, step, count, sigma, half, patc
                     fate = MERGED
                     step[j] = 1.0
         if fate != ALIVE:
-            subtract(real, imag, -amplitude[k], low, size, g)
+            _subtract(real, imag, -amplitude[k], low, size, g)
             state[k] = fate
             step[k] = 1.0
             dropped += 1
@@ -352,7 +361,7 @@ def prune(real, imag, position, amplitude, state, step, count, sigma, half, patc
 
 
 @njit(cache=True, nogil=True)
-def spread(real, imag, position, amplitude, sigma, half, patch, deviation):  # type: ignore[no-untyped-def]
+def describe(real, imag, position, amplitude, sigma, half, deviation):  # type: ignore[no-untyped-def]
     """Contrast and goodness of a fitted bubble; its Cramer-Rao bound into `deviation` (3,).
 
     The noise is the residual in the patch. The goodness is the normalized correlation
@@ -364,7 +373,7 @@ def spread(real, imag, position, amplitude, sigma, half, patch, deviation):  # t
     g, gd = np.zeros((3, width), np.float32), np.zeros((3, width), np.float32)
     sums, normal, right = np.zeros((3, 3)), np.zeros((4, 4)), np.zeros(4)
     free = np.array([n > 1 for n in real.shape])
-    power = _power(real, imag, position, patch)
+    power = _power(real, imag, position, half)
     strength = abs(amplitude)
     _weights(shape, position, sigma, half, low, size, g, gd, sums)
     for axis in range(3):
@@ -372,9 +381,7 @@ def spread(real, imag, position, amplitude, sigma, half, patch, deviation):  # t
         right[axis + 1] = 1.0
         _normal(sums, sigma, strength, free, normal)
         solved = _solve(normal, right)
-        deviation[axis] = (
-            np.sqrt(0.5 * power * right[axis + 1]) if solved and free[axis] else 0.0
-        )
+        deviation[axis] = np.sqrt(0.5 * power * right[axis + 1]) if solved and free[axis] else 0.0
     own = strength * strength * sums[0, 0] * sums[1, 0] * sums[2, 0]
     rest = power * size[0] * size[1] * size[2]
     return strength / max(_RAYLEIGH * np.sqrt(power), 1e-30), np.sqrt(own / (own + rest))

@@ -36,7 +36,7 @@ def split(frame, real, imag):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=_REORDER)
 def _lagged(real, imag, dz, dy, dx):  # type: ignore[no-untyped-def]
     """Autocorrelation of a frame (z, y, x) at one lag."""
-    nz, ny, nx = real.shape
+    nz, ny, _ = real.shape
     total, total_imag = 0.0, 0.0
     for z in range(nz - dz):
         for y in range(ny - dy):

@@ -18,7 +18,7 @@ from napari_ulm3d.pipeline.events import (
     StageStarted,
 )
 from napari_ulm3d.pipeline.process import process
-from napari_ulm3d.pipeline.run import Run, run, run_events
+from napari_ulm3d.pipeline.runner import Run, run, run_events
 
 __all__ = [
     "BlockFinished",

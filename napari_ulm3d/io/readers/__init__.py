@@ -1,1 +1,1 @@
-"""The file formats, one a file; `napari_ulm3d.io.registry` finds every `READER` in here."""
+"""The file formats, one a file; `napari_ulm3d.io.reading.registry` finds every `READER` in here."""

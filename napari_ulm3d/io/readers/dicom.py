@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.content import Content, Reader, Variable, needs
-from napari_ulm3d.io.metadata import Facts
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, needs
+from napari_ulm3d.io.reading.metadata import Facts
 
 if TYPE_CHECKING:
     import pydicom

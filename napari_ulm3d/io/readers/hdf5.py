@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ulm3d.io.axes import frame_shape
-from napari_ulm3d.io.choose import choose_variable, natural_key
-from napari_ulm3d.io.content import Content, Reader, StoredArray, Variable
-from napari_ulm3d.io.h5array import H5Array, attributes_above, list_datasets, small_values
-from napari_ulm3d.io.metadata import Facts
-from napari_ulm3d.io.named_facts import axis_spacing, facts_from_names, plain, unit_um
-from napari_ulm3d.io.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.reading.axes import frame_shape
+from napari_ulm3d.io.reading.choose import choose_variable, natural_key
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
+from napari_ulm3d.io.reading.h5array import H5Array, attributes_above, list_datasets, small_values
+from napari_ulm3d.io.reading.metadata import Facts
+from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain, unit_um
+from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 
 if TYPE_CHECKING:
     import h5py

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.choose import choose_variable
-from napari_ulm3d.io.content import Content, Reader, StoredArray, Variable
-from napari_ulm3d.io.named_facts import facts_from_names, flatten, plain
-from napari_ulm3d.io.pairs import PairedArray, with_pairs
-from napari_ulm3d.io.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
+from napari_ulm3d.io.reading.choose import choose_variable
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
+from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain
+from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.reading.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "MatlabArray", "StructArray"]
 

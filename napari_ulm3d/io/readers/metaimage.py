@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.content import Content, Reader, Variable, needs
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, needs
 
 __all__ = ["READER", "MetaImageArray"]
 

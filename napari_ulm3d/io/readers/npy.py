@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.content import Content, Reader, Variable, frame_chunks
-from napari_ulm3d.io.npyheader import npy_content, read_header
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, frame_chunks
+from napari_ulm3d.io.reading.npyheader import npy_content, read_header
 
 __all__ = ["READER", "NpyArray"]
 

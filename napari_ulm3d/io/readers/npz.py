@@ -11,11 +11,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.choose import choose_variable
-from napari_ulm3d.io.content import Content, Reader, StoredArray, Variable
-from napari_ulm3d.io.npyheader import npy_content, read_header
-from napari_ulm3d.io.pairs import PairedArray, with_pairs
-from napari_ulm3d.io.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
+from napari_ulm3d.io.reading.choose import choose_variable
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
+from napari_ulm3d.io.reading.npyheader import npy_content, read_header
+from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.reading.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "NpzArray"]
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.choose import choose_variable
-from napari_ulm3d.io.content import Content, Reader, Variable, frame_chunks
-from napari_ulm3d.io.h5array import as_numbers, list_datasets, number_type, small_values
-from napari_ulm3d.io.metadata import Facts
-from napari_ulm3d.io.named_facts import axis_spacing, facts_from_names, plain
+from napari_ulm3d.io.reading.choose import choose_variable
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, frame_chunks
+from napari_ulm3d.io.reading.h5array import as_numbers, list_datasets, number_type, small_values
+from napari_ulm3d.io.reading.metadata import Facts
+from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain
 
 if TYPE_CHECKING:
     import h5py

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.choose import choose_variable
-from napari_ulm3d.io.content import Content, Reader, StoredArray, Variable, frame_chunks
-from napari_ulm3d.io.metadata import to_um
-from napari_ulm3d.io.named_facts import facts_from_names, flatten, plain
-from napari_ulm3d.io.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.reading.choose import choose_variable
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, frame_chunks
+from napari_ulm3d.io.reading.metadata import to_um
+from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain
+from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 
 if TYPE_CHECKING:
     import zarr

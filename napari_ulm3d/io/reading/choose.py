@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.content import Variable
+from napari_ulm3d.io.reading.content import Variable
 
 __all__ = ["KNOWN_NAMES", "choose_variable", "is_movie", "natural_key"]
 

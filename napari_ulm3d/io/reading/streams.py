@@ -8,7 +8,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.content import frame_chunks
+from napari_ulm3d.io.reading.content import frame_chunks
 
 __all__ = ["ByteStream", "FileBytes", "InflatedBytes", "fill_from_stream"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.content import Variable, frame_chunks
-from napari_ulm3d.io.h5chunks import can_inflate, inflate_into
-from napari_ulm3d.io.named_facts import plain
+from napari_ulm3d.io.reading.content import Variable, frame_chunks
+from napari_ulm3d.io.reading.h5chunks import can_inflate, inflate_into
+from napari_ulm3d.io.reading.named_facts import plain
 
 if TYPE_CHECKING:
     import h5py

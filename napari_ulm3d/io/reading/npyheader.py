@@ -6,8 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from napari_ulm3d.io.content import Content, StoredArray, Variable
-from napari_ulm3d.io.named_facts import facts_from_names, plain
+from napari_ulm3d.io.reading.content import Content, StoredArray, Variable
+from napari_ulm3d.io.reading.named_facts import facts_from_names, plain
 
 __all__ = ["npy_content", "read_header"]
 

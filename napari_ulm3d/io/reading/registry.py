@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.content import Reader
+from napari_ulm3d.io.reading.content import Reader
 
 __all__ = ["known_suffixes", "reader_for", "readers"]
 

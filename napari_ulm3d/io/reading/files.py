@@ -8,9 +8,9 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.choose import natural_key
-from napari_ulm3d.io.registry import known_suffixes, reader_for
-from napari_ulm3d.io.sidecar import SIDECAR_NAME
+from napari_ulm3d.io.reading.choose import natural_key
+from napari_ulm3d.io.reading.registry import known_suffixes, reader_for
+from napari_ulm3d.io.reading.sidecar import SIDECAR_NAME
 
 __all__ = ["AnyPath", "find_files"]
 

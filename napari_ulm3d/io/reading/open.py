@@ -10,11 +10,11 @@ from typing import Any, Literal
 from napari_ulm3d.acquisition import Acquisition, FrameSource, Grid
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, UlmError
-from napari_ulm3d.io.axes import fit_axes
-from napari_ulm3d.io.content import Content, Variable, readable
-from napari_ulm3d.io.files import AnyPath, find_files
-from napari_ulm3d.io.frames import JoinedFrames, StoredFrames, log_scale
-from napari_ulm3d.io.metadata import (
+from napari_ulm3d.io.reading.axes import fit_axes
+from napari_ulm3d.io.reading.content import Content, Variable, readable
+from napari_ulm3d.io.reading.files import AnyPath, find_files
+from napari_ulm3d.io.reading.frames import JoinedFrames, StoredFrames, log_scale
+from napari_ulm3d.io.reading.metadata import (
     Facts,
     Partial,
     Resolved,
@@ -23,8 +23,8 @@ from napari_ulm3d.io.metadata import (
     missing_error,
     resolve_facts,
 )
-from napari_ulm3d.io.registry import known_suffixes, reader_for
-from napari_ulm3d.io.sidecar import SIDECAR_NAME, read_sidecar
+from napari_ulm3d.io.reading.registry import known_suffixes, reader_for
+from napari_ulm3d.io.reading.sidecar import SIDECAR_NAME, read_sidecar
 
 __all__ = ["FileDescription", "describe", "open_acquisition"]
 

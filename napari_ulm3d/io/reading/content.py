@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import BackendError, InputError, UlmError
-from napari_ulm3d.io.metadata import Facts
+from napari_ulm3d.io.reading.metadata import Facts
 
 __all__ = ["Content", "Reader", "StoredArray", "Variable", "frame_chunks", "needs", "readable"]
 

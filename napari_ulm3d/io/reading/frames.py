@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.axes import frame_shape, stored_view
-from napari_ulm3d.io.content import StoredArray, frame_chunks, readable
+from napari_ulm3d.io.reading.axes import frame_shape, stored_view
+from napari_ulm3d.io.reading.content import StoredArray, frame_chunks, readable
 
 __all__ = ["JoinedFrames", "LogScale", "StoredFrames", "largest_value", "log_scale"]
 
@@ -55,7 +55,7 @@ class StoredFrames:
     stored
         The array in its file.
     axes
-        A letter of ``tzyxc_`` for each of its axes (see `napari_ulm3d.io.axes`).
+        A letter of ``tzyxc_`` for each of its axes (see `napari_ulm3d.io.reading.axes`).
     file
         The file's path and `format`, for messages.
     log

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.content import StoredArray, Variable
+from napari_ulm3d.io.reading.content import StoredArray, Variable
 
 __all__ = ["PairedArray", "find_pairs", "with_pairs"]
 

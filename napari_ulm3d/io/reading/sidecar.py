@@ -24,7 +24,7 @@ from typing import Any
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import ConfigError, InputError
-from napari_ulm3d.io.metadata import Facts, Partial, facts_of
+from napari_ulm3d.io.reading.metadata import Facts, Partial, facts_of
 
 __all__ = ["SIDECAR_NAME", "read_sidecar"]
 

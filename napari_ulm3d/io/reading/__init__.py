@@ -1,0 +1,1 @@
+"""What all readers share: choosing the array and its axes, units, sidecar, lazy frames."""
