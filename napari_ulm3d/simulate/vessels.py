@@ -17,12 +17,17 @@ from napari_ulm3d.simulate.vasculature import (
     read_network_tables,
     read_secomb,
     read_swc,
+    smoothed,
 )
 from napari_ulm3d.simulate.vasculature.procedural import procedural_network
 
 __all__ = ["carried_bubbles", "make_network", "read_network"]
 
 _SEGMENTS = "_segments.csv"
+
+# Traced trees carry the voxels of their image in positions and radii; taken out at about
+# the width of a capillary.
+_TRACED_STEP_UM = 8.0
 
 
 def make_network(config: SimulationConfig) -> VesselNetwork:
@@ -51,7 +56,7 @@ def read_network(path: str) -> VesselNetwork:
     """Read vessels from a file, by the end of its name."""
     name = path.lower()
     if name.endswith((".swc", ".swc.gz")):
-        return read_swc(path)
+        return smoothed(read_swc(path), _TRACED_STEP_UM)
     if name.endswith(".dat"):
         return read_secomb(path)[0]
     if name.endswith(_SEGMENTS):
