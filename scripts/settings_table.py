@@ -1,0 +1,59 @@
+"""Writes docs/settings.md from the settings' own descriptions: `python scripts/settings_table.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_ulm3d.config import PipelineConfig, StageConfig
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+
+def settings_page() -> str:
+    """The page, one table a stage."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting of a run, in the order of the stages. On the command line:",
+        "`--set section.key=value`; in a file: `--config settings.toml` with one table a section;",
+        'in Python: `PipelineConfig().with_settings(["section.key=value"])`.',
+        "",
+        "<!-- Made by scripts/settings_table.py; change the descriptions in napari_ulm3d/config.py. -->",
+    ]
+    for name, field in PipelineConfig.model_fields.items():
+        stage = field.annotation
+        if not (isinstance(stage, type) and issubclass(stage, StageConfig)):
+            continue
+        summary = " ".join((stage.__doc__ or "").split())
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            summary,
+            "",
+            "| setting | default | unit | what |",
+            "| --- | --- | --- | --- |",
+        ]
+        for key, info in stage.model_fields.items():
+            extra: Any = info.json_schema_extra or {}
+            cells = [
+                f"`{name}.{key}`",
+                _shown(info.default),
+                extra.get("unit", ""),
+                str(info.description),
+            ]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ", ".join(f"{item:g}" for item in value)
+    return f"{value}".lower() if isinstance(value, bool) else f"{value}"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(settings_page(), encoding="utf-8")
