@@ -22,7 +22,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import LocalizeConfig, PipelineConfig
 from napari_ulm3d.evaluate import EvaluateConfig, Scores, Truth, evaluate
 from napari_ulm3d.link import link
-from napari_ulm3d.pipeline.blocks import filter_block, localize_block, make_psf
+from napari_ulm3d.pipeline.blocks import filter_block, localize_block, acquisition_psf
 from napari_ulm3d.simulate import simulate, standard_config
 from napari_ulm3d.tables import Localizations
 
@@ -89,7 +89,7 @@ def localized(
 ) -> dict[str, tuple[Localizations, float]]:
     """Localizations by every localizer and the seconds each took; a block is filtered once."""
     blocks = acquisition.blocks(config.load.frames_per_block)
-    psf, filtered = make_psf(acquisition, config, blocks[0])
+    psf, filtered = acquisition_psf(acquisition, config, blocks[0])
     parts: dict[str, list[Localizations]] = {name: [] for name in localizers}
     seconds = dict.fromkeys(localizers, 0.0)
     for block in blocks:

@@ -36,8 +36,9 @@ def test_the_readme_names_only_options_that_exist() -> None:
 
     for page in PAGES:
         for assignment in re.findall(r"--set ([\w.]+=\S+)", page.read_text(encoding="utf-8")):
+            assignment = assignment.rstrip("`,.;:")
             if assignment != "section.key=value":
-                PipelineConfig().with_settings([assignment.rstrip("`,.;")])
+                PipelineConfig().with_settings([assignment])
 
 
 def test_the_five_lines_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

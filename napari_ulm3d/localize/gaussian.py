@@ -29,13 +29,15 @@ from numba import njit, prange
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize.detect import Candidates, frame_maxima
 from napari_ulm3d.localize.fits import Fits, Stack
-from napari_ulm3d.localize.joint import ALIVE, FAILED, FAINT, MERGED, describe, prune, refine, sweep
+from napari_ulm3d.localize.joint import ALIVE, FAILED, FAINT, MERGED, sweep
+from napari_ulm3d.localize.joint_model import describe, prune, refine, restart
 from napari_ulm3d.localize.rejections import Rejections
 from napari_ulm3d.localize.width import FWHM, demodulate, measure_width, split
 
 __all__ = ["gaussian"]
 
-_SWEEPS_EARLY, _SWEEPS_LATE, _SWEEPS_AGAIN = 4, 6, 2
+_SWEEPS_EARLY, _SWEEPS_LATE, _SWEEPS_AGAIN = 3, 6, 2
+_REFINED = 5  # at most; the width and carrier of a frame of many bubbles need but one step
 _EARLY_GAIN = 0.5  # before all bubbles are in the model, the residual is too large
 _SATELLITE = 0.2  # weaker leftovers beside a bubble are side lobes, or no Gaussian's shape
 _FAR = 10
@@ -139,12 +141,19 @@ def _fit_frame(  # type: ignore[no-untyped-def]
                 real, imag, position, anchor, amplitude, state, step, count, sigma, half, limit
             ):
                 break
-        if turn == 0 and not known:
-            refine(real, imag, position, amplitude, state, step, count, sigma, half)
-            if last:
+        for _ in range(_REFINED if turn == 0 else 0):
+            small = refine(
+                real, imag, position, amplitude, state, count, half, known, sigma, carrier
+            )
+            split(frame, real, imag)
+            demodulate(real, imag, carrier)
+            restart(real, imag, position, amplitude, state, step, count, sigma, half)
+            for _ in range(_SWEEPS_AGAIN):
                 sweep(
                     real, imag, position, anchor, amplitude, state, step, count, sigma, half, limit
                 )
+            if small:
+                break
         least = gain if last else _EARLY_GAIN * gain
         if prune(
             real, imag, position, amplitude, state, step, count, sigma, half, ratio, least

@@ -12,18 +12,28 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["ALIVE", "FAILED", "FAINT", "MERGED", "describe", "prune", "refine", "sweep"]
+__all__ = [
+    "ALIVE",
+    "FAILED",
+    "FAINT",
+    "MERGED",
+    "normal_matrix",
+    "project",
+    "solve",
+    "subtract",
+    "sweep",
+    "weights",
+]
 
 ALIVE, FAILED, FAINT, MERGED = 0, 1, 2, 3
 _CONTRACT = {"contract"}  # fused multiply-add
 _LARGEST_STEP = 0.5  # voxels in one Gauss-Newton step
 _COHERENT = 0.45  # least matched amplitude over the peak: bubbles about 1, noise 0.1 to 0.3
 _STILL = 0.02  # voxels: a bubble that moved less, among such bubbles, has converged
-_RAYLEIGH = 0.5 * np.sqrt(np.pi)  # mean over root mean square of an envelope of noise
 
 
 @njit(cache=True, nogil=True)
-def _weights(shape, centre, sigma, half, low, size, g, gd, sums):  # type: ignore[no-untyped-def]
+def weights(shape, centre, sigma, half, low, size, g, gd, sums):  # type: ignore[no-untyped-def]
     """Window, 1-D Gaussians g, first moments gd = g d, and sums of g g, g g d, g g d d."""
     for axis in range(3):
         middle = int(np.rint(centre[axis]))
@@ -52,7 +62,7 @@ def _weights(shape, centre, sigma, half, low, size, g, gd, sums):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _normal(sums, sigma, strength, free, normal):  # type: ignore[no-untyped-def]
+def normal_matrix(sums, sigma, strength, free, normal):  # type: ignore[no-untyped-def]
     """Normal matrix (4, 4) of Re(a), z, y, x in the frame of reference where a > 0."""
     for i in range(4):
         for j in range(i, 4):
@@ -70,7 +80,7 @@ def _normal(sums, sigma, strength, free, normal):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _solve(normal, right):  # type: ignore[no-untyped-def]
+def solve(normal, right):  # type: ignore[no-untyped-def]
     """Solve a small symmetric positive definite system in place by Cholesky; False if not."""
     n = right.size
     for i in range(n):
@@ -98,7 +108,7 @@ def _solve(normal, right):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
-def _subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
+def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
     """Take one model off the residual."""
     gx = g[2]
     ny, nx = real.shape[1], real.shape[2]
@@ -156,9 +166,9 @@ def sweep(  # type: ignore[no-untyped-def]
     for k in range(count):
         if state[k] != ALIVE or _settled(k, position, state, step, count, half):
             continue
-        _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
+        weights(shape, position[k], sigma, half, low, size, g, gd, sums)
         norm = sums[0, 0] * sums[1, 0] * sums[2, 0]
-        s0, sz, sy, sx = _project(real, imag, low, size, g, gd)
+        s0, sz, sy, sx = project(real, imag, low, size, g, gd)
         old = amplitude[k]
         moved = 0.0
         centre[:] = position[k]
@@ -176,8 +186,8 @@ def sweep(  # type: ignore[no-untyped-def]
             right[1] = (sz * turn).real * strength / sigma[0] ** 2 * free[0]
             right[2] = (sy * turn).real * strength / sigma[1] ** 2 * free[1]
             right[3] = (sx * turn).real * strength / sigma[2] ** 2 * free[2]
-            _normal(sums, sigma, strength, free, normal)
-            if not _solve(normal, right):
+            normal_matrix(sums, sigma, strength, free, normal)
+            if not solve(normal, right):
                 state[k] = FAILED
                 continue
             new = old + (right[0] + 1j * (s0 * turn).imag / norm) * np.conj(turn)
@@ -187,14 +197,14 @@ def sweep(  # type: ignore[no-untyped-def]
                 moved = max(moved, abs(to - centre[axis]))
                 centre[axis] = to
             low_old[:], size_old[:], g_old[:] = low, size, g
-            _weights(shape, centre, sigma, half, low, size, g, gd, sums)
+            weights(shape, centre, sigma, half, low, size, g, gd, sums)
             if (low == low_old).all():
                 _exchange(real, imag, old, g_old, new, g, low, size)
             else:
-                _subtract(real, imag, -old, low_old, size_old, g_old)
-                _subtract(real, imag, new, low, size, g)
+                subtract(real, imag, -old, low_old, size_old, g_old)
+                subtract(real, imag, new, low, size, g)
         if old == 0.0:
-            _subtract(real, imag, new, low, size, g)
+            subtract(real, imag, new, low, size, g)
         position[k] = centre
         amplitude[k] = new
         step[k] = moved
@@ -220,7 +230,7 @@ def _settled(k, position, state, step, count, half):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
-def _project(real, imag, low, size, g, gd):  # type: ignore[no-untyped-def]
+def project(real, imag, low, size, g, gd):  # type: ignore[no-untyped-def]
     """Inner products of the residual with g and with g d along z, y, x."""
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
@@ -250,138 +260,3 @@ def _project(real, imag, low, size, g, gd):  # type: ignore[no-untyped-def]
         sy += complex(yr, yi) * g[0, i]
         sx += complex(xr, xi) * g[0, i]
     return s0, sz, sy, sx
-
-
-@njit(cache=True, nogil=True)
-def refine(  # type: ignore[no-untyped-def]
-    real, imag, position, amplitude, state, step, count, sigma, half
-):
-    """A Gauss-Newton step of the width that all bubbles share; the residual follows.
-
-    The derivative by the width is taken orthogonal to the Gaussian itself, so that the
-    amplitudes, held here, do not stand in its way. Every bubble may move again.
-    """
-    shape = np.array(real.shape)
-    span = 2 * max(half[0], half[1], half[2]) + 1
-    low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    g, gd = np.zeros((3, span), np.float32), np.zeros((3, span), np.float32)
-    other, sums = np.zeros((3, span), np.float32), np.zeros((3, 3))
-    along, weight, wider = np.zeros(3), np.zeros(3), sigma.copy()
-    for k in range(count):
-        if state[k] != ALIVE:
-            continue
-        _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
-        power = abs(amplitude[k]) ** 2
-        for axis in range(3):
-            share = sums[axis, 2] / sums[axis, 0]
-            square = 0.0
-            for i in range(size[axis]):
-                d = low[axis] + i - position[k, axis]
-                other[axis, i] = g[axis, i] * (d * d - share)
-                square += float(other[axis, i]) ** 2
-            weight[axis] += power * square * sums[0, 0] * sums[1, 0] * sums[2, 0] / sums[axis, 0]
-        _, qz, qy, qx = _project(real, imag, low, size, g, other)
-        back = np.conj(amplitude[k])
-        along[0] += (qz * back).real
-        along[1] += (qy * back).real
-        along[2] += (qx * back).real
-    for axis in range(3):
-        if weight[axis] > 0.0 and shape[axis] >= 3:
-            limit = 0.25 * sigma[axis]
-            change = along[axis] / weight[axis] * sigma[axis] ** 3
-            wider[axis] += min(max(change, -limit), limit)
-    for k in range(count):
-        if state[k] == ALIVE:
-            _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
-            _subtract(real, imag, -amplitude[k], low, size, g)
-            _weights(shape, position[k], wider, half, low, size, g, gd, sums)
-            _subtract(real, imag, amplitude[k], low, size, g)
-            step[k] = 1.0
-    sigma[:] = wider
-
-
-@njit(cache=True, nogil=True)
-def _power(real, imag, position, half):  # type: ignore[no-untyped-def]
-    """Mean |residual|^2 in the patch about a position."""
-    nz, ny, nx = real.shape
-    z, y, x = int(np.rint(position[0])), int(np.rint(position[1])), int(np.rint(position[2]))
-    total = 0.0
-    many = 0
-    x0, x1 = max(x - half[2], 0), min(x + half[2] + 1, nx)
-    for i in range(max(z - half[0], 0), min(z + half[0] + 1, nz)):
-        for j in range(max(y - half[1], 0), min(y + half[1] + 1, ny)):
-            line = np.float32(0.0)
-            for k in range(x0, x1):
-                line += real[i, j, k] * real[i, j, k] + imag[i, j, k] * imag[i, j, k]
-            total += line
-            many += x1 - x0
-    return total / max(many, 1)
-
-
-@njit(cache=True, nogil=True)
-def prune(  # type: ignore[no-untyped-def]
-    real, imag, position, amplitude, state, step, count, sigma, half, ratio, gain
-):
-    """Drop bubbles that are faint against the residual, and the weaker of two in one place.
-
-    What is dropped goes back into the residual. Returns how many were dropped.
-    """
-    shape = np.array(real.shape)
-    width = 2 * max(half[0], half[1], half[2]) + 1
-    low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    g, gd = np.zeros((3, width), np.float32), np.zeros((3, width), np.float32)
-    sums = np.zeros((3, 3))
-    dropped = 0
-    for k in range(count):
-        if state[k] != ALIVE:
-            continue
-        fate = ALIVE
-        power = _power(real, imag, position[k], half)
-        _weights(shape, position[k], sigma, half, low, size, g, gd, sums)
-        energy = abs(amplitude[k]) ** 2 * sums[0, 0] * sums[1, 0] * sums[2, 0]
-        if not (abs(amplitude[k]) >= ratio * _RAYLEIGH * np.sqrt(power) and energy >= gain * power):
-            fate = FAINT
-        for j in range(count):
-            if fate != ALIVE:
-                break
-            if j != k and state[j] == ALIVE and abs(amplitude[j]) >= abs(amplitude[k]):
-                apart = 0.0
-                for axis in range(3):
-                    d = (position[j, axis] - position[k, axis]) / sigma[axis]
-                    apart += d * d
-                if apart < 0.25:
-                    fate = MERGED
-                    step[j] = 1.0
-        if fate != ALIVE:
-            _subtract(real, imag, -amplitude[k], low, size, g)
-            state[k] = fate
-            step[k] = 1.0
-            dropped += 1
-    return dropped
-
-
-@njit(cache=True, nogil=True)
-def describe(real, imag, position, amplitude, sigma, half, deviation):  # type: ignore[no-untyped-def]
-    """Contrast and goodness of a fitted bubble; its Cramer-Rao bound into `deviation` (3,).
-
-    The noise is the residual in the patch. The goodness is the normalized correlation
-    of the model with the frame from which all other bubbles are taken, in the patch.
-    """
-    shape = np.array(real.shape)
-    width = 2 * max(half[0], half[1], half[2]) + 1
-    low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    g, gd = np.zeros((3, width), np.float32), np.zeros((3, width), np.float32)
-    sums, normal, right = np.zeros((3, 3)), np.zeros((4, 4)), np.zeros(4)
-    free = np.array([n > 1 for n in real.shape])
-    power = _power(real, imag, position, half)
-    strength = abs(amplitude)
-    _weights(shape, position, sigma, half, low, size, g, gd, sums)
-    for axis in range(3):
-        right[:] = 0.0
-        right[axis + 1] = 1.0
-        _normal(sums, sigma, strength, free, normal)
-        solved = _solve(normal, right)
-        deviation[axis] = np.sqrt(0.5 * power * right[axis + 1]) if solved and free[axis] else 0.0
-    own = strength * strength * sums[0, 0] * sums[1, 0] * sums[2, 0]
-    rest = power * size[0] * size[1] * size[2]
-    return strength / max(_RAYLEIGH * np.sqrt(power), 1e-30), np.sqrt(own / (own + rest))

@@ -20,7 +20,8 @@ class Rejections:
     crowded
         More maxima in the patch than `max_maxima` allows.
     edge
-        At the border of the volume, where this localizer lacks the voxels it needs.
+        At the border of the volume, where this localizer lacks the voxels it needs, or placed
+        outside the volume.
     far
         The position left the maximum by more than `max_shift_voxels`.
     failed

@@ -1,29 +1,80 @@
-"""Value objects as napari layers: data, scale in um, units and axis labels."""
+"""Value objects as napari layers: data, scale in um and s, units and axis labels.
+
+Every function returns what napari calls layer data, ``(data, settings, type)``, and needs
+no viewer. The value object itself rides along in the layer's metadata, whole, whatever is
+drawn of it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from napari_ulm3d.tables import POSITION_UM, Tracks
+from napari_ulm3d.acquisition import Acquisition, Grid
+from napari_ulm3d.plugin.decibels import DecibelSeries
+from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["map_layer", "tracks_layer"]
+__all__ = [
+    "COLORMAPS",
+    "LayerData",
+    "acquisition_layer",
+    "localizations_layer",
+    "map_layer",
+    "mask_layer",
+    "rate_of",
+    "tracks_layer",
+    "value_of",
+    "volume_layer",
+]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 SPACE_UNITS = ("um", "um", "um")
 SPACE_LABELS = ("z", "y", "x")
+UNITS = ("s", *SPACE_UNITS)
+LABELS = ("t", *SPACE_LABELS)
 
-# Colour maps of the field: hot for counts, diverging for signed values.
-_COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo"}
+#: Key of a layer's metadata under which its value object stands.
+VALUE = "ulm3d"
+
+#: Colour maps of the field: hot for counts, diverging for signed values.
+COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo"}
+_SIGNED_COLORMAP = "twilight_shifted"
+
+_SHOWN_DB = 50.0
 
 # More drawn voxels than this stall the viewer; 3-D textures past the GL limit are strided
 # by it, so that thin vessels vanish. Larger maps are pooled by their maximum instead.
-MAX_DRAWN_VOXELS = 48_000_000
+MAX_DRAWN_VOXELS = 16_000_000
 MAX_DRAWN_TRACK_POINTS = 300_000
+MAX_DRAWN_LOCALIZATIONS = 300_000
+
+
+def value_of(layer: Any, kind: type) -> Any:
+    """The value object of this kind that a layer shows; None if it shows none."""
+    value = layer.metadata.get(VALUE) if hasattr(layer, "metadata") else None
+    return value if isinstance(value, kind) else None
+
+
+def acquisition_layer(acquisition: Acquisition, reference: float | None = None) -> LayerData:
+    """Frames in dB under a fixed reference, read when looked at."""
+    series = DecibelSeries(acquisition, reference)
+    settings = {
+        "name": f"{acquisition.name} [dB]",
+        "scale": _scale(acquisition.rate_hz, acquisition.grid),
+        "translate": (0.0, *acquisition.grid.origin_um),
+        "units": UNITS,
+        "axis_labels": LABELS,
+        "colormap": "gray",
+        "contrast_limits": (-_SHOWN_DB, 0.0),
+        "multiscale": False,
+        "metadata": {VALUE: acquisition},
+    }
+    return series, settings, "image"
 
 
 def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> LayerData:
@@ -31,45 +82,142 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
     data, factor = _pooled(vessel_map, max_voxels)
     spacing = np.asarray(vessel_map.grid.spacing_um)
     factors = np.where(np.asarray(vessel_map.shape) > 1, factor, 1)
-    scale = spacing * factors
-    translate = np.asarray(vessel_map.grid.origin_um) + spacing * (factors - 1) / 2
     top = float(np.percentile(np.abs(vessel_map.values), 99.5)) if len(vessel_map.values) else 1.0
     top = top or 1.0
+    name = vessel_map.name.replace("_", " ")
     settings = {
-        "name": f"{vessel_map.name} [{vessel_map.unit}]" if vessel_map.unit else vessel_map.name,
-        "scale": scale,
-        "translate": translate,
+        "name": f"{name} [{vessel_map.unit}]" if vessel_map.unit else name,
+        "scale": spacing * factors,
+        "translate": np.asarray(vessel_map.grid.origin_um) + spacing * (factors - 1) / 2,
         "units": SPACE_UNITS,
         "axis_labels": SPACE_LABELS,
-        "colormap": "twilight_shifted"
+        "colormap": _SIGNED_COLORMAP
         if vessel_map.signed
-        else _COLORMAPS.get(vessel_map.name, "hot"),
+        else COLORMAPS.get(vessel_map.name, "hot"),
         "contrast_limits": (-top, top) if vessel_map.signed else (0.0, top),
         "gamma": 1.0 if vessel_map.signed else 0.6,
         "blending": "additive",
         "rendering": "mip",
-        "metadata": {"ulm3d_pooled_by": factor},
+        "metadata": {VALUE: vessel_map, "ulm3d_pooled_by": factor},
     }
     return data, settings, "image"
 
 
-def tracks_layer(tracks: Tracks, *, max_points: int = MAX_DRAWN_TRACK_POINTS) -> LayerData:
-    """Tracks as a layer coloured by speed; whole tracks are left out past `max_points` rows."""
-    table = tracks.table
-    if len(table) > max_points:
-        n_kept = max(int(tracks.n_tracks * max_points / len(table)), 1)
-        rng = np.random.default_rng(0)
-        kept = rng.choice(table["track_id"].unique(), n_kept, replace=False)
-        table = table[table["track_id"].isin(kept)]
-    data = table[["track_id", "frame", *POSITION_UM]].to_numpy(np.float64)
+def volume_layer(name: str, volume: NDArray[Any], grid: Grid, **settings: Any) -> LayerData:
+    """A volume (z, y, x) on the acquisition's grid."""
     settings = {
-        "name": "tracks",
-        "features": table[["speed_mm_s", "vz_mm_s", "score", "time_s"]].reset_index(drop=True),
+        "name": name,
+        "scale": grid.spacing_um,
+        "translate": grid.origin_um,
+        "units": SPACE_UNITS,
+        "axis_labels": SPACE_LABELS,
+        "blending": "additive",
+        **settings,
+    }
+    return volume, settings, "image"
+
+
+def mask_layer(name: str, mask: NDArray[np.bool_], grid: Grid) -> LayerData:
+    """Voxels of the acquisition's grid marked in colour over whatever lies below."""
+    return volume_layer(
+        name,
+        mask.view(np.uint8),
+        grid,
+        colormap="green",
+        contrast_limits=(0, 1),
+        opacity=0.6,
+        interpolation2d="nearest",
+        rendering="mip",
+    )
+
+
+def tracks_layer(
+    tracks: Tracks, *, rate_hz: float | None = None, max_points: int = MAX_DRAWN_TRACK_POINTS
+) -> LayerData:
+    """Tracks as a layer coloured by speed; whole tracks are left out past `max_points` rows.
+
+    `rate_hz` places them in time; None: taken from the table itself.
+    """
+    table = _whole_tracks(tracks.table, max_points)
+    data = table[["track_id", "frame", *POSITION_UM]].to_numpy(np.float64)
+    if not len(data):  # napari refuses tracks without points
+        data = np.zeros((1, 5))
+    features = pd.DataFrame(
+        {
+            "speed_mm_s": table["speed_mm_s"],
+            "vz_mm_s": table["vz_mm_s"],
+            "depth_um": table["z_um"],
+            "time_s": table["time_s"],
+            "score": table["score"],
+        }
+    ).reset_index(drop=True)
+    settings = {
+        "name": _drawn("tracks", len(table), len(tracks)),
+        "scale": (1 / (rate_hz or rate_of(tracks.table)), 1.0, 1.0, 1.0),
+        "units": UNITS,
+        "axis_labels": LABELS,
+        "features": features.reindex(range(len(data)), fill_value=0.0),
         "color_by": "speed_mm_s",
         "colormap": "turbo",
         "tail_length": 30,
+        "metadata": {VALUE: tracks},
     }
     return data, settings, "tracks"
+
+
+def localizations_layer(
+    found: Localizations,
+    rate_hz: float,
+    size_um: float,
+    *,
+    max_points: int = MAX_DRAWN_LOCALIZATIONS,
+) -> LayerData:
+    """Localizations as points (t, z, y, x), each seen in its own frame."""
+    table = found.table
+    if len(table) > max_points:  # whole frames stay whole: a frame shows all of its bubbles
+        last = table["frame"].iloc[max_points]
+        table = table[table["frame"] < last]
+    settings = {
+        "name": _drawn("localizations", len(table), len(found)),
+        "ndim": 4,
+        "scale": (1 / rate_hz, 1.0, 1.0, 1.0),
+        "units": UNITS,
+        "axis_labels": LABELS,
+        "features": table[["snr_db", "score"]].reset_index(drop=True),
+        "size": size_um,
+        "symbol": "ring",
+        "face_color": "#ffd400",
+        "border_color": "#ffd400",
+        "out_of_slice_display": False,
+        "metadata": {VALUE: found},
+    }
+    return table[["frame", *POSITION_UM]].to_numpy(np.float64), settings, "points"
+
+
+def rate_of(table: pd.DataFrame) -> float:
+    """Frames a second by a table's own `frame` and `time_s`; 1 where they do not tell."""
+    late = table["frame"].to_numpy().argmax() if len(table) else 0
+    if not len(table) or not table["time_s"].iloc[late] > 0:
+        return 1.0
+    return float(table["frame"].iloc[late] / table["time_s"].iloc[late])
+
+
+def _scale(rate_hz: float, grid: Grid) -> tuple[float, float, float, float]:
+    return (1 / rate_hz, *grid.spacing_um)
+
+
+def _drawn(name: str, n_drawn: int, n_all: int) -> str:
+    return name if n_drawn == n_all else f"{name} ({n_drawn:,} of {n_all:,} points drawn)"
+
+
+def _whole_tracks(table: pd.DataFrame, max_points: int) -> pd.DataFrame:
+    """The table, or whole tracks of it chosen evenly at random, of about `max_points` rows."""
+    if len(table) <= max_points:
+        return table
+    identities = table["track_id"].unique()
+    n_kept = max(int(identities.size * max_points / len(table)), 1)
+    kept = np.random.default_rng(0).choice(identities, n_kept, replace=False)
+    return table[table["track_id"].isin(kept)]
 
 
 def _pooled(vessel_map: VesselMap, max_voxels: int) -> tuple[NDArray[np.float32], int]:

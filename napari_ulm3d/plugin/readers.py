@@ -1,0 +1,155 @@
+"""Files dropped on the viewer: acquisitions, tables, vessel maps, results folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.errors import MissingMetadataError, ResultsError, UlmError
+from napari_ulm3d.plugin.layers import (
+    LayerData,
+    acquisition_layer,
+    localizations_layer,
+    map_layer,
+    rate_of,
+    tracks_layer,
+)
+from napari_ulm3d.tables import Localizations, Tracks
+
+__all__ = ["get_reader", "read"]
+
+AnyPath = str | PathLike[str]
+Paths = AnyPath | Sequence[AnyPath]
+
+# What napari takes as "read, but nothing to show".
+_NOTHING: list[Any] = [(None,)]
+_TABLES = (".parquet", ".csv")
+_BUBBLE_UM = 100.0
+
+
+def get_reader(paths: Paths) -> Callable[[Paths], list[LayerData]] | None:
+    """The function that reads these paths, or None when they are none of ours."""
+    from napari_ulm3d.io.reading.files import find_files
+    from napari_ulm3d.io.reading.registry import reader_for
+
+    first = Path(fspath(_listed(paths)[0]))
+    if (first / "run.toml").is_file():
+        return read
+    if first.name.lower().endswith(_TABLES):
+        return read if {"frame", "x_um"} <= _columns(first) else None
+    try:
+        reader_for(find_files(paths)[0])
+    except UlmError:
+        # A file named like ours but damaged: reading it says so. Others are left to others.
+        return read if _ours_by_name(first) else None
+    return read
+
+
+def read(paths: Paths) -> list[LayerData]:
+    """Read paths into layers; what is missing or wrong is told in the viewer, not raised.
+
+    Several paths are consecutive files of one acquisition.
+    """
+    first = Path(fspath(_listed(paths)[0]))
+    try:
+        if (first / "run.toml").is_file():
+            return _results(first)
+        if first.name.lower().endswith(_TABLES):
+            return _table(first)
+        return _map_or_acquisition(_listed(paths))
+    except MissingMetadataError as error:
+        return _ask_for_metadata(_listed(paths), error)
+    except UlmError as error:
+        return _tell(error)
+
+
+def _listed(paths: Paths) -> list[AnyPath]:
+    return [paths] if isinstance(paths, str | PathLike) else list(paths)
+
+
+def _columns(path: Path) -> set[str]:
+    """The column names of a table; none when it cannot be read as one."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.name.lower().endswith(".parquet"):
+            return set(pq.read_schema(path).names)
+        return set(pd.read_csv(path, nrows=0).columns)
+    except (OSError, ValueError, pa.ArrowInvalid):
+        return set()
+
+
+def _ours_by_name(path: Path) -> bool:
+    return path.name.lower().endswith((".mat", ".uff", ".h5", ".hdf5"))
+
+
+def _map_or_acquisition(paths: list[AnyPath]) -> list[LayerData]:
+    from napari_ulm3d.io import open_acquisition
+    from napari_ulm3d.io.writers import read_map
+
+    if len(paths) == 1 and fspath(paths[0]).lower().endswith((".ome.tif", ".ome.tiff")):
+        try:
+            return [map_layer(read_map(paths[0]))]
+        except ResultsError:  # not one of our maps: an acquisition then
+            pass
+    acquisition = open_acquisition(paths)
+    remember_paths(acquisition, paths)
+    return [acquisition_layer(acquisition)]
+
+
+def remember_paths(acquisition: Acquisition, paths: Sequence[AnyPath]) -> None:
+    """Tell the viewer's session what an acquisition was opened from."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        from napari_ulm3d.plugin.session import session_of
+
+        session_of(viewer).expect(acquisition, [fspath(path) for path in paths])
+
+
+def _table(path: Path) -> list[LayerData]:
+    from napari_ulm3d.io.writers import read_table
+
+    try:
+        return [tracks_layer(read_table(path, Tracks))]
+    except ResultsError:
+        found = read_table(path, Localizations)
+        return [localizations_layer(found, rate_of(found.table), _BUBBLE_UM)]
+
+
+def _results(folder: Path) -> list[LayerData]:
+    from napari_ulm3d.io.results import ResultsFolder
+
+    results = ResultsFolder.open(folder)
+    layers = [map_layer(results.map(name)) for name in results.map_names() if name == "density"]
+    tracks = results.tracks()
+    return [*layers, tracks_layer(tracks)] if len(tracks) else layers or _NOTHING
+
+
+def _ask_for_metadata(paths: list[AnyPath], error: MissingMetadataError) -> list[Any]:
+    """Open the Load widget on the files, with the fields that must be filled in marked."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise error
+    from napari_ulm3d.plugin.docks import show_load
+
+    show_load(viewer, [fspath(path) for path in paths])
+    return _NOTHING
+
+
+def _tell(error: UlmError) -> list[Any]:
+    import napari
+    from napari.utils.notifications import show_error
+
+    if napari.current_viewer() is None:
+        raise error
+    show_error(str(error))
+    return _NOTHING

@@ -1,0 +1,178 @@
+"""The state that the widgets of one viewer share: acquisition, settings, result."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, Signal
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import LoadConfig, PipelineConfig, StageConfig
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.plugin.job import stop_all
+from napari_ulm3d.plugin.layers import value_of
+from napari_ulm3d.plugin.preview import Preview
+from napari_ulm3d.plugin.results import Result
+
+__all__ = ["Session", "session_of"]
+
+_sessions: dict[int, Session] = {}
+
+
+def session_of(viewer: Any) -> Session:
+    """The session of a viewer, made when first asked for."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are handed a proxy
+    key = id(viewer)
+    if key not in _sessions:
+        _sessions[key] = Session(viewer)
+        weakref.finalize(viewer, _sessions.pop, key, None)
+    return _sessions[key]
+
+
+class Session(QObject):
+    """Acquisition, settings and result of one viewer; every change is told by a signal.
+
+    Signals
+    -------
+    acquisition_changed()
+        Another acquisition is looked at, or none.
+    config_changed(str)
+        Settings of this section changed.
+    result_changed()
+        There is another result.
+    """
+
+    acquisition_changed = Signal()
+    config_changed = Signal(str)
+    result_changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self.config = PipelineConfig()
+        self.acquisition: Acquisition | None = None
+        self.preview: Preview | None = None
+        self.paths: list[str] = []
+        self.result: Result | None = None
+        # Result with the filters of the maps widget; what is looked at and exported.
+        self.shown: Result | None = None
+        self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+        if window is not None:
+            window.installEventFilter(self)
+        for layer in viewer.layers:
+            self._take(layer)
+
+    @property
+    def viewer(self) -> Any:
+        """The napari viewer."""
+        return self._viewer()
+
+    # --- settings -----------------------------------------------------------------------
+
+    def section(self, name: str) -> StageConfig:
+        """The settings of a stage."""
+        section: StageConfig = getattr(self.config, name)
+        return section
+
+    def change(self, section: str, **changes: Any) -> None:
+        """Set some settings of a stage.
+
+        Raises
+        ------
+        ConfigError
+            A value is out of range or at odds with another; nothing is changed then.
+        """
+        before = self.section(section)
+        after = before.replace(**changes)
+        if after != before:
+            self.config = self.config.model_copy(update={section: after})
+            self.config_changed.emit(section)
+
+    def set_config(self, config: PipelineConfig) -> None:
+        """Replace all settings."""
+        self.config = config
+        for name, value in config:
+            if isinstance(value, StageConfig):
+                self.config_changed.emit(name)
+
+    # --- acquisition and result -----------------------------------------------------------
+
+    def expect(
+        self, acquisition: Acquisition, paths: list[str], load: LoadConfig | None = None
+    ) -> None:
+        """Remember what an acquisition was opened from, for when its layer appears."""
+        self._expected = {id(acquisition): (paths, load or LoadConfig())}
+
+    def set_acquisition(self, acquisition: Acquisition) -> None:
+        """Make this the acquisition that all widgets work on."""
+        if acquisition is self.acquisition:
+            return
+        self.acquisition = acquisition
+        self.preview = Preview(acquisition)
+        paths, load = self._expected.pop(id(acquisition), ([], None))
+        self.paths = paths
+        self.result = self.shown = None
+        if load is not None:
+            frames = self.config.load.frames_per_block
+            self.config = self.config.model_copy(
+                update={"load": load.replace(frames_per_block=frames)}
+            )
+            self.config_changed.emit("load")
+        self.acquisition_changed.emit()
+        self.result_changed.emit()
+
+    def set_result(self, result: Result) -> None:
+        """Make this the result that maps and export work on."""
+        self.result = self.shown = result
+        self.result_changed.emit()
+
+    def require_acquisition(self) -> Acquisition:
+        """The acquisition.
+
+        Raises
+        ------
+        ConfigError
+            There is none yet.
+        """
+        if self.acquisition is None:
+            raise ConfigError("There is no acquisition yet. Load one first.")
+        return self.acquisition
+
+    @property
+    def frame(self) -> int:
+        """The frame under the viewer's time slider; 0 where there is none."""
+        viewer, acquisition = self.viewer, self.acquisition
+        if viewer is None or acquisition is None or viewer.dims.ndim < 4:
+            return 0
+        seconds = viewer.dims.point[-4]
+        frame = round(float(seconds) * acquisition.rate_hz)
+        return min(max(frame, 0), acquisition.n_frames - 1)
+
+    # --- the viewer ------------------------------------------------------------------------
+
+    def _on_inserted(self, event: Any) -> None:
+        self._take(event.value)
+
+    def _take(self, layer: Any) -> None:
+        acquisition = value_of(layer, Acquisition)
+        if acquisition is not None and acquisition is not self.acquisition:
+            self.set_acquisition(acquisition)
+            self._face(acquisition)
+
+    def _face(self, acquisition: Acquisition) -> None:
+        """Look at a plane of depth against lateral, as ultrasound is looked at."""
+        viewer = self.viewer
+        if viewer is not None and viewer.dims.ndim == 4 and viewer.dims.ndisplay == 2:
+            viewer.dims.order = (0, 2, 1, 3)
+            viewer.dims.set_point(2, acquisition.grid.to_um((0, acquisition.grid.shape[1] // 2, 0))[1])
+            viewer.scale_bar.visible = True
+            viewer.reset_view()
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """A closing window ends all work."""
+        if event.type() == QEvent.Type.Close:
+            stop_all()
+        return False

@@ -1,0 +1,60 @@
+"""Sparse tensors for networks in 2, 3 and 4 dimensions: coordinates, kernel maps and layers.
+
+The voxels that a sparsification kept are a `SparseTensor`: integer coordinates and a row of
+features each. Layers work on these rows alone, so that time and memory follow the number of
+kept voxels and not the volume (Graham, Engelcke and van der Maaten, CVPR 2018; Choy, Gwak and
+Savarese, CVPR 2019). The same modules, parameters and weight files serve two backends: plain
+PyTorch on any device, which is the reference, and spconv on CUDA.
+
+This package imports torch; `import napari_ulm3d` does not import it.
+"""
+
+from __future__ import annotations
+
+from napari_ulm3d.sparse.backend import Backend, convolve, resolve_backend
+from napari_ulm3d.sparse.convolution import (
+    InverseConv,
+    SparseConv,
+    SparseTransposedConv,
+    SubmanifoldConv,
+)
+from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
+from napari_ulm3d.sparse.normalization import (
+    ELU,
+    BatchNorm,
+    Linear,
+    Pointwise,
+    ReLU,
+    Sigmoid,
+)
+from napari_ulm3d.sparse.pooling import MaxPool, TimePool
+from napari_ulm3d.sparse.structure import add, align, concatenate, prune
+from napari_ulm3d.sparse.tensor import SparseTensor
+
+__all__ = [
+    "ELU",
+    "Backend",
+    "BatchNorm",
+    "Coordinates",
+    "InverseConv",
+    "KernelMap",
+    "Linear",
+    "MaxPool",
+    "Pointwise",
+    "ReLU",
+    "Sigmoid",
+    "SparseConv",
+    "SparseTensor",
+    "SparseTransposedConv",
+    "SubmanifoldConv",
+    "TimePool",
+    "add",
+    "align",
+    "concatenate",
+    "convolve",
+    "kernel_map",
+    "prune",
+    "resolve_backend",
+    "submanifold_map",
+]

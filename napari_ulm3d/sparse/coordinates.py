@@ -1,0 +1,283 @@
+"""The voxels that a sparse tensor occupies, and the coarser and finer grids made from them.
+
+Coordinates are packed into one int64 key a voxel; rows are always sorted by key, so that a
+look-up is a search or a merge of sorted lists. Every set keeps the kernel maps and the grids
+made from it, which all layers on it share (the coordinate manager of Choy et al. 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from napari_ulm3d.errors import ConfigError
+
+__all__ = ["Coordinates", "pack", "unpack"]
+
+T = TypeVar("T")
+
+
+class Coordinates:
+    """Sorted, unique voxel coordinates on one grid, with the maps that were made from them.
+
+    Two tensors share maps when they share this very object; it compares by identity.
+
+    Parameters
+    ----------
+    indices
+        (n, 1 + d) int32: batch, then the grid's axes; sorted in that order, without doubles.
+    shape
+        Length of the grid's axes, (d,).
+    batch_size
+        Number of samples.
+    stride
+        Size of a voxel of this grid in voxels of the network's input, by axis: 2 after a
+        pooling by two, 1/2 after an up-sampling by two.
+    """
+
+    def __init__(
+        self,
+        indices: Tensor,
+        shape: Sequence[int],
+        batch_size: int,
+        stride: Sequence[Fraction | int],
+    ) -> None:
+        self.indices = indices
+        self.shape = tuple(int(n) for n in shape)
+        self.batch_size = int(batch_size)
+        self.stride = tuple(Fraction(s) for s in stride)
+        self._made: dict[Any, Any] = {}
+        self._related: WeakKeyDictionary[Coordinates, dict[Any, Any]] = WeakKeyDictionary()
+
+    @classmethod
+    def create(
+        cls,
+        indices: Tensor,
+        shape: Sequence[int],
+        batch_size: int = 1,
+        stride: Sequence[Fraction | int] | None = None,
+    ) -> tuple[Coordinates, Tensor | None]:
+        """Check and sort any list of coordinates.
+
+        Parameters
+        ----------
+        indices
+            (n, 1 + d) integers: batch, then the grid's axes, in any order.
+        shape, batch_size, stride
+            As of the class; the stride is 1 unless told.
+
+        Returns
+        -------
+        coordinates : Coordinates
+        order : Tensor or None
+            (n,) rows of `indices` in the order of the result; None where it was sorted.
+
+        Raises
+        ------
+        ConfigError
+            A coordinate outside the grid, a voxel listed twice, or sizes that do not fit.
+        """
+        shape = tuple(int(n) for n in shape)
+        if indices.ndim != 2 or indices.shape[1] != 1 + len(shape) or indices.is_floating_point():
+            raise ConfigError(
+                f"Coordinates of shape {tuple(indices.shape)} and type {indices.dtype} do not fit "
+                f"a grid of {len(shape)} axes. Give integers (n, {1 + len(shape)}), batch first."
+            )
+        if batch_size < 1 or any(n < 1 for n in shape):
+            raise ConfigError(
+                f"A grid of {shape} with batch size {batch_size} is empty. Each must be 1 or more."
+            )
+        limits = (batch_size, *shape)
+        if len(indices):
+            low, high = indices.amin(0).tolist(), indices.amax(0).tolist()
+            if min(low) < 0 or any(h >= n for h, n in zip(high, limits, strict=True)):
+                raise ConfigError(
+                    f"Coordinates from {low} to {high} leave the grid (batch, *shape) = {limits}. "
+                    "Crop them, or give the right shape."
+                )
+        keys = pack(indices, shape, batch_size)
+        order = None
+        steps = keys[1:] - keys[:-1]
+        if bool((steps <= 0).any()):
+            keys, order = torch.sort(keys)
+            if bool((keys[1:] == keys[:-1]).any()):
+                raise ConfigError("A voxel is listed twice. Sum or drop the doubles first.")
+            indices = indices[order]
+        made = cls(indices.to(torch.int32).contiguous(), shape, batch_size, stride or [1] * len(shape))
+        return made, order
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        stride = ", ".join(str(s) for s in self.stride)
+        return (
+            f"Coordinates({len(self)} voxels, shape={self.shape}, batch={self.batch_size}, "
+            f"stride=({stride}))"
+        )
+
+    @property
+    def ndim(self) -> int:
+        """Number of the grid's axes, the batch not counted."""
+        return len(self.shape)
+
+    @property
+    def device(self) -> torch.device:
+        return self.indices.device
+
+    def keys(self) -> Tensor:
+        """(n,) int64 keys of the rows on this grid, ascending."""
+        return self.remember("keys", lambda: pack(self.indices, self.shape, self.batch_size))
+
+    def remember(self, key: object, make: Callable[[], T]) -> T:
+        """What was made before under this key, else what `make` gives."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def remember_with(self, other: Coordinates, key: object, make: Callable[[], T]) -> T:
+        """As `remember`, of this set and another one; forgotten with the other one."""
+        related = self._related.setdefault(other, {})
+        if key not in related:
+            related[key] = make()
+        return related[key]
+
+    def same_voxels(self, other: Coordinates) -> bool:
+        """Whether both hold the same voxels of the same grid."""
+        return self is other or (
+            self.same_grid(other)
+            and len(self) == len(other)
+            and torch.equal(self.indices, other.indices)
+        )
+
+    def same_grid(self, other: Coordinates) -> bool:
+        """Whether both lie on the same grid, batch and device."""
+        return (self.shape, self.batch_size, self.stride, self.device) == (
+            other.shape,
+            other.batch_size,
+            other.stride,
+            other.device,
+        )
+
+    def from_keys(self, keys: Tensor) -> Coordinates:
+        """The voxels of this grid that have the given keys, ascending."""
+        indices = unpack(keys, self.shape)
+        return Coordinates(indices, self.shape, self.batch_size, self.stride)
+
+    def coarsen(
+        self,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        shape: tuple[int, ...],
+    ) -> Coordinates:
+        """The voxels that a strided convolution reaches: c such that f = stride c + o - padding.
+
+        f is one of these voxels and o any offset 0 <= o < kernel. The set is a product of
+        axes, so it is spread one axis after the other.
+        """
+
+        def make() -> Coordinates:
+            def spread(column: Tensor, a: int) -> list[tuple[Tensor, Tensor]]:
+                first = torch.div(column + padding[a], stride[a], rounding_mode="floor")
+                reached = []
+                for j in range(-(-kernel[a] // stride[a])):
+                    c = first - j
+                    end = stride[a] * c - padding[a] + kernel[a]
+                    reached.append((c, (c >= 0) & (c < shape[a]) & (end > column)))
+                return reached
+
+            step = [s * k for s, k in zip(self.stride, stride, strict=True)]
+            return self._spread(spread, shape, step)
+
+        return self.remember(("coarsen", kernel, stride, padding, shape), make)
+
+    def refine(
+        self,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        shape: tuple[int, ...],
+    ) -> Coordinates:
+        """The voxels that a transposed convolution reaches: all f = stride c + o - padding."""
+
+        def make() -> Coordinates:
+            def spread(column: Tensor, a: int) -> list[tuple[Tensor, Tensor]]:
+                reached = []
+                for o in range(kernel[a]):
+                    f = column * stride[a] + (o - padding[a])
+                    reached.append((f, (f >= 0) & (f < shape[a])))
+                return reached
+
+            step = [s / k for s, k in zip(self.stride, stride, strict=True)]
+            return self._spread(spread, shape, step)
+
+        return self.remember(("refine", kernel, stride, padding, shape), make)
+
+    def _spread(
+        self,
+        spread: Callable[[Tensor, int], list[tuple[Tensor, Tensor]]],
+        shape: tuple[int, ...],
+        stride: list[Fraction],
+    ) -> Coordinates:
+        columns = [column.long() for column in self.indices.unbind(1)]
+        extents = list(self.shape)
+        for a in range(self.ndim):
+            extents[a] = shape[a]
+            parts = []
+            for column, valid in spread(columns[a + 1], a):
+                moved = [*columns]
+                moved[a + 1] = column
+                parts.append(_pack_columns([m[valid] for m in moved], extents, self.batch_size))
+            keys = parts[0] if len(parts) == 1 else torch.cat(parts)
+            # Doubles only grow with the axes to come; sorting once is enough where none can be.
+            if len(parts) > 1 or a == self.ndim - 1:
+                keys = torch.unique(keys)
+            columns = _unpack_columns(keys, extents)
+        indices = torch.stack(columns, dim=1).to(torch.int32)
+        return Coordinates(indices, shape, self.batch_size, stride)
+
+
+def pack(indices: Tensor, extents: Sequence[int], batch_size: int) -> Tensor:
+    """One int64 key a row of (n, 1 + d) coordinates, in the order of the rows.
+
+    Raises
+    ------
+    ConfigError
+        The grid has more voxels than an int64 can count.
+    """
+    return _pack_columns([column.long() for column in indices.unbind(1)], extents, batch_size)
+
+
+def unpack(keys: Tensor, extents: Sequence[int]) -> Tensor:
+    """(n, 1 + d) int32 coordinates of packed keys."""
+    return torch.stack(_unpack_columns(keys, extents), dim=1).to(torch.int32)
+
+
+def _pack_columns(columns: list[Tensor], extents: Sequence[int], batch_size: int) -> Tensor:
+    size = batch_size
+    for extent in extents:
+        size *= extent
+    if size >= 2**63:
+        raise ConfigError(
+            f"A grid of {tuple(extents)} with batch size {batch_size} has too many voxels to "
+            "number. Cut it into windows."
+        )
+    key = columns[0].clone()
+    for column, extent in zip(columns[1:], extents, strict=True):
+        key.mul_(extent).add_(column)
+    return key
+
+
+def _unpack_columns(keys: Tensor, extents: Sequence[int]) -> list[Tensor]:
+    columns = []
+    for extent in reversed(extents):
+        rest = torch.div(keys, extent, rounding_mode="floor")
+        columns.append(keys - rest * extent)
+        keys = rest
+    return [keys, *reversed(columns)]
