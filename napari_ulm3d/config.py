@@ -48,13 +48,44 @@ Model = TypeVar("Model", bound="StageConfig")
 
 
 class StageConfig(BaseModel):
-    """What every stage's settings share: frozen, and unknown names are errors."""
+    """What all settings share: frozen, unknown names are errors, TOML in and out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some settings changed, validated."""
         return _validated(type(self), {**self.model_dump(), **changes})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        return _validated(cls, values)
+
+    @classmethod
+    def from_toml(cls, path: str | PathLike[str]) -> Self:
+        """Read settings from a TOML file; a `run.toml` of a results folder serves as well."""
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such settings file.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
+        config = values.get("config", values)
+        if not isinstance(config, dict):
+            raise ConfigError(f"{path}: `config` must be a table.")
+        try:
+            return cls.from_dict(config)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values without None (which TOML does not have)."""
+        return _without_none(self.model_dump(mode="json"))
+
+    def to_toml(self, path: str | PathLike[str]) -> None:
+        """Write the settings as TOML."""
+        Path(path).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
 
 
 class LoadConfig(StageConfig):
@@ -263,37 +294,6 @@ class PipelineConfig(StageConfig):
     maps: MapConfig = MapConfig()
     device: Device = setting("auto", "Where networks run.")
     seed: int = setting(0, "Seed of everything random.", ge=0)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Validate plain values; unknown names and bad values become a `ConfigError`."""
-        return _validated(cls, values)
-
-    @classmethod
-    def from_toml(cls, path: str | PathLike[str]) -> Self:
-        """Read settings from a TOML file; a `run.toml` of a results folder serves as well."""
-        try:
-            with open(path, "rb") as file:
-                values = tomllib.load(file)
-        except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such settings file.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
-        config = values.get("config", values)
-        if not isinstance(config, dict):
-            raise ConfigError(f"{path}: `config` must be a table.")
-        try:
-            return cls.from_dict(config)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values without None (which TOML does not have)."""
-        return _without_none(self.model_dump(mode="json"))
-
-    def to_toml(self, path: str | PathLike[str]) -> None:
-        """Write the settings as TOML."""
-        Path(path).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
 
     def with_settings(self, assignments: list[str]) -> Self:
         """Apply ``section.key=value`` assignments; values are TOML, bare words are strings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,19 +13,12 @@ from napari_ulm3d.config import LoadConfig
 __all__ = ["info"]
 
 
+@options.takes_load_options
 def info(
     file: Annotated[
         Path, typer.Argument(help="A file or folder of an acquisition, or a results folder.")
     ],
-    variable: options.Variable = None,
-    axes: options.Axes = None,
-    voxel_um: options.VoxelUm = None,
-    rate: options.Rate = None,
-    origin_um: options.Origin = None,
-    wavelength_um: options.WavelengthUm = None,
-    frequency_mhz: options.FrequencyMHz = None,
-    sound_speed: options.SoundSpeed = None,
-    log_compressed: options.LogCompressed = None,
+    load: Any = None,
 ) -> None:
     """Show what a file or results folder holds, what was recognized and what is missing."""
     if (file / "run.toml").is_file():
@@ -33,18 +26,7 @@ def info(
         return
     from napari_ulm3d.io import describe
 
-    load = options.load_settings(
-        variable=variable,
-        axes=axes,
-        voxel_um=voxel_um,
-        rate=rate,
-        origin_um=origin_um,
-        wavelength_um=wavelength_um,
-        frequency_mhz=frequency_mhz,
-        sound_speed=sound_speed,
-        log_compressed=log_compressed,
-    )
-    for line in describe(file, LoadConfig(**load)).lines():
+    for line in describe(file, LoadConfig().replace(**load)).lines():
         typer.echo(line)
 
 

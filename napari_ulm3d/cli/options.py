@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from napari_ulm3d.config import LoadConfig, StageConfig
 
-__all__ = [
-    "Axes",
-    "FrequencyMHz",
-    "LogCompressed",
-    "Origin",
-    "Rate",
-    "SoundSpeed",
-    "Variable",
-    "VoxelUm",
-    "WavelengthUm",
-    "describe_setting",
-    "load_settings",
-]
+__all__ = ["describe_setting", "takes_load_options"]
 
 
 def describe_setting(model: type[StageConfig], name: str) -> str:
@@ -32,64 +23,60 @@ def describe_setting(model: type[StageConfig], name: str) -> str:
     return f"{field.description}{f' In {unit}.' if unit else ''}{default}"
 
 
-def _load_option(name: str, *flags: str, metavar: str | None = None) -> Any:
-    return typer.Option(
-        *flags, metavar=metavar, help=describe_setting(LoadConfig, name), rich_help_panel="Input"
+Triple = tuple[float, float, float]
+
+# Setting, its type, its flags with what they take.
+_LOAD_FLAGS: tuple[tuple[str, Any, tuple[str, ...], str], ...] = (
+    ("variable", str, ("--variable",), "NAME"),
+    ("axes", str, ("--axes",), "AXES"),
+    ("voxel_um", Triple, ("--voxel-um",), "Z Y X"),
+    ("rate_hz", float, ("--rate",), "HZ"),
+    ("origin_um", Triple, ("--origin-um",), "Z Y X"),
+    ("wavelength_um", float, ("--wavelength-um",), "UM"),
+    ("frequency_mhz", float, ("--frequency-mhz",), "MHZ"),
+    ("sound_speed_m_s", float, ("--sound-speed", "--speed-of-sound"), "M_S"),
+    ("log_compressed_db", float, ("--log-compressed",), "DB"),
+)
+
+
+def takes_load_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags of `LoadConfig`.
+
+    The command's parameter `load`, a dictionary of the settings that were given, is
+    replaced by one flag a setting.
+    """
+
+    @wraps(command)
+    def with_flags(*args: Any, **kwargs: Any) -> None:
+        given = {name: kwargs.pop(name) for name, *_ in _LOAD_FLAGS if name in kwargs}
+        load = {name: value for name, value in given.items() if value is not None}
+        if "frequency_mhz" in load:
+            load["frequency_hz"] = load.pop("frequency_mhz") * 1e6
+        command(*args, load=load, **kwargs)
+
+    hints = get_type_hints(command, include_extras=True)
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name == "load":
+            parameters += [_flag(*flag) for flag in _LOAD_FLAGS]
+        else:
+            keyword = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(kind=keyword, annotation=hints[name]))
+    signature = inspect.Signature(parameters)
+    with_flags.__signature__ = signature  # type: ignore[attr-defined]
+    with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_flags
+
+
+def _flag(name: str, kind: Any, flags: tuple[str, ...], takes: str) -> inspect.Parameter:
+    if name == "frequency_mhz":
+        text = describe_setting(LoadConfig, "frequency_hz").replace("In Hz", "In MHz")
+    else:
+        text = describe_setting(LoadConfig, name)
+    option = typer.Option(*flags, metavar=takes, help=text, rich_help_panel="Input")
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
     )
-
-
-Variable = Annotated[str | None, _load_option("variable", "--variable", metavar="NAME")]
-Axes = Annotated[str | None, _load_option("axes", "--axes", metavar="AXES")]
-VoxelUm = Annotated[
-    tuple[float, float, float] | None, _load_option("voxel_um", "--voxel-um", metavar="Z Y X")
-]
-Rate = Annotated[float | None, _load_option("rate_hz", "--rate", metavar="HZ")]
-Origin = Annotated[
-    tuple[float, float, float] | None, _load_option("origin_um", "--origin-um", metavar="Z Y X")
-]
-WavelengthUm = Annotated[
-    float | None, _load_option("wavelength_um", "--wavelength-um", metavar="UM")
-]
-FrequencyMHz = Annotated[
-    float | None,
-    typer.Option(
-        "--frequency-mhz",
-        metavar="MHZ",
-        help="Transmit centre frequency. In MHz.",
-        rich_help_panel="Input",
-    ),
-]
-SoundSpeed = Annotated[
-    float | None,
-    _load_option("sound_speed_m_s", "--sound-speed", "--speed-of-sound", metavar="M_S"),
-]
-LogCompressed = Annotated[
-    float | None, _load_option("log_compressed_db", "--log-compressed", metavar="DB")
-]
-
-
-def load_settings(
-    *,
-    variable: str | None,
-    axes: str | None,
-    voxel_um: tuple[float, float, float] | None,
-    rate: float | None,
-    origin_um: tuple[float, float, float] | None,
-    wavelength_um: float | None,
-    frequency_mhz: float | None,
-    sound_speed: float | None,
-    log_compressed: float | None,
-) -> dict[str, Any]:
-    """The flags that were given, as values of `LoadConfig`."""
-    values = {
-        "variable": variable,
-        "axes": axes,
-        "voxel_um": voxel_um,
-        "rate_hz": rate,
-        "origin_um": origin_um,
-        "wavelength_um": wavelength_um,
-        "frequency_hz": None if frequency_mhz is None else frequency_mhz * 1e6,
-        "sound_speed_m_s": sound_speed,
-        "log_compressed_db": log_compressed,
-    }
-    return {name: value for name, value in values.items() if value is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from napari_ulm3d.config import Device, LinkConfig, LocalizeConfig, Localizer, P
 __all__ = ["run"]
 
 
+@options.takes_load_options
 def run(
     files: Annotated[
         list[Path] | None,
@@ -30,15 +31,7 @@ def run(
             "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
         ),
     ] = None,
-    variable: options.Variable = None,
-    axes: options.Axes = None,
-    voxel_um: options.VoxelUm = None,
-    rate: options.Rate = None,
-    origin_um: options.Origin = None,
-    wavelength_um: options.WavelengthUm = None,
-    frequency_mhz: options.FrequencyMHz = None,
-    sound_speed: options.SoundSpeed = None,
-    log_compressed: options.LogCompressed = None,
+    load: Any = None,
     localizer: Annotated[
         Localizer | None,
         typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer")),
@@ -83,17 +76,6 @@ def run(
     if resume and config is None and (out / "run.toml").is_file():
         config = out / "run.toml"
     settings, recorded = _settings(config)
-    load = options.load_settings(
-        variable=variable,
-        axes=axes,
-        voxel_um=voxel_um,
-        rate=rate,
-        origin_um=origin_um,
-        wavelength_um=wavelength_um,
-        frequency_mhz=frequency_mhz,
-        sound_speed=sound_speed,
-        log_compressed=log_compressed,
-    )
     values = settings.model_dump()
     values["load"] |= load
     if localizer is not None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import StageConfig, setting
-from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.simulate.bubbles import BubbleConfig
 from napari_ulm3d.simulate.flow import FlowConfig
 from napari_ulm3d.simulate.vasculature.procedural import VasculatureConfig
@@ -139,7 +134,7 @@ class VesselsConfig(StageConfig):
     path: str | None = setting(
         None, "file: a network: .swc (.gz), Secomb's .dat, or <name>_segments.csv with _nodes.csv."
     )
-    scale: Literal["cover", "inside", "none"] = setting(
+    scale: Literal["cover", "inside", "as-is"] = setting(
         "cover", "file: cover the field of view, fit inside it, or keep the file's own size."
     )
     seed: int | None = setting(None, "Seed of the grown network; None: the simulation's.", ge=0)
@@ -177,42 +172,15 @@ class SimulationConfig(StageConfig):
         """Centre frequency: speed of sound over wavelength."""
         return self.sound_speed_m_s * 1e6 / self.wavelength_um
 
+    # TOML has no None, and some defaults here are not None: the word "none" stands for it.
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Validate plain values; unknown names and bad values become a `ConfigError`."""
-        try:
-            return cls.model_validate(_swap(values, "none", None))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-                for item in error.errors()
-            )
-            raise ConfigError(f"Bad settings of a simulation: {problems}.") from error
+        return super().from_dict(_swap(values, "none", None))
 
-    @classmethod
-    def from_toml(cls, path: str | PathLike[str]) -> Self:
-        """Read settings that `to_toml` wrote, or a person: what is left out has its default.
-
-        Raises
-        ------
-        ConfigError
-            If the file cannot be read or a setting is unknown or out of range.
-        """
-        try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such settings file.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
-        try:
-            return cls.from_dict(values)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-
-    def to_toml(self, path: str | PathLike[str]) -> None:
-        """Write all settings as TOML; None, which TOML lacks, as the word "none"."""
-        values = _swap(self.model_dump(mode="json"), None, "none")
-        Path(path).write_text(tomli_w.dumps(values), encoding="utf-8")
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; None as the word "none"."""
+        return dict(_swap(self.model_dump(mode="json"), None, "none"))
 
 
 def _swap(value: Any, old: Any, new: Any) -> Any:

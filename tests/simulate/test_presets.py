@@ -243,3 +243,12 @@ def test_the_command_says_what_is_wrong(command, arguments: tuple[str, ...], sai
     result = command(*arguments)
     assert isinstance(result.exception, ConfigError)
     assert said in str(result.exception)
+
+
+@pytest.mark.parametrize("scale", ["cover", "inside", "as-is"])
+def test_every_choice_survives_toml(tmp_path: Path, scale: str) -> None:
+    base = preset("mouse-brain-15MHz")
+    vessels = base.vessels.replace(source="file", path="brain.swc", scale=scale)
+    config = base.replace(vessels=vessels)
+    config.to_toml(tmp_path / "simulation.toml")
+    assert SimulationConfig.from_toml(tmp_path / "simulation.toml") == config

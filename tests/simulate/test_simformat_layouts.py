@@ -98,7 +98,7 @@ def test_sparsetensorulm_groups_hold_maps_and_tracks(tmp_path: Path, ny: int) ->
     config = NO_TISSUE.replace(
         grid=CONFIG.grid.replace(shape=(10, ny, 8)), noise=NoiseConfig(snr_db=60.0)
     )
-    network = TUBE if ny > 1 else TUBE.fitted_to(config.grid.grid, "none")
+    network = TUBE if ny > 1 else TUBE.fitted_to(config.grid.grid, "as-is")
     simulation = Simulation(config, network)
     folder = write_simulation(simulation, tmp_path / "out", "sparsetensorulm", frames_per_sample=11)
     with h5py.File(folder / "samples.h5") as file:

@@ -251,7 +251,7 @@ class VesselNetwork:
     def fitted_to(
         self,
         grid: Grid,
-        scale: Literal["cover", "inside", "none"] = "cover",
+        scale: Literal["cover", "inside", "as-is"] = "cover",
         flatten: bool | None = None,
     ) -> VesselNetwork:
         """Centre the network on a grid, scale it evenly and crop what stands out.
@@ -262,7 +262,7 @@ class VesselNetwork:
             The field of view.
         scale
             ``cover``: the network's bounds cover the whole grid; ``inside``: they just fit
-            in; ``none``: sizes stay, so that radii are the network's own.
+            in; ``as-is``: sizes stay, so that radii are the network's own.
         flatten
             Bring all vessels into the grid's middle plane in y. None: only if the grid has one
             voxel along y (a 2-D acquisition).
@@ -273,7 +273,7 @@ class VesselNetwork:
         size = bounds[1] - bounds[0]
         axes = [k for k in range(3) if not (flatten and k == 1) and size[k] > 0]
         ratios = [(high - low)[k] / size[k] for k in axes] or [1.0]
-        factor = {"cover": max(ratios), "inside": min(ratios), "none": 1.0}[scale]
+        factor = {"cover": max(ratios), "inside": min(ratios), "as-is": 1.0}[scale]
         middle = (low + high) / 2
         fitted = self.transformed(factor, middle - factor * bounds.mean(axis=0))
         if flatten:
