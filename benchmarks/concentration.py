@@ -22,7 +22,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import LocalizeConfig, PipelineConfig
 from napari_ulm3d.evaluate import EvaluateConfig, Scores, Truth, evaluate
 from napari_ulm3d.link import link
-from napari_ulm3d.pipeline.blocks import filter_block, localize_block, acquisition_psf
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, localize_block
 from napari_ulm3d.simulate import simulate, standard_config
 from napari_ulm3d.tables import Localizations
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.localizers_vs_ulmtools import compare
 from benchmarks.machine import machine_line, markdown_table
 
 BLOCK_BYTES = 200 * 40 * 36 * 32 * 8
@@ -32,6 +33,7 @@ def main() -> None:
         "--child", type=Path, nargs=2, metavar=("IN", "OUT"), help=argparse.SUPPRESS
     )
     parser.add_argument("--files", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--frames", type=int, default=60, help="frames of a clean scene")
     arguments = parser.parse_args()
     if arguments.child:
         _child(*arguments.child, arguments.files)
@@ -43,6 +45,8 @@ def main() -> None:
         print(machine_line("scipy", "h5py"), end="\n\n")
         _stages(folder)
         _runs(folder, Path(temporary), arguments.blocks)
+    print("Localizers against ulmtools on the same frames:\n")
+    print(compare(arguments.frames))
 
 
 def _make(folder: Path, n_blocks: int) -> None:
@@ -171,7 +175,7 @@ def _child(folder: Path, out: Path, n_files: int) -> None:
     from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.pipeline import run_events
-    from napari_ulm3d.pipeline.events import peak_memory_bytes
+    from napari_ulm3d.pipeline.memory import peak_memory_bytes
 
     rng = np.random.default_rng(0)
     tiny = (rng.normal(size=(20, 8, 8, 8)) + 1j * rng.normal(size=(20, 8, 8, 8))).astype(

@@ -230,7 +230,7 @@ class LocalizeConfig(StageConfig):
         "voxels",
     )
     min_fit_snr_db: float = setting(
-        18.0,
+        16.0,
         "gaussian: least energy of a fitted bubble over the power of the residual about it.",
         "dB",
     )

@@ -21,7 +21,7 @@ class Flow:
     positions_um: NDArray[np.float64]
 
 
-def straight_flow(n_frames: int = 60, n_bubbles: int = 6, seed: int = 3) -> Flow:
+def straight_flow(n_frames: int = 60, n_bubbles: int = 4, seed: int = 3) -> Flow:
     """Bubbles that cross a small volume on parallel lines at 5 mm/s, 30 dB over the noise."""
     rng = np.random.default_rng(seed)
     shape, spacing, rate_hz, wavelength = (

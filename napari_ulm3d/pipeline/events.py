@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ __all__ = [
     "RunFinished",
     "RunReport",
     "StageStarted",
-    "peak_memory_bytes",
 ]
 
 
@@ -134,13 +132,3 @@ class RunFinished:
 
 
 Event = StageStarted | BlockFinished | MapsFinished | RunFinished
-
-
-def peak_memory_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -18,6 +18,7 @@ from napari_ulm3d.link import link_frames
 from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
 from napari_ulm3d.pipeline.blocks import STAGES_OF_A_BLOCK, acquisition_psf, localize_block
 from napari_ulm3d.pipeline.events import BlockFinished, Event, MapsFinished, StageStarted
+from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.provenance import block_key
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -88,6 +89,7 @@ def process(
                 if store:
                     store.write_block(block.index, result, key)
             first_filtered = None  # it was the first block's alone, and is large
+            return_free_memory()
             now = time.perf_counter()
             finished.append((block, result, reused, now - began))
             began = now

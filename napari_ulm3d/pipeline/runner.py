@@ -24,8 +24,8 @@ from napari_ulm3d.pipeline.events import (
     RunFinished,
     RunReport,
     StageStarted,
-    peak_memory_bytes,
 )
+from napari_ulm3d.pipeline.memory import peak_memory_bytes
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.provenance import acquisition_facts, program_facts

@@ -15,7 +15,7 @@ from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["ParquetStream", "read_table", "unit_of", "write_csv", "write_parquet"]
 
-_ROWS_A_GROUP = 100_000
+_ROWS_A_GROUP = 20_000
 
 Table = TypeVar("Table", Localizations, Tracks)
 
@@ -138,6 +138,8 @@ class ParquetStream:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._temporary, table.schema, compression="zstd")
         self._writer.write_table(table)
+        del table
+        pa.default_memory_pool().release_unused()
 
     def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
         try:
