@@ -147,7 +147,7 @@ def plot(rows: list[Row], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.4, 4.2), layout="constrained")
     for number, localizer in enumerate(dict.fromkeys(row.localizer for row in rows)):
         mine = sorted((r for r in rows if r.localizer == localizer), key=lambda r: r.bubbles)
         bubbles = [r.bubbles for r in mine]
@@ -166,7 +166,7 @@ def plot(rows: list[Row], path: Path) -> None:
     axes.set_xlabel("bubbles in the field of view")
     axes.set_ylabel("Jaccard index (hit: closer than a quarter wavelength)")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

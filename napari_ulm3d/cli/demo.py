@@ -31,8 +31,9 @@ def demo(
 
     folder = sample_data_path()
     acquisition = open_acquisition(folder)
+    config = PipelineConfig()
     resume = (out / "run.toml").is_file()
-    follow(run_events(acquisition, PipelineConfig(), out, resume=resume), acquisition, out)
+    follow(run_events(acquisition, config, out, resume=resume), acquisition, config, out)
 
     typer.echo("")
     evaluate(out, folder / "truth.parquet")

@@ -18,12 +18,22 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.pipeline import BlockFinished, Event, RunFinished, RunReport, StageStarted
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.pipeline import (
+    BlockFinished,
+    Event,
+    RunFinished,
+    RunReport,
+    StageStarted,
+    advice,
+)
 
 __all__ = ["follow", "print_report"]
 
 
-def follow(events: Iterator[Event], acquisition: Acquisition, out: Path) -> RunReport:
+def follow(
+    events: Iterator[Event], acquisition: Acquisition, config: PipelineConfig, out: Path
+) -> RunReport:
     """Consume a run's events, show its progress on stderr and its report on stdout."""
     console = Console(stderr=True)
     t, z, y, x = acquisition.shape
@@ -34,7 +44,7 @@ def follow(events: Iterator[Event], acquisition: Acquisition, out: Path) -> RunR
         highlight=False,
         soft_wrap=True,
     )
-    for note in acquisition.notes:
+    for note in (*acquisition.notes, *advice(acquisition, config)):
         console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
 
     report: RunReport | None = None

@@ -92,9 +92,8 @@ def run(
             "name the files of the acquisition, or a --config that records them."
         )
     acquisition = open_acquisition(paths, settings.load)
-    follow(
-        run_events(acquisition, settings, out, resume=resume, overwrite=overwrite), acquisition, out
-    )
+    events = run_events(acquisition, settings, out, resume=resume, overwrite=overwrite)
+    follow(events, acquisition, settings, out)
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:

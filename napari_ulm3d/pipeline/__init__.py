@@ -9,6 +9,7 @@ same for people who want the result and no events.
 
 from __future__ import annotations
 
+from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
     BlockFinished,
     Event,
@@ -28,6 +29,7 @@ __all__ = [
     "RunFinished",
     "RunReport",
     "StageStarted",
+    "advice",
     "process",
     "run",
     "run_events",

@@ -17,6 +17,7 @@ from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import ParquetStream, write
 from napari_ulm3d.maps import Resolution
+from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
     BlockFinished,
     Event,
@@ -230,6 +231,8 @@ def run_events(
     try:
         with _logging_to(folder.path / "log.txt"), ExitStack() as files:
             log.info("run of %s (%d frames) begins", acquisition.name, acquisition.n_frames)
+            for sentence in (*acquisition.notes, *advice(acquisition, config)):
+                log.info(sentence)
             localizations = files.enter_context(
                 ParquetStream(folder.localizations_path, Localizations)
             )

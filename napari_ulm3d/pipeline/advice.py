@@ -1,0 +1,35 @@
+"""Settings that do not suit an acquisition, said before the run rather than found after it."""
+
+from __future__ import annotations
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import PipelineConfig
+
+__all__ = ["advice"]
+
+# Past this many voxels a frame, neighbouring bubbles are within each other's reach.
+_FAR_VOXELS = 5.0
+
+
+def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
+    """Sentences for a person, each with the setting to look at; none when all seems well."""
+    said = []
+    shortest = min(block.n_frames for block in acquisition.blocks(config.load.frames_per_block))
+    first, last = config.clutter.svd_range
+    uses_svd = "svd" in config.clutter.method and not config.clutter.svd_automatic
+    if uses_svd and shortest < last and first > 0.1 * shortest:
+        said.append(
+            f"A block of {shortest} frames has {shortest} singular components, of which the first "
+            f"{first - 1} are removed; clutter.svd_range={first},{last} is meant for blocks of {last}."
+        )
+    spacing = [
+        s for s, n in zip(acquisition.grid.spacing_um, acquisition.grid.shape, strict=True) if n > 1
+    ]
+    step_um = config.link.max_speed_mm_s * 1000 / acquisition.rate_hz
+    if spacing and step_um > _FAR_VOXELS * min(spacing):
+        said.append(
+            f"At {acquisition.rate_hz:g} Hz a bubble of {config.link.max_speed_mm_s:g} mm/s moves "
+            f"{step_um / min(spacing):.1f} voxels a frame, so links may be false; "
+            "set link.max_speed_mm_s to the fastest flow that you expect."
+        )
+    return tuple(said)
