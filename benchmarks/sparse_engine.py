@@ -202,7 +202,7 @@ def _spconv_case(mask: Any, kernel: list[int], channels: int, method: str) -> tu
     import spconv.pytorch as spconv
     import torch
 
-    indices = mask.nonzero().int()
+    indices = mask.nonzero().int().contiguous()
     x = spconv.SparseConvTensor(
         torch.randn(len(indices), channels), indices, list(mask.shape[1:]), 1
     )

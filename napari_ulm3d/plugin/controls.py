@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["Control", "control_for", "unit_of"]
+__all__ = ["Control", "PlainSpinBox", "calm", "control_for", "unit_of"]
 
 _LARGEST_INT = 1_000_000_000
 _LARGEST = 1e9
@@ -61,10 +61,13 @@ class _NoWheel(QObject):
 class _Choice(Control):
     def __init__(self, words: tuple[str, ...]) -> None:
         super().__init__()
-        self.box = _calm(QComboBox())
+        self.box = calm(QComboBox())
         self.box.addItems(list(words))
-        self.box.textActivated.connect(self.edited)
+        self.box.textActivated.connect(self._tell)
         self.row.addWidget(self.box)
+
+    def _tell(self, word: str) -> None:
+        self.edited.emit(word)
 
     def show_value(self, value: Any) -> None:
         self.box.setCurrentText(str(value))
@@ -74,9 +77,12 @@ class _Switch(Control):
     def __init__(self) -> None:
         super().__init__()
         self.box = QCheckBox()
-        self.box.clicked.connect(self.edited)
+        self.box.clicked.connect(self._tell)
         self.row.addWidget(self.box)
         self.row.addStretch()
+
+    def _tell(self, on: bool) -> None:
+        self.edited.emit(on)
 
     def show_value(self, value: Any) -> None:
         self.box.setChecked(bool(value))
@@ -149,19 +155,27 @@ class _Bounds:
                 self.high = limit.lt - (1 if self.whole else 0.001)  # type: ignore[operator]
 
     def spin_box(self) -> Any:
+        box: Any = QSpinBox() if self.whole else PlainSpinBox()
         if self.whole:
-            box = QSpinBox()
             box.setRange(max(int(self.low), -_LARGEST_INT), min(int(self.high), _LARGEST_INT))
         else:
-            box = QDoubleSpinBox()
             box.setDecimals(3)
             box.setRange(self.low, self.high)
-            box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
             box.setSingleStep(0.01)
-            box.textFromValue = lambda value: f"{value:.6g}"
+            box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         box.setKeyboardTracking(False)
         box.setMinimumWidth(56)
-        return _calm(box)
+        return calm(box)
+
+
+class PlainSpinBox(QDoubleSpinBox):
+    """Numbers without trailing zeros; the largest may stand for "no limit"."""
+
+    at_top = ""
+
+    def textFromValue(self, value: float) -> str:
+        """The number as it is shown."""
+        return self.at_top if self.at_top and value >= self.maximum() else f"{value:.6g}"
 
 
 def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:
@@ -231,7 +245,8 @@ def _parser(kind: Any) -> Callable[[str], Any]:
 _calmer: list[_NoWheel] = []
 
 
-def _calm(box: Any) -> Any:
+def calm(box: Any) -> Any:
+    """Keep the wheel from changing a control that has not the focus."""
     if not _calmer:
         _calmer.append(_NoWheel())
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -156,12 +156,11 @@ def _is_many(annotation: Any) -> bool:
 
 def _choices_in_descriptions(model: type[StageConfig]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Settings whose description begins with the choices that they belong to."""
-    choices = {
-        word: name
-        for name, field in model.model_fields.items()
-        if get_origin(field.annotation) is Literal
-        for word in get_args(field.annotation)
-    }
+    choices: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is Literal:
+            for word in get_args(field.annotation):
+                choices.setdefault(word, name)
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for name, field in model.model_fields.items():
         prefix = re.match(r"([\w, ]+):", field.description or "")

@@ -20,6 +20,8 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = [
     "COLORMAPS",
+    "LABELS",
+    "UNITS",
     "LayerData",
     "acquisition_layer",
     "localizations_layer",

@@ -45,6 +45,10 @@ class Preview:
         self._lock = threading.RLock()
         self._kept: dict[str, OrderedDict[Hashable, Any]] = {}
 
+    def block_index(self, config: PipelineConfig, frame: int) -> int:
+        """Number of the block that holds a frame."""
+        return block_at(self.acquisition, config, frame).index
+
     def filtered(self, config: PipelineConfig, frame: int) -> tuple[Block, FilteredBlock]:
         """The block about a frame, after the clutter filter. Do not write to it."""
         block = block_at(self.acquisition, config, frame)
@@ -105,14 +109,12 @@ class Preview:
 
         return self._remember("powers", key, 1, make)
 
-    def _remember(
-        self, kind: str, key: Hashable, n_kept: int, make: Callable[[], Value]
-    ) -> Value:
+    def _remember(self, kind: str, key: Hashable, n_kept: int, make: Callable[[], Value]) -> Value:
         with self._lock:
             kept = self._kept.setdefault(kind, OrderedDict())
             if key in kept:
                 kept.move_to_end(key)
-                return kept[key]  # type: ignore[no-any-return]
+                return kept[key]
             while len(kept) >= n_kept:  # before, not after: two blocks are never held
                 kept.popitem(last=False)
             value = kept[key] = make()

@@ -7,7 +7,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.errors import MissingMetadataError, ResultsError, UlmError
 from napari_ulm3d.plugin.layers import (
     LayerData,
@@ -30,12 +29,13 @@ _TABLES = (".parquet", ".csv")
 _BUBBLE_UM = 100.0
 
 
-def get_reader(paths: Paths) -> Callable[[Paths], list[LayerData]] | None:
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     """The function that reads these paths, or None when they are none of ours."""
     from napari_ulm3d.io.reading.files import find_files
     from napari_ulm3d.io.reading.registry import reader_for
 
-    first = Path(fspath(_listed(paths)[0]))
+    paths = _listed(path)
+    first = Path(fspath(paths[0]))
     if (first / "run.toml").is_file():
         return read
     if first.name.lower().endswith(_TABLES):
@@ -97,20 +97,27 @@ def _map_or_acquisition(paths: list[AnyPath]) -> list[LayerData]:
             return [map_layer(read_map(paths[0]))]
         except ResultsError:  # not one of our maps: an acquisition then
             pass
+    session = _session()
+    named = [fspath(path) for path in paths]
+    if session is not None and session.series.takes(named):
+        return _NOTHING
     acquisition = open_acquisition(paths)
-    remember_paths(acquisition, paths)
+    if session is not None:
+        session.expect(acquisition, named)
+        session.series.begin(named)
     return [acquisition_layer(acquisition)]
 
 
-def remember_paths(acquisition: Acquisition, paths: Sequence[AnyPath]) -> None:
-    """Tell the viewer's session what an acquisition was opened from."""
+def _session() -> Any:
+    """The session of the viewer at hand; None without a viewer."""
     import napari
 
     viewer = napari.current_viewer()
-    if viewer is not None:
-        from napari_ulm3d.plugin.session import session_of
+    if viewer is None:
+        return None
+    from napari_ulm3d.plugin.session import session_of
 
-        session_of(viewer).expect(acquisition, [fspath(path) for path in paths])
+    return session_of(viewer)
 
 
 def _table(path: Path) -> list[LayerData]:

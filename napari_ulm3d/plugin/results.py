@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.maps import Resolution
@@ -46,3 +48,17 @@ class Result:
     def title(self) -> str:
         """The scope, and whether it is all of it."""
         return self.scope if self.complete else f"{self.scope}, stopped early"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value, for people."""
+        rows = [
+            ("localized", self.title),
+            ("localizations", f"{len(self.localizations):,}"),
+            ("tracks", f"{self.tracks.n_tracks:,} ({len(self.tracks):,} points)"),
+        ]
+        if self.resolution is not None and np.isfinite(self.resolution.resolution_um):
+            rows.append(("resolution (FSC, 1/2 bit)", f"{self.resolution.resolution_um:.1f} um"))
+        if self.saturation is not None:
+            share = float(self.saturation["share_of_grid"].iloc[-1])
+            rows.append(("saturation", f"{100 * share:.2f} % of the map's voxels"))
+        return rows

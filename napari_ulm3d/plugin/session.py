@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import LoadConfig, PipelineConfig, StageConfig
@@ -14,6 +15,7 @@ from napari_ulm3d.plugin.job import stop_all
 from napari_ulm3d.plugin.layers import value_of
 from napari_ulm3d.plugin.preview import Preview
 from napari_ulm3d.plugin.results import Result
+from napari_ulm3d.plugin.series import DroppedSeries
 
 __all__ = ["Session", "session_of"]
 
@@ -57,7 +59,12 @@ class Session(QObject):
         self.result: Result | None = None
         # Result with the filters of the maps widget; what is looked at and exported.
         self.shown: Result | None = None
+        # Files that are dropped together, which napari hands over one by one.
+        self.series = DroppedSeries(self)
         self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
+        self._facing = QTimer(self)
+        self._facing.setSingleShot(True)
+        self._facing.timeout.connect(self._face)
         viewer.layers.events.inserted.connect(self._on_inserted)
         window = getattr(getattr(viewer, "window", None), "_qt_window", None)
         if window is not None:
@@ -97,6 +104,26 @@ class Session(QObject):
         for name, value in config:
             if isinstance(value, StageConfig):
                 self.config_changed.emit(name)
+
+    def load_config(self, path: Path) -> None:
+        """Settings from a TOML file; how the files are read stays as it is.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, or a setting in it is unknown or out of range.
+        """
+        self._replace_stages(PipelineConfig.from_toml(path))
+
+    def reset_config(self) -> None:
+        """All settings as they were at first, but how the files are read."""
+        self._replace_stages(PipelineConfig())
+
+    def _replace_stages(self, config: PipelineConfig) -> None:
+        # What a file did not say about itself belongs to the file, not to a preset.
+        frames = config.load.frames_per_block
+        load = self.config.load.replace(frames_per_block=frames)
+        self.set_config(config.model_copy(update={"load": load}))
 
     # --- acquisition and result -----------------------------------------------------------
 
@@ -160,15 +187,15 @@ class Session(QObject):
         acquisition = value_of(layer, Acquisition)
         if acquisition is not None and acquisition is not self.acquisition:
             self.set_acquisition(acquisition)
-            self._face(acquisition)
+            # Not now: the viewer is still taking the layer in.
+            self._facing.start()
 
-    def _face(self, acquisition: Acquisition) -> None:
+    def _face(self) -> None:
         """Look at a plane of depth against lateral, as ultrasound is looked at."""
         viewer = self.viewer
         if viewer is not None and viewer.dims.ndim == 4 and viewer.dims.ndisplay == 2:
             viewer.dims.order = (0, 2, 1, 3)
-            viewer.dims.set_point(2, acquisition.grid.to_um((0, acquisition.grid.shape[1] // 2, 0))[1])
-            viewer.scale_bar.visible = True
+            viewer.canvas.overlays.scale_bar.visible = True
             viewer.reset_view()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:

@@ -21,7 +21,7 @@ def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
         data, settings, _ = tracks_layer(tracks)
         viewer.add_tracks(data, **settings)
     viewer.dims.ndisplay = 3
-    viewer.scale_bar.visible = True
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def show_results(folder: str | PathLike[str]) -> None:

@@ -108,7 +108,9 @@ class Coordinates:
             if bool((keys[1:] == keys[:-1]).any()):
                 raise ConfigError("A voxel is listed twice. Sum or drop the doubles first.")
             indices = indices[order]
-        made = cls(indices.to(torch.int32).contiguous(), shape, batch_size, stride or [1] * len(shape))
+        made = cls(
+            indices.to(torch.int32).contiguous(), shape, batch_size, stride or [1] * len(shape)
+        )
         return made, order
 
     def __len__(self) -> int:

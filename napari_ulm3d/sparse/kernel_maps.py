@@ -156,9 +156,7 @@ def _match(
     )
     find = _merge if fine.device.type == "cpu" else _search
     fine_rows, coarse_rows, starts = find(fine_keys, base, outer, kernel[-1], kept)
-    return KernelMap(
-        fine_rows, coarse_rows, starts, len(fine), len(coarse), volume, mirrored
-    )
+    return KernelMap(fine_rows, coarse_rows, starts, len(fine), len(coarse), volume, mirrored)
 
 
 def _merge(

@@ -53,7 +53,7 @@ def merge_pairs(
     first = np.ascontiguousarray(starts[:-1]).reshape(counts.shape)
     fine_rows, base_rows = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
     _fill(fine, base, outer, width, kept, first, fine_rows, base_rows)
-    return fine_rows, base_rows, starts[:: n_blocks][: kept + 1].copy()
+    return fine_rows, base_rows, starts[::n_blocks][: kept + 1].copy()
 
 
 @njit(cache=True, parallel=True, nogil=True)
