@@ -10,13 +10,14 @@ comparison alone.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib import util
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine_line, markdown_table
@@ -80,7 +81,7 @@ def _comparison(side: int, occupancies: tuple[float, ...]) -> str:
                     _ms(m["map_s"]),
                     _ms(m["forward_s"]),
                     _ms(m["backward_s"]),
-                    f"{m['peak_bytes'] / 2**20:.0f}",
+                    "-" if m["peak_bytes"] is None else f"{m['peak_bytes'] / 2**20:.0f}",
                 ]
             )
     header = ["kept", "method", "voxels", "map, ms", "forward, ms", "backward, ms", "memory, MiB"]
@@ -132,7 +133,12 @@ def _measure(
     name, _, device = method.partition(" ")
     device = device or "cpu"
     if method == "spconv":
+        import spconv.pytorch  # noqa: F401
+        from threadpoolctl import threadpool_limits
+
+        # Its kernels run in an OpenMP library of their own.
         torch.set_num_threads(1)
+        threadpool_limits(1)
     mask = _clumps(shape, occupancy)
     prepare = {"dense": _dense_case, "sparse": _sparse_case, "spconv": _spconv_case}
     if method == "spconv cuda":
@@ -142,7 +148,7 @@ def _measure(
         if part is not None:
             part()
     make_map, forward, backward, pairs = prepare[name](mask, kernel, channels, method)
-    base = _peak(device)
+    base = _memory_now(device)
     seconds = [
         None if part is None else _best(part, device) for part in (make_map, forward, backward)
     ]
@@ -152,7 +158,7 @@ def _measure(
         "map_s": seconds[0],
         "forward_s": seconds[1],
         "backward_s": seconds[2],
-        "peak_bytes": _peak(device) - base,
+        "peak_bytes": None if base is None else _memory_peak(device) - base,
     }
 
 
@@ -174,7 +180,9 @@ def _dense_case(mask: Any, kernel: list[int], channels: int, method: str) -> tup
     import torch
 
     device = "cuda" if method.endswith("cuda") else "cpu"
-    layer = torch.nn.Conv3d(channels, channels, kernel, padding="same", bias=False).to(device)
+    layer = torch.nn.Conv3d(
+        channels, channels, (kernel[0], kernel[1], kernel[2]), padding="same", bias=False
+    ).to(device)
     x = torch.randn(1, channels, *mask.shape[1:], device=device, requires_grad=True)
     return None, *_passes(lambda: layer(x), [x, layer.weight]), lambda: 0
 
@@ -182,10 +190,16 @@ def _dense_case(mask: Any, kernel: list[int], channels: int, method: str) -> tup
 def _sparse_case(mask: Any, kernel: list[int], channels: int, method: str) -> tuple[Any, ...]:
     import torch
 
-    from napari_ulm3d.sparse import Coordinates, SparseTensor, SubmanifoldConv, submanifold_map
+    from napari_ulm3d.sparse import (
+        Backend,
+        Coordinates,
+        SparseTensor,
+        SubmanifoldConv,
+        submanifold_map,
+    )
 
     device = "cuda" if method.endswith("cuda") else "cpu"
-    backend = "spconv" if method == "spconv cuda" else "torch"
+    backend: Backend = "spconv" if method == "spconv cuda" else "torch"
     features = torch.randn(int(mask.sum()), channels, device=device, requires_grad=True)
     x = SparseTensor.create(mask.nonzero(), features, mask.shape[1:], backend=backend)
     layer = SubmanifoldConv(channels, channels, kernel, bias=False).to(device)
@@ -207,8 +221,7 @@ def _spconv_case(mask: Any, kernel: list[int], channels: int, method: str) -> tu
         torch.randn(len(indices), channels), indices, list(mask.shape[1:]), 1
     )
     layer = spconv.SubMConv3d(channels, channels, kernel, bias=False, indice_key="k")
-    with torch.no_grad():
-        known = layer(x)
+    known: list[Any] = []
 
     def make_map() -> Any:
         return spconv.ops.get_indice_pairs(
@@ -218,7 +231,9 @@ def _spconv_case(mask: Any, kernel: list[int], channels: int, method: str) -> tu
 
     def forward() -> Any:
         with torch.no_grad():
-            return layer(known)
+            if not known:
+                known.append(layer(x))  # from now on its pairs are known
+            return layer(known[0].replace_feature(x.features))
 
     return make_map, forward, None, lambda: 0
 
@@ -258,14 +273,32 @@ def _best(run: Callable[[], Any], device: str) -> float:
     return best
 
 
-def _peak(device: str) -> int:
-    """Most memory that was taken up to now, in bytes."""
+def _memory_now(device: str) -> int | None:
+    """Bytes taken now; from here on `_memory_peak` counts anew. None where it cannot be told."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    if not sys.platform.startswith("linux"):
+        return None
+    # What was freed goes back to the system first, or it would hide what is taken next.
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _memory_peak(device: str) -> int:
     if device == "cuda":
         import torch
 
         return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 if __name__ == "__main__":

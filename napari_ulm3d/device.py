@@ -113,7 +113,8 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cu
 
 
 def _spconv_version() -> str | None:
-    for name in ("spconv-cu120", "spconv-cu126", "spconv-cu121", "spconv-cu124", "spconv"):
+    # The build named plain "spconv" is for the CPU alone, where it computes wrong numbers.
+    for name in ("spconv-cu120", "spconv-cu126", "spconv-cu121", "spconv-cu124"):
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:

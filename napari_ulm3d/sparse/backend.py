@@ -1,0 +1,111 @@
+"""Which code computes a convolution: plain PyTorch, or spconv on CUDA.
+
+Both take the same kernel maps and the same parameters, so a network and its weight file do not
+know the backend. spconv never works on the CPU here: with several threads its CPU kernels race
+and give wrong numbers, and they have no backward pass.
+"""
+
+from __future__ import annotations
+
+from importlib import util
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from napari_ulm3d.errors import BackendError, ConfigError
+from napari_ulm3d.sparse.backend_torch import convolve_torch
+from napari_ulm3d.sparse.kernel_maps import KernelMap
+
+__all__ = ["Backend", "convolve", "resolve_backend"]
+
+Backend = Literal["torch", "spconv"]
+
+
+def resolve_backend(wanted: Backend | None, device: torch.device | str) -> Backend:
+    """The backend to use on a device; None takes spconv on CUDA where its CUDA build is there.
+
+    Raises
+    ------
+    BackendError
+        spconv was asked for on the CPU, or is not installed.
+    """
+    on_cuda = torch.device(device).type == "cuda"
+    if wanted is None:
+        return "spconv" if on_cuda and _has_cuda_spconv() else "torch"
+    if wanted == "spconv" and not on_cuda:
+        raise BackendError(
+            "spconv gives wrong numbers on the CPU. Move the tensor to CUDA, or use the torch backend."
+        )
+    if wanted == "spconv" and not _has_cuda_spconv():
+        raise BackendError('No spconv with CUDA is installed. Run: pip install "napari-ulm3d[gpu]"')
+    if wanted not in ("torch", "spconv"):
+        raise BackendError(f"There is no sparse backend {wanted!r}. Use torch or spconv.")
+    return wanted
+
+
+def _has_cuda_spconv() -> bool:
+    """Whether spconv is there and is no CPU build, which has the same module name."""
+    if util.find_spec("spconv") is None:
+        return False
+    from spconv.cppconstants import CPU_ONLY_BUILD
+
+    return not CPU_ONLY_BUILD
+
+
+def convolve(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    pairs: KernelMap,
+    transposed: bool = False,
+    backend: Backend = "torch",
+) -> Tensor:
+    """Sum over offsets o of ``features[source] @ weight[:, o].T`` into the target rows, plus bias.
+
+    Parameters
+    ----------
+    features
+        (n, c_in) rows of the source side.
+    weight
+        (c_out, *kernel, c_in), spconv's KRSC layout; offsets in C order.
+    bias
+        (c_out,).
+    pairs
+        The kernel map.
+    transposed
+        Read coarse rows and write fine ones, instead of the reverse.
+    backend
+        What computes it.
+
+    Returns
+    -------
+    Tensor
+        (m, c_out) rows of the target side.
+
+    Raises
+    ------
+    ConfigError
+        Features, weight and map do not fit one another, or differ in type.
+    BackendError
+        spconv off CUDA.
+    """
+    c_out, c_in = weight.shape[0], weight.shape[-1]
+    n_source = pairs.n_coarse if transposed else pairs.n_fine
+    flat = weight.reshape(c_out, -1, c_in)
+    if features.shape != (n_source, c_in) or flat.shape[1] != pairs.volume:
+        raise ConfigError(
+            f"Features {tuple(features.shape)} and weights {tuple(weight.shape)} do not fit a "
+            f"kernel map of {pairs.volume} offsets over {n_source} voxels."
+        )
+    if features.dtype != weight.dtype:
+        raise ConfigError(
+            f"Features are {features.dtype} and weights {weight.dtype}. Give the network and its "
+            "input one type; autocast does not reach sparse convolutions."
+        )
+    if backend == "spconv":
+        resolve_backend(backend, features.device)
+        from napari_ulm3d.sparse.backend_spconv import convolve_spconv
+
+        return convolve_spconv(features, flat, bias, pairs, transposed)
+    return convolve_torch(features, flat, bias, pairs, transposed)

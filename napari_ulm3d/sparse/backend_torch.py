@@ -1,0 +1,106 @@
+"""Sparse convolution in plain PyTorch, on any device: gather, matrix product, add.
+
+Within an offset no target row comes twice, so no two additions collide and the same input gives
+the same bits. Pairs go through in chunks that stay in the processor's cache; the gathered
+rows are never kept: the backward pass gathers them again from the input, the weight and the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from napari_ulm3d.sparse.kernel_maps import KernelMap
+
+__all__ = ["convolve_torch"]
+
+# Numbers in one gathered chunk: 1 MiB of float32 fits a core's cache beside its product, while
+# on a GPU few large launches count for more.
+_CHUNK = {"cpu": 2**18, "cuda": 2**24}
+
+
+def convolve_torch(
+    features: Tensor, weight: Tensor, bias: Tensor | None, pairs: KernelMap, transposed: bool
+) -> Tensor:
+    """As `napari_ulm3d.sparse.backend.convolve`, with weights (c_out, offsets, c_in)."""
+    return _Convolve.apply(features, weight, bias, pairs, transposed)
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        pairs: KernelMap,
+        transposed: bool,
+    ) -> Tensor:
+        features = features.contiguous()
+        ctx.save_for_backward(features, weight)
+        ctx.pairs, ctx.transposed = pairs, transposed
+        n_target = pairs.n_fine if transposed else pairs.n_coarse
+        out = features.new_zeros((n_target, weight.shape[0]))
+        if bias is not None:
+            out += bias
+        _accumulate(out, features, weight.permute(1, 2, 0).contiguous(), pairs, transposed)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight = ctx.saved_tensors
+        needs_features, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        grad = grad.contiguous()
+        grad_features = grad_weight = None
+        if needs_features:
+            grad_features = torch.zeros_like(features)
+            by_offset = weight.permute(1, 0, 2).contiguous()
+            _accumulate(grad_features, grad, by_offset, ctx.pairs, not ctx.transposed)
+        if needs_weight:
+            by_offset = _correlate(grad, features, ctx.pairs, not ctx.transposed)
+            grad_weight = by_offset.permute(1, 0, 2).contiguous()
+        return grad_features, grad_weight, grad.sum(0) if needs_bias else None, None, None
+
+
+def _chunks(
+    pairs: KernelMap, offset: int, transposed: bool, width: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    source, target = pairs.pairs(offset, transposed)
+    step = max(256, _CHUNK.get(source.device.type, 2**24) // max(1, width))
+    for begin in range(0, len(source), step):
+        part = slice(begin, begin + step)
+        # index_copy takes int64 alone; the whole map in int32 is half as large.
+        yield source[part].long(), target[part].long()
+
+
+def _accumulate(
+    out: Tensor, features: Tensor, weight: Tensor, pairs: KernelMap, transposed: bool
+) -> None:
+    """Add ``features[source] @ weight[o]`` to ``out[target]``; weight is (offsets, c_in, c_out)."""
+    for offset in range(pairs.volume):
+        if pairs.is_identity(offset):
+            out.addmm_(features, weight[offset])
+            continue
+        for source, target in _chunks(pairs, offset, transposed, max(weight.shape[1:])):
+            # Faster than index_add, which sorts its rows in case they come twice.
+            sums = out.index_select(0, target)
+            sums.addmm_(features.index_select(0, source), weight[offset])
+            out.index_copy_(0, target, sums)
+
+
+def _correlate(left: Tensor, right: Tensor, pairs: KernelMap, transposed: bool) -> Tensor:
+    """(offsets, c_left, c_right): ``left[source].T @ right[target]`` over each offset's pairs."""
+    out = left.new_zeros((pairs.volume, left.shape[1], right.shape[1]))
+    for offset in range(pairs.volume):
+        if pairs.is_identity(offset):
+            torch.mm(left.T, right, out=out[offset])
+            continue
+        width = max(left.shape[1], right.shape[1])
+        for source, target in _chunks(pairs, offset, transposed, width):
+            out[offset].addmm_(left.index_select(0, source).T, right.index_select(0, target))
+    return out

@@ -1,0 +1,124 @@
+"""Choosing and joining voxels: prune, add, align and concatenate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse.tensor import SparseTensor
+
+__all__ = ["add", "align", "concatenate", "prune"]
+
+
+def prune(x: SparseTensor, mask: Tensor) -> SparseTensor:
+    """The voxels that a mask keeps, which may be none.
+
+    Parameters
+    ----------
+    x
+        Any sparse tensor.
+    mask
+        (n,) bool, by row.
+
+    Raises
+    ------
+    ConfigError
+        The mask does not fit.
+    """
+    if mask.shape != (len(x),) or mask.dtype != torch.bool:
+        raise ConfigError(
+            f"A mask {tuple(mask.shape)} of {mask.dtype} does not fit {len(x)} voxels; give bools."
+        )
+    rows = mask.nonzero().flatten()
+    if len(rows) == len(x):
+        return x
+    c = x.coordinates
+    kept = Coordinates(c.indices[rows], c.shape, c.batch_size, c.stride)
+    return x.with_coordinates(x.features.index_select(0, rows), kept)
+
+
+def align(x: SparseTensor, target: SparseTensor | Coordinates) -> SparseTensor:
+    """The features on the voxels of `target`: zero where `x` has none, and what is outside lost.
+
+    Raises
+    ------
+    ConfigError
+        The two lie on different grids.
+    """
+    coordinates = target.coordinates if isinstance(target, SparseTensor) else target
+    _check_grids([x.coordinates, coordinates])
+    if x.coordinates.same_voxels(coordinates):
+        return x.with_coordinates(x.features, coordinates)
+    keys, wanted = x.coordinates.keys(), coordinates.keys()
+    if not len(keys):
+        wanted = wanted[:0]
+    at = torch.searchsorted(keys, wanted).clamp_(max=max(0, len(keys) - 1))
+    rows = (keys[at] == wanted).nonzero().flatten()
+    # Without rows in common too the result hangs on the features, so that training goes on.
+    out = x.features.new_zeros((len(coordinates), x.channels))
+    out = out.index_copy(0, rows, x.features.index_select(0, at[rows]))
+    return x.with_coordinates(out, coordinates)
+
+
+def add(*tensors: SparseTensor) -> SparseTensor:
+    """Sum on the union of the tensors' voxels.
+
+    Raises
+    ------
+    ConfigError
+        Tensors on different grids.
+    """
+    out, *rest = _on_union(tensors)
+    features = out.features
+    for other in rest:
+        features = features + other.features
+    return out.with_features(features)
+
+
+def concatenate(tensors: Sequence[SparseTensor], join: str = "same") -> SparseTensor:
+    """Channels of several tensors, one beside the other.
+
+    Parameters
+    ----------
+    tensors
+        One or more.
+    join
+        ``same`` wants all on the same voxels; ``union`` fills up with zeros; ``first`` takes
+        the first tensor's voxels and what the others have there.
+
+    Raises
+    ------
+    ConfigError
+        Different grids, or different voxels where they must be the same.
+    """
+    if join not in ("same", "union", "first"):
+        raise ConfigError(f"There is no join {join!r}. Use same, union or first.")
+    first = tensors[0]
+    if join == "same" and not all(
+        first.coordinates.same_voxels(x.coordinates) for x in tensors[1:]
+    ):
+        raise ConfigError('The tensors have different voxels. Use join="union" or join="first".')
+    joined = _on_union(tensors) if join == "union" else [align(x, first) for x in tensors]
+    return joined[0].with_features(torch.cat([x.features for x in joined], dim=1))
+
+
+def _on_union(tensors: Sequence[SparseTensor]) -> list[SparseTensor]:
+    sets = [x.coordinates for x in tensors]
+    _check_grids(sets)
+    first = sets[0]
+    if all(first.same_voxels(other) for other in sets[1:]):
+        return [align(x, first) for x in tensors]
+    keys = torch.unique(torch.cat([c.keys() for c in sets]))
+    # A set that has all voxels already stays, and with it its kernel maps.
+    union = next((c for c in sets if len(c) == len(keys)), None) or first.from_keys(keys)
+    return [align(x, union) for x in tensors]
+
+
+def _check_grids(sets: Sequence[Coordinates]) -> None:
+    for other in sets[1:]:
+        if not sets[0].same_grid(other):
+            raise ConfigError(f"{sets[0]} and {other} lie on different grids.")

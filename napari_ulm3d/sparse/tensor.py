@@ -1,0 +1,227 @@
+"""The sparse tensor: a set of voxels and a row of features for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.sparse.backend import Backend, resolve_backend
+from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse_frames import SparseFrames
+
+__all__ = ["SparseTensor"]
+
+
+@dataclass(frozen=True, eq=False)
+class SparseTensor:
+    """Features on a set of voxels; everywhere else the tensor is zero.
+
+    Parameters
+    ----------
+    features
+        (n, c), a row for each row of `coordinates`.
+    coordinates
+        The voxels, with the kernel maps that all tensors on them share.
+    backend
+        What computes convolutions on this tensor and all that are made from it.
+    """
+
+    features: Tensor
+    coordinates: Coordinates
+    backend: Backend = "torch"
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or len(self.features) != len(self.coordinates):
+            raise ConfigError(
+                f"Features of shape {tuple(self.features.shape)} do not fit "
+                f"{len(self.coordinates)} voxels. Give (voxels, channels)."
+            )
+
+    @classmethod
+    def create(
+        cls,
+        indices: Tensor,
+        features: Tensor,
+        shape: Sequence[int],
+        batch_size: int = 1,
+        stride: Sequence[Fraction | int] | None = None,
+        backend: Backend | None = None,
+    ) -> SparseTensor:
+        """A tensor from coordinates in any order.
+
+        Parameters
+        ----------
+        indices
+            (n, 1 + d) integers: batch, then the grid's axes.
+        features
+            (n, c).
+        shape
+            The grid's axes, (d,).
+        batch_size
+            Number of samples.
+        stride
+            Size of a voxel in voxels of the network's input; 1 unless told.
+        backend
+            None takes spconv on CUDA where it is installed, else torch.
+
+        Raises
+        ------
+        ConfigError
+            Coordinates outside the grid or listed twice, or features that do not fit them.
+        BackendError
+            A backend that cannot work here.
+        """
+        coordinates, order = Coordinates.create(
+            indices.to(features.device), shape, batch_size, stride
+        )
+        if order is not None:
+            features = features[order]
+        return cls(features, coordinates, resolve_backend(backend, features.device))
+
+    @classmethod
+    def from_dense(
+        cls, dense: Tensor, mask: Tensor | None = None, backend: Backend | None = None
+    ) -> SparseTensor:
+        """The voxels of a dense tensor that a mask keeps, else those that are not all zero.
+
+        Parameters
+        ----------
+        dense
+            (batch, c, *shape).
+        mask
+            (batch, *shape) bool.
+        backend
+            As of `create`.
+        """
+        last = dense.movedim(1, -1)
+        kept = (last != 0).any(-1) if mask is None else mask
+        indices = kept.nonzero()
+        return cls.create(indices, last[kept], dense.shape[2:], dense.shape[0], backend=backend)
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: SparseFrames | Sequence[SparseFrames],
+        *,
+        flat: bool = False,
+        frames_as_batch: bool = False,
+        device: torch.device | str = "cpu",
+        backend: Backend | None = None,
+    ) -> SparseTensor:
+        """The kept voxels of frames as 2 channels of float32, real and imaginary part.
+
+        Parameters
+        ----------
+        frames
+            One window (t, z, y, x), or several of the same shape as a batch.
+        flat
+            Leave the y axis out, which must then be of length 1 (2-D data).
+        frames_as_batch
+            Take every frame as a sample of its own, for networks without a time axis.
+        device, backend
+            Where the tensor lives, and as of `create`.
+
+        Raises
+        ------
+        ConfigError
+            Windows of unlike shape, or `flat` on a grid with a y axis.
+        """
+        windows = [frames] if isinstance(frames, SparseFrames) else list(frames)
+        if len({window.shape for window in windows}) != 1:
+            raise ConfigError("A batch needs one or more windows of frames, all of one shape.")
+        shape = windows[0].shape
+        parts = [
+            torch.cat(
+                [
+                    torch.full((len(window), 1), sample, dtype=torch.int32),
+                    torch.as_tensor(window.coordinates, dtype=torch.int32),
+                ],
+                dim=1,
+            )
+            for sample, window in enumerate(windows)
+        ]
+        indices = torch.cat(parts)
+        features = torch.cat(
+            [torch.view_as_real(torch.as_tensor(window.values)) for window in windows]
+        )
+        axes = [0, 1, 2, 3]
+        if flat:
+            if shape[2] != 1:
+                raise ConfigError(f"Frames of shape {shape} are not flat: y is {shape[2]} long.")
+            axes.remove(2)
+        batch_size = len(windows)
+        sample_column = indices[:, 0]
+        if frames_as_batch:
+            sample_column = sample_column * shape[0] + indices[:, 1]
+            batch_size *= shape[0]
+            axes.remove(0)
+        indices = torch.stack([sample_column, *(indices[:, 1 + a] for a in axes)], dim=1)
+        return cls.create(
+            indices.to(device),
+            features.to(device),
+            [shape[a] for a in axes],
+            batch_size,
+            backend=backend,
+        )
+
+    def dense(self) -> Tensor:
+        """(batch, c, *shape), zero where there is no voxel. Autograd passes through."""
+        c = self.coordinates
+        out = self.features.new_zeros((c.batch_size, *c.shape, self.channels))
+        where = tuple(column.long() for column in c.indices.unbind(1))
+        return out.index_put(where, self.features).movedim(-1, 1)
+
+    def with_features(self, features: Tensor) -> SparseTensor:
+        """Other features on the same voxels."""
+        return replace(self, features=features)
+
+    def with_coordinates(self, features: Tensor, coordinates: Coordinates) -> SparseTensor:
+        """Features on other voxels, computed by the same backend."""
+        return replace(self, features=features, coordinates=coordinates)
+
+    def to(self, device: torch.device | str, backend: Backend | None = None) -> SparseTensor:
+        """The tensor on another device; its kernel maps are made anew there."""
+        c = self.coordinates
+        device = torch.device(device)
+        moved = Coordinates(c.indices.to(device), c.shape, c.batch_size, c.stride)
+        return SparseTensor(self.features.to(device), moved, resolve_backend(backend, device))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def indices(self) -> Tensor:
+        """(n, 1 + d) int32: batch, then the grid's axes."""
+        return self.coordinates.indices
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of the grid's axes."""
+        return self.coordinates.shape
+
+    @property
+    def stride(self) -> tuple[Fraction, ...]:
+        """Size of a voxel in voxels of the network's input, by axis."""
+        return self.coordinates.stride
+
+    @property
+    def batch_size(self) -> int:
+        return self.coordinates.batch_size
+
+    @property
+    def ndim(self) -> int:
+        """Number of the grid's axes."""
+        return self.coordinates.ndim
+
+    @property
+    def channels(self) -> int:
+        return self.features.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.features.device
