@@ -73,9 +73,10 @@ def follow(
                 elif isinstance(event, RunFinished):
                     report = event.report
     except KeyboardInterrupt:
-        console.print(
-            f"Stopped. Finished blocks are kept: add --resume to go on in {out}.", highlight=False
-        )
+        if (out / "run.toml").is_file():
+            console.print(
+                f"Finished blocks are kept: add --resume to go on in {out}.", highlight=False
+            )
         raise
     if report is None:
         raise RuntimeError("the run ended without a report")

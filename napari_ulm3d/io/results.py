@@ -64,37 +64,55 @@ class ResultsFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: str | PathLike[str], *, overwrite: bool = False) -> ResultsFolder:
-        """Make a new, empty results folder.
+    def check_free(cls, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Whether a new run may be written to a folder; nothing is changed.
 
         Raises
         ------
         ResultsError
-            The folder holds something already and `overwrite` is false, or it holds
-            something that is no run of ours (which is never deleted).
+            The folder holds a run already and `overwrite` is false, or it holds something
+            that is no run of ours (which is never deleted), or is a file.
         """
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise ResultsError(f"{folder}: is a file; name a folder with --out.")
-        if folder.is_dir() and any(folder.iterdir()):
-            if not (folder / "run.toml").is_file():
-                raise ResultsError(
-                    f"{folder}: is not empty and not a results folder; name another with --out."
-                )
-            if not overwrite:
-                raise ResultsError(
-                    f"{folder}: already holds a run; add --resume to finish it, --overwrite to replace it, "
-                    "or name another folder with --out."
-                )
-            _clear(folder)
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return
+        if not (folder / "run.toml").is_file():
+            raise ResultsError(
+                f"{folder}: is not empty and not a results folder; name another with --out."
+            )
+        if not overwrite:
+            raise ResultsError(
+                f"{folder}: already holds a run; add --resume to finish it, --overwrite to "
+                "replace it, or name another folder with --out."
+            )
+
+    @classmethod
+    def create(cls, path: str | PathLike[str], *, overwrite: bool = False) -> ResultsFolder:
+        """Make a new results folder; an older run in it is removed.
+
+        Raises
+        ------
+        ResultsError
+            As `check_free`, or the folder cannot be made.
+        """
+        cls.check_free(path, overwrite=overwrite)
+        folder = cls(Path(path))
+        if folder.path.is_dir():
+            _clear(folder.path)
+        folder.make_subfolders()
+        return folder
+
+    def make_subfolders(self) -> None:
+        """Make the folders for maps and blocks, where they are missing."""
         try:
-            (folder / "maps").mkdir(parents=True, exist_ok=True)
-            (folder / "blocks").mkdir(exist_ok=True)
+            for name in ("maps", "blocks"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(
-                f"{folder}: cannot be made ({error.strerror}); name another folder with --out."
+                f"{self.path}: cannot be made ({error.strerror}); name another folder with --out."
             ) from error
-        return cls(folder)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> ResultsFolder:
@@ -241,12 +259,6 @@ class ResultsFolder:
             raise ResultsError(
                 f"{path}: a finished block cannot be read ({error}); delete it and resume."
             ) from error
-
-    def discard(self, *, folder_too: bool) -> None:
-        """Remove what the run wrote, and the folder itself if it is empty then."""
-        _clear(self.path)
-        if folder_too and not any(self.path.iterdir()):
-            self.path.rmdir()
 
 
 def _clear(folder: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,9 +11,6 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.io.writers import ParquetStream, write
 from napari_ulm3d.maps import Resolution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
@@ -29,13 +24,12 @@ from napari_ulm3d.pipeline.events import (
 from napari_ulm3d.pipeline.memory import peak_memory_bytes
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
+from napari_ulm3d.pipeline.recording import Recording
 from napari_ulm3d.provenance import acquisition_facts, program_facts
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Run", "run", "run_events"]
-
-log = logging.getLogger("napari_ulm3d")
 
 
 @dataclass(frozen=True)
@@ -185,7 +179,7 @@ def run_events(
 
     Closing the generator, `stop` or Ctrl-C ends the run and leaves a folder that
     `resume=True` finishes with the result of an uninterrupted run. A run that fails before
-    its first block is finished leaves no folder that was not there.
+    its first block is finished leaves the disk as it was.
 
     Parameters
     ----------
@@ -212,60 +206,27 @@ def run_events(
     UlmError
         As `process`.
     """
-    if resume and overwrite:
-        raise ResultsError("Choose either --resume or --overwrite, not both.")
     facts = {
         "program": program_facts(),
         "acquisition": acquisition_facts(acquisition),
         "config": config.to_dict(),
     }
-    existed = Path(out).exists()
-    if resume:
-        folder = ResultsFolder.open(out)
-        folder.path.joinpath("blocks").mkdir(exist_ok=True)
-        folder.path.joinpath("maps").mkdir(exist_ok=True)
-    else:
-        folder = ResultsFolder.create(out, overwrite=overwrite)
-    folder.write_facts({**facts, "result": {"complete": False}})
-    n_finished = 0
-    try:
-        with _logging_to(folder.path / "log.txt"), ExitStack() as files:
-            log.info("run of %s (%d frames) begins", acquisition.name, acquisition.n_frames)
-            for sentence in (*acquisition.notes, *advice(acquisition, config)):
-                log.info(sentence)
-            localizations = files.enter_context(
-                ParquetStream(folder.localizations_path, Localizations)
-            )
-            tracks = files.enter_context(ParquetStream(folder.tracks_path, Tracks))
-            sorter = TrackSorter()
-            try:
-                for event in _reported(process(acquisition, config, store=folder, stop=stop)):
-                    if isinstance(event, BlockFinished):
-                        n_finished += 1
-                        localizations.append(event.result.localizations)
-                        tracks.append(sorter.push(event.tracks))
-                        _log_block(event)
-                    elif isinstance(event, MapsFinished):
-                        tracks.append(sorter.push(event.tracks))
-                        yield StageStarted("writing")
-                        _write_maps(folder, event)
-                    elif isinstance(event, RunFinished):
-                        files.close()
-                        folder.write_facts(
-                            {**facts, "result": {"complete": True, **event.report.to_dict()}}
-                        )
-                        for name, value in event.report.rows():
-                            log.info("%s: %s", name, value)
-                    yield event
-            except (Exception, KeyboardInterrupt, GeneratorExit) as error:
-                log.warning(
-                    "run ended early after %d blocks: %s", n_finished, error or type(error).__name__
-                )
-                raise
-    except Exception:
-        if not n_finished and not resume:
-            folder.discard(folder_too=not existed)
-        raise
+    opening = (
+        f"run of {acquisition.name} ({acquisition.n_frames} frames) begins",
+        *acquisition.notes,
+        *advice(acquisition, config),
+    )
+    recording = Recording(Path(out), facts, resume=resume, overwrite=overwrite, opening=opening)
+    with recording:
+        for event in _reported(process(acquisition, config, store=recording, stop=stop)):
+            if isinstance(event, BlockFinished):
+                recording.block(event)
+            elif isinstance(event, MapsFinished):
+                yield StageStarted("writing")
+                recording.maps(event)
+            elif isinstance(event, RunFinished):
+                recording.finish(event.report)
+            yield event
 
 
 def _reported(events: Iterator[Event]) -> Iterator[Event]:
@@ -281,41 +242,3 @@ def _reported(events: Iterator[Event]) -> Iterator[Event]:
             maps = event
     if maps is not None:
         yield RunFinished(tally.report(maps))
-
-
-def _write_maps(folder: ResultsFolder, event: MapsFinished) -> None:
-    for name, vessel_map in event.maps.items():
-        write(vessel_map, folder.map_path(name))
-    write(event.saturation, folder.path / "saturation.csv")
-    if event.resolution is not None:
-        write(event.resolution.to_table(), folder.path / "fsc.csv")
-
-
-def _log_block(event: BlockFinished) -> None:
-    facts = ", ".join(f"{name} {value:g}" for name, value in event.result.facts.items() if value)
-    log.info(
-        "block %d of %d: %d frames, %d localizations%s, %.2f s%s",
-        event.index + 1,
-        event.n_blocks,
-        event.n_frames,
-        len(event.result.localizations),
-        ", reused" if event.reused else "",
-        event.seconds,
-        f" ({facts})" if facts else "",
-    )
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Append what the package logs to a file, a line an event."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(min(level or logging.INFO, logging.INFO))
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()

@@ -10,7 +10,7 @@ import pytest
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import Cancelled, InputError, ResultsError
+from napari_ulm3d.errors import Cancelled, ConfigError, InputError, ResultsError
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import BlockFinished, run, run_events
 from napari_ulm3d.pipeline.ordering import TrackSorter
@@ -160,6 +160,17 @@ def test_a_run_that_fails_at_once_leaves_nothing(flow, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run(bad, CONFIG, tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_run_that_fails_at_once_does_not_cost_the_older_one(flow, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    run(flow.acquisition, CONFIG, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    hopeless = CONFIG.with_settings(["clutter.svd_range=100,200"])
+    for how in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(ConfigError):
+            run(flow.acquisition, hopeless, out, **how)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_what_is_not_ours_is_never_overwritten(flow, tmp_path: Path) -> None:
