@@ -1,11 +1,13 @@
 """Pictures of the napari widgets at work, for the documentation.
 
-``scripts/with-display.sh python docs/figures/screenshots.py [FOLDER]`` drives a real viewer
-over the small sample acquisition and writes ``plugin_*.png`` into FOLDER (docs/images).
+``scripts/with-display.sh python docs/figures/screenshots.py [FOLDER [MOVIE.tif]]`` drives a
+real viewer over the small sample acquisition and writes ``plugin_*.png`` into FOLDER
+(docs/images). MOVIE.tif is the rat-brain movie of the guide.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,29 +18,43 @@ import napari
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.plugin.job import Job
-from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.placing import Placer, find_layer
 from napari_ulm3d.plugin.session import session_of
 
 PLUGIN = "napari-ulm3d"
-IMAGES = Path(__file__).resolve().parents[1] / "images"
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
 SAMPLE = "mouse_brain_small"
 
 
-def main(folder: Path) -> None:
-    """Make all pictures."""
+def main(folder: Path, movie: str | None = None) -> None:
+    """Make all pictures; that of the rat brain when its movie is at hand."""
+    folder = folder.absolute()
+    os.chdir(ROOT)
+    if movie is not None:
+        picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
     for name, make in PICTURES.items():
-        viewer = napari.Viewer()
-        viewer.window.resize(1366, 768)
-        viewer.open_sample(PLUGIN, SAMPLE)
-        settle()
-        make(viewer)
-        settle(1.0)
-        viewer.layers.selection.clear()
-        settle(0.3)
-        viewer.window.screenshot(str(folder / f"plugin_{name}.png"), flash=False)
-        viewer.close()
-        settle()
-        print(f"plugin_{name}.png", flush=True)
+        picture(folder, name, lambda viewer, make=make: on_sample(viewer, make))
+
+
+def on_sample(viewer: Any, make: Callable[[Any], None]) -> None:
+    """Open the sample, then do what the picture shows."""
+    viewer.open_sample(PLUGIN, SAMPLE)
+    session_of(viewer).paths = [f"sample_data/{SAMPLE}"]  # as a reader would see it
+    settle()
+    make(viewer)
+
+
+def picture(folder: Path, name: str, make: Callable[[Any], None]) -> None:
+    """One picture of a new viewer."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1366, 768)
+    make(viewer)
+    settle(1.0)
+    viewer.window.screenshot(str(folder / f"plugin_{name}.png"), flash=False)
+    viewer.close()
+    settle()
+    print(f"plugin_{name}.png", flush=True)
 
 
 def settle(seconds: float = 0.5) -> None:
@@ -60,7 +76,9 @@ def dock(viewer: Any, name: str) -> Any:
 def rest(panel: Any) -> None:
     """Wait until a panel computes no more."""
     settle(0.2)
-    while any(job.running for job in panel.findChildren(Job)):
+    while any(job.running for job in panel.findChildren(Job)) or any(
+        placer.busy for placer in panel.findChildren(Placer)
+    ):
         settle(0.1)
     settle(0.3)
 
@@ -71,6 +89,19 @@ def hide(viewer: Any, *roles: str) -> None:
         layer = find_layer(viewer, role)
         if layer is not None:
             layer.visible = False
+
+
+def filtered(viewer: Any) -> None:
+    """Show the filtered frames, by the Clutter & PSF widget."""
+    panel = dock(viewer, "Clutter & PSF")
+    panel.show_filtered.click()
+    settle()
+    close(panel)
+
+
+def close(panel: Any) -> None:
+    """Take a panel's dock away."""
+    panel.window().removeDockWidget(panel.parent().parent().parent())
 
 
 def run_series(viewer: Any) -> Any:
@@ -95,6 +126,7 @@ def clutter(viewer: Any) -> None:
 
 def sparsify(viewer: Any) -> None:
     """Sparsify: the histogram, and the kept voxels over the frame."""
+    filtered(viewer)
     panel = dock(viewer, "Sparsify")
     session_of(viewer).change("sparsify", threshold=0.15)
     rest(panel)
@@ -102,9 +134,9 @@ def sparsify(viewer: Any) -> None:
 
 def localize(viewer: Any) -> None:
     """Localize & track: tracks and bubbles over the frames."""
-    panel = run_series(viewer)
+    filtered(viewer)
+    run_series(viewer)
     hide(viewer, "map")
-    panel.bar.setValue(panel.bar.maximum())
 
 
 def maps(viewer: Any) -> None:
@@ -112,31 +144,61 @@ def maps(viewer: Any) -> None:
     panel = dock(viewer, "Vessel maps")
     local = run_series(viewer)
     rest(panel)
-    local.window().removeDockWidget(local.parent().parent().parent())
+    close(local)
     viewer.layers[0].visible = False
     hide(viewer, "tracks", "localizations")
     viewer.dims.ndisplay = 3
     viewer.reset_view()
-    viewer.camera.angles = (10, -35, 60)
+    viewer.scene.camera.angles = (10, -35, 60)
 
 
 def export(viewer: Any) -> None:
     """Export: formats, settings, and the same run without the viewer."""
     local = run_series(viewer)
-    local.window().removeDockWidget(local.parent().parent().parent())
+    close(local)
     panel = dock(viewer, "Export")
     panel.target.setText("tracks.vtp")
     panel.format.setCurrentText(".vtp")
-    hide(viewer, "map")
+    hide(viewer, "acquisition")
 
 
 def workflow(viewer: Any) -> None:
     """ULM workflow: all in one dock."""
     panel = dock(viewer, "ULM workflow")
-    for title in ("Clutter & PSF", "Sparsify"):
-        panel.sections[title].expand(animate=False)
+    panel.sections["Load"].expand(False)
+    panel.sections["Sparsify"].expand()
     rest(panel)
+    panel.panels["Clutter & PSF"].show_filtered.click()
+    settle()
 
+
+def rat_brain(viewer: Any, movie: str) -> None:
+    """A real movie of the rat brain, with the settings of the guide: load, localize, map."""
+    panel = dock(viewer, "ULM workflow")
+    loading = panel.panels["Load"]
+    session = session_of(viewer)
+    session.set_config(session.config.with_settings(MOVIE))
+    loading.set_paths([movie])
+    rest(loading)
+    loading.open_button.click()
+    rest(loading)
+    panel.panels["Localize & track"].series_button.click()
+    rest(panel)
+    for title, section in panel.sections.items():
+        section.expand(title == "Vessel maps")
+    rest(panel)
+    viewer.layers[0].visible = False
+    hide(viewer, "tracks", "localizations", "kept voxels")
+
+
+# Spacing, rate and dynamic range are assumed: the movie does not state them.
+MOVIE = [
+    "load.voxel_um=50,50,50", "load.rate_hz=30", "load.log_compressed_db=40",
+    "clutter.method=none", "psf.fwhm_voxels=8,3,12", "psf.patch_voxels=15,7,25",
+    "localize.localizer=radial", "localize.patch_voxels=15,7,25", "localize.min_snr_db=6",
+    "localize.min_correlation=0.4", "localize.max_shift_voxels=5", "link.max_speed_mm_s=15",
+    "link.max_gap_frames=1", "link.min_length_frames=5", "maps.resolution_factor=2",
+]  # fmt: skip
 
 PICTURES: dict[str, Callable[[Any], None]] = {
     "load": load,
@@ -150,4 +212,4 @@ PICTURES: dict[str, Callable[[Any], None]] = {
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES, *sys.argv[2:3])

@@ -24,6 +24,7 @@ __all__ = [
     "UNITS",
     "LayerData",
     "acquisition_layer",
+    "filtered_layer",
     "localizations_layer",
     "map_layer",
     "mask_layer",
@@ -48,6 +49,7 @@ COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo"}
 _SIGNED_COLORMAP = "twilight_shifted"
 
 _SHOWN_DB = 50.0
+_SHOWN_FILTERED_DB = 25.0
 
 # More drawn voxels than this stall the viewer; 3-D textures past the GL limit are strided
 # by it, so that thin vessels vanish. Larger maps are pooled by their maximum instead.
@@ -100,6 +102,7 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
         "gamma": 1.0 if vessel_map.signed else 0.6,
         "blending": "additive",
         "rendering": "mip",
+        "projection_mode": "max",
         "metadata": {VALUE: vessel_map, "ulm3d_pooled_by": factor},
     }
     return data, settings, "image"
@@ -121,16 +124,39 @@ def volume_layer(name: str, volume: NDArray[Any], grid: Grid, **settings: Any) -
 
 def mask_layer(name: str, mask: NDArray[np.bool_], grid: Grid) -> LayerData:
     """Voxels of the acquisition's grid marked in colour over whatever lies below."""
+    from napari.utils.colormaps import Colormap
+
+    green = Colormap([[0.0, 0.0, 0.0, 0.0], [0.1, 0.9, 0.3, 1.0]], name="kept")
     return volume_layer(
         name,
         mask.view(np.uint8),
         grid,
-        colormap="green",
+        colormap=green,
         contrast_limits=(0, 1),
-        opacity=0.6,
+        opacity=0.55,
+        blending="translucent_no_depth",
         interpolation2d="nearest",
         rendering="mip",
     )
+
+
+def filtered_layer(
+    frames: NDArray[Any], grid: Grid, rate_hz: float, first_frame: int, reference: float
+) -> LayerData:
+    """A block after the clutter filter, in dB, at its place in time."""
+    block = Acquisition.from_array(frames, grid.spacing_um, rate_hz, origin_um=grid.origin_um)
+    settings = {
+        "name": "filtered frames (preview) [dB]",
+        "scale": _scale(rate_hz, grid),
+        "translate": (first_frame / rate_hz, *grid.origin_um),
+        "units": UNITS,
+        "axis_labels": LABELS,
+        "colormap": "gray",
+        "contrast_limits": (-_SHOWN_FILTERED_DB, 0.0),
+        "multiscale": False,
+        "blending": "translucent",
+    }
+    return DecibelSeries(block, reference), settings, "image"
 
 
 def tracks_layer(
@@ -161,6 +187,7 @@ def tracks_layer(
         "features": features.reindex(range(len(data)), fill_value=0.0),
         "color_by": "speed_mm_s",
         "colormap": "turbo",
+        "blending": "translucent",
         "tail_length": 30,
         "metadata": {VALUE: tracks},
     }
@@ -187,10 +214,11 @@ def localizations_layer(
         "axis_labels": LABELS,
         "features": table[["snr_db", "score"]].reset_index(drop=True),
         "size": size_um,
-        "symbol": "ring",
-        "face_color": "#ffd400",
+        "symbol": "disc",
+        "face_color": "transparent",
         "border_color": "#ffd400",
-        "out_of_slice_display": False,
+        "border_width": 0.08,
+        "projection_mode": "all",
         "metadata": {VALUE: found},
     }
     return table[["frame", *POSITION_UM]].to_numpy(np.float64), settings, "points"

@@ -192,9 +192,13 @@ class Session(QObject):
 
     def _face(self) -> None:
         """Look at a plane of depth against lateral, as ultrasound is looked at."""
-        viewer = self.viewer
-        if viewer is not None and viewer.dims.ndim == 4 and viewer.dims.ndisplay == 2:
+        viewer, acquisition = self.viewer, self.acquisition
+        if viewer is None or acquisition is None:
+            return
+        if viewer.dims.ndim == 4 and viewer.dims.ndisplay == 2:
             viewer.dims.order = (0, 2, 1, 3)
+            # A slice as thick as a voxel: bubbles and fine maps within it are seen.
+            viewer.dims.thickness = (0.0, *acquisition.grid.spacing_um)
             viewer.canvas.overlays.scale_bar.visible = True
             viewer.reset_view()
 

@@ -1,0 +1,70 @@
+"""A real napari viewer for the plugin's tests; they skip where none can be shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ulm3d.acquisition import Acquisition
+
+_HERE = Path(__file__).parent
+_NEED_VIEWER = {"viewer", "qtbot", "qapp", "make_napari_viewer"}
+
+
+def _no_viewer_because() -> str:
+    for package in ("napari", "PySide6", "pytestqt"):
+        if util.find_spec(package) is None:
+            return f"{package} is not installed"
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not screen:
+        return "there is no display (run under scripts/with-display.sh)"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = _no_viewer_because()
+    if reason:
+        for item in items:
+            if _HERE in item.path.parents and _NEED_VIEWER & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated samples go to a folder of the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Any:
+    """A viewer with its window on the screen."""
+    shown = make_napari_viewer(show=True)
+    shown.window.resize(1300, 760)
+    return shown
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Callable[..., Path]:
+    """Writes an acquisition as .npy files, with or without what they do not say themselves."""
+
+    def write(acquisition: Acquisition, n_files: int = 1, sidecar: bool = True) -> Path:
+        folder = tmp_path / acquisition.name.replace(" ", "_")
+        folder.mkdir()
+        frames = acquisition.read(0, acquisition.n_frames)
+        for number, part in enumerate(np.array_split(frames, n_files), start=1):
+            np.save(folder / f"IQ{number:03d}.npy", part)
+        if sidecar:
+            (folder / "acquisition.toml").write_text(
+                f"axes = 'tzyx'\nvoxel_um = {list(acquisition.grid.spacing_um)}\n"
+                f"rate_hz = {acquisition.rate_hz}\nwavelength_um = {acquisition.wavelength_um}\n"
+            )
+        return folder
+
+    return write

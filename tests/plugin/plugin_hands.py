@@ -1,0 +1,92 @@
+"""What a person does with a mouse and a keyboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLineEdit
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.plugin.layers import acquisition_layer
+from napari_ulm3d.plugin.placing import make_layer
+from napari_ulm3d.plugin.session import session_of
+
+PLUGIN = "napari-ulm3d"
+LEFT = Qt.MouseButton.LeftButton
+
+
+def dock(viewer: Any, name: str) -> Any:
+    """Open one of the plugin's widgets; its panel."""
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    QApplication.processEvents()
+    return widget.panel
+
+
+def add(viewer: Any, acquisition: Acquisition, paths: list[str] | None = None) -> Any:
+    """Put an acquisition into the viewer; its layer."""
+    session_of(viewer).expect(acquisition, paths or [])
+    layer = viewer.add_layer(make_layer(acquisition_layer(acquisition), "acquisition"))
+    QApplication.processEvents()
+    return layer
+
+
+def click(widget: Any) -> None:
+    """Click a widget; a check box on its box."""
+    dot = QPoint(10, widget.height() // 2) if hasattr(widget, "checkState") else QPoint()
+    QTest.mouseClick(widget, LEFT, Qt.KeyboardModifier.NoModifier, dot)
+
+
+def enter(control: Any, text: str, part: int = 0) -> None:
+    """Type into a control's field and press Enter."""
+    box = control.boxes[part] if hasattr(control, "boxes") else getattr(control, "box", control)
+    edit = box if isinstance(box, QLineEdit) else box.lineEdit()
+    edit.setFocus()
+    edit.selectAll()
+    QTest.keyClicks(edit, text)
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    if edit is box and not edit.hasFocus():
+        edit.editingFinished.emit()
+
+
+def choose(box: Any, text: str) -> None:
+    """Pick an entry of a drop-down list with the keyboard, from its first entry on."""
+    box = getattr(box, "box", box)
+    wanted = box.findText(text)
+    assert wanted >= 0, f"{text} is not offered"
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key.Key_Home)
+    for _ in range(wanted):
+        QTest.keyClick(box, Qt.Key.Key_Down)
+
+
+def drag(plot: Any, line: int, to: float, steps: int = 4) -> None:
+    """Drag a plot's line to a value."""
+    start, end = plot.line_pixel(line), plot.pixel_of(to)
+    QTest.mousePress(plot, LEFT, Qt.KeyboardModifier.NoModifier, start.toPoint())
+    for share in np.linspace(0, 1, steps + 1)[1:]:
+        QTest.mouseMove(plot, (start + (end - start) * float(share)).toPoint())
+        QApplication.processEvents()
+    QTest.mouseRelease(plot, LEFT, Qt.KeyboardModifier.NoModifier, end.toPoint())
+
+
+def idle(qtbot: Any, *panels: Any, timeout: int = 60_000) -> None:
+    """Wait until none of the panels computes any more."""
+
+    def done() -> bool:
+        QApplication.processEvents()
+        return not any(at_work for panel in panels for at_work in _at_work(panel))
+
+    QTest.qWait(20)
+    qtbot.waitUntil(done, timeout=timeout)
+    QTest.qWait(20)
+
+
+def _at_work(panel: Any) -> list[bool]:
+    from napari_ulm3d.plugin.job import Job
+    from napari_ulm3d.plugin.placing import Placer
+
+    jobs = [job.running for job in panel.findChildren(Job)]
+    return jobs + [placer.busy for placer in panel.findChildren(Placer)]

@@ -1,0 +1,183 @@
+"""The parts that need no viewer: decibels, filters, commands, readers and writers as functions."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_ulm3d.acquisition import Acquisition, ArraySource, Grid
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.plugin.commands import command_line, python_lines
+from napari_ulm3d.plugin.decibels import DYNAMIC_RANGE_DB, DecibelSeries
+from napari_ulm3d.plugin.filters import TrackFilter, filter_tracks
+from napari_ulm3d.plugin.layers import map_layer, rate_of, tracks_layer
+from napari_ulm3d.tables import Tracks
+from napari_ulm3d.volumes import VesselMap
+
+
+class CountedSource(ArraySource):
+    """Counts how many frames were read."""
+
+    reads: list[tuple[int, int]]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        self.reads.append((start, stop))
+        return super().read(start, stop)
+
+
+def tracks_table(lengths: list[int], speeds: list[float], rate_hz: float = 100.0) -> Tracks:
+    """Tracks one after the other, each at a constant speed along x."""
+    rows = []
+    frame = 0
+    for number, (length, speed) in enumerate(zip(lengths, speeds, strict=True)):
+        for step in range(length):
+            rows.append(
+                (number, frame, frame / rate_hz, 10.0, 20.0, 1000 * speed * step / rate_hz, 0.0,
+                 0.0, speed, speed, 0.1 * (number + 1))
+            )  # fmt: skip
+            frame += 1
+    return Tracks(pd.DataFrame(rows, columns=list(Tracks.required)))
+
+
+def test_decibels_are_numpys_and_read_only_what_is_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    frames = (rng.normal(size=(40, 5, 4, 3, 2)) @ [1, 1j]).astype(np.complex64)
+    source = CountedSource(frames, "counted")
+    object.__setattr__(source, "reads", [])
+    acquisition = Acquisition((source,), Grid((5, 4, 3), (1, 1, 1)), 100.0)
+    series = DecibelSeries(acquisition)
+    assert source.reads == [(0, 1)]
+    expected = 20 * np.log10(np.abs(frames) / np.abs(frames[0]).max())
+    expected = np.maximum(expected, -DYNAMIC_RANGE_DB)
+    np.testing.assert_allclose(series[7], expected[7], atol=1e-4)
+    np.testing.assert_allclose(series[3:9, 2, :, 1], expected[3:9, 2, :, 1], atol=1e-4)
+    np.testing.assert_allclose(series[-1, ..., 0], expected[-1, ..., 0], atol=1e-4)
+    np.testing.assert_allclose(np.asarray(series), expected, atol=1e-4)
+    assert series.shape == frames.shape
+
+
+def test_decibels_of_zeros_are_the_floor() -> None:
+    acquisition = Acquisition.from_array(np.zeros((2, 3, 3, 3), np.complex64), (1, 1, 1), 10.0)
+    assert (DecibelSeries(acquisition)[1] == -DYNAMIC_RANGE_DB).all()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kept"),
+    [
+        (TrackFilter(), [0, 1, 2]),
+        (TrackFilter(min_length_frames=10), [1, 2]),
+        (TrackFilter(speed_mm_s=(2.0, 4.0)), [1]),
+        (TrackFilter(time_s=(0.05, np.inf)), [1, 2]),
+        (TrackFilter(time_s=(0.0, 0.2)), [0, 1]),
+        (TrackFilter(min_score=0.25), [2]),
+    ],
+)
+def test_filters_keep_whole_tracks(chosen: TrackFilter, kept: list[int]) -> None:
+    tracks = tracks_table([5, 10, 20], [1.0, 3.0, 9.0])
+    found = filter_tracks(tracks, chosen)
+    assert found.table["track_id"].unique().tolist() == kept
+    sizes = tracks.table.groupby("track_id").size()
+    assert found.table.groupby("track_id").size().tolist() == sizes[kept].tolist()
+
+
+def test_rate_comes_from_the_table() -> None:
+    assert rate_of(tracks_table([5], [1.0], 260.0).table) == pytest.approx(260.0)
+    assert rate_of(Tracks.empty().table) == 1.0
+
+
+def test_many_tracks_are_drawn_in_part_and_kept_whole() -> None:
+    tracks = tracks_table([10] * 50, [1.0] * 50)
+    data, settings, _ = tracks_layer(tracks, max_points=100)
+    assert len(data) == 100
+    assert "100 of 500" in settings["name"]
+    assert settings["metadata"]["ulm3d"] is tracks
+    drawn = pd.Series(data[:, 0]).value_counts()
+    assert (drawn == 10).all()
+
+
+def test_a_large_map_is_pooled_without_losing_a_voxel_of_vessel() -> None:
+    dense = np.zeros((20, 20, 20), np.float32)
+    dense[3, 5, :] = 7
+    vessel_map = VesselMap.from_dense("density", dense, Grid((20, 20, 20), (10, 10, 10)))
+    data, settings, _ = map_layer(vessel_map, max_voxels=1000)
+    assert data.shape == (10, 10, 10)
+    assert (data[1, 2] == 7).all()
+    assert np.allclose(settings["scale"], 20)
+    assert np.allclose(settings["translate"], 5)  # the middle of two voxels at 0 and 10 um
+
+
+def test_the_command_line_says_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    config = PipelineConfig().with_settings(
+        ["load.voxel_um=100,150,150", "clutter.svd_range=8,150", "localize.localizer=radial"]
+    )
+    words = shlex.split(command_line(["my data/IQ1.mat"], config))
+    assert words[:3] == ["napari-ulm3d", "run", "my data/IQ1.mat"]
+    settings = [words[k + 1] for k, word in enumerate(words) if word == "--set"]
+    assert PipelineConfig().with_settings(settings) == config
+    lines = python_lines(["my data/IQ1.mat"], config)
+    space: dict[str, object] = {}
+    exec(lines.split("acquisition =")[0], space)
+    assert space["config"] == config
+
+
+def test_default_settings_need_no_flags() -> None:
+    assert "--set" not in command_line(["a.mat"], PipelineConfig())
+
+
+def test_optional_and_switched_settings_survive_the_command_line() -> None:
+    base = PipelineConfig()
+    config = replace_sections(
+        base,
+        localize=base.localize.replace(max_maxima=3, fwhm_voxels=(2.0, 3.5, 3.5)),
+        maps=base.maps.replace(fsc=False, resolution_factor=4.5),
+        psf=base.psf.replace(carrier="none"),
+        load=base.load.replace(variable="/acquisitions/1/iq", axes="tyxz"),
+    )
+    words = shlex.split(command_line(["x"], config))
+    settings = [words[k + 1] for k, word in enumerate(words) if word == "--set"]
+    assert PipelineConfig().with_settings(settings) == config
+
+
+def replace_sections(config: PipelineConfig, **sections: object) -> PipelineConfig:
+    return config.model_copy(update=sections)
+
+
+def test_tables_that_are_not_ours_are_left_to_others(tmp_path: Path) -> None:
+    from napari_ulm3d.plugin.readers import get_reader
+
+    other = tmp_path / "points.csv"
+    other.write_text("index,axis-0,axis-1\n0,1,2\n")
+    assert get_reader(str(other)) is None
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 no")
+    assert get_reader(str(broken)) is None
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    assert get_reader(str(text)) is None
+
+
+def test_writers_refuse_what_they_cannot_save(tmp_path: Path) -> None:
+    from napari_ulm3d.errors import ResultsError
+    from napari_ulm3d.plugin.writers import write_map, write_tracks
+
+    with pytest.raises(ResultsError, match="not made by ULM 3D"):
+        write_tracks(str(tmp_path / "a.csv"), np.zeros((1, 5)), {"name": "other", "metadata": {}})
+    with pytest.raises(ResultsError, match="4 axes"):
+        write_map(str(tmp_path / "a.ome.tif"), np.zeros((2, 2, 2, 2)), {"name": "movie"})
+
+
+def test_results_tell_themselves() -> None:
+    from napari_ulm3d.plugin.results import Result
+    from napari_ulm3d.tables import Localizations
+
+    result = Result(
+        Grid((4, 4, 4), (1, 1, 1)), 100.0, 1.0, PipelineConfig(), Localizations.empty(),
+        tracks_table([5], [1.0]),
+    )  # fmt: skip
+    assert ("tracks", "1 (5 points)") in result.rows()
+    assert replace(result, complete=False).title == "whole series, stopped early"

@@ -1,0 +1,60 @@
+"""The manifest: valid, complete, and pointing at things that are there."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from pathlib import Path
+
+import pytest
+
+import napari_ulm3d
+from napari_ulm3d.io.reading.registry import known_suffixes
+
+npe2 = pytest.importorskip("npe2")
+
+MANIFEST = Path(napari_ulm3d.__file__).with_name("napari.yaml")
+
+
+@pytest.fixture(scope="module")
+def manifest() -> object:
+    return npe2.PluginManifest.from_file(MANIFEST)
+
+
+def test_every_command_points_at_something(manifest) -> None:
+    pytest.importorskip("qtpy")
+    if util.find_spec("PySide6") is None:
+        pytest.skip("PySide6 is not installed")
+    for command in manifest.contributions.commands:
+        module, name = command.python_name.split(":")
+        assert callable(getattr(import_module(module), name)), command.id
+
+
+def test_readers_cover_every_format(manifest) -> None:
+    (reader,) = manifest.contributions.readers
+    assert {f"*{suffix}" for suffix in known_suffixes()} <= set(reader.filename_patterns)
+    assert reader.accepts_directories
+
+
+def test_every_widget_is_in_the_menu(manifest) -> None:
+    names = {widget.display_name for widget in manifest.contributions.widgets}
+    assert names == {
+        "ULM workflow",
+        "Load acquisition",
+        "Clutter & PSF",
+        "Sparsify",
+        "Localize & track",
+        "Vessel maps",
+        "Export",
+    }
+    assert len(manifest.contributions.sample_data) == 4
+
+
+def test_writers_offer_tables_and_volumes(manifest) -> None:
+    offered = {
+        (kind, suffix)
+        for writer in manifest.contributions.writers
+        for kind in writer.layer_types
+        for suffix in writer.filename_extensions
+    }
+    assert {("tracks", ".csv"), ("tracks", ".parquet"), ("tracks", ".vtp")} <= offered
+    assert {("image", ".ome.tif"), ("image", ".nii.gz")} <= offered

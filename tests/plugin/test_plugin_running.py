@@ -1,0 +1,353 @@
+"""Localize & track, maps and export, by mouse and keyboard; nothing blocks, nothing is lost."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+
+from plugin_hands import add, choose, click, dock, enter, idle
+from qtpy.QtCore import QThreadPool, QTimer
+from qtpy.QtWidgets import QApplication
+from scipy.ndimage import gaussian_filter
+
+from napari_ulm3d.acquisition import Acquisition, Grid
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import read_map, read_table
+from napari_ulm3d.link import link
+from napari_ulm3d.maps import accumulate
+from napari_ulm3d.pipeline import run
+from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.tables import Localizations, Tracks
+
+
+@pytest.fixture
+def loaded(viewer: Any, flow: Any, folder_of: Any) -> Any:
+    """A viewer with the small flow, opened from a folder, in three blocks."""
+    folder = folder_of(flow.acquisition)
+    viewer.open(str(folder), plugin="napari-ulm3d")
+    QApplication.processEvents()
+    session = session_of(viewer)
+    session.change("load", frames_per_block=20)
+    session.change("clutter", svd_range=(2, 200))
+    session.change("maps", resolution_factor=4.0)
+    return viewer
+
+
+def test_the_whole_series_is_the_pipelines(
+    loaded: Any, flow: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    out = tmp_path / "results"
+    enter(panel.folder, str(out))
+    click(panel.series_button)
+    assert panel.cancel_button.isEnabled()
+    assert not panel.series_button.isEnabled()
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    session = session_of(loaded)
+    expected = run(session.acquisition, session.config)
+    assert len(expected.tracks)
+    result = session.result
+    pd.testing.assert_frame_equal(result.tracks.table, expected.tracks.table)
+    pd.testing.assert_frame_equal(result.localizations.table, expected.localizations.table)
+    np.testing.assert_array_equal(result.maps["density"].values, expected.maps["density"].values)
+    layer = find_layer(loaded, "tracks")
+    np.testing.assert_allclose(layer.scale, (1 / 260, 1, 1, 1))
+    assert len(layer.data) == len(expected.tracks)
+    assert len(find_layer(loaded, "localizations").data) == len(expected.localizations)
+    assert find_layer(loaded, "map").data.sum() == expected.maps["density"].values.sum()
+    assert ResultsFolder.open(out).complete
+    assert "tracks" in panel.status.text()
+
+
+def test_a_frame_and_a_block(loaded: Any, qtbot: Any) -> None:
+    panel = dock(loaded, "Localize & track")
+    session = session_of(loaded)
+    loaded.dims.set_point(0, 30 / 260.0)
+    whole = run(session.acquisition, session.config)
+    click(panel.frame_button)
+    idle(qtbot, panel)
+    found = session.result.localizations.table
+    rows = whole.localizations.table
+    expected = rows[rows["frame"] == 30].reset_index(drop=True)
+    assert set(found["frame"]) == {30}
+    pd.testing.assert_frame_equal(found, expected)
+    click(panel.block_button)
+    idle(qtbot, panel)
+    found = session.result.localizations.table
+    expected = rows[rows["frame"].between(20, 39)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+    assert session.result.scope == "block 1"
+
+
+def test_linking_again_does_not_localize_again(
+    loaded: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    click(panel.series_button)
+    idle(qtbot, panel)
+    session = session_of(loaded)
+    before = session.result
+    monkeypatch.setattr("napari_ulm3d.localize.conventional.detect_maxima", None)
+    enter(panel.link_form.controls["max_speed_mm_s"], "4.6")
+    click(panel.relink_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    assert session.result.localizations is before.localizations
+    expected = link(before.localizations, 260.0, session.config.link)
+    pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
+    assert not expected.table.equals(before.tracks.table)
+
+
+def long_series(n_frames: int = 4000) -> Acquisition:
+    """A series that takes much longer than a test may: bubbles in noise, frames repeated."""
+    rng = np.random.default_rng(1)
+    frames = (rng.normal(size=(n_frames // 20, 24, 20, 20, 2)) @ [1, 1j]).astype(np.complex64)
+    bubbles = np.zeros((24, 20, 20))
+    bubbles[5:20:5, 4:18:6, 4:18:6] = 500
+    frames += gaussian_filter(bubbles, 1.3).astype(np.float32)
+    return Acquisition.from_array(np.tile(frames, (20, 1, 1, 1)), (100, 150, 150), 500.0)
+
+
+def test_cancel_ends_within_a_second_and_keeps_what_is_finished(viewer: Any, qtbot: Any) -> None:
+    add(viewer, long_series())
+    session = session_of(viewer)
+    session.change("load", frames_per_block=50)
+    session.change("clutter", method="none")
+    panel = dock(viewer, "Localize & track")
+    click(panel.series_button)
+    qtbot.waitUntil(lambda: "volumes/s" in panel.status.text(), timeout=60_000)
+    assert "left" in panel.status.text()
+    click(panel.cancel_button)
+    asked = time.perf_counter()
+    qtbot.waitUntil(lambda: not panel._job.running, timeout=10_000)
+    assert time.perf_counter() - asked < 3  # a second on a machine that is not busy
+    idle(qtbot, panel)
+    result = session.result
+    assert not result.complete
+    assert 0 < result.localizations.frames.max() < 3999
+    assert "stopped early" in panel.status.text()
+    assert "stopped early" in find_layer(viewer, "localizations").name
+    assert panel.series_button.isEnabled()
+
+
+def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    session = session_of(loaded)
+    out = tmp_path / "results"
+    events = iter(
+        __import__("napari_ulm3d.pipeline", fromlist=["x"]).run_events(
+            session.acquisition, session.config, out
+        )
+    )
+    for _ in range(3):  # PSF, localizing, the first block
+        next(events)
+    events.close()
+    panel = dock(loaded, "Localize & track")
+    enter(panel.folder, str(out))
+    click(panel.series_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    assert ResultsFolder.open(out).complete
+    click(panel.series_button)  # a finished run is not written over
+    idle(qtbot, panel)
+    assert "already holds a run" in panel.problem.text()
+
+
+def test_a_broken_file_is_one_sentence(viewer: Any, flow: Any, folder_of: Any, qtbot: Any) -> None:
+    folder = folder_of(flow.acquisition, n_files=3)
+    viewer.open(str(folder), plugin="napari-ulm3d")
+    QApplication.processEvents()
+    second = folder / "IQ002.npy"
+    second.write_bytes(second.read_bytes()[:3000])
+    panel = dock(viewer, "Localize & track")
+    click(panel.series_button)
+    idle(qtbot, panel)
+    assert "IQ002.npy" in panel.problem.text()
+    assert "\n" not in panel.problem.text()
+    assert panel.series_button.isEnabled()
+
+
+def test_closing_the_window_ends_the_run(make_napari_viewer: Any, qtbot: Any) -> None:
+    from napari_ulm3d.plugin import job
+
+    viewer = make_napari_viewer(show=True)
+    add(viewer, long_series())
+    session_of(viewer).change("load", frames_per_block=50)
+    session_of(viewer).change("clutter", method="none")
+    panel = dock(viewer, "Localize & track")
+    click(panel.series_button)
+    qtbot.wait(300)
+    (running,) = job._running
+    viewer.close()
+    assert running._stop is None or running._stop.is_set()
+    # A second on a machine that is not busy.
+    assert QThreadPool.globalInstance().waitForDone(5000)
+    qtbot.wait(100)
+
+
+def test_nothing_blocks_the_window_during_a_run(viewer: Any, qtbot: Any) -> None:
+    """A timer of 5 ms is the heartbeat; what comes late was blocked by a call."""
+    add(viewer, long_series(1000))
+    session = session_of(viewer)
+    session.change("load", frames_per_block=50)
+    session.change("clutter", method="none")
+    panel = dock(viewer, "Localize & track")
+    click(panel.frame_button)  # compiles what is not compiled yet
+    idle(qtbot, panel)
+    beats: list[float] = []
+    timer = QTimer()
+    timer.setInterval(5)
+    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
+    timer.start()
+    click(panel.series_button)
+    idle(qtbot, panel)
+    timer.stop()
+    gaps = np.diff(beats)
+    assert len(beats) > 20
+    # Drawing without a graphics card and a busy machine make a few late beats; a call that
+    # computes on the GUI thread makes many, or one as long as the run.
+    late = gaps[gaps > 0.1]
+    assert np.median(gaps) < 0.05
+    assert late.sum() < 0.5 * gaps.sum(), f"late beats: {np.round(late, 2)}"
+
+
+def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
+    session = session_of(loaded)
+    maps = dock(loaded, "Vessel maps")
+    panel = dock(loaded, "Localize & track")
+    click(panel.series_button)
+    idle(qtbot, panel, maps)
+    result = session.result
+    layer = find_layer(loaded, "map")
+    assert layer.data.sum() == result.maps["density"].values.sum()
+    assert layer.colorbar.visible
+
+    scores = result.tracks.table.groupby("track_id")["score"].mean()
+    cut = round(float(scores.median()), 3)
+    enter(maps.score, str(cut))
+    idle(qtbot, maps)
+    kept = scores.index[scores >= cut]
+    assert 0 < len(kept) < len(scores)
+    table = result.tracks.table
+    some = Tracks(table[table["track_id"].isin(kept)].reset_index(drop=True))
+    expected = accumulate(some, result.grid, session.config.maps)
+    np.testing.assert_array_equal(find_layer(loaded, "map").data, expected["density"].dense())
+    assert f"{len(kept)} of {len(scores)} tracks" in maps.status.text()
+    assert session.shown.tracks.n_tracks == len(kept)
+
+    choose(maps.which, "Axial velocity (mm/s)")
+    idle(qtbot, maps)
+    layer = find_layer(loaded, "map")
+    np.testing.assert_array_equal(layer.data, expected["velocity_z"].dense())
+    low, high = layer.contrast_limits
+    assert low == -high
+    enter(maps.gamma, "1.5")
+    assert find_layer(loaded, "map").gamma == 1.5
+    choose(maps.colours, "PiYG")
+    assert find_layer(loaded, "map").colormap.name == "PiYG"
+    enter(maps.form.controls["resolution_factor"], "2")
+    idle(qtbot, maps)
+    np.testing.assert_allclose(find_layer(loaded, "map").scale, 50.0)
+
+
+def test_export_and_the_same_run_from_the_command_line(
+    loaded: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    from napari_ulm3d.cli import main
+
+    panel = dock(loaded, "Localize & track")
+    export = dock(loaded, "Export")
+    assert not export.export_button.isEnabled()
+    click(panel.series_button)
+    idle(qtbot, panel)
+    target = tmp_path / "tracks.csv"
+    choose(export.what, "tracks")
+    choose(export.format, ".csv")
+    enter(export.target, str(target))
+    click(export.export_button)
+    idle(qtbot, export)
+    assert str(target) in export.status.text()
+    choose(export.what, "density")
+    choose(export.format, ".ome.tif")
+    enter(export.target, str(tmp_path / "density"))
+    click(export.export_button)
+    idle(qtbot, export)
+
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(export.line.toPlainText())
+    assert main(words[1:]) == 0
+    by_line = ResultsFolder.open(tmp_path / "results")
+    pd.testing.assert_frame_equal(
+        read_table(target, Tracks).table, by_line.tracks().table, check_exact=True
+    )
+    mine, theirs = read_map(tmp_path / "density.ome.tif"), by_line.map("density")
+    assert mine.grid == theirs.grid
+    np.testing.assert_array_equal(mine.values, theirs.values)
+    assert len(by_line.localizations()) == len(session_of(loaded).result.localizations)
+
+
+def test_the_view_is_saved_as_a_picture_of_any_width(loaded: Any, tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    export = dock(loaded, "Export")
+    enter(export.width_px, "640")
+    export.save_png(str(tmp_path / "view.png"))
+    assert export.problem.text() == ""
+    assert imread(tmp_path / "view.png").shape[1] == 640
+    export.save_png(str(tmp_path / "no" / "such" / "view.png"))
+    assert "cannot be written" in export.problem.text()
+
+
+def test_settings_are_saved_and_loaded(loaded: Any, tmp_path: Path) -> None:
+    session = session_of(loaded)
+    session.change("link", max_speed_mm_s=12.5)
+    session.config.to_toml(tmp_path / "mine.toml")
+    clutter = dock(loaded, "Clutter & PSF")
+    session.reset_config()
+    assert session.config.link.max_speed_mm_s == 30.0
+    assert clutter.form.controls["svd_range"].boxes[0].value() == 12
+    session.load_config(tmp_path / "mine.toml")
+    assert session.config.link.max_speed_mm_s == 12.5
+    assert clutter.form.controls["svd_range"].boxes[0].value() == 2
+
+
+def test_the_workflow_fits_a_low_screen(viewer: Any, flow: Any, qtbot: Any) -> None:
+    panel = dock(viewer, "ULM workflow")
+    viewer.window.resize(1366, 740)
+    for section in panel.sections.values():
+        section.expand()
+    QApplication.processEvents()
+    window = viewer.window._qt_window
+    assert window.height() <= 768
+    area = panel.parent().parent()
+    assert area.verticalScrollBar().maximum() > 0  # all of it can be reached
+    assert panel.width() <= area.viewport().width()  # and nothing is cut off at the side
+
+
+def test_empty_results_are_no_error(viewer: Any, qtbot: Any) -> None:
+    frames = np.zeros((30, 8, 8, 8), np.complex64)
+    frames[:] = np.random.default_rng(0).normal(size=frames.shape) * 1e-3
+    add(viewer, Acquisition.from_array(frames, (100, 100, 100), 100.0))
+    session = session_of(viewer)
+    session.change("clutter", svd_range=(2, 200))
+    session.change("localize", min_snr_db=60.0)
+    maps = dock(viewer, "Vessel maps")
+    panel = dock(viewer, "Localize & track")
+    click(panel.series_button)
+    idle(qtbot, panel, maps)
+    assert panel.problem.text() == ""
+    assert isinstance(session.result.localizations, Localizations)
+    assert len(session.result.localizations) == 0
+    assert session.result.grid == Grid((8, 8, 8), (100, 100, 100))
