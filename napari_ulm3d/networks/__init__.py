@@ -1,0 +1,93 @@
+"""The networks, each in its own file, and their weight files.
+
+`DeepSTULM` (dense) and `SparseDeepSTULM` are those of Rauby et al. (arXiv 2402.09359): complex
+frames to one super-resolved volume of trajectories. `MaskCNN` chooses the voxels to keep.
+`BubbleNet` localizes bubbles on the input's voxels. All are built by name with `registry.build`
+and loaded with `weights.load_network`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ulm3d.networks.architecture import DeepSTULMConfig, SparseDeepSTULMConfig
+    from napari_ulm3d.networks.deepstulm import DeepSTULM
+    from napari_ulm3d.networks.mask_cnn import MaskCNN, MaskCNNConfig
+    from napari_ulm3d.networks.memory import stored_bytes
+    from napari_ulm3d.networks.registry import ARCHITECTURES, PRESETS, build, preset
+    from napari_ulm3d.networks.sparse_deepstulm import SparseDeepSTULM, TrajectoryPrediction
+    from napari_ulm3d.networks.targets import (
+        Trajectories,
+        bubble_mask,
+        sample_trajectories,
+        trajectory_volume,
+    )
+    from napari_ulm3d.networks.weights import (
+        WeightsCard,
+        load_network,
+        read_card,
+        save_weights,
+        shipped_weights,
+        weights_hash,
+    )
+
+__all__ = [
+    "ARCHITECTURES",
+    "PRESETS",
+    "DeepSTULM",
+    "DeepSTULMConfig",
+    "MaskCNN",
+    "MaskCNNConfig",
+    "SparseDeepSTULM",
+    "SparseDeepSTULMConfig",
+    "Trajectories",
+    "TrajectoryPrediction",
+    "WeightsCard",
+    "bubble_mask",
+    "build",
+    "load_network",
+    "preset",
+    "read_card",
+    "sample_trajectories",
+    "save_weights",
+    "shipped_weights",
+    "stored_bytes",
+    "trajectory_volume",
+    "weights_hash",
+]
+
+_WHERE = {
+    "ARCHITECTURES": "registry",
+    "PRESETS": "registry",
+    "DeepSTULM": "deepstulm",
+    "DeepSTULMConfig": "architecture",
+    "MaskCNN": "mask_cnn",
+    "MaskCNNConfig": "mask_cnn",
+    "SparseDeepSTULM": "sparse_deepstulm",
+    "SparseDeepSTULMConfig": "architecture",
+    "Trajectories": "targets",
+    "TrajectoryPrediction": "sparse_deepstulm",
+    "WeightsCard": "weights",
+    "bubble_mask": "targets",
+    "build": "registry",
+    "load_network": "weights",
+    "preset": "registry",
+    "read_card": "weights",
+    "sample_trajectories": "targets",
+    "save_weights": "weights",
+    "shipped_weights": "weights",
+    "stored_bytes": "memory",
+    "trajectory_volume": "targets",
+    "weights_hash": "weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: torch takes a second or two to import.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,243 @@
+"""`BubbleNet`: a sparse space-time U-Net that localizes bubbles on the voxels kept.
+
+Every kept voxel gets the probability that a bubble belongs to it, where below the voxel the
+bubble is, how sure that is, how it moves and how bright it is. There is no finer grid: time
+and memory follow the number of kept voxels. Probability, offset and uncertainty a pixel follow
+DECODE (Speiser et al., Nat. Methods 18, 1082 (2021)), here in three dimensions and time on
+sparse tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.networks.bubblenet_input import N_CHANNELS
+from napari_ulm3d.sparse import (
+    Coordinates,
+    InverseConv,
+    MaxPool,
+    Pointwise,
+    SparseTensor,
+    SubmanifoldConv,
+    concatenate,
+    convolve,
+    submanifold_map,
+)
+
+__all__ = ["BubbleNet", "BubbleNetConfig", "BubbleOutput", "ComplexConv", "PhaseStem"]
+
+_SPACE, _TIME, _HALF = (1, 3, 3, 3), (3, 1, 1, 1), (1, 2, 2, 2)
+
+
+class BubbleNetConfig(StageConfig):
+    """Size of a `BubbleNet`."""
+
+    stem: int = setting(12, "Complex filters each on the correlation and the amplitude.", ge=1)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = setting(
+        (32, 48, 64),
+        "Channels of each level; a level has half the voxels along z, y, x.",
+        min_length=1,
+    )
+    blocks: int = setting(2, "Residual blocks a level, on the way down and on the way up.", ge=1)
+    head: int = setting(64, "Hidden channels of the output head.", ge=1)
+    reach_voxels: float = setting(
+        2.0, "Farthest a bubble may be from its voxel along each axis.", "voxels", gt=0
+    )
+
+
+@dataclass(frozen=True)
+class BubbleOutput:
+    """Predictions, a row each kept voxel.
+
+    Attributes
+    ----------
+    logit
+        (n,) log-odds that a bubble belongs to the voxel.
+    offset
+        (n, 3) bubble minus voxel along z, y, x, voxels.
+    log_sigma
+        (n, 3) natural logarithm of the standard deviation of the offset, voxels.
+    velocity
+        (n, 3) voxels a frame.
+    level
+        (n,) log10 of the bubble's amplitude over the noise's; 20 times that is its SNR in dB.
+    coordinates
+        The voxels, those of the input.
+    """
+
+    logit: Tensor
+    offset: Tensor
+    log_sigma: Tensor
+    velocity: Tensor
+    level: Tensor
+    coordinates: Coordinates
+
+
+class ComplexConv(nn.Module):
+    """Submanifold convolution of complex features with complex weights, without bias.
+
+    Features are all real parts, then all imaginary parts. A turn of the input's phase turns the
+    output's alike.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, ...]) -> None:
+        super().__init__()
+        self.kernel = kernel
+        shape = (out_channels, *kernel, in_channels)
+        scale = math.sqrt(0.5 / (in_channels * math.prod(kernel)))
+        self.real = nn.Parameter(torch.randn(shape) * scale)
+        self.imag = nn.Parameter(torch.randn(shape) * scale)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        weight = torch.cat(
+            [
+                torch.cat([self.real, -self.imag], dim=-1),
+                torch.cat([self.imag, self.real], dim=-1),
+            ]
+        )
+        pairs = submanifold_map(x.coordinates, self.kernel)
+        return x.with_features(convolve(x.features, weight, None, pairs, False, x.backend))
+
+
+class PhaseStem(nn.Module):
+    """First layer: linear filters of the complex neighbourhood, seen from the voxel's own phase.
+
+    Filters over space, then over time, act on the complex values; the result is turned by the
+    phase of the voxel's correlation. So the phases of the neighbours relative to the voxel are
+    all there (interference of two bubbles, the Doppler step to the next frame), and the unknown
+    phase of a bubble, which differs with its depth and with the tissue above it, drops out.
+    """
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        self.correlation = nn.Sequential(
+            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, _TIME)
+        )
+        self.amplitude = nn.Sequential(
+            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, _TIME)
+        )
+        self.out_channels = 4 * filters + N_CHANNELS - 4
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(n, `N_CHANNELS`) features of `bubblenet_input.collate` to (n, out_channels)."""
+        f = x.features
+        unit = f[:, 0:2] / f[:, 4:5].clamp_min(1e-12)
+        of_correlation = _turn(self.correlation(x.with_features(f[:, 0:2])).features, unit)
+        of_amplitude = _turn(self.amplitude(x.with_features(f[:, 2:4])).features, unit)
+        # Neighbours relative to the voxel; what is far brighter than it is drawn in.
+        own = f[:, 2:4].square().sum(1, keepdim=True).sqrt() + 1
+        relative = torch.asinh(of_amplitude / own)
+        return x.with_features(torch.cat([of_correlation, relative, f[:, 4:]], dim=1))
+
+
+def _turn(features: Tensor, unit: Tensor) -> Tensor:
+    """Complex features times the conjugate of a complex number of modulus 1 a row."""
+    real, imag = features.chunk(2, dim=1)
+    u, v = unit[:, 0:1], unit[:, 1:2]
+    return torch.cat([real * u + imag * v, imag * u - real * v], dim=1)
+
+
+class _Block(nn.Module):
+    """x + time(act(norm(space(act(norm(x)))))); normalized over channels, voxel by voxel.
+
+    Unlike batch statistics these do not depend on how many bubbles share a window.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Pointwise(nn.LayerNorm(channels)),
+            Pointwise(nn.SiLU()),
+            SubmanifoldConv(channels, channels, _SPACE),
+            Pointwise(nn.LayerNorm(channels)),
+            Pointwise(nn.SiLU()),
+            SubmanifoldConv(channels, channels, _TIME),
+        )
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        return x.with_features(x.features + self.layers(x).features)
+
+
+def _blocks(channels: int, n: int) -> nn.Sequential:
+    return nn.Sequential(*(_Block(channels) for _ in range(n)))
+
+
+class BubbleNet(nn.Module):
+    """The localizer; see the module's text.
+
+    Parameters
+    ----------
+    config
+        Its size.
+    """
+
+    def __init__(self, config: BubbleNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or BubbleNetConfig()
+        widths, n = config.channels, config.blocks
+        self.stem = PhaseStem(config.stem)
+        self.entry = Pointwise(nn.Linear(self.stem.out_channels, widths[0]))
+        self.down = nn.ModuleList(_blocks(width, n) for width in widths)
+        self.pool = MaxPool(_HALF)
+        steps = list(pairwise(widths))
+        self.widen = nn.ModuleList(Pointwise(nn.Linear(a, b)) for a, b in steps)
+        self.rise = nn.ModuleList(InverseConv(b, a, _HALF, _HALF, 0) for a, b in steps)
+        self.join = nn.ModuleList(Pointwise(nn.Linear(2 * a, a)) for a, _ in steps)
+        self.up = nn.ModuleList(_blocks(a, n) for a, _ in steps)
+        last = nn.Linear(config.head, 11)
+        self.head = nn.Sequential(
+            nn.LayerNorm(widths[0]), nn.Linear(widths[0], config.head), nn.SiLU(), last
+        )
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias.zero_()
+            last.bias[0] = -2.5  # about one kept voxel in thirteen holds a bubble
+            last.bias[10] = 0.8
+
+    def forward(self, x: SparseTensor) -> BubbleOutput:
+        """Predictions on the input's voxels.
+
+        Parameters
+        ----------
+        x
+            (n, `N_CHANNELS`) features on t, z, y, x, as of `bubblenet_input.collate`.
+
+        Raises
+        ------
+        ConfigError
+            Another number of channels or axes.
+        """
+        if x.channels != N_CHANNELS or x.ndim != 4:
+            raise ConfigError(
+                f"BubbleNet reads {N_CHANNELS} channels on t, z, y, x; the tensor has "
+                f"{x.channels} on {x.ndim} axes. Make it with bubblenet_input.collate."
+            )
+        x = self.entry(self.stem(x))
+        skips: list[SparseTensor] = []
+        for level, blocks in enumerate(self.down):
+            if level:
+                x = self.widen[level - 1](self.pool(x))
+            x = blocks(x)
+            skips.append(x)
+        for level in reversed(range(len(self.up))):
+            risen = self.rise[level](x, skips[level])
+            x = self.up[level](self.join[level](concatenate([skips[level], risen])))
+        out = self.head(x.features)
+        return BubbleOutput(
+            logit=out[:, 0],
+            offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),
+            # From 0.02 to 2.7 voxels, about 0.22 at first.
+            log_sigma=-1.5 + 2.5 * torch.tanh(out[:, 4:7]),
+            velocity=out[:, 7:10],
+            level=out[:, 10],
+            coordinates=x.coordinates,
+        )

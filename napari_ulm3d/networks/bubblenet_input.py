@@ -1,0 +1,174 @@
+"""What `BubbleNet` reads: kept voxels with their correlation and their amplitude."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.sparse_frames import SparseFrames
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_ulm3d.sparse import Backend, SparseTensor
+
+__all__ = ["N_CHANNELS", "BubbleInput", "bubble_input", "collate", "noise_level"]
+
+N_CHANNELS = 9
+"""Real and imaginary part of the correlation and of the amplitude, |c|, level, three widths."""
+
+_MEDIAN_OF_RAYLEIGH = float(np.sqrt(np.log(2)))
+"""Median magnitude of complex Gaussian noise over its rms."""
+
+
+@dataclass(frozen=True)
+class BubbleInput:
+    """Kept voxels of consecutive frames, in quantities that know no unit.
+
+    Attributes
+    ----------
+    coordinates
+        (n, 4) int32: t, z, y, x, sorted in that order.
+    correlation
+        (n,) complex64 correlation with the PSF, the axial carrier taken off.
+    amplitude
+        (n,) complex64 filtered frames there over the level of the noise, the carrier taken off.
+    shape
+        (t, z, y, x) of the dense frames.
+    fwhm_voxels
+        Widths of the PSF along z, y, x.
+    first_frame
+        Number of the first frame over the whole acquisition.
+    """
+
+    coordinates: NDArray[np.int32]
+    correlation: NDArray[np.complex64]
+    amplitude: NDArray[np.complex64]
+    shape: tuple[int, int, int, int]
+    fwhm_voxels: tuple[float, float, float]
+    first_frame: int = 0
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def window(self, start: int, stop: int) -> BubbleInput:
+        """Frames start..stop-1, counted from 0 again."""
+        low, high = np.searchsorted(self.coordinates[:, 0], (start, stop))
+        coordinates = self.coordinates[low:high].copy()
+        coordinates[:, 0] -= start
+        return replace(
+            self,
+            coordinates=coordinates,
+            correlation=self.correlation[low:high],
+            amplitude=self.amplitude[low:high],
+            shape=(stop - start, *self.shape[1:]),
+            first_frame=self.first_frame + start,
+        )
+
+
+def noise_level(frames: NDArray[Any]) -> float:
+    """Level of the noise of filtered frames: its rms, from the median magnitude.
+
+    Bubbles fill a small share of the voxels, so the median is the noise's (Rayleigh).
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) complex64 or float32, after the clutter filter.
+    """
+    step = max(1, len(frames) // 16)
+    return float(np.median(np.abs(frames[::step]))) / _MEDIAN_OF_RAYLEIGH
+
+
+def bubble_input(
+    frames: NDArray[Any],
+    kept: SparseFrames,
+    *,
+    fwhm_voxels: tuple[float, float, float],
+    carrier_rad: float,
+    level: float,
+) -> BubbleInput:
+    """The network's input from filtered frames and the voxels kept of their correlation map.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) filtered frames.
+    kept
+        Voxels kept of the correlation map of these frames.
+    fwhm_voxels, carrier_rad
+        Of the PSF: widths, and phase step from a voxel to the next deeper one.
+    level
+        Level of the noise (`noise_level`), of the whole block.
+
+    Raises
+    ------
+    ConfigError
+        Frames and voxels are not of one shape.
+    """
+    if frames.shape != kept.shape:
+        raise ConfigError(
+            f"Voxels kept of frames {kept.shape} do not fit frames {frames.shape}. "
+            "Sparsify the correlation map of these very frames."
+        )
+    # About a bubble the phase grows with depth by the carrier; without it, a bubble has one phase.
+    carrier = np.exp(-1j * carrier_rad * np.arange(kept.shape[1])).astype(np.complex64)
+    turn = carrier[kept.coordinates[:, 1]]
+    floor = float(np.finfo(np.float32).tiny)
+    amplitude = frames[tuple(kept.coordinates.T)] / np.float32(max(level, floor))
+    return BubbleInput(
+        coordinates=kept.coordinates,
+        correlation=(kept.values * turn).astype(np.complex64),
+        amplitude=(amplitude * turn).astype(np.complex64),
+        shape=kept.shape,
+        fwhm_voxels=fwhm_voxels,
+        first_frame=kept.first_frame,
+    )
+
+
+def collate(
+    windows: Sequence[BubbleInput],
+    device: torch.device | str = "cpu",
+    backend: Backend | None = None,
+) -> SparseTensor:
+    """Windows of one shape as a batch, (n, `N_CHANNELS`) features.
+
+    Rows are those of the windows, one after the other.
+
+    Raises
+    ------
+    ConfigError
+        Windows of unlike shape.
+    """
+    import torch
+
+    from napari_ulm3d.sparse import SparseTensor
+
+    if len({window.shape for window in windows}) != 1:
+        raise ConfigError("A batch needs one or more windows, all of one shape.")
+    indices = np.concatenate(
+        [np.insert(window.coordinates, 0, k, axis=1) for k, window in enumerate(windows)]
+    )
+    features = np.concatenate([_features(window) for window in windows])
+    return SparseTensor.create(
+        torch.from_numpy(indices.astype(np.int32)),
+        torch.from_numpy(features).to(device),
+        windows[0].shape,
+        len(windows),
+        backend=backend,
+    )
+
+
+def _features(window: BubbleInput) -> NDArray[np.float32]:
+    out = np.empty((len(window), N_CHANNELS), np.float32)
+    out[:, 0], out[:, 1] = window.correlation.real, window.correlation.imag
+    out[:, 2], out[:, 3] = window.amplitude.real, window.amplitude.imag
+    out[:, 4] = np.abs(window.correlation)
+    out[:, 5] = np.log10(np.abs(window.amplitude) + 0.1)
+    out[:, 6:] = np.log(np.asarray(window.fwhm_voxels) / 2.5)
+    return out

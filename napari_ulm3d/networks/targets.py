@@ -1,0 +1,195 @@
+"""What a trajectory network shall say: the true trajectories as binary volumes of any resolution.
+
+A bubble's positions in consecutive frames are joined by straight segments, so that a fast bubble
+leaves no gaps on the fine grid. The same samples give every target, at the stride in time and
+space of the very tensor that is compared with them: a head that runs at 128 frames a step gets
+targets of 128 frames a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import ConfigError
+
+__all__ = ["Trajectories", "bubble_mask", "sample_trajectories", "trajectory_volume"]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Points along the true trajectories of one window.
+
+    Parameters
+    ----------
+    points
+        (m, 1 + d) float64: frames since the window's start, then voxels of the input along z, y,
+        x (or z, x) from the grid's border: voxel k reaches from k to k + 1.
+    shape
+        (t, *space): frames and voxels of the window.
+    """
+
+    points: NDArray[np.float64]
+    shape: tuple[int, ...]
+
+    def voxels(self, stride: Sequence[Fraction | int]) -> NDArray[np.int64]:
+        """(n, 1 + d) voxels that the trajectories cross, sorted, without doubles.
+
+        Parameters
+        ----------
+        stride
+            Size of a voxel by axis, in frames and in voxels of the input; 1/8 for eight voxels
+            to an input's one.
+        """
+        steps = tuple(Fraction(s) for s in stride)
+        if len(steps) != len(self.shape) or min(steps) <= 0:
+            raise ConfigError(
+                f"A stride {stride} does not fit a grid of {len(self.shape)} axes; give one each."
+            )
+        limits = np.array([-(-n // s) for n, s in zip(self.shape, steps, strict=True)])
+        fine = np.array([s.denominator / s.numerator for s in steps])
+        index = np.floor(self.points * fine).astype(np.int64)
+        inside = ((index >= 0) & (index < limits)).all(axis=1)
+        return np.unique(index[inside], axis=0).reshape(-1, len(self.shape))
+
+
+def sample_trajectories(
+    truth: pd.DataFrame,
+    grid: Grid,
+    first_frame: int,
+    n_frames: int,
+    upsampling: int = 8,
+    flat: bool = False,
+) -> Trajectories:
+    """Points along the trajectories in a window, at most half a fine voxel apart.
+
+    Parameters
+    ----------
+    truth
+        Columns frame, bubble_id, z_um, y_um, x_um, as the simulator gives it; `frame` counts
+        over the whole acquisition. Rows of other frames are left out.
+    grid
+        Voxels of the input.
+    first_frame, n_frames
+        The window.
+    upsampling
+        Finest grid that shall be filled without gaps, voxels to one of the input.
+    flat
+        Leave y out, for networks on z, x.
+
+    Raises
+    ------
+    ConfigError
+        A column is missing, the window is empty, or `flat` on a grid with a y axis.
+    """
+    _check_columns(truth, ["frame", "bubble_id", "z_um", "y_um", "x_um"])
+    if n_frames < 1 or upsampling < 1:
+        raise ConfigError(
+            f"A window of {n_frames} frames at x{upsampling} is empty. Each must be 1 or more."
+        )
+    if flat and grid.shape[1] != 1:
+        raise ConfigError(f"A grid of {grid.shape} is not flat: y is {grid.shape[1]} long.")
+    axes = [0, 2] if flat else [0, 1, 2]
+    frame = truth["frame"].to_numpy(np.int64) - first_frame
+    here = (frame >= 0) & (frame < n_frames)
+    bubble = truth["bubble_id"].to_numpy(np.int64)[here]
+    frame = frame[here]
+    voxel = _voxel_positions(truth, grid)[here]
+    points = np.column_stack([frame, voxel[:, axes]])
+    order = np.lexsort((frame, bubble))
+    points, bubble = points[order], bubble[order]
+    joined = np.flatnonzero((np.diff(bubble) == 0) & (np.diff(points[:, 0]) == 1))
+    start, move = points[joined], points[joined + 1] - points[joined]
+    reach = np.abs(move[:, 1:]).max(axis=1, initial=0)
+    parts = np.maximum(1, np.ceil(2 * upsampling * reach)).astype(np.int64)
+    # The segment's end is a point of its own already; its start is too (step 0 is left out).
+    steps = parts - 1
+    row = np.repeat(np.arange(len(joined)), steps)
+    step = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 1
+    between = start[row] + (step / parts[row])[:, None] * move[row]
+    shape = (n_frames, *(grid.shape[a] for a in axes))
+    return Trajectories(np.concatenate([points, between]), shape)
+
+
+def trajectory_volume(
+    trajectories: Trajectories, upsampling: int = 8, time_stride: int | None = None
+) -> NDArray[np.bool_]:
+    """The trajectories as a dense binary volume.
+
+    Parameters
+    ----------
+    trajectories
+        One window.
+    upsampling
+        Voxels to one of the input, along each axis of space.
+    time_stride
+        Frames a time bin; None makes one bin of the whole window.
+
+    Returns
+    -------
+    NDArray
+        (bins, *space * upsampling) bool.
+    """
+    frames, *space = trajectories.shape
+    step = time_stride or frames
+    out = np.zeros((-(-frames // step), *(n * upsampling for n in space)), np.bool_)
+    stride: list[Fraction | int] = [step, *(Fraction(1, upsampling) for _ in space)]
+    out[tuple(trajectories.voxels(stride).T)] = True
+    return out
+
+
+def bubble_mask(
+    truth: pd.DataFrame,
+    grid: Grid,
+    first_frame: int,
+    n_frames: int,
+    radius: tuple[int, int, int] = (1, 1, 1),
+) -> NDArray[np.bool_]:
+    """The voxels around true bubbles: what `networks.mask_cnn` shall keep.
+
+    Parameters
+    ----------
+    truth, grid, first_frame, n_frames
+        As of `sample_trajectories`.
+    radius
+        Voxels kept on either side of a bubble's own, along z, y, x.
+
+    Returns
+    -------
+    NDArray
+        (t, z, y, x) bool.
+
+    Raises
+    ------
+    ConfigError
+        A column is missing.
+    """
+    _check_columns(truth, ["frame", "z_um", "y_um", "x_um"])
+    frame = truth["frame"].to_numpy(np.int64) - first_frame
+    here = (frame >= 0) & (frame < n_frames)
+    centre = np.floor(_voxel_positions(truth, grid)[here]).astype(np.int64)
+    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in radius), indexing="ij"), -1)
+    index = (centre[:, None] + offsets.reshape(1, -1, 3)).reshape(-1, 3)
+    frame = np.repeat(frame[here], offsets.size // 3)
+    inside = ((index >= 0) & (index < np.array(grid.shape))).all(axis=1)
+    out = np.zeros((n_frames, *grid.shape), np.bool_)
+    out[(frame[inside], *index[inside].T)] = True
+    return out
+
+
+def _voxel_positions(truth: pd.DataFrame, grid: Grid) -> NDArray[np.float64]:
+    """(n, 3) positions in voxels from the grid's border."""
+    positions = truth[["z_um", "y_um", "x_um"]].to_numpy(np.float64)
+    return (positions - grid.origin_um) / grid.spacing_um + 0.5
+
+
+def _check_columns(truth: pd.DataFrame, wanted: list[str]) -> None:
+    missing = [name for name in wanted if name not in truth.columns]
+    if missing:
+        raise ConfigError(f"The truth lacks {', '.join(missing)}. Give the simulator's table.")

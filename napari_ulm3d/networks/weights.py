@@ -1,0 +1,280 @@
+"""Weight files: safetensors with a card that says what the network is and how it was trained.
+
+Nothing is ever unpickled: a pickle can run any program when it is opened. The card stands as
+JSON in the file's header, so that a weights file is whole by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_ulm3d._version import __version__
+from napari_ulm3d.errors import ConfigError, InputError, ResultsError
+from napari_ulm3d.networks.registry import ARCHITECTURES, build, config_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = [
+    "WeightsCard",
+    "load_network",
+    "read_card",
+    "save_weights",
+    "shipped_weights",
+    "weights_hash",
+]
+
+_KEY = "napari_ulm3d_card"
+_REMEDY = "Give a .safetensors file that `napari-ulm3d train` wrote."
+_FOLDER = Path(__file__).parent / "weights"
+
+
+class WeightsCard(BaseModel):
+    """What the weights are, and how they came to be.
+
+    Attributes
+    ----------
+    architecture
+        A name of `networks.registry.ARCHITECTURES`.
+    config
+        The network's settings.
+    name
+        What people call it.
+    data
+        What it was trained on, as plain values: simulation settings, seeds, normalization.
+    seed, steps, hours, device
+        Of the training.
+    scores
+        On held-out data, by name.
+    notes
+        What a user must know, for instance that it was trained for less than it needs.
+    version
+        Of this package, when it was written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    architecture: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    name: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    steps: int | None = None
+    hours: float | None = None
+    device: str = ""
+    scores: dict[str, float] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    version: str = __version__
+
+
+def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) -> WeightsCard:
+    """Write a network's weights and card; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where to; written over if it is there.
+    network
+        One of the registry, with its `config`. Parameters and buffers (running statistics) are
+        stored as they are.
+    **facts
+        Fields of `WeightsCard` besides architecture and config.
+
+    Returns
+    -------
+    WeightsCard
+        What was written.
+
+    Raises
+    ------
+    ConfigError
+        A network that the registry does not know, a fact that the card has no place for, or a
+        weight that is not finite.
+    ResultsError
+        The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    architecture = type(network).__name__
+    settings: Any = getattr(network, "config", None)
+    if architecture not in ARCHITECTURES or settings is None:
+        raise ConfigError(
+            f"{architecture} is no network of the registry. Use one of {', '.join(ARCHITECTURES)}."
+        )
+    try:
+        card = WeightsCard(
+            architecture=architecture, config=settings.model_dump(mode="json"), **facts
+        )
+    except ValidationError as error:
+        raise ConfigError(f"The weights' card is wrong: {_first(error)}. Correct it.") from error
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    for name, value in tensors.items():
+        if not bool(value.isfinite().all()):
+            raise ConfigError(f"The weight {name} is not finite. Train with a lower rate.")
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            save_file(tensors, partial, {_KEY: card.model_dump_json()})
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written ({error}). Give another place.") from error
+    return card
+
+
+def read_card(path: str | PathLike[str]) -> WeightsCard:
+    """The card of a weights file, without its weights.
+
+    Raises
+    ------
+    InputError
+        The file is absent, a pickle, broken, or without a card of this program.
+    """
+    with _opened(path) as file:
+        return _card(path, file)
+
+
+def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Module, WeightsCard]:
+    """The network that a weights file holds, ready to predict (in `eval` mode).
+
+    Parameters
+    ----------
+    path
+        The file.
+    device
+        Where the network shall live.
+
+    Raises
+    ------
+    InputError
+        As of `read_card`, or weights that do not fit the network of the card.
+    """
+    import torch
+
+    with _opened(path) as file:
+        card = _card(path, file)
+        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        settings = config_of(card.architecture, card.config)
+    except ConfigError as error:
+        raise InputError(
+            path,
+            f"holds a network that this version cannot build ({error})",
+            "Update napari-ulm3d.",
+        ) from error
+    # The first weights are drawn and thrown away: leave the caller's random numbers alone.
+    with torch.random.fork_rng(devices=[]):
+        network = build(card.architecture, settings)
+    _check_fit(path, network.state_dict(), tensors)
+    network.load_state_dict(tensors)
+    return network.to(device).eval(), card
+
+
+def shipped_weights() -> dict[str, Path]:
+    """The weight files that come with the package, by name."""
+    return {file.stem: file for file in sorted(_FOLDER.glob("*.safetensors"))}
+
+
+def weights_hash(path: str | PathLike[str]) -> str:
+    """SHA-256 of a weights file, which a run records with its results.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error})", _REMEDY) from error
+
+
+@contextmanager
+def _opened(path: str | PathLike[str]) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "is no file", _REMEDY)
+    if _is_pickle(path):
+        raise InputError(
+            path,
+            "is a PyTorch or pickle file, which can run any program when it is opened",
+            _REMEDY,
+        )
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise InputError(path, f"is no whole safetensors file ({error})", _REMEDY) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """A zip, which is what torch.save writes, or a pickle of protocol 2 to 5.
+
+    A safetensors file begins with the length of its header, eight bytes that can look like a
+    pickle's first two; the brace that opens its JSON tells them apart.
+    """
+    with open(path, "rb") as file:
+        head = file.read(9)
+    if head[:4] == b"PK\x03\x04":
+        return True
+    return head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") and head[8:] != b"{"
+
+
+def _card(path: str | PathLike[str], file: Any) -> WeightsCard:
+    text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise InputError(path, "holds weights of another program, without our card", _REMEDY)
+    try:
+        return WeightsCard.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(
+            path, f"has a card that cannot be read ({_first(error)})", _REMEDY
+        ) from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def _check_fit(
+    path: str | PathLike[str], wanted: dict[str, Tensor], found: dict[str, Tensor]
+) -> None:
+    for names, what in (
+        (sorted(wanted.keys() - found.keys()), "lacks"),
+        (sorted(found.keys() - wanted.keys()), "has, and its network has not,"),
+    ):
+        if names:
+            raise InputError(path, f"{what} the weight {names[0]}", _REMEDY)
+    for name, value in found.items():
+        if value.shape != wanted[name].shape or value.dtype != wanted[name].dtype:
+            raise InputError(
+                path,
+                f"has the weight {name} as {tuple(value.shape)} of {value.dtype}, and its network "
+                f"as {tuple(wanted[name].shape)} of {wanted[name].dtype}",
+                _REMEDY,
+            )
+        if not bool(value.isfinite().all()):
+            raise InputError(path, f"has NaN or infinite values in the weight {name}", _REMEDY)

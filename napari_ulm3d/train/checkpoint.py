@@ -1,0 +1,126 @@
+"""A training's state as one safetensors file: tensors, and everything else as JSON in its header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.atomic import atomic_path
+
+__all__ = ["TrainingState", "load_state", "save_state"]
+
+_KEY = "napari_ulm3d_training"
+_REMEDY = "Start the training anew in another folder."
+
+
+@dataclass
+class TrainingState:
+    """All that a training needs to go on to the same bit.
+
+    There is no state of random numbers: every draw follows from the seeds and the step.
+
+    Attributes
+    ----------
+    model, average
+        The network trained, and the running mean of its weights.
+    optimizer
+        The optimizer of `model`.
+    step
+        Steps done.
+    seconds
+        Time spent on them.
+    best_score, best_step
+        Of the best validation; NaN and -1 before the first one.
+    best
+        The averaged weights at that step, by name; empty before.
+    curve, validations
+        A row each log line and each validation.
+    config
+        The training's settings, as plain values.
+    """
+
+    model: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    best_score: float = float("nan")
+    best_step: int = -1
+    best: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    validations: list[dict[str, float]] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+_FACTS = ("step", "seconds", "best_score", "best_step", "curve", "validations", "config")
+
+
+def save_state(path: str | PathLike[str], state: TrainingState) -> None:
+    """Write a checkpoint; it appears whole or not at all.
+
+    Raises
+    ------
+    ResultsError
+        The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {
+        **{f"model.{name}": value for name, value in state.model.state_dict().items()},
+        **{f"average.{name}": value for name, value in state.average.state_dict().items()},
+        **{f"best.{name}": value for name, value in state.best.items()},
+    }
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        for name, value in slots.items():
+            tensors[f"optimizer.{index}.{name}"] = value
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    facts = json.dumps({name: getattr(state, name) for name in _FACTS})
+    with atomic_path(path) as partial:
+        save_file(plain, partial, {_KEY: facts})
+
+
+def load_state(path: str | PathLike[str], state: TrainingState) -> None:
+    """Fill a fresh state (of the same network and optimizer) from a checkpoint.
+
+    Raises
+    ------
+    InputError
+        The file is absent, broken, of another program, or of another network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "is no checkpoint", "Leave --resume out to start the training.")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(path, f"is no whole checkpoint ({error})", _REMEDY) from error
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        skip = len(prefix)
+        return {name[skip:]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+    try:
+        state.model.load_state_dict(part("model."))
+        state.average.load_state_dict(part("average."))
+    except RuntimeError as error:
+        raise InputError(path, "holds another network", _REMEDY) from error
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in part("optimizer.").items():
+        index, slot = name.split(".", 1)
+        slots.setdefault(int(index), {})[slot] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    state.best = part("best.")
+    for name in _FACTS:
+        setattr(state, name, facts[name])

@@ -1,0 +1,58 @@
+"""The course of a training as CSV and PNG, written anew each time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_ulm3d.io.atomic import atomic_path
+
+__all__ = ["write_csv", "write_plot"]
+
+Rows = Sequence[dict[str, float]]
+
+
+def write_csv(path: Path, rows: Rows) -> None:
+    """Rows as CSV; columns are those of all rows in the order of their first appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_plot(path: Path, curve: Rows, validations: Rows) -> None:
+    """Loss and its terms, and validation scores, over steps.
+
+    Parameters
+    ----------
+    path
+        The PNG.
+    curve
+        Rows with ``step``, ``loss`` and terms; ``rate`` and ``seconds`` are not drawn.
+    validations
+        Rows with ``step``, ``score`` and ``jaccard_N``.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    _lines(losses, curve, [n for n in _names(curve) if n not in ("rate", "seconds", "voxels")])
+    losses.set(xlabel="step", ylabel="loss", yscale="symlog")
+    jaccard = [n for n in _names(validations) if n == "score" or n.startswith("jaccard")]
+    _lines(scores, validations, jaccard)
+    scores.set(xlabel="step", ylabel="Jaccard index, validation", ylim=(0, 1))
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
+
+
+def _names(rows: Rows) -> list[str]:
+    return [name for name in (rows[-1] if rows else {}) if name != "step"]
+
+
+def _lines(axes, rows: Rows, names: list[str]) -> None:  # type: ignore[no-untyped-def]
+    for name in names:
+        axes.plot([row["step"] for row in rows], [row[name] for row in rows], label=name, lw=1)
+    if names:
+        axes.legend(fontsize=7)

@@ -1,0 +1,76 @@
+"""Batches in a fixed order, their scenes simulated in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from napari_ulm3d.train.config import TrainConfig
+from napari_ulm3d.train.data import Window, training_windows
+
+__all__ = ["BatchStream"]
+
+
+class BatchStream:
+    """The batch of any step, whatever step was asked for before.
+
+    Scenes come in groups. A group's windows are shuffled by the training's seed and the
+    group's number, so a training that goes on at some step sees what it would have seen.
+    While one group is trained on, the next one is made.
+
+    Parameters
+    ----------
+    config
+        The training.
+    make
+        The windows of a scene, from its seed; for tests.
+    """
+
+    def __init__(
+        self, config: TrainConfig, make: Callable[[int], list[Window]] | None = None
+    ) -> None:
+        self._config = config
+        self._make = make or (lambda seed: training_windows(seed, config.data))
+        self._pool = ThreadPoolExecutor(config.data.workers, thread_name_prefix="ulm3d-scenes")
+        self._groups: dict[int, list[Future[list[Window]]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, step: int) -> list[Window]:
+        """The windows of a step (from 0)."""
+        config = self._config
+        group, place = divmod(step, config.steps_per_group)
+        for g in [g for g in self._groups if g not in (group, group + 1)]:
+            for scene in self._groups.pop(g):
+                scene.cancel()
+        self._ask(group)
+        if (group + 1) * config.steps_per_group < config.steps:
+            self._ask(group + 1)
+        windows = [window for scene in self._groups[group] for window in scene.result()]
+        size = config.batch_windows
+        orders = [
+            np.random.default_rng((config.seed, group, turn)).permutation(len(windows))
+            for turn in range(config.data.passes)
+        ]
+        order = np.concatenate(orders)
+        return [windows[k] for k in order[place * size : (place + 1) * size]]
+
+    def _ask(self, group: int) -> None:
+        if group not in self._groups:
+            data = self._config.data
+            first = data.first_seed + group * data.scenes_per_group
+            seeds = range(first, first + data.scenes_per_group)
+            self._groups[group] = [self._pool.submit(self._make, seed) for seed in seeds]

@@ -1,0 +1,68 @@
+"""From a simulated scene to windows, and a validation on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.standard import TEST_SEEDS
+from napari_ulm3d.train.config import DataConfig, TrainConfig, ValidationConfig
+from napari_ulm3d.train.data import training_windows
+from napari_ulm3d.train.validate import validation_scenes
+
+CONFIG = DataConfig.from_dict(
+    {
+        "random": {
+            "base": {"grid": {"shape": (20, 16, 16)}},
+            "n_bubbles": (20, 30),
+            "snr_db": (20, 24),
+        },
+        "scene_frames": 40,
+        "clutter": {"svd_range": (9, 40)},
+        "window_frames": 8,
+        "windows_per_scene": 3,
+        "max_voxels": 1500,
+    }
+)
+
+
+def test_windows_of_a_scene():
+    made = training_windows(3, CONFIG)
+    again = training_windows(3, CONFIG)
+    assert len(made) == 3
+    for a, b in zip(made, again, strict=True):
+        np.testing.assert_array_equal(a.block.coordinates, b.block.coordinates)
+        np.testing.assert_array_equal(a.block.amplitude, b.block.amplitude)
+        np.testing.assert_array_equal(a.targets.offset, b.targets.offset)
+        assert a.block.shape == (8, 20, 16, 16)
+        assert 0 < len(a.block) <= 1500
+        assert len(a.targets) > 10
+        # The truth and the voxels belong together: the assigned ones are the bright ones.
+        rows = a.targets.voxel[a.targets.voxel >= 0]
+        bright = np.abs(a.block.amplitude)
+        assert bright[rows].mean() > 1.2 * bright.mean()
+
+
+def test_flips_move_voxels_and_bubbles_together():
+    plain = training_windows(4, CONFIG.replace(flips=False, max_voxels=10**6))
+    mirrored = training_windows(4, CONFIG.replace(max_voxels=10**6))
+    for a, b in zip(plain, mirrored, strict=True):
+        assert len(a.targets) == len(b.targets)
+        key = [np.sort(np.linalg.norm(w.targets.offset[:, 0], axis=1)) for w in (a, b)]
+        np.testing.assert_allclose(*key, atol=1e-4)
+
+
+def test_test_seeds_make_no_windows():
+    with pytest.raises(ConfigError, match="test sets"):
+        training_windows(TEST_SEEDS.start, CONFIG)
+    with pytest.raises(ConfigError, match="test sets"):
+        validation_scenes(ValidationConfig(first_seed=TEST_SEEDS.start), CONFIG)
+
+
+def test_the_shipped_settings_are_valid():
+    from importlib.resources import files
+
+    with_file = files("napari_ulm3d.train") / "configs" / "bubblenet.toml"
+    config = TrainConfig.from_toml(str(with_file))
+    config.check_seeds()
