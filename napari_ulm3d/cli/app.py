@@ -17,6 +17,7 @@ from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
+from napari_ulm3d.cli.train import train
 from napari_ulm3d.cli.view import view
 from napari_ulm3d.errors import UlmError
 
@@ -64,5 +65,5 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for command in (run, info, export, evaluate, simulate, view, demo, doctor):
+for command in (run, info, export, evaluate, simulate, train, view, demo, doctor):
     app.command()(_guarded(command))

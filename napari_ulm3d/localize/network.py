@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
+from scipy.special import gammainc
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import StageConfig, setting
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_ulm3d.networks.bubblenet import BubbleNet
     from napari_ulm3d.sparse import Backend
 
-__all__ = ["NetworkConfig", "localize_network", "predict", "to_localizations"]
+__all__ = ["NetworkConfig", "hit_probability", "localize_network", "predict", "to_localizations"]
 
 
 class NetworkConfig(StageConfig):
@@ -32,7 +33,12 @@ class NetworkConfig(StageConfig):
     margin_frames: int = setting(
         4, "Frames at a window's ends that are predicted by the next one.", "frames", ge=0
     )
-    min_score: float = setting(0.5, "Least probability of a bubble.", ge=0, le=1)
+    min_score: float = setting(
+        0.2, "Least probability that a bubble is as close as `hit_fraction` says.", ge=0, le=1
+    )
+    hit_fraction: float = setting(
+        0.25, "How close a bubble must be to count for the score.", "wavelengths", gt=0
+    )
     candidate_score: float = setting(
         0.03, "Voxels of a lower probability are not looked at.", gt=0, le=1
     )
@@ -119,6 +125,7 @@ def localize_network(
     block: BubbleInput,
     grid: Grid,
     rate_hz: float,
+    wavelength_um: float | None = None,
     config: NetworkConfig | None = None,
     *,
     device: torch.device | str = "cpu",
@@ -126,6 +133,10 @@ def localize_network(
     stop: Callable[[], bool] | None = None,
 ) -> Localizations:
     """Localizations of a block by `BubbleNet`.
+
+    A localization is worth what its place is worth: the score is the probability of a bubble
+    times that of an error below a quarter of the wavelength, by the predicted uncertainty.
+
 
     Parameters
     ----------
@@ -135,43 +146,73 @@ def localize_network(
         Spacing and origin of the voxels.
     rate_hz
         Volumes a second.
+    wavelength_um
+        None: half of the PSF's width along z stands in for it.
 
     Returns
     -------
     Localizations
-        `score` is the probability, `snr_db` the predicted level; with sigma_z_um,
-        sigma_y_um, sigma_x_um and the predicted velocity vz_mm_s, vy_mm_s, vx_mm_s (float32).
-        Along an axis of one voxel the position is the voxel's. Positions lie within the
-        voxels' borders.
+        Those whose `score` reaches `config.min_score`. `snr_db` is the predicted level; there
+        are sigma_z_um, sigma_y_um, sigma_x_um and the predicted velocity vz_mm_s, vy_mm_s,
+        vx_mm_s (float32). Along an axis of one voxel the position is the voxel's. Positions lie
+        within the voxels' borders.
 
     Raises
     ------
     Cancelled
         `stop` said so.
     """
-    parts = [
-        to_localizations(found, grid, rate_hz)
-        for found in predict(
-            model, block, config or NetworkConfig(), device=device, backend=backend, stop=stop
-        )
-    ]
+    config = config or NetworkConfig()
+    if wavelength_um is None:
+        wavelength_um = 0.5 * block.fwhm_voxels[0] * grid.spacing_um[0]
+    radius_um = config.hit_fraction * wavelength_um
+    parts = []
+    for found in predict(model, block, config, device=device, backend=backend, stop=stop):
+        table = to_localizations(found, grid, rate_hz, radius_um).table
+        parts.append(Localizations(table[table["score"] >= config.min_score]))
     return Localizations.concat(parts)
 
 
-def to_localizations(found: BubblePredictions, grid: Grid, rate_hz: float) -> Localizations:
-    """Predictions in voxels and frames to a table in micrometres and seconds."""
+def hit_probability(sigma_um: NDArray[np.float64], radius_um: float) -> NDArray[np.float64]:
+    """Probability that a Gaussian error is shorter than a radius.
+
+    The squared length is a sum of scaled chi-squares, here replaced by one scaled chi-square
+    of the same mean and variance (Satterthwaite 1946): exact for equal sigmas.
+
+    Parameters
+    ----------
+    sigma_um
+        (n, d) standard deviation along each axis.
+    radius_um
+        The radius.
+    """
+    variance = np.square(sigma_um)
+    mean, square = variance.sum(axis=1), np.square(variance).sum(axis=1)
+    return np.asarray(gammainc(0.5 * mean**2 / square, 0.5 * radius_um**2 * mean / square))
+
+
+def to_localizations(
+    found: BubblePredictions, grid: Grid, rate_hz: float, radius_um: float
+) -> Localizations:
+    """Predictions in voxels and frames to a table in micrometres and seconds.
+
+    `score` is the probability of a bubble within `radius_um` of the position.
+    """
     spacing = np.asarray(grid.spacing_um)
     upper = np.asarray(grid.shape) - 0.5
     position = np.clip(found.position, -0.5, np.nextafter(upper, 0))
     flat = np.asarray(grid.shape) == 1
     position[:, flat] = 0.0
+    sigma_um = found.sigma * spacing
+    # A single voxel has no axis along which anything could be resolved.
+    resolved = ~flat if not flat.all() else flat
     localizations = Localizations.from_arrays(
         found.frame,
         grid.to_um(position),
         20 * found.level,
-        found.probability,
+        found.probability * hit_probability(sigma_um[:, resolved], radius_um),
         rate_hz,
-        found.sigma * spacing,
+        sigma_um,
     )
     velocity = found.velocity * spacing * (rate_hz / 1000)
     velocity[:, flat] = 0.0

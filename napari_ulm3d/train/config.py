@@ -80,7 +80,7 @@ class LossConfig(StageConfig):
     detection: float = setting(1.0, "Which voxels hold a bubble.", ge=0)
     position: float = setting(1.0, "Where the bubbles are.", ge=0)
     count: float = setting(0.02, "How many bubbles a frame holds.", ge=0)
-    velocity: float = setting(0.5, "How they move.", ge=0)
+    velocity: float = setting(0.1, "How they move.", ge=0)
     level: float = setting(0.2, "How bright they are.", ge=0)
 
 

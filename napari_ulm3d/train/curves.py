@@ -53,6 +53,13 @@ def _names(rows: Rows) -> list[str]:
 
 def _lines(axes, rows: Rows, names: list[str]) -> None:  # type: ignore[no-untyped-def]
     for name in names:
-        axes.plot([row["step"] for row in rows], [row[name] for row in rows], label=name, lw=1)
+        axes.plot(
+            [row["step"] for row in rows],
+            [row[name] for row in rows],
+            label=name,
+            lw=1,
+            marker=".",
+            ms=3,
+        )
     if names:
         axes.legend(fontsize=7)

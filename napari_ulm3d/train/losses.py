@@ -17,6 +17,8 @@ from napari_ulm3d.train.targets import Targets
 
 __all__ = ["BatchTargets", "batch_targets", "bubble_loss", "count_loss", "mixture_loss"]
 
+_VELOCITY_UNIT = 0.1
+
 
 @dataclass(frozen=True)
 class BatchTargets:
@@ -140,7 +142,8 @@ def bubble_loss(
     count
         `count_loss`.
     velocity, level
-        Smooth L1 at the assigned voxels, mean over bubbles.
+        Smooth L1 at the assigned voxels, mean over bubbles; velocities in tenths of a voxel a
+        frame, which is how far most bubbles move.
 
     Parameters
     ----------
@@ -175,7 +178,9 @@ def bubble_loss(
         ),
         "count": count_loss(torch.sigmoid(logit), frame, counts),
         "velocity": functional.smooth_l1_loss(
-            velocity * axes, targets.velocity[assigned] * axes, reduction="sum", beta=0.2
+            velocity * axes / _VELOCITY_UNIT,
+            targets.velocity[assigned] * axes / _VELOCITY_UNIT,
+            reduction="sum",
         )
         / n,
         "level": functional.smooth_l1_loss(

@@ -18,7 +18,7 @@ from napari_ulm3d.train.data import Scene, make_scene
 
 __all__ = ["ValidationScene", "validate", "validation_scenes"]
 
-_SCORES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+_SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def validate(
     config: NetworkConfig,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
-    """Scores by name, at the least score (of 0.2, 0.3 ... 0.7) that gives the best mean.
+    """Scores by name, at the least score (of 0.05 to 0.5) that gives the best mean.
 
     Returns
     -------
@@ -77,7 +77,13 @@ def validate(
     low = config.replace(min_score=_SCORES[0])
     found = [
         localize_network(
-            model, item.scene.block, item.scene.grid, item.scene.rate_hz, low, device=device
+            model,
+            item.scene.block,
+            item.scene.grid,
+            item.scene.rate_hz,
+            item.scene.wavelength_um,
+            low,
+            device=device,
         )
         for item in scenes
     ]

@@ -10,6 +10,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import Cancelled, ConfigError
 from napari_ulm3d.localize.network import (
     NetworkConfig,
+    hit_probability,
     localize_network,
     predict,
     to_localizations,
@@ -68,7 +69,7 @@ def test_localizations_are_a_table_in_physical_units():
         level=np.array([0.9]),
     )
     grid = Grid((8, 8, 8), (100.0, 150.0, 200.0), (10.0, 0.0, 0.0))
-    row = to_localizations(found, grid, rate_hz=200.0).table.iloc[0]
+    row = to_localizations(found, grid, 200.0, 1e9).table.iloc[0]
     assert row[["frame", "time_s"]].tolist() == [4, 0.02]
     assert row[["z_um", "y_um", "x_um"]].tolist() == pytest.approx([160, 300, 650])
     assert row[["sigma_z_um", "sigma_y_um", "sigma_x_um"]].tolist() == pytest.approx([10, 30, 60])
@@ -80,7 +81,7 @@ def test_localizations_are_a_table_in_physical_units():
 
 def test_positions_stay_in_the_volume(model, block):
     grid = Grid(SHAPE[1:], (100.0, 150.0, 200.0))
-    found = localize_network(model, block, grid, 200.0, NetworkConfig(min_score=0.1))
+    found = localize_network(model, block, grid, 200.0, 400.0, NetworkConfig(min_score=0.01))
     assert len(found) > 50
     assert grid.contains(found.positions_um).all()
     assert found.table["vz_mm_s"].dtype == np.float32
@@ -93,7 +94,7 @@ def test_flat_data_have_their_plane_as_y(model):
     values = np.ones(len(coordinates), np.complex64)
     flat = BubbleInput(coordinates, 0.5 * values, 4 * values, shape, (2, 2, 2))
     grid = Grid(shape[1:], (100.0, 400.0, 100.0), (0.0, 70.0, 0.0))
-    found = localize_network(model, flat, grid, 200.0, NetworkConfig(min_score=0.1))
+    found = localize_network(model, flat, grid, 200.0, 400.0, NetworkConfig(min_score=0.01))
     assert len(found)
     assert (found.table["y_um"] == 70).all()
     assert (found.table["vy_mm_s"] == 0).all()
@@ -110,6 +111,27 @@ def test_no_voxels_no_localizations(model, block):
 def test_it_can_be_stopped(model, block):
     with pytest.raises(Cancelled):
         list(predict(model, block, NetworkConfig(), stop=lambda: True))
+
+
+@pytest.mark.parametrize(
+    ("sigma", "radius"),
+    [((20.0, 20.0, 20.0), 24.6), ((5.0, 5.0), 8.0), ((10.0, 20.0, 30.0), 24.6), ((1.0,), 1.0)],
+)
+def test_hits_are_as_frequent_as_said(sigma, radius):
+    rng = np.random.default_rng(0)
+    error = np.linalg.norm(rng.normal(size=(200_000, len(sigma))) * sigma, axis=1)
+    expected = (error < radius).mean()
+    found = hit_probability(np.array([sigma]), radius)
+    assert found == pytest.approx([expected], abs=0.03 if len(set(sigma)) > 1 else 0.005)
+
+
+def test_uncertain_places_score_less(model, block):
+    grid = Grid(SHAPE[1:], (100.0, 150.0, 200.0))
+    low = NetworkConfig(min_score=0.0)
+    tables = [localize_network(model, block, grid, 200.0, w, low).table for w in (100.0, 400.0)]
+    assert (tables[0]["score"] < tables[1]["score"]).all()
+    kept = localize_network(model, block, grid, 200.0, 400.0, NetworkConfig(min_score=0.05)).table
+    assert len(kept) == (tables[1]["score"] >= 0.05).sum() > 0
 
 
 def test_margins_must_leave_something():

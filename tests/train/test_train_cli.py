@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -41,6 +42,15 @@ frames = 4
 bubbles = [10]
 every_steps = 3
 """
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """These tensors are so small that threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
