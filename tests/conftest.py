@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition
 
-
 # The first call of a compiled function takes seconds: no deadline for examples.
 settings.register_profile("patient", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("patient")
