@@ -95,17 +95,20 @@ def acquisition_facts(acquisition: Acquisition) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def block_key(block: Block, config: PipelineConfig, stages: Iterable[str], *more: str) -> str:
+def block_key(
+    block: Block, source_hash: str, config: PipelineConfig, stages: Iterable[str], *more: str
+) -> str:
     """A hash of a block's input and of the settings of the stages that it went through.
 
     Two runs with the same key have the same result for the block, whatever the settings
-    of later stages say. `more` is whatever else the result depends on.
+    of later stages say. `source_hash` is the `source_fingerprint` of the block's source, to
+    be taken once a source; `more` is whatever else the result depends on.
     """
     values = config.model_dump(mode="json")
     chosen = {name: values[name] for name in stages}
     facts = [
         __version__,
-        source_fingerprint(block.source),
+        source_hash,
         block.start,
         block.stop,
         block.first_frame,

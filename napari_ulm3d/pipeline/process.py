@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.io.results import BlockResult
@@ -19,7 +19,7 @@ from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
 from napari_ulm3d.pipeline.blocks import STAGES_OF_A_BLOCK, acquisition_psf, localize_block
 from napari_ulm3d.pipeline.events import BlockFinished, Event, MapsFinished, StageStarted
 from napari_ulm3d.pipeline.memory import return_free_memory
-from napari_ulm3d.provenance import block_key
+from napari_ulm3d.provenance import block_key, source_fingerprint
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -77,12 +77,18 @@ def process(
 
     def localized() -> Iterator[Localizations]:
         nonlocal first_filtered
+        hashed: tuple[FrameSource | None, str] = (None, "")
         began = time.perf_counter()
         for block in blocks:
             if stop():
                 raise Cancelled("The run was stopped; finished blocks are kept.")
-            key = block_key(block, config, STAGES_OF_A_BLOCK, psf_digest)
-            result = store.read_block(block.index, key) if store else None
+            result, key = None, ""
+            if store:
+                # Once a source: hashing may walk a whole store or make frames again.
+                if block.source is not hashed[0]:
+                    hashed = (block.source, source_fingerprint(block.source))
+                key = block_key(block, hashed[1], config, STAGES_OF_A_BLOCK, psf_digest)
+                result = store.read_block(block.index, key)
             reused = result is not None
             if result is None:
                 result = localize_block(block, acquisition, psf, config, stop, first_filtered)
