@@ -15,14 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_ulm3d.io.reading.axes import frame_shape
 from napari_ulm3d.io.reading.choose import choose_variable, natural_key
-from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, full_scale
 from napari_ulm3d.io.reading.h5array import H5Array, attributes_above, list_datasets, small_values
 from napari_ulm3d.io.reading.metadata import Facts
-from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain, unit_um
+from napari_ulm3d.io.reading.named_facts import (
+    axis_spacing,
+    facts_from_names,
+    plain_values,
+    unit_um,
+)
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def _open(path: Path, variable: str | None) -> Content:
             facts = _from_coordinates(file, chosen, parts[0], axes, facts, notes)
     if len(series) > 1:
         notes.append(f"The {len(series)} groups with {_leaf(chosen.name)} are consecutive blocks.")
-    texts = {k: p for k, v in values.items() if (p := plain(v)) is not None}
+    texts = plain_values(values)
     return Content(
         arrays=arrays,
         variable=chosen.name,
@@ -81,7 +84,7 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=tuple(variables),
         notes=tuple(notes),
         metadata=dict(list(texts.items())[:_METADATA_ENTRIES]),
-        full_scale=float(np.iinfo(chosen.dtype).max) if chosen.dtype.kind in "iu" else None,
+        full_scale=full_scale(chosen.dtype),
     )
 
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.choose import choose_variable
-from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
-from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain
+from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, full_scale
+from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 from napari_ulm3d.io.reading.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
 
@@ -174,7 +174,7 @@ def _open(path: Path, variable: str | None) -> Content:
     values = flatten(_load(path, small)) if small else {}
     facts, notes = facts_from_names(values, chosen.shape)
     said = f"{chosen.name} was taken as MATLAB [{', '.join(axes)}]." if axes else ""
-    metadata = {k: p for k, v in values.items() if (p := plain(v)) is not None}
+    metadata = plain_values(values)
     return Content(
         arrays=(array,),
         variable=chosen.name,
@@ -185,7 +185,7 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=(*listed, *in_structs),
         notes=tuple(notes),
         metadata=metadata,
-        full_scale=float(np.iinfo(chosen.dtype).max) if chosen.dtype.kind in "iu" else None,
+        full_scale=full_scale(chosen.dtype),
     )
 
 

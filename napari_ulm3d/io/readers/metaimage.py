@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, needs
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, full_scale, needs
 
 __all__ = ["READER", "MetaImageArray"]
 
@@ -119,7 +119,7 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=(found,),
         notes=("The spacing was taken as mm, ITK's convention.",) if spacing_um else (),
         metadata={k: v for k, v in fields.items() if k not in ("ElementDataFile", "Comment")},
-        full_scale=float(np.iinfo(found.dtype).max) if found.dtype.kind in "iu" else None,
+        full_scale=full_scale(found.dtype),
     )
 
 

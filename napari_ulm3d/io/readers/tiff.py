@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable
+from napari_ulm3d.io.reading.content import Content, Reader, Variable, full_scale
 from napari_ulm3d.io.reading.metadata import Facts, to_um
 
 __all__ = ["READER", "TiffArray"]
@@ -105,7 +105,7 @@ def _open(path: Path, variable: str | None) -> Content:
         spacing_um=tuple(size.get(letter) for letter in letters),
         variables=variables,
         metadata=metadata,
-        full_scale=float(np.iinfo(dtype).max) if dtype.kind in "iu" else None,
+        full_scale=full_scale(dtype),
     )
 
 

@@ -22,7 +22,7 @@ from napari_ulm3d.io.reading.choose import choose_variable
 from napari_ulm3d.io.reading.content import Content, Reader, Variable, frame_chunks
 from napari_ulm3d.io.reading.h5array import as_numbers, list_datasets, number_type, small_values
 from napari_ulm3d.io.reading.metadata import Facts
-from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain
+from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain, plain_values
 
 if TYPE_CHECKING:
     import h5py
@@ -163,7 +163,7 @@ def _open(path: Path, variable: str | None) -> Content:
         facts=facts,
         variables=listed,
         notes=tuple(notes),
-        metadata={k: p for k, v in values.items() if (p := plain(v)) is not None},
+        metadata=plain_values(values),
     )
 
 

@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.choose import choose_variable
-from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, frame_chunks
+from napari_ulm3d.io.reading.content import (
+    Content,
+    Reader,
+    StoredArray,
+    Variable,
+    frame_chunks,
+    full_scale,
+)
 from napari_ulm3d.io.reading.metadata import to_um
-from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain
+from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 
 if TYPE_CHECKING:
@@ -133,8 +140,8 @@ def _open(path: Path, variable: str | None) -> Content:
         first_um=first_um,
         variables=variables,
         notes=tuple(notes),
-        metadata={k: p for k, v in values.items() if (p := plain(v)) is not None},
-        full_scale=float(np.iinfo(chosen.dtype).max) if chosen.dtype.kind in "iu" else None,
+        metadata=plain_values(values),
+        full_scale=full_scale(chosen.dtype),
     )
 
 

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from napari_ulm3d.errors import BackendError, InputError, UlmError
 from napari_ulm3d.io.reading.metadata import Facts
 
-__all__ = ["Content", "Reader", "StoredArray", "Variable", "frame_chunks", "needs", "readable"]
+__all__ = [
+    "Content",
+    "Reader",
+    "StoredArray",
+    "Variable",
+    "frame_chunks",
+    "full_scale",
+    "needs",
+    "readable",
+]
 
 #: Bytes that are read at once while frames are put in order; about a CPU's cache.
 CHUNK_BYTES = 1 << 20
@@ -64,6 +73,11 @@ class Variable:
 
     def __str__(self) -> str:
         return f"{self.name} {self.shape} {self.dtype}"
+
+
+def full_scale(dtype: np.dtype[Any]) -> float | None:
+    """The largest value of an integer type, which is white in a movie; None for others."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.io.reading.metadata import Facts, Partial, to_um
 
-__all__ = ["axis_spacing", "facts_from_names", "flatten", "plain", "unit_um"]
+__all__ = ["axis_spacing", "facts_from_names", "flatten", "plain", "plain_values", "unit_um"]
 
 _RATE = (
     "ratehz", "framerateuf", "frameratehz", "framerate", "volumeratehz", "volumerate",
@@ -65,6 +65,11 @@ def plain(value: Any) -> Any:
     if array is None or not 1 <= array.size <= 16:
         return None
     return array.reshape(-1)[0].item() if array.size == 1 else array.reshape(-1).tolist()
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that `plain` takes."""
+    return {name: value for name, given in values.items() if (value := plain(given)) is not None}
 
 
 def facts_from_names(

@@ -6,8 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from napari_ulm3d.io.reading.content import Content, StoredArray, Variable
-from napari_ulm3d.io.reading.named_facts import facts_from_names, plain
+from napari_ulm3d.io.reading.content import Content, StoredArray, Variable, full_scale
+from napari_ulm3d.io.reading.named_facts import facts_from_names, plain, plain_values
 
 __all__ = ["npy_content", "read_header"]
 
@@ -45,6 +45,6 @@ def npy_content(
         facts=facts,
         variables=variables,
         notes=tuple(notes),
-        metadata={k: p for k, v in values.items() if (p := plain(v)) is not None},
-        full_scale=float(np.iinfo(chosen.dtype).max) if chosen.dtype.kind in "iu" else None,
+        metadata=plain_values(values),
+        full_scale=full_scale(chosen.dtype),
     )
