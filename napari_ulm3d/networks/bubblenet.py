@@ -237,7 +237,8 @@ class BubbleNet(nn.Module):
             offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),
             # From 0.02 to 2.7 voxels, about 0.22 at first.
             log_sigma=-1.5 + 2.5 * torch.tanh(out[:, 4:7]),
-            velocity=out[:, 7:10],
+            # Most bubbles move a few hundredths of a voxel a frame.
+            velocity=0.1 * out[:, 7:10],
             level=out[:, 10],
             coordinates=x.coordinates,
         )

@@ -48,6 +48,9 @@ class DataConfig(StageConfig):
     first_seed: int = setting(1, "Scene k of the training has the seed first_seed + k.", ge=0)
     scene_frames: int = setting(200, "Frames filtered together.", "frames", ge=2)
     clutter: ClutterConfig = ClutterConfig()
+    svd_first: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
+        (12, 12), "First singular component kept, drawn from this range in place of clutter's."
+    )
     width_error: Range = setting(
         (0.85, 1.2), "Width of the PSF that the data are correlated with, over the true one."
     )

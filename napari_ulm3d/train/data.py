@@ -109,9 +109,11 @@ def training_windows(seed: int, config: DataConfig) -> list[Window]:
     """
     scene_config = randomize(seed, config.random).replace(n_frames=config.scene_frames)
     rng = np.random.default_rng((seed, 1))
+    low, high = config.svd_first
+    first = int(rng.integers(low, high, endpoint=True))
     scene = make_scene(
         scene_config,
-        clutter=config.clutter,
+        clutter=config.clutter.replace(svd_range=(first, config.clutter.svd_range[1])),
         threshold=float(np.exp(rng.uniform(*np.log(config.threshold)))),
         width_factor=float(rng.uniform(*config.width_error)),
     )

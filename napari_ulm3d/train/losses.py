@@ -17,7 +17,7 @@ from napari_ulm3d.train.targets import Targets
 
 __all__ = ["BatchTargets", "batch_targets", "bubble_loss", "count_loss", "mixture_loss"]
 
-_VELOCITY_UNIT = 0.1
+_VELOCITY_UNIT = 0.03
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def bubble_loss(
     count
         `count_loss`.
     velocity, level
-        Smooth L1 at the assigned voxels, mean over bubbles; velocities in tenths of a voxel a
-        frame, which is how far most bubbles move.
+        Smooth L1 at the assigned voxels, mean over bubbles; velocities in units of
+        0.03 voxels a frame, which is how far most bubbles move.
 
     Parameters
     ----------
