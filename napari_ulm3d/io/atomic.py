@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ from pathlib import Path
 
 from napari_ulm3d.errors import ResultsError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_path", "is_workplace", "remove_leftovers"]
+
+_WORKPLACE = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 @contextmanager
@@ -22,7 +26,8 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     The place has the same file name, in a hidden folder beside `path`; nothing is there yet,
     and it may be made a file or a folder. Whatever stood at `path` is replaced in one step
     (a folder: moved aside, then removed). If the block raises, what was written is removed
-    and `path` is as it was.
+    and `path` is as it was. What was written is on the disk, not only in the system's cache,
+    before it takes its name: after a loss of power, too, it is whole or absent.
 
     Raises
     ------
@@ -38,7 +43,9 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         workplace.mkdir()
         try:
             yield workplace / target.name
+            _to_disk(workplace / target.name)
             _move(workplace / target.name, target, aside=workplace / ".replaced")
+            _sync(target.parent)
         finally:
             shutil.rmtree(workplace)
     except OSError as error:
@@ -47,6 +54,41 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
             f"{target}: cannot be written ({reason}). "
             "Choose a folder that you may write to, with room on its disk."
         ) from error
+
+
+def is_workplace(path: Path) -> bool:
+    """Whether this is where a writer works, or worked until it was killed."""
+    return bool(_WORKPLACE.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+
+
+def remove_leftovers(folder: str | PathLike[str]) -> None:
+    """Remove what writers that were killed left in a folder; no writer may be at work in it."""
+    for path in Path(folder).glob(".*.part"):
+        if is_workplace(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write a file, or all of a folder, to the disk."""
+    if path.is_dir():
+        for inner in sorted(path.rglob("*"), reverse=True):
+            _sync(inner)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    if os.name != "posix" and path.is_dir():  # Windows cannot open a folder
+        return
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this for folders; the files are safe then.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _move(temporary: Path, target: Path, aside: Path) -> None:

@@ -27,12 +27,21 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import ConfigError, ResultsError
-from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.errors import ConfigError, InputError, ResultsError
+from napari_ulm3d.io.atomic import atomic_path, is_workplace
+from napari_ulm3d.io.reading.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["BlockResult", "ResultsFolder"]
+__all__ = ["LOCK_NAME", "BlockResult", "ResultsFolder"]
+
+#: The file that says which process writes to the folder.
+LOCK_NAME = ".run.lock"
+
+#: TOML that was cut short between two lines is TOML: these lines tell that `run.toml` is whole.
+_FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
+
+_SUBFOLDERS = ("maps", "blocks")
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,16 @@ class BlockResult:
         Number of frames in the block.
     facts
         Counts for the log: rejections, components kept, ...
+    trajectory
+        Of the localizer ``trajectory``: in how many windows of the block a trajectory crossed
+        each voxel; None of others.
     """
 
     localizations: Localizations
     power_doppler: NDArray[np.float32]
     n_frames: int
     facts: dict[str, float]
+    trajectory: VesselMap | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ class ResultsFolder:
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise ResultsError(f"{folder}: is a file; name a folder with --out.")
-        if not folder.is_dir() or not any(folder.iterdir()):
+        if cls.is_untouched(folder):
             return
         if not (folder / "run.toml").is_file():
             raise ResultsError(
@@ -87,6 +100,22 @@ class ResultsFolder:
                 f"{folder}: already holds a run; add --resume to finish it, --overwrite to "
                 "replace it, or name another folder with --out."
             )
+
+    @staticmethod
+    def is_untouched(path: str | PathLike[str]) -> bool:
+        """Whether a folder is absent, empty, or holds no more than a run's first preparations.
+
+        A run that was killed before it had anything to keep leaves such a folder.
+        """
+        folder = Path(path)
+        if not folder.exists():
+            return True
+        return folder.is_dir() and all(
+            entry.name == LOCK_NAME
+            or is_workplace(entry)
+            or (entry.name in _SUBFOLDERS and entry.is_dir() and not any(entry.iterdir()))
+            for entry in folder.iterdir()
+        )
 
     @classmethod
     def create(cls, path: str | PathLike[str], *, overwrite: bool = False) -> ResultsFolder:
@@ -99,15 +128,29 @@ class ResultsFolder:
         """
         cls.check_free(path, overwrite=overwrite)
         folder = cls(Path(path))
-        if folder.path.is_dir():
-            _clear(folder.path)
+        folder.clear()
+        (folder.path / "run.toml").unlink(missing_ok=True)
         folder.make_subfolders()
         return folder
+
+    def clear(self) -> None:
+        """Remove what a run writes, but for `run.toml`, and nothing else."""
+        for name in _SUBFOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in (
+            "localizations.parquet",
+            "tracks.parquet",
+            "saturation.csv",
+            "fsc.csv",
+            "log.txt",
+            "scores.json",
+        ):
+            (self.path / name).unlink(missing_ok=True)
 
     def make_subfolders(self) -> None:
         """Make the folders for maps and blocks, where they are missing."""
         try:
-            for name in ("maps", "blocks"):
+            for name in _SUBFOLDERS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(
@@ -134,14 +177,21 @@ class ResultsFolder:
         """`run.toml` as plain values: config, acquisition, program, result."""
         path = self.path / "run.toml"
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            facts = tomllib.loads(text)
         except (OSError, ValueError) as error:
-            raise ResultsError(f"{path}: cannot be read ({error}).") from error
+            raise ResultsError(f"{path}: cannot be read ({error}); copy it again.") from error
+        if _FIRST_LINE.startswith(text) or (
+            text.startswith(_FIRST_LINE) and _LAST_LINE not in text
+        ):
+            raise ResultsError(f"{path}: was cut short; copy it again.")
+        return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Replace `run.toml`."""
         with atomic_path(self.path / "run.toml") as path:
-            path.write_text(tomli_w.dumps(facts), encoding="utf-8")
+            text = f"{_FIRST_LINE}{tomli_w.dumps(facts)}{_LAST_LINE}"
+            path.write_text(text, encoding="utf-8")
 
     @property
     def config(self) -> PipelineConfig:
@@ -219,6 +269,8 @@ class ResultsFolder:
             f"column_{name}": values.to_numpy()
             for name, values in block.localizations.table.items()
         }
+        if block.trajectory is not None:
+            columns |= _as_arrays(block.trajectory)
         with atomic_path(self.block_path(index)) as path, open(path, "wb") as file:
             np.savez(
                 file,
@@ -238,7 +290,7 @@ class ResultsFolder:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with readable(path, "a finished block"), np.load(path, allow_pickle=False) as data:
                 if str(data["key"]) != key:
                     return None
                 columns = {
@@ -254,24 +306,24 @@ class ResultsFolder:
                     data["power_doppler"],
                     int(data["n_frames"]),
                     facts,
+                    _from_arrays(data) if "map_index" in data else None,
                 )
-        except (OSError, ValueError, KeyError) as error:
-            raise ResultsError(
-                f"{path}: a finished block cannot be read ({error}); delete it and resume."
-            ) from error
+        except InputError as error:
+            raise ResultsError(f"{path}: {error.problem}; delete it and resume.") from error
 
 
-def _clear(folder: Path) -> None:
-    """Remove what a run writes, and nothing else."""
-    for name in ("maps", "blocks"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (
-        "localizations.parquet",
-        "tracks.parquet",
-        "saturation.csv",
-        "fsc.csv",
-        "log.txt",
-        "scores.json",
-    ):
-        (folder / name).unlink(missing_ok=True)
-    (folder / "run.toml").unlink(missing_ok=True)
+def _as_arrays(counts: VesselMap) -> dict[str, NDArray[Any]]:
+    grid = counts.grid
+    return {
+        "map_name": np.array([counts.name, counts.unit]),
+        "map_grid": np.array([grid.shape, grid.spacing_um, grid.origin_um], np.float64),
+        "map_index": counts.index,
+        "map_values": counts.values,
+    }
+
+
+def _from_arrays(data: Any) -> VesselMap:
+    shape, spacing_um, origin_um = data["map_grid"].tolist()
+    name, unit = data["map_name"].tolist()
+    grid = Grid(tuple(shape), tuple(spacing_um), tuple(origin_um))
+    return VesselMap(name, grid, data["map_index"], data["map_values"], unit)

@@ -6,7 +6,6 @@ region), the frame rate from Frame Time, both of DICOM PS3.3 C.8.5.5 and C.7.6.5
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, needs
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    needs,
+    only_array,
+    stretch,
+)
+from napari_ulm3d.io.reading.limits import CappedFile
 from napari_ulm3d.io.reading.metadata import Facts
 
 if TYPE_CHECKING:
@@ -25,44 +33,34 @@ __all__ = ["READER", "DicomArray"]
 #: Luminance of red, green, blue (ITU-R BT.601), what DICOM's YBR_FULL uses.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _CENTIMETRES, _TISSUE = 3, 1
+_TRANSFER_SYNTAX = 0x00020010
 
 
-@dataclass(frozen=True)
-class DicomArray:
+class DicomArray(FileArray):
     """The frames (t, row, column) of a DICOM file; implements `StoredArray`."""
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def name(self) -> str:
-        return self.path
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
         with needs("pydicom", "DICOM"):
-            import pydicom
             from pydicom.pixels import apply_color_lut, iter_pixels
 
         palette = None
-        with pydicom.dcmread(self.path, stop_before_pixels=True) as data:
-            if data.get("PhotometricInterpretation") == "PALETTE COLOR":
-                palette = data
+        data = _header(Path(self.path))
+        if data.get("PhotometricInterpretation") == "PALETTE COLOR":
+            palette = data
         first, last = (start, stop) if axis == 0 else (0, self.shape[0])
-        for number, pixels in enumerate(iter_pixels(self.path, indices=range(first, last))):
-            values = pixels
-            if palette is not None:
-                values = apply_color_lut(pixels, palette).astype(np.float32)
-                values *= 255 / _palette_white(palette)
-            if values.ndim == 3:
-                values = values[..., :3].astype(np.float32) @ _LUMINANCE
-            if axis in (0, None):
-                out[number] = values
-            else:
-                index = [slice(None)] * 2
-                index[axis - 1] = slice(start, stop)
-                out[number] = values[tuple(index)]
+        with CappedFile(self.path) as file:
+            for number, pixels in enumerate(iter_pixels(file, indices=range(first, last))):
+                values = pixels
+                if palette is not None:
+                    values = apply_color_lut(pixels, palette).astype(np.float32)
+                    values *= 255 / _palette_white(palette)
+                if values.ndim == 3:
+                    values = values[..., :3].astype(np.float32) @ _LUMINANCE
+                if axis in (0, None):
+                    out[number] = values
+                    continue
+                out[number] = values[stretch(2, axis - 1, start, stop)]
 
 
 def _palette_white(data: pydicom.Dataset) -> int:
@@ -92,7 +90,30 @@ def _variable(path: Path, data: pydicom.Dataset) -> Variable:
 def _header(path: Path) -> pydicom.Dataset:
     with needs("pydicom", "DICOM"):
         import pydicom
-    return pydicom.dcmread(path, stop_before_pixels=True)
+    with CappedFile(path) as file:
+        _refuse_deflated(path, file)
+        file.seek(0)
+        return pydicom.dcmread(file, stop_before_pixels=True)
+
+
+def _refuse_deflated(path: Path, file: CappedFile) -> None:
+    """Refuse the syntax that pydicom inflates in one go, to a size that nobody knows before."""
+    from pydicom.filereader import data_element_generator, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    read_preamble(file, force=False)
+    of_the_file = data_element_generator(
+        file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2
+    )
+    for element in of_the_file:
+        if element.tag == _TRANSFER_SYNTAX and isinstance(element.value, bytes):
+            syntax = element.value.decode("latin-1").strip("\0 ")
+            if syntax == DeflatedExplicitVRLittleEndian:
+                raise InputError(
+                    path,
+                    "is deflated as a whole",
+                    "Save it in another transfer syntax (dcmconv +te).",
+                )
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
@@ -102,8 +123,7 @@ def _list(path: Path) -> tuple[Variable, ...]:
 def _open(path: Path, variable: str | None) -> Content:
     data = _header(path)
     found = _variable(path, data)
-    if variable not in (None, found.name):
-        raise InputError(path, f"has no array '{variable}' (it holds {found})", "Leave it out.")
+    only_array(path, found, variable)
     notes: list[str] = []
     colour = found.dtype.kind == "f"
     if colour:

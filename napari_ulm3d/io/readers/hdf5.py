@@ -19,6 +19,7 @@ from napari_ulm3d.io.reading.axes import frame_shape
 from napari_ulm3d.io.reading.choose import choose_variable, natural_key
 from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, full_scale
 from napari_ulm3d.io.reading.h5array import H5Array, attributes_above, list_datasets, small_values
+from napari_ulm3d.io.reading.h5within import dataset_within, elsewhere, within
 from napari_ulm3d.io.reading.metadata import Facts
 from napari_ulm3d.io.reading.named_facts import (
     axis_spacing,
@@ -65,6 +66,8 @@ def _open(path: Path, variable: str | None) -> Content:
             series = [chosen]
         arrays = tuple(_stored(path, v, pairs) for v in series)
         parts = [half.name for half in pairs.get(chosen.name, ())] or [chosen.name]
+        for part in parts:
+            dataset_within(file, part)
         axes, said = _axes(file, path, chosen, parts[0])
         values = small_values(file)
         values |= attributes_above(file, parts[0])
@@ -102,10 +105,10 @@ def _stored(
     if variable.name in pairs:
         real, imag = pairs[variable.name]
         return PairedArray(
-            H5Array(str(path), real.name, real.shape, real.dtype),
-            H5Array(str(path), imag.name, imag.shape, imag.dtype),
+            H5Array(str(path), real.shape, real.dtype, real.name),
+            H5Array(str(path), imag.shape, imag.dtype, imag.name),
         )
-    return H5Array(str(path), variable.name, variable.shape, variable.dtype)
+    return H5Array(str(path), variable.shape, variable.dtype, variable.name)
 
 
 def _axes(file: h5py.File, path: Path, chosen: Variable, first: str) -> tuple[str | None, str]:
@@ -170,10 +173,9 @@ def _from_coordinates(
 
 
 def _vector(file: h5py.File, groups: list[str], letter: str, size: int) -> Any:
-    group = file["/".join(groups)] if groups else file
     for name in (letter, f"{letter}_axis", f"{letter}_coords", f"axis_{letter}"):
-        item = group.get(name)
-        if item is not None and getattr(item, "size", 0) == size and size > 1:
+        item = within(file, "/".join((*groups, name)))
+        if getattr(item, "size", 0) == size and size > 1 and not elsewhere(item):
             return item
     return None
 

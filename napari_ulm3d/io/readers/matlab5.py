@@ -2,15 +2,14 @@
 
 The layout is MathWorks' "MAT-File Format": a header of 128 bytes and tagged elements, one
 a variable, each plain or as one zlib stream. SciPy reads a variable whole; a clutter
-filter needs 200 frames of a file that may hold thousands, so arrays are read here and
-only structures, text and small arrays are left to SciPy. In a compressed file frames can
-only be reached by inflating all before them.
+filter needs 200 frames of a file that may hold thousands, so arrays are read here. In a
+compressed file frames can only be reached by inflating all before them.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
@@ -22,7 +21,17 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.choose import choose_variable
-from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable, full_scale
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    StoredArray,
+    Variable,
+    full_scale,
+    stretch,
+)
+from napari_ulm3d.io.reading.limits import check_claim, check_free
+from napari_ulm3d.io.reading.matvalues import CLASSES, STORAGE, matrix_value
 from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 from napari_ulm3d.io.reading.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
@@ -31,13 +40,7 @@ __all__ = ["READER", "MatlabArray", "StructArray"]
 
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT = 2
-#: mxCLASS numbers of numeric arrays, and mi numbers of how their elements are stored.
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
-_CLASSES |= {14: "i8", 15: "u8"}
-_STORAGE = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
-_STORAGE |= {12: "i8", 13: "u8"}
 _SMALL_BYTES = 1 << 18
-_MOST_ELEMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class _Entry:
     @property
     def variable(self) -> Variable | None:
         """The variable as listed; None for what is no numeric array."""
-        if self.class_number not in _CLASSES:
+        if self.class_number not in CLASSES:
             return None
-        dtype = np.dtype(_CLASSES[self.class_number])
+        dtype = np.dtype(CLASSES[self.class_number])
         if self.is_complex:
             dtype = np.dtype(np.complex128 if dtype.itemsize == 8 else np.complex64)
         return Variable(self.name, self.shape, dtype)
@@ -105,20 +108,17 @@ class MatlabArray:
             if not packed:
                 stream.skip(n_bytes + -n_bytes % 8)
         kind, n_bytes, packed = _tag(stream, self.entry.order)
-        dtype = np.dtype(self.entry.order + _STORAGE[kind])
+        dtype = np.dtype(self.entry.order + STORAGE[kind])
         if n_bytes != prod(self.shape) * dtype.itemsize:
             raise ValueError(f"{self.entry.name} has {n_bytes} bytes for the shape {self.shape}")
         return FileBytes(BytesIO(packed)) if packed else stream, dtype
 
 
 @dataclass(frozen=True)
-class StructArray:
-    """An array in a structure; SciPy loads the structure at each read."""
+class StructArray(FileArray):
+    """An array in a structure; the structure is read whole at each read."""
 
-    path: str
     keys: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
@@ -126,13 +126,12 @@ class StructArray:
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
-        value: Any = _load(Path(self.path), [self.keys[0]])
+        path = Path(self.path)
+        found = [entry for entry in _entries(path) if entry.name == self.keys[0]]
+        value: Any = _load(path, found)
         for key in self.keys:
             value = value[key]
-        index = tuple(
-            slice(start, stop) if i == axis else slice(None) for i in range(len(self.shape))
-        )
-        out[...] = np.asarray(value)[index]
+        out[...] = np.asarray(value)[stretch(len(self.shape), axis, start, stop)]
 
 
 def _sniff(path: Path, head: bytes) -> bool:
@@ -155,7 +154,7 @@ def _open(path: Path, variable: str | None) -> Content:
     def stored(name: str) -> StoredArray:
         if name in in_structs_by_name:
             found = in_structs_by_name[name]
-            return StructArray(str(path), tuple(name.split(".")), found.shape, found.dtype)
+            return StructArray(str(path), found.shape, found.dtype, tuple(name.split(".")))
         return MatlabArray(str(path), next(e for e in entries if e.name == name))
 
     in_structs_by_name = {v.name: v for v in in_structs}
@@ -167,11 +166,11 @@ def _open(path: Path, variable: str | None) -> Content:
         array = stored(chosen.name)
     axes = {4: "zxyt", 3: "zxt"}.get(len(chosen.shape))
     small = [
-        e.name
+        e
         for e in entries
-        if e.n_bytes <= _SMALL_BYTES and e.name != chosen.name and len(e.shape) < 3
+        if e.n_bytes <= _SMALL_BYTES >= prod(e.shape) and e.name != chosen.name and len(e.shape) < 3
     ]
-    values = flatten(_load(path, small)) if small else {}
+    values = flatten(_load(path, small))
     facts, notes = facts_from_names(values, chosen.shape)
     said = f"{chosen.name} was taken as MATLAB [{', '.join(axes)}]." if axes else ""
     metadata = plain_values(values)
@@ -190,8 +189,7 @@ def _open(path: Path, variable: str | None) -> Content:
 
 
 def _struct_arrays(path: Path, entries: list[_Entry]) -> tuple[Variable, ...]:
-    names = [e.name for e in entries if e.class_number == _STRUCT]
-    flat = flatten(_load(path, names)) if names else {}
+    flat = flatten(_load(path, [e for e in entries if e.class_number == _STRUCT]))
     return tuple(
         Variable(name, value.shape, value.dtype)
         for name, value in flat.items()
@@ -199,22 +197,23 @@ def _struct_arrays(path: Path, entries: list[_Entry]) -> tuple[Variable, ...]:
     )
 
 
-def _load(path: Path, names: list[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    values = loadmat(str(path), variable_names=names)
-    return {name: _unwrap(v) for name, v in values.items() if not name.startswith("__")}
+def _load(path: Path, entries: Sequence[_Entry]) -> dict[str, Any]:
+    """The values of variables, read whole: structures, text and small arrays."""
+    return {entry.name: matrix_value(_content(path, entry), entry.order) for entry in entries}
 
 
-def _unwrap(value: Any) -> Any:
-    """SciPy's structures as dictionaries; arrays keep all of MATLAB's axes."""
-    if not isinstance(value, np.ndarray) or value.dtype.names is None:
-        return value
-    elements = value.reshape(-1)
-    if len(elements) > _MOST_ELEMENTS:
-        return None  # a table of thousands of records, such as tracks, is no acquisition
-    fields = [{n: _unwrap(element[n]) for n in value.dtype.names} for element in elements]
-    return fields[0] if len(fields) == 1 else {str(i + 1): f for i, f in enumerate(fields)}
+def _content(path: Path, entry: _Entry) -> memoryview:
+    """The bytes of a variable's matrix element, inflated."""
+    with path.open("rb") as file:
+        file.seek(entry.offset + 8)
+        stream: ByteStream = FileBytes(file)
+        n_bytes = entry.n_bytes
+        if entry.compressed:
+            stream = InflatedBytes(file)
+            _, n_bytes, _ = _tag(stream, entry.order)
+        check_claim(path, entry.name, (n_bytes,), np.dtype("u1"), entry.n_bytes)
+        check_free(str(path), n_bytes, entry.name, "Save its arrays as variables of their own.")
+        return memoryview(_take(stream, n_bytes))
 
 
 def _entries(path: Path) -> Iterator[_Entry]:

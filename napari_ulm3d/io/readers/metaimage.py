@@ -1,12 +1,15 @@
-"""MetaImage files (``.mha``, ``.mhd`` with its raw file), read with SimpleITK.
+"""MetaImage files (``.mha``, ``.mhd`` with its raw file), the format of ITK.
 
-Lengths are in mm, ITK's convention. ITK fills in a spacing of 1 where the header has none,
-so the header is looked at first.
+The header is text, a field a line, and ends at ``ElementDataFile``; the values follow it or
+are in a file beside it, as they are or as one zlib stream (Kitware's "MetaIO" manual).
+Lengths are in mm, ITK's convention. ITK fills in a spacing of 1 where the header has none;
+here it is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, full_scale, needs
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    full_scale,
+    only_array,
+)
+from napari_ulm3d.io.reading.streams import FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "MetaImageArray"]
 
@@ -23,50 +34,40 @@ _TYPES = {
     "LONG": "i4", "ULONG": "u4", "LONG_LONG": "i8", "ULONG_LONG": "u8",
     "FLOAT": "f4", "DOUBLE": "f8",
 }  # fmt: skip
+_MOST_FIELDS, _MOST_LINE = 200, 4096
 
 
 @dataclass(frozen=True)
-class MetaImageArray:
-    """An image, axes as NumPy sees them (ITK's reversed); implements `StoredArray`."""
+class MetaImageArray(FileArray):
+    """An image, the slowest axis first; implements `StoredArray`.
 
-    path: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    `data` is the file that holds the values, from byte `offset` on.
+    """
 
-    @property
-    def name(self) -> str:
-        return self.path
+    data: str
+    offset: int
+    compressed: bool
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
-        with needs("SimpleITK", "MetaImage"):
-            import SimpleITK as sitk
-
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(self.path)
-        first, size = [0] * len(self.shape), list(self.shape[::-1])
-        if axis is not None:
-            itk = len(self.shape) - 1 - axis
-            first[itk], size[itk] = start, stop - start
-        reader.SetExtractIndex(first)
-        reader.SetExtractSize(size)
-        # The view does not keep the image alive; this name does.
-        image = reader.Execute()
-        out[...] = sitk.GetArrayViewFromImage(image)
+        with open(self.data, "rb") as file:
+            file.seek(self.offset)
+            stream = InflatedBytes(file) if self.compressed else FileBytes(file)
+            fill_from_stream(stream, self.dtype, self.shape, out, axis, start, stop)
 
 
-def _header(path: Path) -> dict[str, str]:
-    """The header's fields; it ends at ElementDataFile."""
+def _header(path: Path) -> tuple[dict[str, str], int]:
+    """The header's fields, and where it ends."""
     fields: dict[str, str] = {}
     with path.open("rb") as file:
-        for _ in range(200):
-            line = file.readline(4096).decode("latin-1")
+        for _ in range(_MOST_FIELDS):
+            line = file.readline(_MOST_LINE).decode("latin-1")
             key, equals, value = line.partition("=")
             if not equals:
                 break
             fields[key.strip()] = value.strip()
             if key.strip() == "ElementDataFile":
-                return fields
+                return fields, file.tell()
     raise InputError(path, "is MetaImage without ElementDataFile in its header", "Copy it again.")
 
 
@@ -74,42 +75,49 @@ def _sniff(path: Path, head: bytes) -> bool:
     return b"NDims" in head[:1024] and b"=" in head[:64] and head[:1].isalpha()
 
 
+def _is(fields: dict[str, str], *names: str) -> bool:
+    return any(fields.get(name, "").lower() in ("true", "1") for name in names)
+
+
 def _variable(path: Path, fields: dict[str, str]) -> Variable:
     kind = _TYPES.get(fields.get("ElementType", "").removeprefix("MET_"))
-    if kind is None or int(fields.get("ElementNumberOfChannels", "1")) != 1:
+    if kind is None or fields.get("ElementNumberOfChannels", "1") != "1":
         raise InputError(
             path,
             f"holds {fields.get('ElementType', 'no element type')} with "
             f"{fields.get('ElementNumberOfChannels', '1')} channels",
             "Save one number a voxel.",
         )
+    big = _is(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     shape = tuple(int(n) for n in fields["DimSize"].split())[::-1]
-    return Variable(path.stem, shape, np.dtype(kind))
+    if len(shape) != int(fields["NDims"]) or min(shape) < 1:
+        raise InputError(
+            path,
+            f"has NDims = {fields['NDims']} and DimSize = {fields['DimSize']}",
+            "Mend its header.",
+        )
+    return Variable(path.stem, shape, np.dtype(kind).newbyteorder(">" if big else "<"))
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
-    return (_variable(path, _header(path)),)
+    return (_variable(path, _header(path)[0]),)
 
 
 def _open(path: Path, variable: str | None) -> Content:
-    with needs("SimpleITK", "MetaImage"):
-        import SimpleITK as sitk
-    fields = _header(path)
+    fields, header_bytes = _header(path)
     found = _variable(path, fields)
-    if variable not in (None, found.name):
-        raise InputError(path, f"has no array '{variable}' (it holds {found})", "Leave it out.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    only_array(path, found, variable)
+    data, offset = _values(path, fields, header_bytes, found)
+    compressed = _is(fields, "CompressedData")
     axes = {4: "tzyx", 3: "tzx"}.get(len(found.shape))
     said = f"The axes are not named; its dimensions, last first, were taken as {axes}."
-    written = fields.get("ElementSpacing", fields.get("ElementSize"))
-    spacing_um = first_um = None
-    if written is not None:
-        spacing_um = tuple(float(v) * 1e3 for v in reversed(written.split()))
-        first_um = tuple(v * 1e3 for v in reversed(reader.GetOrigin()))
+    n = len(found.shape)
+    spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
+    first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
     return Content(
-        arrays=(MetaImageArray(str(path), found.shape, found.dtype),),
+        arrays=(
+            MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed),
+        ),
         variable=found.name,
         why="the only array",
         axes=axes,
@@ -120,7 +128,48 @@ def _open(path: Path, variable: str | None) -> Content:
         notes=("The spacing was taken as mm, ITK's convention.",) if spacing_um else (),
         metadata={k: v for k, v in fields.items() if k not in ("ElementDataFile", "Comment")},
         full_scale=full_scale(found.dtype),
+        data_files=() if data == path else (data,),
     )
+
+
+def _values(
+    path: Path, fields: dict[str, str], header_bytes: int, found: Variable
+) -> tuple[Path, int]:
+    """The file that holds the values, and where in it they begin."""
+    named = fields["ElementDataFile"]
+    if fields.get("BinaryData", "True").lower() not in ("true", "1"):
+        raise InputError(path, "holds its values as text", "Save them as binary.")
+    if named.upper().startswith("LIST") or "%" in named or " " in named.strip():
+        raise InputError(path, "keeps its values in several files", "Save it as one .mha file.")
+    if named.upper() == "LOCAL":
+        return path, header_bytes
+    data = path.parent / named
+    # A header that somebody sent must not show what lies elsewhere on this computer.
+    if not data.resolve().is_relative_to(path.parent.resolve()):
+        raise InputError(
+            path,
+            f"names the data file {named}, which is outside of its folder",
+            "Put the data file beside it and mend the name in the header.",
+        )
+    if not data.is_file():
+        raise InputError(path, f"names the data file {named}, which is not there", "Copy it too.")
+    skipped = int(fields.get("HeaderSize", "0"))
+    if skipped == -1:  # the values are the end of the file, whatever precedes them
+        skipped = data.stat().st_size - prod(found.shape) * found.dtype.itemsize
+    if skipped < 0:
+        raise InputError(path, f"is longer than {named}, which holds its values", "Copy it again.")
+    return data, skipped
+
+
+def _lengths(fields: dict[str, str], n: int, *names: str) -> tuple[float, ...] | None:
+    """Lengths along the axes, micrometres, under the first of the names that is there."""
+    for name in names:
+        if name in fields:
+            values = [float(v) * 1e3 for v in reversed(fields[name].split())]
+            if len(values) != n or not np.isfinite(values).all():
+                raise ValueError(f"{name} = {fields[name]}")
+            return tuple(values)
+    return None
 
 
 READER = Reader("MetaImage", (".mha", ".mhd"), _sniff, _open, _list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, needs
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    needs,
+    only_array,
+    stretch,
+)
 from napari_ulm3d.io.reading.metadata import Facts, to_um
 
 __all__ = ["READER", "NiftiArray"]
@@ -21,17 +28,8 @@ _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _UNITS = {"meter": "m", "mm": "mm", "micron": "um"}
 
 
-@dataclass(frozen=True)
-class NiftiArray:
+class NiftiArray(FileArray):
     """An image with its intensity scaling applied; implements `StoredArray`."""
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def name(self) -> str:
-        return self.path
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
@@ -39,10 +37,7 @@ class NiftiArray:
             import nibabel
 
         proxy = nibabel.load(self.path).dataobj  # type: ignore[attr-defined]
-        index = tuple(
-            slice(start, stop) if i == axis else slice(None) for i in range(len(self.shape))
-        )
-        out[...] = proxy[index]
+        out[...] = proxy[stretch(len(self.shape), axis, start, stop)]
 
 
 def _sniff(path: Path, head: bytes) -> bool:
@@ -70,8 +65,7 @@ def _list(path: Path) -> tuple[Variable, ...]:
 
 def _open(path: Path, variable: str | None) -> Content:
     image, found = _load(path)
-    if variable not in (None, found.name):
-        raise InputError(path, f"has no array '{variable}' (it holds {found})", "Leave it out.")
+    only_array(path, found, variable)
     if found.dtype.kind not in "iufc":
         raise InputError(path, f"holds {found.dtype}", "Save one number a voxel.")
     header = image.header

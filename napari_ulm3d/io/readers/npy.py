@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, frame_chunks
+from napari_ulm3d.io.reading.content import Content, FileArray, Reader, Variable, fill_in_chunks
 from napari_ulm3d.io.reading.npyheader import npy_content, read_header
 
 __all__ = ["READER", "NpyArray"]
 
 
-@dataclass(frozen=True)
-class NpyArray:
+class NpyArray(FileArray):
     """An ``.npy`` file; implements `StoredArray`."""
-
-    path: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def name(self) -> str:
-        return self.path
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
@@ -34,9 +24,8 @@ class NpyArray:
         if axis is None:
             out[...] = array
             return
-        before = (slice(None),) * axis
-        for a, b in frame_chunks(start, stop, array.nbytes // max(1, array.shape[axis])):
-            out[(*before, slice(a - start, b - start))] = array[(*before, slice(a, b))]
+        bytes_each = array.nbytes // max(1, array.shape[axis])
+        fill_in_chunks(out, axis, start, stop, bytes_each, array.__getitem__)
 
 
 def _npy_variable(path: Path) -> Variable:

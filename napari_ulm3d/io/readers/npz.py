@@ -12,24 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.reading.choose import choose_variable
-from napari_ulm3d.io.reading.content import Content, Reader, StoredArray, Variable
+from napari_ulm3d.io.reading.content import Content, FileArray, Reader, StoredArray, Variable
 from napari_ulm3d.io.reading.npyheader import npy_content, read_header
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
 from napari_ulm3d.io.reading.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "NpzArray"]
 
-_SMALL_ELEMENTS = 4096
+_SMALL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class NpzArray:
+class NpzArray(FileArray):
     """An array of an ``.npz`` archive; implements `StoredArray`."""
 
-    path: str
     key: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
@@ -81,23 +78,26 @@ def _open_npz(path: Path, variable: str | None) -> Content:
     chosen, why = choose_variable(path, candidates, variable)
     array: StoredArray
     if chosen.name in pairs:
-        real, imag = (NpzArray(str(path), v.name, v.shape, v.dtype) for v in pairs[chosen.name])
+        real, imag = (NpzArray(str(path), v.shape, v.dtype, v.name) for v in pairs[chosen.name])
         array = PairedArray(real, imag)
     else:
-        array = NpzArray(str(path), chosen.name, chosen.shape, chosen.dtype)
+        array = NpzArray(str(path), chosen.shape, chosen.dtype, chosen.name)
     values: dict[str, Any] = {}
     with np.load(path, allow_pickle=False) as archive:
         for v in variables:
-            if v.size <= _SMALL_ELEMENTS and v.dtype.kind in "biufSU":
+            if v.size * v.dtype.itemsize <= _SMALL_BYTES and v.dtype.kind in "biufSU":
                 values[v.name] = archive[v.name]
     return npy_content(array, chosen, why, variables, values)
 
 
 def _is_npz(path: Path, head: bytes) -> bool:
-    if head[:2] != b"PK" or not zipfile.is_zipfile(path):
+    if head[:2] != b"PK":
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".npy") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False  # some other archive, or what is left of one
 
 
 READER = Reader("NumPy .npz", (".npz",), _is_npz, _open_npz, _npz_variables)

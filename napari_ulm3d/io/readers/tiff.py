@@ -7,6 +7,7 @@ Y becomes z; in a 3-D one Z, Y, X keep their names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,8 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, full_scale
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    full_scale,
+    stretch,
+)
 from napari_ulm3d.io.reading.metadata import Facts, to_um
+from napari_ulm3d.io.reading.tiffsafety import opened_tiff, refuse_bomb
 
 __all__ = ["READER", "TiffArray"]
 
@@ -26,38 +35,31 @@ _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "min"
 
 
 @dataclass(frozen=True)
-class TiffArray:
+class TiffArray(FileArray):
     """A series of a TIFF file; implements `StoredArray`. Reads the pages it needs."""
 
-    path: str
     series: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def name(self) -> str:
-        return self.path
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
-        import tifffile
-
-        with tifffile.TiffFile(self.path) as file:
+        with opened_tiff(self.path) as file:
             series = file.series[self.series]
             n_outer = len(self.shape) - 2
             if axis is None or axis >= n_outer or len(series.pages) != np.prod(self.shape[:-2]):
                 # Planes hold all of time, or the file is one block of bytes without pages.
+                for page in series.pages:
+                    refuse_bomb(self.path, page)
                 whole = series.asarray(out="memmap" if series.dataoffset is not None else None)
-                index = tuple(
-                    slice(start, stop) if i == axis else slice(None) for i in range(len(self.shape))
-                )
-                out[...] = whole.reshape(self.shape)[index]
+                out[...] = whole.reshape(self.shape)[stretch(len(self.shape), axis, start, stop)]
                 return
             for position in np.ndindex(*out.shape[:-2]):
                 stored = tuple(p + start if i == axis else p for i, p in enumerate(position))
                 page = series.pages[int(np.ravel_multi_index(stored, self.shape[:-2]))]
                 if page is None:
                     raise ValueError(f"plane {stored} is missing")
+                if prod(page.shape) != prod(self.shape[-2:]):
+                    raise ValueError(f"plane {stored} has the shape {page.shape}")
+                refuse_bomb(self.path, page)
                 out[position] = page.asarray()
 
 
@@ -66,9 +68,7 @@ def _sniff(path: Path, head: bytes) -> bool:
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened_tiff(path) as file:
         return tuple(
             Variable(series.name or f"series {i}", tuple(series.shape), series.dtype)
             for i, series in enumerate(file.series)
@@ -77,10 +77,8 @@ def _list(path: Path) -> tuple[Variable, ...]:
 
 
 def _open(path: Path, variable: str | None) -> Content:
-    import tifffile
-
     variables = _list(path)
-    with tifffile.TiffFile(path) as file:
+    with opened_tiff(path) as file:
         if not variables:
             raise InputError(path, "holds no image", "Save frames as a TIFF stack.")
         index = _choose(path, variables, variable)
@@ -96,7 +94,7 @@ def _open(path: Path, variable: str | None) -> Content:
         elif file.is_imagej and file.imagej_metadata:
             size, rate, metadata = _imagej(file)
     return Content(
-        arrays=(TiffArray(str(path), index, shape, dtype),),
+        arrays=(TiffArray(str(path), shape, dtype, index),),
         variable=variables[index].name,
         why="named in the settings" if variable else "the first image series",
         axes=axes,

@@ -19,8 +19,17 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.choose import choose_variable
-from napari_ulm3d.io.reading.content import Content, Reader, Variable, frame_chunks
+from napari_ulm3d.io.reading.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    frame_chunks,
+    stretch,
+)
 from napari_ulm3d.io.reading.h5array import as_numbers, list_datasets, number_type, small_values
+from napari_ulm3d.io.reading.h5within import dataset_within, elsewhere, within
+from napari_ulm3d.io.reading.limits import check_claim, stored_bytes
 from napari_ulm3d.io.reading.metadata import Facts
 from napari_ulm3d.io.reading.named_facts import axis_spacing, facts_from_names, plain, plain_values
 
@@ -34,17 +43,14 @@ _NOT_FACTS = (".class", ".name", ".array", ".size", ".complex", ".imaginary", "f
 
 
 @dataclass(frozen=True)
-class UffArray:
+class UffArray(FileArray):
     """Beamformed pixels as (t, then the grid's axes, slowest first); a `StoredArray`.
 
     `datasets` is one path, or those of the real and the imaginary part; `pixels_first`
     tells [pixel, ..., frame] from its reverse.
     """
 
-    path: str
     datasets: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
     pixels_first: bool
 
     @property
@@ -60,15 +66,12 @@ class UffArray:
             # The axes were given otherwise than the scan has them: pick from all of it.
             whole = np.empty(self.shape, out.dtype)
             self.read_into(whole, 0, 0, n_frames)
-            n = len(self.shape)
-            out[...] = whole[
-                tuple(slice(start, stop) if i == axis else slice(None) for i in range(n))
-            ]
+            out[...] = whole[stretch(len(self.shape), axis, start, stop)]
             return
         with h5py.File(self.path, "r") as file:
             for number, name in enumerate(self.datasets):
                 part = out if len(self.datasets) == 1 else (out.real, out.imag)[number]
-                data = file[name]
+                data = dataset_within(file, name)
                 for a, b in frame_chunks(start, stop, prod(grid) * data.dtype.itemsize):
                     # Channel and wave have one element, so pixel and frame are all there is.
                     if data.ndim == 1 or n_frames == 1:
@@ -90,10 +93,10 @@ def _beamformed(file: h5py.File) -> dict[str, tuple[str, ...]]:
         kind = plain(item.attrs.get("class", ""))  # type: ignore[attr-defined]
         if kind != "uff.beamformed_data" or not isinstance(item, h5py.Group):
             return
-        data = item.get("data")
+        data, halves = within(item, "data"), (within(item, "data/real"), within(item, "data/imag"))
         if isinstance(data, h5py.Dataset):
             found[name] = (f"{name}/data",)
-        elif isinstance(data, h5py.Group) and {"real", "imag"} <= set(data):
+        elif all(isinstance(half, h5py.Dataset) for half in halves):
             found[name] = (f"{name}/data/real", f"{name}/data/imag")
 
     file.visititems(visit)
@@ -108,7 +111,7 @@ def _sniff(path: Path, head: bytes) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return bool(_beamformed(file))
-    except OSError:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError):
         return False  # damaged: the reader of any HDF5 says how
 
 
@@ -125,7 +128,7 @@ def _open(path: Path, variable: str | None) -> Content:
     with h5py.File(path, "r") as file:
         groups = _beamformed(file)
         as_listed = [
-            Variable(name, tuple(file[parts[0]].shape), np.dtype(np.complex64))
+            Variable(name, dataset_within(file, parts[0]).shape, np.dtype(np.complex64))
             for name, parts in groups.items()
         ]
         if variable is None and len(as_listed) == 1:
@@ -170,7 +173,7 @@ def _open(path: Path, variable: str | None) -> Content:
 def _array(
     path: Path, file: h5py.File, name: str, datasets: tuple[str, ...], grid: tuple[int, ...]
 ) -> UffArray:
-    data = file[datasets[0]]
+    data = dataset_within(file, datasets[0])
     n_pixels = prod(grid)
     pixels_first = data.shape[0] == n_pixels
     rest = data.shape[1:] if pixels_first else data.shape[:-1]
@@ -187,13 +190,22 @@ def _array(
             "Compound them in USTB first.",
         )
     dtype = np.dtype(np.complex64) if len(datasets) == 2 else number_type(data.dtype)
-    return UffArray(str(path), datasets, (prod(rest), *grid), dtype, pixels_first)
+    return UffArray(str(path), (prod(rest), *grid), dtype, datasets, pixels_first)
 
 
 def _grid(path: Path, file: h5py.File, name: str) -> tuple[str, tuple[int, ...], Facts]:
     """Letters and lengths of the grid's axes, slowest first, and its spacing and origin."""
-    scan = file[name].get("scan")
-    keys = set(scan) if scan is not None else set()
+    import h5py
+
+    scan = {
+        key: vector
+        for key in ("x", "y", "z", "x_axis", "z_axis")
+        if isinstance(vector := within(file, f"{name}/scan/{key}"), h5py.Dataset)
+        and not elsewhere(vector)
+    }
+    for key, vector in scan.items():
+        check_claim(path, f"scan/{key}", vector.shape, vector.dtype, stored_bytes(path))
+    keys = set(scan)
     if not ({"x_axis", "z_axis"} <= keys or {"x", "z"} <= keys):
         raise InputError(
             path,

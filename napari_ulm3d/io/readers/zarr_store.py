@@ -17,15 +17,18 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.choose import choose_variable
 from napari_ulm3d.io.reading.content import (
     Content,
+    FileArray,
     Reader,
     StoredArray,
     Variable,
-    frame_chunks,
+    fill_in_chunks,
     full_scale,
 )
+from napari_ulm3d.io.reading.limits import check_claim, stored_bytes
 from napari_ulm3d.io.reading.metadata import to_um
 from napari_ulm3d.io.reading.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.reading.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.reading.zarrsafety import refuse_pickles, refuse_torn_chunks
 
 if TYPE_CHECKING:
     import zarr
@@ -38,13 +41,10 @@ _SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "microseco
 
 
 @dataclass(frozen=True)
-class ZarrArray:
+class ZarrArray(FileArray):
     """An array of a Zarr store; implements `StoredArray`."""
 
-    path: str
     array: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
@@ -55,14 +55,20 @@ class ZarrArray:
         import zarr
 
         array = zarr.open_array(self.path, path=self.array, mode="r")
+        refuse_pickles(self.path, array)
+        refuse_torn_chunks(self.path, array, axis, start, stop)
         if axis is None:
             out[...] = np.asarray(array[...])
             return
-        before = (slice(None),) * axis
-        align = array.chunks[axis]
-        for a, b in frame_chunks(start, stop, array.nbytes // max(1, array.shape[axis]), align):
-            values = np.asarray(array[(*before, slice(a, b))])
-            out[(*before, slice(a - start, b - start))] = values
+        fill_in_chunks(
+            out,
+            axis,
+            start,
+            stop,
+            array.nbytes // max(1, array.shape[axis]),
+            lambda index: np.asarray(array[index]),
+            array.chunks[axis],
+        )
 
 
 def _sniff(path: Path, head: bytes) -> bool:
@@ -111,7 +117,12 @@ def _open(path: Path, variable: str | None) -> Content:
         chosen, why = choose_variable(path, candidates, variable)
 
     def stored(v: Variable) -> ZarrArray:
-        return ZarrArray(str(path), inner[v.name], v.shape, v.dtype)
+        # A chunk is decoded whole, however little of it is asked for.
+        whole = arrays[v.name]
+        chunk = whole.shards or whole.chunks
+        check_claim(path, f"a chunk of {v.name}", chunk, v.dtype, stored_bytes(path))
+        refuse_pickles(path, whole)
+        return ZarrArray(str(path), v.shape, v.dtype, inner[v.name])
 
     array: StoredArray
     if chosen.name in pairs:

@@ -17,13 +17,17 @@ from napari_ulm3d.io.reading.metadata import Facts
 
 __all__ = [
     "Content",
+    "FileArray",
     "Reader",
     "StoredArray",
     "Variable",
+    "fill_in_chunks",
     "frame_chunks",
     "full_scale",
     "needs",
+    "only_array",
     "readable",
+    "stretch",
 ]
 
 #: Bytes that are read at once while frames are put in order; about a CPU's cache.
@@ -56,6 +60,23 @@ class StoredArray(Protocol):
         `out` has the stored order of axes and any strides, complex64 or float32.
         """
         ...
+
+
+@dataclass(frozen=True)
+class FileArray:
+    """What the arrays of most formats are: a path, a shape and a type.
+
+    A format adds `StoredArray.read_into`, and where to find the array in the file.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.path
 
 
 @dataclass(frozen=True)
@@ -104,6 +125,8 @@ class Content:
         Every array of the file.
     full_scale
         Largest value that the stored numbers can take, None when unknown.
+    data_files
+        Files that hold the values besides the one that was opened.
     """
 
     arrays: tuple[StoredArray, ...]
@@ -118,6 +141,7 @@ class Content:
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     full_scale: float | None = None
+    data_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +208,42 @@ def needs(package: str, what: str) -> Iterator[None]:
         raise BackendError(
             f"Reading {what} needs {package}: pip install 'napari-ulm3d[formats]'."
         ) from error
+
+
+def only_array(path: Path, found: Variable, wanted: str | None) -> None:
+    """Refuse a name that is not that of the only array in a file."""
+    if wanted not in (None, found.name):
+        raise InputError(path, f"has no array '{wanted}' (it holds {found})", "Leave it out.")
+
+
+def stretch(ndim: int, axis: int | None, start: int, stop: int) -> tuple[slice, ...]:
+    """The index of the elements start..stop-1 along one of `ndim` axes (None: of all)."""
+    return tuple(slice(start, stop) if i == axis else slice(None) for i in range(ndim))
+
+
+def fill_in_chunks(
+    out: NDArray[Any],
+    axis: int,
+    start: int,
+    stop: int,
+    bytes_each: int,
+    read: Callable[[tuple[slice, ...]], NDArray[Any]],
+    align: int = 1,
+) -> None:
+    """Fill `out` with start..stop-1 along `axis`, about `CHUNK_BYTES` at a time.
+
+    Parameters
+    ----------
+    bytes_each
+        Bytes of one element along `axis`.
+    read
+        The values at an index (slices up to `axis`).
+    align
+        Chunks begin at multiples of it, as the file's storage chunks do.
+    """
+    for a, b in frame_chunks(start, stop, bytes_each, align):
+        before = (slice(None),) * axis
+        out[(*before, slice(a - start, b - start))] = read((*before, slice(a, b)))
 
 
 def frame_chunks(start: int, stop: int, bytes_each: int, align: int = 1) -> list[tuple[int, int]]:

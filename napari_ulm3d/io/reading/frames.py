@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.acquisition import FrameSource
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.reading.axes import frame_shape, stored_view
 from napari_ulm3d.io.reading.content import StoredArray, frame_chunks, readable
+from napari_ulm3d.io.reading.limits import check_free
 
-__all__ = ["JoinedFrames", "LogScale", "StoredFrames", "largest_value", "log_scale"]
+__all__ = [
+    "DamagedFrames",
+    "JoinedFrames",
+    "LogScale",
+    "StoredFrames",
+    "largest_value",
+    "log_scale",
+]
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,7 @@ class StoredFrames:
         n, *space = self.shape
         if not 0 <= start < stop <= n:
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
+        _check_memory(self, start, stop)
         frames = np.empty((stop - start, *space), self.dtype)
         axis = self.axes.index("t") if "t" in self.axes else None
         with readable(self.file, self.format):
@@ -118,10 +129,45 @@ class JoinedFrames:
         """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         if not 0 <= start < stop <= len(self.sources):
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {len(self.sources)}")
+        _check_memory(self, start, stop)
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for frame, source in zip(frames, self.sources[start:stop], strict=True):
             frame[...] = source.read(0, 1)[0]
         return frames
+
+
+def _check_memory(source: FrameSource, start: int, stop: int) -> None:
+    check_free(
+        source.name,
+        (stop - start) * prod(source.shape[1:]) * source.dtype.itemsize,
+        f"frames {start} to {stop - 1}",
+        "Take fewer frames a block (load.frames_per_block).",
+    )
+
+
+@dataclass(frozen=True)
+class DamagedFrames:
+    """The place in time of a file that cannot be used; implements `FrameSource`.
+
+    Parameters
+    ----------
+    name
+        The file's path.
+    shape, dtype
+        What it is taken to hold, after the other files of the acquisition.
+    problem, remedy
+        What is wrong with it, as in `InputError`.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    problem: str
+    remedy: str
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Say what is wrong."""
+        raise InputError(self.name, self.problem, self.remedy)
 
 
 def log_scale(source: StoredFrames, db: float, full_scale: float | None) -> tuple[LogScale, str]:

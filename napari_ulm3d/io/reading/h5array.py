@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.reading.content import Variable, frame_chunks
+from napari_ulm3d.io.reading.content import FileArray, Variable, fill_in_chunks
 from napari_ulm3d.io.reading.h5chunks import can_inflate, inflate_into
+from napari_ulm3d.io.reading.h5within import dataset_within, elsewhere, short_texts, within
 from napari_ulm3d.io.reading.named_facts import plain
 
 if TYPE_CHECKING:
@@ -18,18 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["H5Array", "attributes_above", "complex_fields", "list_datasets", "small_values"]
 
-_SMALL_ELEMENTS = 4096
+_SMALL_BYTES = 1 << 16
 _MOST_SMALL_VALUES = 1000
 
 
 @dataclass(frozen=True)
-class H5Array:
+class H5Array(FileArray):
     """A dataset in h5py's order of axes; implements `StoredArray`. Opened at each read."""
 
-    path: str
     dataset: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
@@ -40,7 +38,9 @@ class H5Array:
         import h5py
 
         with h5py.File(self.path, "r") as file:
-            data = file[self.dataset]
+            data = dataset_within(file, self.dataset)
+            if axis is None and data.ndim:
+                axis, start, stop = 0, 0, data.shape[0]
             if axis is None:
                 out[...] = as_numbers(data[()])
                 return
@@ -50,10 +50,9 @@ class H5Array:
             # Whole storage chunks at a time, or each would be inflated again and again.
             align = data.chunks[axis] if data.chunks else 1
             bytes_each = data.dtype.itemsize * data.size // max(1, data.shape[axis])
-            before = (slice(None),) * axis
-            for a, b in frame_chunks(start, stop, bytes_each, align):
-                values = data[(*before, slice(a, b))]
-                out[(*before, slice(a - start, b - start))] = as_numbers(values)
+            fill_in_chunks(
+                out, axis, start, stop, bytes_each, lambda index: as_numbers(data[index]), align
+            )
 
 
 def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
@@ -116,7 +115,8 @@ def small_values(file: h5py.File) -> dict[str, Any]:
             return
         if isinstance(item, h5py.Dataset) and item.shape is not None:
             text = item.attrs.get("MATLAB_class") == b"char"
-            if item.size <= _SMALL_ELEMENTS and item.dtype.kind in "biufSO":
+            small = item.size * item.dtype.itemsize <= _SMALL_BYTES and not elsewhere(item)
+            if small and (item.dtype.kind in "biufS" or short_texts(item)):
                 value = item[()]
                 if text and item.dtype.kind == "u":
                     value = "".join(map(chr, np.asarray(value).reshape(-1)))
@@ -136,6 +136,7 @@ def attributes_above(file: h5py.File, dataset: str) -> dict[str, Any]:
     merged = {key: plain(value) for key, value in file.attrs.items()}
     parts = Path(dataset).parts
     for depth in range(1, len(parts) + 1):
-        item = file["/".join(parts[:depth])]
-        merged |= {key: plain(value) for key, value in item.attrs.items()}
+        item = within(file, "/".join(parts[:depth]))
+        if item is not None:
+            merged |= {key: plain(value) for key, value in item.attrs.items()}
     return {key: value for key, value in merged.items() if value is not None}

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,16 +28,10 @@ _MOST_THREADS = 8
 
 
 def can_inflate(data: h5py.Dataset) -> bool:
-    """Whether all chunks are there and only deflated (after a shuffle of bytes, perhaps)."""
-    if not data.chunks or data.dtype.hasobject or (os.cpu_count() or 1) < 2:
+    """Whether the chunks are only deflated (after a shuffle of bytes, perhaps)."""
+    if not data.chunks or data.dtype.hasobject:
         return False
-    filters = _filters(data)
-    if filters not in ([_DEFLATE], [_SHUFFLE, _DEFLATE]):
-        return False
-    expected = 1
-    for n, c in zip(data.shape, data.chunks, strict=True):
-        expected *= -(-n // c)
-    return expected > 1 and data.id.get_num_chunks() == expected
+    return _filters(data) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
 
 
 def inflate_into(
@@ -50,18 +45,30 @@ def inflate_into(
     """Fill `out` with start..stop-1 along `axis`, `convert` applied to each chunk's values."""
     shape, chunk = data.shape, data.chunks
     shuffled = _SHUFFLE in _filters(data)
+    n_bytes = data.dtype.itemsize * prod(chunk)
     ranges = [range(0, n, c) for n, c in zip(shape, chunk, strict=True)]
     ranges[axis] = range(start - start % chunk[axis], stop, chunk[axis])
 
+    n_chunks = prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
+    complete = data.id.get_num_chunks() == n_chunks
+
     def one(corner: tuple[int, ...]) -> None:
+        if not complete and data.id.get_chunk_info_by_coord(corner).byte_offset is None:
+            place(corner, np.full(chunk, data.fillvalue, data.dtype))
+            return
         # h5py takes its own lock here; the mask tells which filters the chunk went without.
         mask, raw = data.id.read_direct_chunk(corner)
         if not mask & (2 if shuffled else 1):
-            raw = zlib.decompress(raw)
+            # One byte more than there should be, so that a chunk which is larger is noticed.
+            raw = zlib.decompressobj().decompress(raw, n_bytes + 1)
+        if len(raw) != n_bytes:
+            raise ValueError(f"the chunk at {corner} has not the size of a chunk")
         if shuffled and not mask & 1:
             size = data.dtype.itemsize
             raw = np.frombuffer(raw, np.uint8).reshape(size, -1).T.tobytes()
-        values = np.frombuffer(raw, data.dtype).reshape(chunk)
+        place(corner, np.frombuffer(raw, data.dtype).reshape(chunk))
+
+    def place(corner: tuple[int, ...], values: NDArray[Any]) -> None:
         inside, target = [], []
         for i, (first, n, c) in enumerate(zip(corner, shape, chunk, strict=True)):
             low, high = (start, stop) if i == axis else (0, n)

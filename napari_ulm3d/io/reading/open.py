@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ from napari_ulm3d.errors import InputError, UlmError
 from napari_ulm3d.io.reading.axes import fit_axes
 from napari_ulm3d.io.reading.content import Content, Variable, readable
 from napari_ulm3d.io.reading.files import AnyPath, find_files
-from napari_ulm3d.io.reading.frames import JoinedFrames, StoredFrames, log_scale
+from napari_ulm3d.io.reading.frames import DamagedFrames, JoinedFrames, StoredFrames, log_scale
+from napari_ulm3d.io.reading.limits import check_claim, stored_bytes
 from napari_ulm3d.io.reading.metadata import (
     Facts,
     Partial,
@@ -111,7 +113,10 @@ class _Loaded:
 
 
 def open_acquisition(
-    paths: AnyPath | Sequence[AnyPath], config: LoadConfig | None = None
+    paths: AnyPath | Sequence[AnyPath],
+    config: LoadConfig | None = None,
+    *,
+    keep_damaged: bool = False,
 ) -> Acquisition:
     """Open one acquisition; nothing but headers is read until frames are asked for.
 
@@ -124,6 +129,9 @@ def open_acquisition(
     config
         How to read, and what the files do not say. It wins over a sidecar
         ``acquisition.toml`` in the folder, which wins over the files.
+    keep_damaged
+        Where most files fit together, let those that cannot be opened, or are unlike the
+        others, keep their place in time: as many frames as the first, which raise when read.
 
     Returns
     -------
@@ -140,15 +148,21 @@ def open_acquisition(
         When a format needs an optional library that is not installed.
     """
     files = find_files(paths)
-    loaded = _load(files, config or LoadConfig())
+    loaded = _load(files, config or LoadConfig(), keep_damaged)
     resolved, sources = loaded.resolved, loaded.sources
     if resolved.missing:
         raise missing_error(str(files[0]), resolved.missing)
     assert resolved.voxel_um is not None
     assert resolved.rate_hz is not None
+    try:
+        grid = Grid(sources[0].shape[1:], resolved.voxel_um, resolved.origin_um)
+    except ValueError as error:
+        raise InputError(
+            files[0], f"says what cannot be: {error}", "Give --voxel-um and --origin-um."
+        ) from error
     return Acquisition(
         sources=sources,
-        grid=Grid(sources[0].shape[1:], resolved.voxel_um, resolved.origin_um),
+        grid=grid,
         rate_hz=resolved.rate_hz,
         kind="iq" if sources[0].dtype.kind == "c" else "envelope",
         wavelength_um=resolved.wavelength_um,
@@ -211,12 +225,11 @@ def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, t
     return config, merge_facts(facts, facts_of(config)), (note,)
 
 
-def _load(files: Sequence[Path], config: LoadConfig) -> _Loaded:
+def _load(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = False) -> _Loaded:
     """Open every file, and put together what they, the sidecar and the settings say."""
     config, given, said = _with_sidecar(files[0], config)
-    opened = [_open_file(path, config) for path in files]
+    opened, damaged = _open_all(files, config, given, keep_damaged)
     first = opened[0]
-    _refuse_unlike(opened, given)
     flat = first.sources[0].shape[2] == 1
     resolved = resolve_facts(merge_facts(first.facts, given), flat)
     axes = f"The axes are {config.axes}, as given." if config.axes else first.content.axes_note
@@ -232,7 +245,10 @@ def _load(files: Sequence[Path], config: LoadConfig) -> _Loaded:
             "demodulate RF data to IQ first."
         )
     sources: tuple[FrameSource, ...] = tuple(stored)
-    if len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
+    if damaged:
+        sources = _with_damaged(files, opened, damaged, sources)
+        notes += [str(error) for error in damaged.values()]
+    elif len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
         sources = (JoinedFrames(tuple(stored)),)
         notes.append(f"The {len(stored)} files hold one frame each and are read as one series.")
     return _Loaded(
@@ -240,14 +256,60 @@ def _load(files: Sequence[Path], config: LoadConfig) -> _Loaded:
     )
 
 
+def _open_all(
+    files: Sequence[Path], config: LoadConfig, given: Facts, keep_damaged: bool
+) -> tuple[list[_Opened], dict[Path, InputError]]:
+    """The files that open and are alike, and what is wrong with the others."""
+    opened: list[_Opened] = []
+    damaged: dict[Path, InputError] = {}
+    for path in files:
+        try:
+            file = _open_file(path, config)
+            if opened:
+                _refuse_unlike(opened[0], file, given)
+            opened.append(file)
+        except InputError as error:
+            if not (keep_damaged and path.exists()):
+                raise
+            damaged[path] = error
+    # One frame a file is a series of pictures; it has no blocks that could be left out.
+    if damaged and (len(damaged) >= len(opened) or sum(s.shape[0] for s in opened[0].sources) == 1):
+        raise next(iter(damaged.values()))
+    return opened, damaged
+
+
+def _with_damaged(
+    files: Sequence[Path],
+    opened: Sequence[_Opened],
+    damaged: Mapping[Path, InputError],
+    sources: Sequence[FrameSource],
+) -> tuple[FrameSource, ...]:
+    """The sources of the files that opened, with those that did not in their places."""
+    first = opened[0]
+    shape = (sum(s.shape[0] for s in first.sources), *first.sources[0].shape[1:])
+    waiting, following = iter(sources), iter(opened)
+    found: list[FrameSource] = []
+    for path in files:
+        if path in damaged:
+            error = damaged[path]
+            found.append(
+                DamagedFrames(str(path), shape, first.sources[0].dtype, error.problem, error.remedy)
+            )
+        else:
+            found += islice(waiting, len(next(following).sources))
+    return tuple(found)
+
+
 def _open_file(path: Path, config: LoadConfig) -> _Opened:
     reader = reader_for(path)
     with readable(path, reader.name):
         content = reader.open(path, config.variable)
+        stored = sum(stored_bytes(file) for file in (path, *content.data_files))
     letters = config.axes or content.axes
     sources = []
     for array in content.arrays:
-        if array.dtype.kind not in "iufc" or 0 in array.shape:
+        check_claim(path, array.name, array.shape, array.dtype, stored)
+        if array.dtype.kind not in "iufc" or min(array.shape, default=0) < 1:
             raise InputError(
                 array.name,
                 f"holds {array.dtype} of shape {array.shape}, not frames",
@@ -280,36 +342,34 @@ def _by_letter(values: Sequence[float | None], axes: str) -> Partial:
     return (by_letter.get("z"), by_letter.get("y"), by_letter.get("x"))
 
 
-def _refuse_unlike(opened: Sequence[_Opened], given: Facts) -> None:
-    """Refuse files that say another spacing, rate or wave, unless the settings say it."""
-    first = opened[0]
-    for other in opened[1:]:
-        for field in fields(Facts):
-            one, two = getattr(first.facts, field.name), getattr(other.facts, field.name)
-            # The origin may move between files (a moving probe); the first file's is used.
-            if "origin" in field.name or one is None or two is None or getattr(given, field.name):
-                continue
-            pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]
-            if any(a and b and abs(a / b - 1) > 1e-3 for a, b in pairs):
-                raise InputError(
-                    other.path,
-                    f"says {field.name} {two} where {first.path.name} says {one}",
-                    f"Name only files of one acquisition, or give {field.name}.",
-                )
-        if other.sources[0].shape[1:] != first.sources[0].shape[1:]:
+def _refuse_unlike(first: _Opened, other: _Opened, given: Facts) -> None:
+    """Refuse a file that says another spacing, rate or wave, unless the settings say it."""
+    for field in fields(Facts):
+        one, two = getattr(first.facts, field.name), getattr(other.facts, field.name)
+        # The origin may move between files (a moving probe); the first file's is used.
+        if "origin" in field.name or one is None or two is None or getattr(given, field.name):
+            continue
+        pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]
+        if any(a and b and abs(a / b - 1) > 1e-3 for a, b in pairs):
             raise InputError(
                 other.path,
-                f"has frames of {other.sources[0].shape[1:]} voxels where {first.path.name} has "
-                f"{first.sources[0].shape[1:]}",
-                "Name only files of one acquisition.",
+                f"says {field.name} {two} where {first.path.name} says {one}",
+                f"Name only files of one acquisition, or give {field.name}.",
             )
-        if other.sources[0].dtype != first.sources[0].dtype:
-            raise InputError(
-                other.path,
-                f"holds {other.sources[0].dtype} where {first.path.name} holds "
-                f"{first.sources[0].dtype}",
-                "Name only files of one acquisition.",
-            )
+    if other.sources[0].shape[1:] != first.sources[0].shape[1:]:
+        raise InputError(
+            other.path,
+            f"has frames of {other.sources[0].shape[1:]} voxels where {first.path.name} has "
+            f"{first.sources[0].shape[1:]}",
+            "Name only files of one acquisition.",
+        )
+    if other.sources[0].dtype != first.sources[0].dtype:
+        raise InputError(
+            other.path,
+            f"holds {other.sources[0].dtype} where {first.path.name} holds "
+            f"{first.sources[0].dtype}",
+            "Name only files of one acquisition.",
+        )
 
 
 def _has_negative(source: StoredFrames) -> bool:

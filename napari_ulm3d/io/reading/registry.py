@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading.content import Reader
+from napari_ulm3d.io.reading.content import Reader, readable
 
 __all__ = ["known_suffixes", "reader_for", "readers"]
 
@@ -59,8 +59,9 @@ def reader_for(path: Path) -> Reader:
         if not head:
             raise InputError(path, "is empty", "Copy it again from where it was made.")
     for reader in readers():
-        if reader.sniff(path, head):
-            return reader
+        with readable(path, reader.name):
+            if reader.sniff(path, head):
+                return reader
     by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
     if by_suffix:
         raise InputError(

@@ -41,14 +41,14 @@ class FileBytes:
 
 
 class InflatedBytes:
-    """Bytes of a zlib stream in an open file, inflated as they are asked for.
+    """Bytes of a zlib or gzip stream in an open file, inflated as they are asked for.
 
     `raw`: deflated data without zlib's header, as in a zip archive.
     """
 
     def __init__(self, file: IO[bytes], raw: bool = False) -> None:
         self._file = file
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
         self._pending = b""
 
     def _next(self, limit: int) -> bytes:

@@ -8,7 +8,6 @@ The voxels go to the file by way of `deflate`, without the full volume in memory
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,7 +17,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.errors import InputError, ResultsError
+from napari_ulm3d.io.reading.content import readable
+from napari_ulm3d.io.reading.limits import check_free
+from napari_ulm3d.io.reading.tiffsafety import opened_tiff
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["read_map", "write_ome_tiff"]
@@ -85,11 +87,11 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
     ResultsError
         The file is missing, broken, or not a map of this program.
     """
-    import tifffile
-
     name = fspath(path)
+    if not Path(name).is_file():
+        raise ResultsError(f"{name}: no such map. Check the path.")
     try:
-        with tifffile.TiffFile(name) as tiff:
+        with readable(name, "a map"), opened_tiff(name) as tiff:
             facts = _facts(tiff.ome_metadata)
             if facts is None:
                 raise ResultsError(
@@ -100,6 +102,7 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
             )
             index, values, start = [], [], 0
             for page in tiff.pages:
+                check_free(name, page.nbytes, "a plane of the map", "Free some memory.")
                 data = page.asarray().ravel()
                 held = np.flatnonzero(data)
                 index.append(held + start)
@@ -111,10 +114,8 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
                 facts["name"], grid, np.concatenate(index), np.concatenate(values),
                 facts["unit"], facts["signed"],
             )  # fmt: skip
-    except FileNotFoundError as error:
-        raise ResultsError(f"{name}: no such map. Check the path.") from error
-    except (OSError, ValueError, KeyError, TypeError, tifffile.TiffFileError, zlib.error) as error:
-        raise ResultsError(f"{name}: cannot be read as a map ({error}). Write it anew.") from error
+    except InputError as error:
+        raise ResultsError(f"{name}: {error.problem}. Write it anew.") from error
 
 
 def _description(map_: VesselMap) -> dict[str, Any]:

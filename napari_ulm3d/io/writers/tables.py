@@ -9,8 +9,9 @@ from typing import Any, Self, TypeVar
 
 import pandas as pd
 
-from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.io.reading.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["ParquetStream", "read_table", "unit_of", "write_csv", "write_parquet"]
@@ -58,23 +59,21 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
     from pyarrow import csv
 
     name = fspath(path)
+    if not Path(name).is_file():
+        raise ResultsError(f"{name}: no such table. Check the path.")
     try:
-        if name.lower().endswith(".parquet"):
-            frame = pd.read_parquet(name, engine="pyarrow")
-        elif name.lower().endswith(".csv"):
-            frame = csv.read_csv(name).to_pandas()  # numbers exactly, unlike pandas' own by default
-        else:
-            raise ResultsError(f"{name}: not a table's suffix. Give a .parquet or .csv file.")
-        return cls(frame)
-    except FileNotFoundError as error:
-        raise ResultsError(f"{name}: no such table. Check the path.") from error
+        with readable(name, "a table"):
+            if name.lower().endswith(".parquet"):
+                frame = pd.read_parquet(name, engine="pyarrow")
+            elif name.lower().endswith(".csv"):
+                frame = csv.read_csv(name).to_pandas()  # numbers exactly, unlike pandas' own
+            else:
+                raise ResultsError(f"{name}: not a table's suffix. Give a .parquet or .csv file.")
+            return cls(frame)
     except ResultsError as error:
         raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors derive from these
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ResultsError(
-            f"{name}: cannot be read as a table ({reason}). Write it anew from its run."
-        ) from error
+    except InputError as error:
+        raise ResultsError(f"{name}: {error.problem}. Write it anew from its run.") from error
 
 
 class ParquetStream:

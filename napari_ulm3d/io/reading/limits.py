@@ -1,0 +1,174 @@
+"""What a file claims, held against what it has and what is free, before memory is taken.
+
+A damaged or hostile header declares terabytes in eight bytes, and compressed zeros grow a
+thousandfold. Frames are read lazily, so a large acquisition on a small computer is no fault:
+refused is only what the stored bytes cannot possibly hold, and a read that free memory
+cannot take.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ulm3d.errors import InputError
+
+__all__ = ["CappedFile", "check_claim", "check_free", "free_bytes", "stored_bytes"]
+
+#: More than deflate can compress at all (1032:1), and far more than it does with frames (2:1).
+_MOST_COMPRESSION = 1100
+#: What may be claimed and read without a question: it harms nobody.
+_HARMLESS_BYTES = 64 << 20
+
+
+def check_claim(
+    path: Path | str, what: str, shape: Iterable[int], dtype: np.dtype[Any], stored: int
+) -> None:
+    """Refuse an array that is larger than its stored bytes can hold.
+
+    Parameters
+    ----------
+    path, what
+        The file and the array in it, for the message.
+    shape, dtype
+        As declared.
+    stored
+        Bytes on disk that the array could be in (all of the file, where it is not known).
+
+    Raises
+    ------
+    InputError
+        It would take more than 1100 times the stored bytes, and more than 64 MB; or a length
+        is negative.
+    """
+    sizes = [int(n) for n in shape]
+    if min(sizes, default=1) < 0:
+        raise InputError(
+            path, f"claims the shape {tuple(sizes)} for {what}", "It is damaged: copy it again."
+        )
+    claimed = prod(sizes) * dtype.itemsize
+    if claimed > max(_HARMLESS_BYTES, _MOST_COMPRESSION * stored):
+        raise InputError(
+            path,
+            f"claims {_amount(claimed)} for {what}, which its {_amount(stored)} cannot hold",
+            "It is damaged or was never filled: copy it again from where it was made.",
+        )
+
+
+def check_free(name: str, needed: int, what: str, remedy: str) -> None:
+    """Refuse to read what does not fit in free memory.
+
+    Raises
+    ------
+    InputError
+        `needed` bytes are more than are free (and more than 64 MB).
+    """
+    if needed <= _HARMLESS_BYTES:
+        return
+    free = free_bytes()
+    if free is not None and needed > free:
+        raise InputError(
+            name, f"needs {_amount(needed)} for {what}, and {_amount(free)} are free", remedy
+        )
+
+
+def free_bytes() -> int | None:
+    """Memory that this process could still take; None where the system does not tell.
+
+    The least of what the machine has available, what the control group leaves (a container,
+    a cluster's job) and what the limit on address space leaves.
+    """
+    free = [_available(), _group_leaves(), _address_space()]
+    return min((n for n in free if n is not None), default=None)
+
+
+def _available() -> int | None:
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _group_leaves() -> int | None:
+    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
+    if not limit or not used or not limit[0].isdecimal():
+        return None
+    # Pages of files count as used, and are given up when memory is short.
+    cached = [line for line in _lines("/sys/fs/cgroup/memory.stat") if line.startswith("file ")]
+    return max(0, int(limit[0]) - int(used[0]) + sum(int(line.split()[1]) for line in cached))
+
+
+def _address_space() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    pages = _lines("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not pages:
+        return None
+    return max(0, limit - int(pages[0].split()[0]) * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder that is one store.
+
+    Raises
+    ------
+    InputError
+        The folder holds a device or a pipe, or a link that leads out of it: reading it would
+        read something else, or never end.
+    """
+    if not path.is_dir():
+        return path.stat().st_size
+    total, home = 0, path.resolve()
+    for folder, inner, files in os.walk(path):
+        for name in (*inner, *files):
+            item = Path(folder, name)
+            if item.is_symlink() and not item.resolve().is_relative_to(home):
+                raise InputError(
+                    path, f"holds the link {name}, which leads out of it", "Copy it as a whole."
+                )
+            if item.is_file():
+                total += item.stat().st_size
+            elif not item.is_dir():
+                raise InputError(path, f"holds {name}, which is no file", "Copy it as a whole.")
+    return total
+
+
+class CappedFile(io.BufferedReader):
+    """A file that never takes memory for more bytes than it has left.
+
+    Python's own takes memory for all that is asked for before it reads, and a damaged
+    length of an element can ask for gigabytes.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(io.FileIO(path))
+        self._end = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, fewer at the file's end."""
+        if size is None or size < 0:
+            return super().read(size)
+        return super().read(min(size, max(0, self._end - self.tell())))
+
+
+def _amount(count: int) -> str:
+    for unit, size in (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"

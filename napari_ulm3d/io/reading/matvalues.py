@@ -1,0 +1,122 @@
+"""Values of MATLAB's version 5 elements in memory: numbers, text and structures of them.
+
+Only data is made of them. Cells, sparse arrays, function handles and objects of any class are
+passed over: no acquisition's numbers are in them. No length is believed that goes beyond the
+bytes that are there.
+"""
+
+from __future__ import annotations
+
+import struct
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CLASSES", "STORAGE", "matrix_value"]
+
+_CHAR, _STRUCT = 4, 2
+#: mxCLASS numbers of numeric arrays, and mi numbers of how their elements are stored.
+CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
+CLASSES |= {14: "i8", 15: "u8"}
+STORAGE = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
+STORAGE |= {12: "i8", 13: "u8"}
+_TEXT = {1: "utf-8", 2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+_MOST_RECORDS, _MOST_DEPTH = 16, 16
+
+
+def matrix_value(data: memoryview, order: str, depth: int = 0) -> Any:
+    """What a matrix element holds.
+
+    Parameters
+    ----------
+    data
+        The bytes behind its tag.
+    order
+        ``"<"`` or ``">"``.
+
+    Returns
+    -------
+    An array with all of MATLAB's axes, a text, a dictionary for a structure (of up to 16
+    records: one of dictionaries, by number from 1), or None for all else.
+
+    Raises
+    ------
+    ValueError
+        The bytes are damaged.
+    """
+    elements = _Elements(data, order)
+    flags = elements.numbers()
+    if not flags.size or depth > _MOST_DEPTH:
+        raise ValueError("a variable's header is damaged")
+    kind, is_complex = int(flags[0]) & 0xFF, bool(int(flags[0]) & 0x800)
+    if kind not in (*CLASSES, _CHAR, _STRUCT):
+        return None
+    shape = tuple(int(n) for n in elements.numbers())
+    elements.next()  # its name
+    if min(shape, default=-1) < 0:
+        raise ValueError(f"a variable has the shape {shape}")
+    if kind == _STRUCT:
+        return _structure(elements, prod(shape), depth)
+    if kind == _CHAR:
+        stored, raw = elements.next()
+        one_row = len(shape) == 2 and shape[0] == 1
+        name = _TEXT.get(stored, "utf-8") + ("" if stored in (1, 2, 16) else _ENDIAN[order])
+        return bytes(raw).decode(name, "replace") if one_row else None
+    values = elements.numbers().astype(CLASSES[kind])
+    if is_complex:
+        wide = np.complex128 if values.dtype.itemsize == 8 else np.complex64
+        values = (values + 1j * elements.numbers()).astype(wide)
+    return values.reshape(shape, order="F")
+
+
+_ENDIAN = {"<": "-le", ">": "-be"}
+
+
+def _structure(elements: _Elements, n_records: int, depth: int) -> dict[str, Any] | None:
+    (width,) = elements.numbers()
+    raw = bytes(elements.next()[1])
+    names = [
+        raw[i : i + width].split(b"\0")[0].decode("latin-1")
+        for i in range(0, len(raw), max(1, width))
+    ]
+    if n_records > _MOST_RECORDS:
+        return None  # a table of thousands of records, such as tracks, is no acquisition
+    records = [{name: elements.matrix(depth + 1) for name in names} for _ in range(n_records)]
+    if len(records) == 1:
+        return records[0]
+    return {str(number): record for number, record in enumerate(records, start=1)}
+
+
+class _Elements:
+    """Tagged elements one behind the other."""
+
+    def __init__(self, data: memoryview, order: str) -> None:
+        self._data, self._order = data, order
+
+    def next(self) -> tuple[int, memoryview]:
+        """Type number and bytes of the next element."""
+        if len(self._data) < 8:
+            raise ValueError("a variable ends too early")
+        kind, count = struct.unpack_from(f"{self._order}II", self._data)
+        if kind >> 16:  # a small element, with its bytes in the tag
+            kind, count, start, end = kind & 0xFFFF, kind >> 16, 4, 8
+        else:
+            start, end = 8, 8 + count + -count % 8
+        if start + count > len(self._data) or (start == 4 and count > 4):
+            raise ValueError("an element is longer than the variable that holds it")
+        found, self._data = self._data[start : start + count], self._data[end:]
+        return kind, found
+
+    def numbers(self) -> NDArray[Any]:
+        """The next element as numbers."""
+        kind, raw = self.next()
+        if kind not in STORAGE:
+            raise ValueError(f"an element has the type {kind} where numbers are due")
+        return np.frombuffer(raw, self._order + STORAGE[kind])
+
+    def matrix(self, depth: int) -> Any:
+        """The next element, a matrix; an empty one is None."""
+        _, raw = self.next()
+        return matrix_value(raw, self._order, depth) if raw else None

@@ -1,0 +1,68 @@
+"""What must hold before a Zarr array is decoded: no codec that runs programs, whole chunks."""
+
+from __future__ import annotations
+
+import json
+import struct
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ulm3d.errors import InputError
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["refuse_pickles", "refuse_torn_chunks"]
+
+
+def refuse_pickles(path: Path | str, array: zarr.Array[Any]) -> None:
+    """Refuse an array one of whose codecs unpickles (numcodecs has such a one).
+
+    A pickle runs any program when it is opened, whatever type the array says it has.
+    """
+    described = {k: v for k, v in array.metadata.to_dict().items() if k != "attributes"}
+    if "pickle" in json.dumps(described, default=str).lower():
+        raise InputError(
+            path,
+            "keeps its values as pickles, which can run any program when they are opened",
+            "Write it again as numbers, with a compressor such as zstd.",
+        )
+
+
+def refuse_torn_chunks(
+    path: Path | str, array: zarr.Array[Any], axis: int | None, start: int, stop: int
+) -> None:
+    """Refuse a chunk that Blosc compressed and that is not as long as it says itself.
+
+    The decoder does not look how long a chunk is: of one that was cut short it would read
+    whatever lies behind it in memory. Chunks that are absent are left to Zarr.
+    """
+    if not _is_blosc(array):
+        return
+    home = Path(path, array.path)
+    ranges = [range(-(-n // c)) for n, c in zip(array.shape, array.chunks, strict=True)]
+    if axis is not None:
+        ranges[axis] = range(start // array.chunks[axis], -(-stop // array.chunks[axis]))
+    for corner in product(*ranges):
+        chunk = home / array.metadata.encode_chunk_key(corner)
+        if not chunk.is_file():
+            continue
+        with chunk.open("rb") as file:
+            head = file.read(16)
+        length = chunk.stat().st_size
+        # Blosc's header: version, version, flags, type size, then three lengths.
+        if len(head) < 16 or struct.unpack("<I", head[12:])[0] != length:
+            raise InputError(
+                path,
+                f"has the chunk {chunk.relative_to(home)}, which was cut short",
+                "Copy it again from where it was made.",
+            )
+
+
+def _is_blosc(array: zarr.Array[Any]) -> bool:
+    """Whether each chunk file is one Blosc buffer (a sharded file is checked by its index)."""
+    metadata: Any = array.metadata
+    if metadata.zarr_format == 2:
+        return getattr(metadata.compressor, "codec_id", "") == "blosc"
+    return bool(metadata.codecs) and type(metadata.codecs[-1]).__name__ in ("BloscCodec", "Blosc")
