@@ -24,6 +24,7 @@ __all__ = [
     "LoadConfig",
     "LocalizeConfig",
     "MapConfig",
+    "NetworkConfig",
     "PipelineConfig",
     "PsfConfig",
     "SparsifyConfig",
@@ -32,7 +33,7 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveTriple = tuple[Positive, Positive, Positive]
-Localizer = Literal["gaussian", "radial", "centroid", "parabolic"]
+Localizer = Literal["gaussian", "radial", "centroid", "parabolic", "network", "trajectory"]
 Device = Literal["auto", "cpu", "cuda"]
 OddTriple = tuple[
     Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
@@ -72,6 +73,9 @@ class StageConfig(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
         config = values.get("config", values)
+        if "acquisition" in values and "result" not in values:
+            # The result is the end of a run.toml: what is before it may have been lost as well.
+            raise ConfigError(f"{path}: the run.toml was cut short; give the settings themselves.")
         if not isinstance(config, dict):
             raise ConfigError(f"{path}: `config` must be a table.")
         try:
@@ -154,17 +158,23 @@ class ClutterConfig(StageConfig):
 class PsfConfig(StageConfig):
     """The point-spread function: the image of one bubble."""
 
-    source: Literal["analytic", "data"] = setting(
-        "analytic", "From the widths below, or estimated from the data's isolated bubbles."
+    source: Literal["auto", "analytic", "data"] = setting(
+        "auto",
+        "Where the image of a bubble comes from. analytic: a Gaussian of fwhm_voxels; data: the "
+        "data's isolated bubbles; auto: a Gaussian, for networks of the widths measured on the "
+        "isolated bubbles.",
     )
     fwhm_voxels: PositiveTriple = setting(
         (3.0, 3.0, 3.0), "Full width at half maximum of the magnitude along z, y, x.", "voxels"
     )
-    patch_voxels: OddTriple = setting(
-        (7, 7, 7), "Size of the PSF's patch along z, y, x (odd).", "voxels"
+    patch_voxels: OddTriple | None = setting(
+        None,
+        "Size of the PSF's patch along z, y, x (odd); none: a width on either side of the centre.",
+        "voxels",
     )
     carrier: Literal["data", "wavelength", "none"] = setting(
-        "data", "analytic, IQ: the axial phase, measured on the data, from the wavelength, or zero."
+        "data",
+        "analytic, auto, IQ: the axial phase, measured on the data, from the wavelength, or zero.",
     )
     min_bubbles: int = setting(
         30, "data: fewest isolated bubbles that an estimate may rest on.", "bubbles", ge=1
@@ -172,24 +182,29 @@ class PsfConfig(StageConfig):
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
-        if any(n % 2 == 0 for n in self.patch_voxels):
+        if self.patch_voxels is not None and any(n % 2 == 0 for n in self.patch_voxels):
             raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
         return self
 
 
 class SparsifyConfig(StageConfig):
-    """Which voxels of the correlation map are kept."""
+    """Which voxels of the correlation map are kept for the networks."""
 
-    strategy: Literal["threshold", "topk", "contrast"] = setting(
+    strategy: Literal["threshold", "topk", "contrast", "learned"] = setting(
         "threshold", "How voxels are chosen."
     )
     threshold: float = setting(
-        0.25, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
+        0.1, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
     )
     top_k: int = setting(50_000, "topk: keep this many strongest voxels a block.", "voxels", ge=1)
     min_snr_db: float = setting(9.0, "contrast: least local signal-to-noise ratio.", "dB")
     patch_voxels: OddTriple = setting(
         (7, 7, 7), "contrast: patch of the local noise level.", "voxels"
+    )
+    weights: str | None = setting(
+        None,
+        "learned: weights of the mask network, a file or the name of shipped ones; "
+        "none: those shipped.",
     )
 
     @model_validator(mode="after")
@@ -204,7 +219,11 @@ class SparsifyConfig(StageConfig):
 class LocalizeConfig(StageConfig):
     """Finding bubbles and their centres below the voxel."""
 
-    localizer: Localizer = setting("gaussian", "How the sub-voxel position is found.")
+    localizer: Localizer = setting(
+        "gaussian",
+        "How the sub-voxel position is found. network: BubbleNet on the voxels kept; "
+        "trajectory: the network of Rauby et al., which draws a map and no localizations.",
+    )
     min_snr_db: float = setting(
         9.0, "Least local contrast of a bubble over its surroundings.", "dB"
     )
@@ -248,6 +267,58 @@ class LocalizeConfig(StageConfig):
         return self
 
 
+class NetworkConfig(StageConfig):
+    """How networks are run (localizer network or trajectory), and which bubbles are kept."""
+
+    weights: str | None = setting(
+        None,
+        "Weights of the network, a .safetensors file or the name of shipped ones; none: those "
+        "shipped for the localizer.",
+    )
+    min_score: float | None = setting(
+        None,
+        "network: least probability that a bubble is as close as hit_fraction says; none: as "
+        "chosen on the validation scenes when the network was trained.",
+        ge=0,
+        le=1,
+    )
+    hit_fraction: float = setting(
+        0.25, "network: how close a bubble must be to count for the score.", "wavelengths", gt=0
+    )
+    candidate_score: float = setting(
+        0.03, "network: voxels of a lower probability are not looked at.", gt=0, le=1
+    )
+    merge_fwhm: float = setting(
+        0.3, "network: predictions closer than this are one bubble.", "widths of the PSF", gt=0
+    )
+    window_frames: int = setting(
+        32, "network: frames given to the network at once, at most.", "frames", ge=1
+    )
+    margin_frames: int = setting(
+        4, "network: frames at a window's ends that are predicted by the next one.", "frames", ge=0
+    )
+    trajectory_score: float = setting(
+        0.5, "trajectory: probability above which a trajectory crosses a voxel.", gt=0, lt=1
+    )
+    precision: Literal["auto", "full", "half"] = setting(
+        "auto",
+        "Numbers of 32 bits (full, which is auto's choice), or of 16 in the convolutions (half, "
+        "CUDA alone: less memory).",
+    )
+    memory_gb: float | None = setting(
+        None, "Memory for the network: windows are made to fit; none: what is free.", "GB", gt=0
+    )
+
+    @model_validator(mode="after")
+    def _window_left(self) -> Self:
+        if self.window_frames <= 2 * self.margin_frames:
+            raise ValueError(
+                f"window_frames {self.window_frames} must exceed twice margin_frames "
+                f"{self.margin_frames}"
+            )
+        return self
+
+
 class LinkConfig(StageConfig):
     """Joining localizations into trajectories."""
 
@@ -271,6 +342,11 @@ class LinkConfig(StageConfig):
         "frames",
         ge=1,
     )
+    breaks: Literal["none", "files", "blocks"] = setting(
+        "none",
+        "Where all tracks end: none: the frames follow each other without a pause; files: the "
+        "scanner paused between files; blocks: at the border of every block.",
+    )
 
 
 class MapConfig(StageConfig):
@@ -278,6 +354,13 @@ class MapConfig(StageConfig):
 
     resolution_factor: float = setting(
         10.0, "Super-resolution: map voxel = smallest voxel spacing / this.", gt=0
+    )
+    smoothing_um: float = setting(
+        0.0,
+        "Standard deviation of the Gaussian that the maps are smoothed with; 0: none. The measured "
+        "resolution is that of the maps before.",
+        "um",
+        ge=0,
     )
     fsc: bool = setting(True, "Measure the resolution by Fourier shell correlation of two halves.")
 
@@ -290,6 +373,7 @@ class PipelineConfig(StageConfig):
     psf: PsfConfig = PsfConfig()
     sparsify: SparsifyConfig = SparsifyConfig()
     localize: LocalizeConfig = LocalizeConfig()
+    network: NetworkConfig = NetworkConfig()
     link: LinkConfig = LinkConfig()
     maps: MapConfig = MapConfig()
     device: Device = setting("auto", "Where networks run.")

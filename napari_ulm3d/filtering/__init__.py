@@ -6,7 +6,7 @@ from napari_ulm3d.filtering.bandpass import bandpass_filter
 from napari_ulm3d.filtering.clutter import FilteredBlock, clutter_filter
 from napari_ulm3d.filtering.correlation import correlation_map, matched_filter
 from napari_ulm3d.filtering.power_doppler import power_doppler
-from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step
+from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step, patch_of
 from napari_ulm3d.filtering.psf_estimate import estimate_carrier, estimate_psf, make_psf
 from napari_ulm3d.filtering.similarity import spatial_similarity, tissue_components
 from napari_ulm3d.filtering.svd import svd_filter, svd_spectrum
@@ -23,6 +23,7 @@ __all__ = [
     "estimate_psf",
     "make_psf",
     "matched_filter",
+    "patch_of",
     "power_doppler",
     "spatial_similarity",
     "svd_filter",

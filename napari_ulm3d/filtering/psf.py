@@ -12,7 +12,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PsfConfig
 from napari_ulm3d.errors import ConfigError
 
-__all__ = ["Psf", "analytic_psf", "axial_phase_step"]
+__all__ = ["Psf", "analytic_psf", "axial_phase_step", "patch_of"]
 
 Factors = tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.complex64]]
 
@@ -136,6 +136,15 @@ def axial_phase_step(spacing_z_um: float, wavelength_um: float) -> float:
     return _wrap(4 * np.pi * spacing_z_um / wavelength_um)
 
 
+def patch_of(fwhm_voxels: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Patch of the correlation for a PSF's widths: a width on either side, 3 to 11 voxels.
+
+    A larger patch holds more noise beside the bubble's energy and lowers its correlation.
+    """
+    z, y, x = (int(np.clip(2 * round(width) + 1, 3, 11)) for width in fwhm_voxels)
+    return (z, y, x)
+
+
 def analytic_psf(
     config: PsfConfig,
     grid: Grid,
@@ -183,7 +192,8 @@ def analytic_psf(
                 "state. Give load.wavelength_um, or set psf.carrier=data."
             )
     profiles = []
-    for size, fwhm, voxels in zip(config.patch_voxels, config.fwhm_voxels, grid.shape, strict=True):
+    patch = config.patch_voxels or patch_of(config.fwhm_voxels)
+    for size, fwhm, voxels in zip(patch, config.fwhm_voxels, grid.shape, strict=True):
         half = size // 2 if voxels > 1 else 0
         offsets = np.arange(-half, half + 1)
         profiles.append(np.exp(-4 * np.log(2) * (offsets / fwhm) ** 2).astype(complex))

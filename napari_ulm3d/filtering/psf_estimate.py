@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates, maximum_filter
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PsfConfig
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.filtering.psf import Psf, analytic_psf
+from napari_ulm3d.filtering.psf import Psf, analytic_psf, patch_of
 
 __all__ = ["estimate_carrier", "estimate_psf", "isolated_maxima", "make_psf"]
 
@@ -121,7 +121,7 @@ def estimate_psf(frames: NDArray[Any], config: PsfConfig) -> Psf:
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
     config
-        `patch_voxels` and `min_bubbles`.
+        `patch_voxels` (None: `patch_of` the widths that were found) and `min_bubbles`.
 
     Returns
     -------
@@ -133,17 +133,30 @@ def estimate_psf(frames: NDArray[Any], config: PsfConfig) -> Psf:
     InputError
         Fewer than `config.min_bubbles` isolated bubbles, or no common shape.
     """
-    patch: tuple[int, int, int] = tuple(  # type: ignore[assignment]
-        n if voxels > 1 else 1
-        for n, voxels in zip(config.patch_voxels, frames.shape[1:], strict=True)
-    )
+    if config.patch_voxels is not None:
+        return _estimate(frames, config.patch_voxels, config.min_bubbles)
+    first = patch_of(config.fwhm_voxels)
+    psf = _estimate(frames, first, config.min_bubbles)
+    patch = patch_of(psf.fwhm_voxels)
+    if patch == first:
+        return psf
+    try:
+        return _estimate(frames, patch, config.min_bubbles)
+    except InputError:  # in a larger patch fewer bubbles are alone
+        return psf
+
+
+def _estimate(frames: NDArray[Any], patch: tuple[int, int, int], min_bubbles: int) -> Psf:
+    """`estimate_psf` within a patch."""
+    z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
+    patch = (z, y, x)
     carrier = estimate_carrier(frames)
     places = isolated_maxima(frames, patch)
-    if len(places) < config.min_bubbles:
+    if len(places) < min_bubbles:
         raise InputError(
             None,
             f"Only {len(places)} isolated bubbles were found for a PSF from the data, "
-            f"{config.min_bubbles} are needed",
+            f"{min_bubbles} are needed",
             "Set psf.source=analytic, or lower psf.min_bubbles or psf.patch_voxels.",
         )
     rows = np.stack([_centred(frames[t], (z, y, x), patch, carrier) for t, z, y, x in places])

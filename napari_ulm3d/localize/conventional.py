@@ -73,7 +73,7 @@ def localize(
     InputError
         Frames of another shape than the grid, or with NaN or infinite values.
     ConfigError
-        `min_correlation` without a correlation.
+        `min_correlation` without a correlation, or a localizer that is a network.
     """
     _check(frames, grid, config, rate_hz, correlation)
     at_once = max(1, _VOXELS_AT_ONCE // grid.size)
@@ -98,6 +98,11 @@ def _check(
     rate_hz: float,
     correlation: NDArray[Any] | None,
 ) -> None:
+    if config.localizer not in LOCALIZERS:
+        raise ConfigError(
+            f"localize.localizer={config.localizer} is a network, which `localize_network` or a "
+            f"whole run computes. Set one of {', '.join(LOCALIZERS)} here."
+        )
     if frames.ndim != 4 or frames.shape[1:] != grid.shape:
         raise InputError(
             None,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
 from scipy.special import gammainc
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.config import StageConfig, setting
-from napari_ulm3d.errors import Cancelled
+from napari_ulm3d.config import NetworkConfig
+from napari_ulm3d.localize.inference import Span, run_windows
 from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
 from napari_ulm3d.networks.bubblenet_peaks import BubblePredictions, find_peaks
+from napari_ulm3d.networks.memory import most_voxels
+from napari_ulm3d.networks.precision import half_precision
 from napari_ulm3d.tables import VELOCITY_MM_S, Localizations
 
 if TYPE_CHECKING:
@@ -23,43 +24,17 @@ if TYPE_CHECKING:
     from napari_ulm3d.networks.bubblenet import BubbleNet
     from napari_ulm3d.sparse import Backend
 
-__all__ = ["NetworkConfig", "hit_probability", "localize_network", "predict", "to_localizations"]
+__all__ = [
+    "DEFAULT_MIN_SCORE",
+    "NetworkConfig",
+    "hit_probability",
+    "localize_network",
+    "predict",
+    "to_localizations",
+]
 
-
-class NetworkConfig(StageConfig):
-    """How `BubbleNet` is run, and which of its bubbles are kept."""
-
-    window_frames: int = setting(32, "Frames given to the network at once.", "frames", ge=1)
-    margin_frames: int = setting(
-        4, "Frames at a window's ends that are predicted by the next one.", "frames", ge=0
-    )
-    min_score: float = setting(
-        0.2, "Least probability that a bubble is as close as `hit_fraction` says.", ge=0, le=1
-    )
-    hit_fraction: float = setting(
-        0.25, "How close a bubble must be to count for the score.", "wavelengths", gt=0
-    )
-    candidate_score: float = setting(
-        0.03, "Voxels of a lower probability are not looked at.", gt=0, le=1
-    )
-    merge_fwhm: float = setting(
-        0.3, "Predictions closer than this are one bubble.", "widths of the PSF", gt=0
-    )
-
-    @model_validator(mode="after")
-    def _window_left(self) -> Self:
-        if self.window_frames <= 2 * self.margin_frames:
-            raise ValueError(
-                f"window_frames {self.window_frames} must exceed twice margin_frames "
-                f"{self.margin_frames}"
-            )
-        return self
-
-
-def _cut(first: int, n_frames: int, window: int, margin: int) -> tuple[int, int, int]:
-    """The window whose kept part begins at `first`: start, stop, and the kept part's end."""
-    last = min(first + window - 2 * margin, n_frames)
-    return max(0, first - margin), min(n_frames, last + margin), last
+DEFAULT_MIN_SCORE = 0.2
+"""Least score where neither the settings nor the weights' card say one."""
 
 
 def predict(
@@ -70,11 +45,12 @@ def predict(
     device: torch.device | str = "cpu",
     backend: Backend | None = None,
     stop: Callable[[], bool] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Iterator[BubblePredictions]:
     """Bubbles of a block, window after window; frames count over the whole acquisition.
 
-    Where a GPU's memory does not suffice, windows are halved, down to one frame and its
-    margins.
+    Windows with too many voxels for the memory are shortened, down to one frame and its margins;
+    where memory runs out all the same, they and all that follow are halved.
 
     Parameters
     ----------
@@ -83,41 +59,46 @@ def predict(
     block
         Kept voxels of any number of frames.
     config
-        Windows, scores.
+        Windows, scores, precision, memory.
     device, backend
         Where and by what to compute.
     stop
-        Asked before each window.
+        Asked ten times a second.
+    progress
+        Told the share of frames that is finished, after each window.
 
     Raises
     ------
     Cancelled
         `stop` said so.
+    BackendError
+        The memory does not suffice for the smallest window.
     """
-    import torch
-
     model.eval()
-    radius = _radius(block, config)
-    first, n_frames = 0, block.shape[0]
-    window = config.window_frames
-    while first < n_frames:
-        if stop is not None and stop():
-            raise Cancelled("The localization was stopped.")
-        low, high, last = _cut(first, n_frames, window, config.margin_frames)
-        try:
-            voxels = _predict_window(model, block.window(low, high), config, device, backend)
-        except torch.cuda.OutOfMemoryError:
-            smaller = max(2 * config.margin_frames + 1, window // 2)
-            if smaller == window:
-                raise
-            torch.cuda.empty_cache()
-            window = smaller
-            continue
+    radius, n_frames = _radius(block, config), block.shape[0]
+    counts = np.bincount(block.coordinates[:, 0], minlength=n_frames)
+
+    def compute(span: Span) -> BubblePredictions:
+        with half_precision(config.precision, device):
+            window = block.window(span.start, span.stop)
+            return _predict_window(model, window, config, device, backend)
+
+    windows = run_windows(
+        model,
+        counts,
+        compute,
+        window_frames=config.window_frames,
+        margin_frames=config.margin_frames,
+        most_voxels=most_voxels(model.config, device, config.memory_gb),
+        device=device,
+        stop=stop,
+    )
+    for span, voxels in windows:
         frame = voxels.frame - block.first_frame
-        yield find_peaks(
-            _select(voxels, (frame >= first) & (frame < last)), radius, config.min_score
-        )
-        first = last
+        kept = _select(voxels, (frame >= span.first) & (frame < span.last))
+        if progress is not None:
+            progress(span.last / n_frames)
+        yield find_peaks(kept, radius, _least(config))
 
 
 def localize_network(
@@ -131,16 +112,16 @@ def localize_network(
     device: torch.device | str = "cpu",
     backend: Backend | None = None,
     stop: Callable[[], bool] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Localizations:
     """Localizations of a block by `BubbleNet`.
 
     A localization is worth what its place is worth: the score is the probability of a bubble
     times that of an error below a quarter of the wavelength, by the predicted uncertainty.
 
-
     Parameters
     ----------
-    model, block, config, device, backend, stop
+    model, block, config, device, backend, stop, progress
         As of `predict`.
     grid
         Spacing and origin of the voxels.
@@ -152,24 +133,26 @@ def localize_network(
     Returns
     -------
     Localizations
-        Those whose `score` reaches `config.min_score`. `snr_db` is the predicted level; there
+        Those whose `score` reaches `config.min_score` (None: `DEFAULT_MIN_SCORE`). `snr_db` is the predicted level; there
         are sigma_z_um, sigma_y_um, sigma_x_um and the predicted velocity vz_mm_s, vy_mm_s,
         vx_mm_s (float32). Along an axis of one voxel the position is the voxel's. Positions lie
         within the voxels' borders.
 
     Raises
     ------
-    Cancelled
-        `stop` said so.
+    Cancelled, BackendError
+        As of `predict`.
     """
     config = config or NetworkConfig()
     if wavelength_um is None:
         wavelength_um = 0.5 * block.fwhm_voxels[0] * grid.spacing_um[0]
     radius_um = config.hit_fraction * wavelength_um
     parts = []
-    for found in predict(model, block, config, device=device, backend=backend, stop=stop):
+    for found in predict(
+        model, block, config, device=device, backend=backend, stop=stop, progress=progress
+    ):
         table = to_localizations(found, grid, rate_hz, radius_um).table
-        parts.append(Localizations(table[table["score"] >= config.min_score]))
+        parts.append(Localizations(table[table["score"] >= _least(config)]))
     return Localizations.concat(parts)
 
 
@@ -219,6 +202,10 @@ def to_localizations(
     for axis, name in enumerate(VELOCITY_MM_S):
         localizations.table[name] = velocity[:, axis].astype(np.float32)
     return localizations
+
+
+def _least(config: NetworkConfig) -> float:
+    return DEFAULT_MIN_SCORE if config.min_score is None else config.min_score
 
 
 def _radius(block: BubbleInput, config: NetworkConfig) -> tuple[float, float, float]:

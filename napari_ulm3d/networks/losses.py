@@ -51,7 +51,12 @@ def soft_dice(prediction: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor
     return _dice((p * g).sum(1), p.sum(1), g.sum(1), smooth)
 
 
-def sparse_soft_dice(prediction: SparseTensor, target: Coordinates, smooth: float = 1.0) -> Tensor:
+def sparse_soft_dice(
+    prediction: SparseTensor,
+    target: Coordinates,
+    smooth: float = 1.0,
+    unreachable: Tensor | None = None,
+) -> Tensor:
     """As `soft_dice`, of a prediction that is zero where it has no voxel.
 
     Parameters
@@ -63,6 +68,9 @@ def sparse_soft_dice(prediction: SparseTensor, target: Coordinates, smooth: floa
         missed.
     smooth
         Added to both sides of the fraction.
+    unreachable
+        (batch,) true voxels besides those of `target`, for which the prediction's grid has no
+        place.
 
     Raises
     ------
@@ -82,6 +90,8 @@ def sparse_soft_dice(prediction: SparseTensor, target: Coordinates, smooth: floa
     total = torch.stack([p[row].sum() for row in rows])
     overlap = torch.stack([p[row & hit].sum() for row in rows])
     true = torch.bincount(target.indices[:, 0].long(), minlength=own.batch_size)
+    if unreachable is not None:
+        true = true + unreachable.to(true.device)
     return _dice(overlap, total, true.to(p.dtype), smooth)
 
 

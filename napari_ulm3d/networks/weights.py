@@ -59,6 +59,8 @@ class WeightsCard(BaseModel):
         What a user must know, for instance that it was trained for less than it needs.
     version
         Of this package, when it was written.
+    weights_sha256
+        Hash of the weights themselves, which `load_network` compares; empty in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -74,6 +76,7 @@ class WeightsCard(BaseModel):
     scores: dict[str, float] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     version: str = __version__
+    weights_sha256: str = ""
 
 
 def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) -> WeightsCard:
@@ -123,6 +126,7 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
     for name, value in tensors.items():
         if not bool(value.isfinite().all()):
             raise ConfigError(f"The weight {name} is not finite. Train with a lower rate.")
+    card = card.model_copy(update={"weights_sha256": _tensors_hash(tensors)})
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +169,7 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
     Raises
     ------
     InputError
-        As of `read_card`, or weights that do not fit the network of the card.
+        As of `read_card`, or weights that are not those of the card, or do not fit its network.
     """
     import torch
 
@@ -184,6 +188,12 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
     with torch.random.fork_rng(devices=[]):
         network = build(card.architecture, settings)
     _check_fit(path, network.state_dict(), tensors)
+    if card.weights_sha256 and card.weights_sha256 != _tensors_hash(tensors):
+        raise InputError(
+            path,
+            "holds other weights than its card says",
+            "It was damaged or changed: copy it again from where it was made.",
+        )
     network.load_state_dict(tensors)
     return network.to(device).eval(), card
 
@@ -251,6 +261,17 @@ def _card(path: str | PathLike[str], file: Any) -> WeightsCard:
         raise InputError(
             path, f"has a card that cannot be read ({_first(error)})", _REMEDY
         ) from error
+
+
+def _tensors_hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and bytes, in the order of the names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _first(error: ValidationError) -> str:

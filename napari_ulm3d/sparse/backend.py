@@ -92,6 +92,11 @@ def convolve(
     """
     c_out, c_in = weight.shape[0], weight.shape[-1]
     n_source = pairs.n_coarse if transposed else pairs.n_fine
+    kind = features.device.type
+    if torch.is_autocast_enabled(kind):  # as torch's own convolutions do
+        half = torch.get_autocast_dtype(kind)
+        features, weight = features.to(half), weight.to(half)
+        bias = None if bias is None else bias.to(half)
     flat = weight.reshape(c_out, -1, c_in)
     if features.shape != (n_source, c_in) or flat.shape[1] != pairs.volume:
         raise ConfigError(
@@ -101,7 +106,7 @@ def convolve(
     if features.dtype != weight.dtype:
         raise ConfigError(
             f"Features are {features.dtype} and weights {weight.dtype}. Give the network and its "
-            "input one type; autocast does not reach sparse convolutions."
+            "input one type, or use torch.autocast."
         )
     if backend == "spconv":
         resolve_backend(backend, features.device)

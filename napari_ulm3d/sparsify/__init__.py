@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_ulm3d.config import SparsifyConfig
+from napari_ulm3d.config import Device, SparsifyConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify.contrast import local_contrast_db, sparsify_contrast
+from napari_ulm3d.sparsify.learned import sparsify_learned
 from napari_ulm3d.sparsify.threshold import sparsify_threshold
 from napari_ulm3d.sparsify.topk import sparsify_topk
 
@@ -21,6 +23,7 @@ __all__ = [
     "sparsify",
     "sparsify_block",
     "sparsify_contrast",
+    "sparsify_learned",
     "sparsify_threshold",
     "sparsify_topk",
 ]
@@ -31,12 +34,17 @@ STRATEGIES: dict[str, Strategy] = {
     "threshold": sparsify_threshold,
     "topk": sparsify_topk,
     "contrast": sparsify_contrast,
+    "learned": sparsify_learned,
 }
 """How voxels are chosen, by the name in `SparsifyConfig.strategy`."""
 
 
 def sparsify_block(
-    chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
+    chunks: Iterable[NDArray[Any]],
+    config: SparsifyConfig,
+    first_frame: int = 0,
+    *,
+    device: Device = "auto",
 ) -> SparseFrames:
     """Sparsify a block that comes in chunks of frames; no more than one chunk is held.
 
@@ -49,6 +57,8 @@ def sparsify_block(
         The strategy and its settings.
     first_frame
         Number of the block's first frame over the whole acquisition.
+    device
+        Where the network of the strategy ``learned`` runs.
 
     Returns
     -------
@@ -58,7 +68,7 @@ def sparsify_block(
     Raises
     ------
     ConfigError
-        There is no such strategy.
+        There is no such strategy, or no weights for it.
     InputError
         The chunks' grids differ, or a chunk does not have four axes.
     """
@@ -68,6 +78,8 @@ def sparsify_block(
             f"There is no sparsification strategy '{config.strategy}'. "
             f"Set sparsify.strategy to one of {', '.join(STRATEGIES)}."
         )
+    if strategy is sparsify_learned:
+        strategy = partial(sparsify_learned, device=device)
     return strategy(chunks, config, first_frame)
 
 

@@ -18,6 +18,7 @@ from napari_ulm3d.filtering import (
     estimate_carrier,
     estimate_psf,
     make_psf,
+    patch_of,
 )
 
 GRID = Grid((24, 20, 22), (60.0, 100.0, 100.0))
@@ -103,6 +104,20 @@ def test_carrier_is_measured(carrier):
     assert abs(error) < 0.1
 
 
+def test_patch_grows_with_the_psf():
+    assert patch_of((1.2, 2.0, 3.0)) == (3, 5, 7)
+    assert patch_of((0.8, 9.0, 2.6)) == (3, 11, 7)
+    grid = Grid((30, 30, 30), (50.0, 50.0, 50.0))
+    assert analytic_psf(PsfConfig(fwhm_voxels=(2.0, 3.0, 4.0)), grid).shape == (5, 7, 9)
+
+
+def test_the_patch_of_a_measured_psf_fits_its_widths():
+    frames = bubbles(np.random.default_rng(2), (24, 20, 22), 40, 3, (2.0, 2.1, 4.0), 1.0)
+    psf = estimate_psf(frames, PsfConfig(source="data"))
+    assert psf.shape == (5, 5, 9)
+    assert psf.fwhm_voxels == pytest.approx((2.0, 2.1, 4.0), rel=0.05)
+
+
 def test_no_carrier_in_noise_or_real_frames():
     rng = np.random.default_rng(0)
     white = (rng.standard_normal((5, 9, 9, 9)) + 1j * rng.standard_normal((5, 9, 9, 9))).astype(
@@ -125,7 +140,7 @@ def test_no_carrier_in_noise_or_real_frames():
 )
 def test_estimate_finds_the_shape(grid, fwhm, carrier, real):
     frames = bubbles(np.random.default_rng(2), grid, 40, 3, fwhm, carrier, real=real)
-    config = PsfConfig(source="data")
+    config = PsfConfig(source="data", patch_voxels=(7, 7, 7))
     psf = estimate_psf(frames, config)
     truth = analytic_psf(
         config.replace(fwhm_voxels=fwhm),

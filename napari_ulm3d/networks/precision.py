@@ -1,0 +1,39 @@
+"""Half precision for predictions on CUDA."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from napari_ulm3d.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["half_precision"]
+
+
+def half_precision(precision: str, device: torch.device | str) -> AbstractContextManager[Any]:
+    """Within it, convolutions and matrix products compute in 16 bits where that was asked for.
+
+    Parameters
+    ----------
+    precision
+        ``full``, ``half`` or ``auto``, which is ``full``.
+    device
+        Where the network is.
+
+    Raises
+    ------
+    ConfigError
+        ``half`` off CUDA, where it would be slower.
+    """
+    if precision != "half":
+        return nullcontext()
+    if not str(device).startswith("cuda"):
+        raise ConfigError(
+            "network.precision=half is for CUDA. Set network.precision=full, or device=cuda."
+        )
+    import torch
+
+    return torch.autocast("cuda", dtype=torch.float16)

@@ -1,0 +1,128 @@
+"""Finding a network by the name of shipped weights or by its file, and keeping it loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ulm3d.errors import ConfigError, InputError
+from napari_ulm3d.networks.weights import (
+    WeightsCard,
+    load_network,
+    read_card,
+    shipped_weights,
+    weights_hash,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["LoadedNetwork", "find_weights", "load_weights"]
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network ready to predict, and where it came from.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode, on `device`. Shared by all who load the same file: not to be changed.
+    card
+        Of its weights file.
+    path, sha256
+        The file.
+    device
+        ``cpu`` or ``cuda``.
+    """
+
+    network: nn.Module
+    card: WeightsCard
+    path: Path
+    sha256: str
+    device: str
+
+    def facts(self) -> dict[str, Any]:
+        """What a run records of it, as plain values."""
+        return {
+            "name": self.card.name or self.path.stem,
+            "architecture": self.card.architecture,
+            "file": fspath(self.path),
+            "sha256": self.sha256,
+            "device": self.device,
+            "notes": list(self.card.notes),
+        }
+
+
+def find_weights(wanted: str | None, default: str) -> Path:
+    """The weights file that a setting means.
+
+    Parameters
+    ----------
+    wanted
+        A file, or a name of `shipped_weights`; a name goes before a file of that name. None
+        takes the default.
+    default
+        Name of the shipped weights that the setting's owner takes.
+
+    Raises
+    ------
+    ConfigError
+        No weights of that name are shipped.
+    InputError
+        There is no such file.
+    """
+    shipped = shipped_weights()
+    name = wanted or default
+    if name in shipped:
+        return shipped[name]
+    path = Path(name).expanduser()
+    if wanted is not None and path.is_file():
+        return path
+    if wanted is None or (not path.suffix and len(path.parts) == 1):
+        have = f"it has {', '.join(shipped)}" if shipped else "it has none"
+        raise ConfigError(
+            f"No weights '{name}' come with this version of napari-ulm3d ({have}). Give the "
+            "weights file that `napari-ulm3d train` wrote."
+        )
+    raise InputError(
+        path, "is no file", "Give a .safetensors file that `napari-ulm3d train` wrote."
+    )
+
+
+def load_weights(
+    path: str | PathLike[str], architectures: tuple[str, ...], device: str = "cpu"
+) -> LoadedNetwork:
+    """The network of a weights file; of a file that did not change it is loaded once.
+
+    Parameters
+    ----------
+    path
+        The file.
+    architectures
+        Names of `networks.registry.ARCHITECTURES`, one of which it must hold.
+    device
+        Where the network shall live.
+
+    Raises
+    ------
+    InputError
+        As of `load_network`, or the network is another one.
+    """
+    card = read_card(path)
+    if card.architecture not in architectures:
+        raise InputError(
+            path,
+            f"holds weights of {card.architecture}, and {' or '.join(architectures)} is needed",
+            "Give other weights, or choose the localizer that they are for.",
+        )
+    return _loaded(fspath(path), weights_hash(path), device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, sha256: str, device: str) -> LoadedNetwork:
+    network, card = load_network(path, device)
+    return LoadedNetwork(network, card, Path(path), sha256, device)
