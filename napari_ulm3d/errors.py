@@ -8,9 +8,11 @@ that one line and exits with `exit_code`; the viewer shows it in the widget.
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any
 
 __all__ = [
     "BackendError",
+    "BlockError",
     "Cancelled",
     "ConfigError",
     "InputError",
@@ -24,6 +26,17 @@ class UlmError(Exception):
     """A mistake that a person can mend; `str(error)` is one line with the way out."""
 
     exit_code = 2
+
+    def __reduce__(self) -> Any:
+        # Errors come home from other processes; the default would call __init__ anew with
+        # the message alone, which is not what the children's take.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[UlmError], args: tuple[Any, ...], state: dict[str, Any]) -> UlmError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(UlmError):
@@ -79,6 +92,10 @@ class BackendError(UlmError):
     """A device or library that was asked for and is not there."""
 
     exit_code = 3
+
+
+class BlockError(UlmError):
+    """A block that cannot be worked on for a reason that lies in no file and no setting."""
 
 
 class Cancelled(UlmError):

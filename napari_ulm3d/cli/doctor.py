@@ -21,7 +21,7 @@ _EXTRAS = {
         "qtpy": "the viewer's windows",
         "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding",
     },
-    "formats": {"pydicom": "DICOM", "SimpleITK": "MetaImage", "nibabel": "NIfTI"},
+    "formats": {"pydicom": "DICOM", "nibabel": "NIfTI"},
 }
 
 
@@ -42,6 +42,7 @@ def doctor() -> None:
         "sparse backend",
         f"{report.sparse_backend}" + (f" (spconv {report.spconv})" if report.spconv else ""),
     )
+    table.add_row("networks", _shipped_networks())
     table.add_row("display", "yes" if has_display() else "none: the viewer cannot open here")
 
     missing = list(report.missing)
@@ -57,6 +58,18 @@ def doctor() -> None:
             console.print(f"  {what}\n      {line}", highlight=False, markup=False)
     else:
         console.print("\nNothing is missing.")
+
+
+def _shipped_networks() -> str:
+    """The weights that come with the package, a line each."""
+    from napari_ulm3d.networks.weights import read_card, shipped_weights
+
+    lines = []
+    for name, path in shipped_weights().items():
+        card = read_card(path)
+        trained = f", {card.steps:,} steps of training" if card.steps else ""
+        lines.append(f"{name} ({card.architecture}, {path.stat().st_size / 1e6:.1f} MB{trained})")
+    return "\n".join(lines) or "none come with this version: give your own with --weights"
 
 
 def has_display() -> bool:

@@ -20,8 +20,11 @@ from rich.table import Table
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import (
+    BlockFailed,
     BlockFinished,
+    ClusterReady,
     Event,
+    Noted,
     RunFinished,
     RunReport,
     StageStarted,
@@ -68,6 +71,20 @@ def follow(
                         else f"{event.n_frames / max(event.seconds, 1e-9):.0f} volumes/s"
                     )
                     progress.update(task, advance=event.n_frames, rate=rate)
+                elif isinstance(event, BlockFailed):
+                    said = f"  block {event.index + 1} of {event.n_blocks} is left out: "
+                    console.print(
+                        said + event.reason, highlight=False, markup=False, soft_wrap=True
+                    )
+                    progress.update(task, advance=event.n_frames)
+                elif isinstance(event, Noted):
+                    console.print(
+                        f"  note: {event.text}", highlight=False, markup=False, soft_wrap=True
+                    )
+                elif isinstance(event, ClusterReady):
+                    workers = f"{event.n_workers} worker{'s' if event.n_workers > 1 else ''}"
+                    shown = f", shown at {event.dashboard}" if event.dashboard else ""
+                    console.print(f"  {workers}{shown}", highlight=False, soft_wrap=True)
                 elif isinstance(event, StageStarted):
                     progress.update(task, description=event.name)
                 elif isinstance(event, RunFinished):

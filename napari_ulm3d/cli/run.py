@@ -8,9 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from napari_ulm3d.cli import options
-from napari_ulm3d.config import Device, LinkConfig, LocalizeConfig, Localizer, PipelineConfig
+from napari_ulm3d.config import (
+    Device,
+    LinkConfig,
+    LocalizeConfig,
+    Localizer,
+    NetworkConfig,
+    PipelineConfig,
+)
+from napari_ulm3d.execution import Execution
 
 __all__ = ["run"]
+
+_MANY = "Workers and memory"
+_BLOCKS_LEFT_OUT = 3  # exit code
 
 
 @options.takes_load_options
@@ -35,6 +46,14 @@ def run(
     localizer: Annotated[
         Localizer | None,
         typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer")),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help=options.describe_setting(NetworkConfig, "weights"),
+        ),
     ] = None,
     max_speed: Annotated[
         float | None,
@@ -67,8 +86,63 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help=options.describe_setting(Execution, "workers"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help=options.describe_setting(Execution, "scheduler"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-ca",
+            help=options.describe_setting(Execution, "tls_ca"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-cert",
+            help=options.describe_setting(Execution, "tls_cert"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-key",
+            help=options.describe_setting(Execution, "tls_key"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="AMOUNT",
+            help=options.describe_setting(Execution, "memory"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
 ) -> None:
-    """Run the whole pipeline on the files of one acquisition."""
+    """Run the whole pipeline on the files of one acquisition.
+
+    Blocks that cannot be worked on are left out and named, and the exit code is then 3;
+    --resume tries them again.
+    """
     from napari_ulm3d.cli.progress import follow
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.pipeline import run_events
@@ -80,6 +154,10 @@ def run(
     values["load"] |= load
     if localizer is not None:
         values["localize"]["localizer"] = localizer
+    if weights is not None:
+        # Whole, so that --resume and a run.toml work from any folder.
+        file = Path(weights).expanduser()
+        values["network"]["weights"] = str(file.resolve()) if file.is_file() else weights
     if max_speed is not None:
         values["link"]["max_speed_mm_s"] = max_speed
     if device is not None:
@@ -91,9 +169,19 @@ def run(
         raise typer.BadParameter(
             "name the files of the acquisition, or a --config that records them."
         )
-    acquisition = open_acquisition(paths, settings.load)
-    events = run_events(acquisition, settings, out, resume=resume, overwrite=overwrite)
-    follow(events, acquisition, settings, out)
+    tls = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
+    execution = Execution.from_dict(
+        {"workers": workers, "scheduler": scheduler, "memory": memory}
+        | {name: None if file is None else str(file) for name, file in tls.items()}
+    )
+    if scheduler is not None:  # its workers have other current folders
+        paths = [path.absolute() for path in paths]
+    acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
+    events = run_events(
+        acquisition, settings, out, resume=resume, overwrite=overwrite, execution=execution
+    )
+    if follow(events, acquisition, settings, out).failed:
+        raise typer.Exit(_BLOCKS_LEFT_OUT)
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:

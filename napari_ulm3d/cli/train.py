@@ -1,4 +1,4 @@
-"""`napari-ulm3d train`: train the localizer on simulated acquisitions."""
+"""`napari-ulm3d train`: train a network on simulated acquisitions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ def train(
         typer.Option(min=0, help="Stop after so many minutes, with a checkpoint to go on from."),
     ] = None,
 ) -> None:
-    """Train BubbleNet; the folder's log.txt, curves.png and weights grow as it goes."""
-    from napari_ulm3d.train.config import TrainConfig
-    from napari_ulm3d.train.loop import train as run
+    """Train a network; the folder's log.txt, curves.png and weights grow as it goes.
 
-    settings = TrainConfig.from_toml(config)
+    The settings' `task` says which: bubblenet, trajectory (the sparse and dense networks of
+    Rauby et al.) or mask.
+    """
+    from napari_ulm3d.train.loop import train as run
+    from napari_ulm3d.train.read import read_config
+
+    settings = read_config(config)
     if device is not None:
         settings = settings.replace(device=device)
     state = run(settings, out, resume=resume, max_minutes=minutes, say=typer.echo)

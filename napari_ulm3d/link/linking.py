@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def link(
         Localizations(table.iloc[start : start + _ROWS_AT_ONCE])
         for start in range(0, len(table), _ROWS_AT_ONCE)
     )
-    tracks = Tracks.concat(link_frames(pieces, rate_hz, config, breaks=breaks)).table
+    tracks = Tracks.concat(link_frames(pieces, rate_hz, config, breaks=sorted(breaks))).table
     order = np.argsort(tracks["track_id"].to_numpy(), kind="stable")
     return Tracks(tracks.iloc[order].reset_index(drop=True))
 
@@ -76,7 +76,7 @@ def link_frames(
     rate_hz: float,
     config: LinkConfig | None = None,
     *,
-    breaks: Collection[int] = (),
+    breaks: Sequence[int] = (),
 ) -> Iterator[Tracks]:
     """Link a stream of localizations, yielding tracks as they are finished.
 
@@ -87,8 +87,11 @@ def link_frames(
     ----------
     chunks
         Tables that follow each other, sorted by frame. Frames may be missing.
-    rate_hz, config, breaks
+    rate_hz, config
         As for `link`.
+    breaks
+        Frames at which a new sequence begins, ascending. A list may grow while the stream
+        goes on, by frames that come after all that were given.
 
     Yields
     ------
@@ -107,14 +110,15 @@ def link_frames(
     step_um = config.max_speed_mm_s * _UM_PER_MM / rate_hz
     gates = [step_um * apart for apart in range(1, config.max_gap_frames + 2)]
     builder = ChainBuilder(gates, config.min_length_frames)
-    new_sequence = deque(sorted(breaks))
+    last = -1
 
     def push(rows: NDArray[np.float64]) -> None:
+        nonlocal last
         frame = int(rows[0, 0])
-        if new_sequence and frame >= new_sequence[0]:
+        following = bisect_right(breaks, last)
+        if following < len(breaks) and breaks[following] <= frame:
             builder.finish()
-            while new_sequence and frame >= new_sequence[0]:
-                new_sequence.popleft()
+        last = frame
         builder.push(frame, rows[:, 1:4].copy(), rows[:, 5:].copy(), rows[:, :5].tolist())
 
     held = np.empty((0, 8))  # rows of the last frame: the next chunk may go on with it

@@ -9,28 +9,39 @@ same for people who want the result and no events.
 
 from __future__ import annotations
 
+from napari_ulm3d.execution import Execution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
+    BlockFailed,
     BlockFinished,
+    ClusterReady,
     Event,
     MapsFinished,
+    Noted,
     RunFinished,
+    RunPrepared,
     RunReport,
     StageStarted,
 )
-from napari_ulm3d.pipeline.process import process
+from napari_ulm3d.pipeline.process import process, sequence_breaks
 from napari_ulm3d.pipeline.runner import Run, run, run_events
 
 __all__ = [
+    "BlockFailed",
     "BlockFinished",
+    "ClusterReady",
     "Event",
+    "Execution",
     "MapsFinished",
+    "Noted",
     "Run",
     "RunFinished",
+    "RunPrepared",
     "RunReport",
     "StageStarted",
     "advice",
     "process",
     "run",
     "run_events",
+    "sequence_breaks",
 ]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.maps import Resolution
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
+if TYPE_CHECKING:
+    from napari_ulm3d.filtering import Psf
+    from napari_ulm3d.pipeline.networks import UsedWeights
+
 __all__ = [
+    "BlockFailed",
     "BlockFinished",
+    "ClusterReady",
     "Event",
     "MapsFinished",
+    "Noted",
     "RunFinished",
+    "RunPrepared",
     "RunReport",
     "StageStarted",
 ]
@@ -25,6 +33,43 @@ class StageStarted:
     """A stage begins; `name` is for people."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class RunPrepared:
+    """What the run found out before its first block.
+
+    Attributes
+    ----------
+    facts
+        For `run.toml`: the PSF, and the weights of each network with their hash.
+    notes
+        The same in sentences, for the log.
+    """
+
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, psf: Psf, weights: tuple[UsedWeights, ...]) -> RunPrepared:
+        """From the PSF and the weights that are used."""
+        widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
+        patch = " x ".join(str(n) for n in psf.shape)
+        notes = [f"PSF: {psf.source}; {widths} voxels, patch {patch}"]
+        for used in weights:
+            notes.append(f"weights of the {used.role}: {used.path} ({used.card.architecture})")
+            notes += used.card.notes
+        facts: dict[str, Any] = {
+            "psf": {
+                "source": psf.source,
+                "fwhm_voxels": list(psf.fwhm_voxels),
+                "patch_voxels": list(psf.shape),
+                "carrier_rad": psf.carrier_rad,
+            }
+        }
+        if weights:
+            facts["weights"] = {used.role: used.facts() for used in weights}
+        return cls(facts, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -55,6 +100,55 @@ class BlockFinished:
     tracks: Tracks
     reused: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class BlockFailed:
+    """A block could not be worked on, twice; the run goes on without it.
+
+    No localizations come from its frames, and tracks end before them.
+
+    Attributes
+    ----------
+    index, n_blocks
+        Which block, of how many.
+    first_frame, n_frames
+        The frames it holds.
+    name
+        Its file and the frames in it, for people.
+    reason
+        What went wrong, one sentence.
+    """
+
+    index: int
+    n_blocks: int
+    first_frame: int
+    n_frames: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something that the person should know; `text` is a sentence or two."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ClusterReady:
+    """Workers of a cluster stand by.
+
+    Attributes
+    ----------
+    n_workers
+        How many there are now.
+    dashboard
+        Address of the page that shows what they do; empty where there is none.
+    """
+
+    n_workers: int
+    dashboard: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +187,7 @@ class RunReport:
     resolution_um: float | None
     saturation: float
     rejected: dict[str, int]
+    failed: tuple[BlockFailed, ...] = ()
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value, for printing."""
@@ -117,11 +212,16 @@ class RunReport:
                 f"{name} {count:,}" for name, count in self.rejected.items() if count
             )
             rows.insert(2, ("rejected", counts or "none"))
+        if self.failed:
+            lost = sum(block.n_frames for block in self.failed)
+            rows.insert(1, ("broken blocks", f"{len(self.failed)} ({lost:,} frames left out)"))
+            rows += [(f"  block {block.index + 1}", block.reason) for block in self.failed]
         return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values without None, for `run.toml`."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        values = {key: value for key, value in asdict(self).items() if value is not None}
+        return {**values, "failed": list(values["failed"])}
 
 
 @dataclass(frozen=True)
@@ -131,4 +231,13 @@ class RunFinished:
     report: RunReport
 
 
-Event = StageStarted | BlockFinished | MapsFinished | RunFinished
+Event = (
+    StageStarted
+    | RunPrepared
+    | Noted
+    | ClusterReady
+    | BlockFinished
+    | BlockFailed
+    | MapsFinished
+    | RunFinished
+)

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import Cancelled
+from napari_ulm3d.errors import Cancelled, UlmError
+from napari_ulm3d.filtering import Psf
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link_frames
 from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
-from napari_ulm3d.pipeline.blocks import STAGES_OF_A_BLOCK, acquisition_psf, localize_block
-from napari_ulm3d.pipeline.events import BlockFinished, Event, MapsFinished, StageStarted
-from napari_ulm3d.pipeline.memory import return_free_memory
+from napari_ulm3d.pipeline.attempts import Attempt, of_settings
+from napari_ulm3d.pipeline.blocks import stages_of_a_block
+from napari_ulm3d.pipeline.events import (
+    BlockFailed,
+    BlockFinished,
+    Event,
+    MapsFinished,
+    RunPrepared,
+    StageStarted,
+)
+from napari_ulm3d.pipeline.executors import Executor, Job, SerialExecutor
+from napari_ulm3d.pipeline.networks import key_facts, used_weights
+from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.provenance import block_key, source_fingerprint
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["BlockStore", "process"]
+__all__ = ["BlockStore", "process", "sequence_breaks"]
+
+log = logging.getLogger("napari_ulm3d")
 
 
 class BlockStore(Protocol):
@@ -33,14 +49,29 @@ class BlockStore(Protocol):
     def write_block(self, index: int, block: BlockResult, key: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A block that went through localization, or could not."""
+
+    block: Block
+    result: BlockResult | None
+    reason: str
+    reused: bool
+    seconds: float
+
+
 def process(
     acquisition: Acquisition,
     config: PipelineConfig,
     *,
     store: BlockStore | None = None,
     stop: Callable[[], bool] | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Event]:
     """Run all stages over an acquisition.
+
+    A block that cannot be worked on (a damaged file, NaN, a worker that dies) is tried
+    again, then left out: its frames are a gap that no track crosses.
 
     Parameters
     ----------
@@ -52,83 +83,155 @@ def process(
         Where finished blocks are looked up and kept; None computes every block.
     stop
         Asked often; when it says True the run ends with `Cancelled`.
+    executor
+        Who works on the blocks; None: this process, one block at a time.
 
     Yields
     ------
     Event
-        `StageStarted`, a `BlockFinished` a block, in order, then `MapsFinished`.
+        `StageStarted`, `RunPrepared`, a `BlockFinished` or `BlockFailed` a block, in order, then
+        `MapsFinished`.
 
     Raises
     ------
     Cancelled
         `stop` said so.
-    InputError
-        A block cannot be read or used.
+    ConfigError, BackendError
+        A setting does not fit the acquisition or the machine.
+    UlmError
+        No block could be worked on: what was wrong with the first.
     """
     stop = stop or (lambda: False)
+    executor = executor or SerialExecutor()
     grid = acquisition.grid
     blocks = acquisition.blocks(config.load.frames_per_block)
+    weights = used_weights(acquisition, config)
     yield StageStarted("point-spread function")
-    psf, first_filtered = acquisition_psf(acquisition, config, blocks[0])
-    psf_digest = hashlib.sha256(psf.array.tobytes()).hexdigest()
+    psf = executor.psf(blocks, acquisition, config)
+    yield RunPrepared.of(psf, weights)
     accumulator = MapAccumulator(grid, config.maps)
-    power = np.zeros(grid.shape, np.float64)
-    finished: deque[tuple[Block, BlockResult, bool, float]] = deque()
+    power, n_frames = np.zeros(grid.shape, np.float64), 0
+    trajectories = TrajectorySum()
+    finished: deque[_Done] = deque()
+    breaks = sequence_breaks(acquisition, config)
 
     def localized() -> Iterator[Localizations]:
-        nonlocal first_filtered
-        hashed: tuple[FrameSource | None, str] = (None, "")
+        first_error: UlmError | None = None
+        any_good = False
+        jobs = _jobs(blocks, config, psf, store, stop, key_facts(config, psf, weights))
         began = time.perf_counter()
-        for block in blocks:
-            if stop():
-                raise Cancelled("The run was stopped; finished blocks are kept.")
-            result, key = None, ""
-            if store:
-                # Once a source: hashing may walk a whole store or make frames again.
-                if block.source is not hashed[0]:
-                    hashed = (block.source, source_fingerprint(block.source))
-                key = block_key(block, hashed[1], config, STAGES_OF_A_BLOCK, psf_digest)
-                result = store.read_block(block.index, key)
-            reused = result is not None
+        for job, attempt in executor.outcomes(jobs, acquisition, psf, config, stop):
+            error, result = attempt.error, attempt.result
             if result is None:
-                result = localize_block(block, acquisition, psf, config, stop, first_filtered)
-                if store:
-                    store.write_block(block.index, result, key)
-            first_filtered = None  # it was the first block's alone, and is large
-            return_free_memory()
+                error = error or UlmError(f"{job.block.name}: there is no result.")
+                _log_failure(attempt)
+                if of_settings(error) and not any_good:
+                    raise error
+                first_error = first_error or error
+                insort(breaks, job.block.first_frame)
+            else:
+                any_good = True
+                if store and job.kept is None and job.key:
+                    store.write_block(job.block.index, result, job.key)
             now = time.perf_counter()
-            finished.append((block, result, reused, now - began))
+            reason = "" if error is None else str(error)
+            finished.append(_Done(job.block, result, reason, job.kept is not None, now - began))
             began = now
-            yield result.localizations
+            yield Localizations.empty() if result is None else result.localizations
+        if first_error is not None and not any_good:
+            raise first_error
 
     yield StageStarted("localizing")
     tracks = Tracks.empty()
     # The linker pulls the blocks and answers each with the tracks that ended in it,
     # then, when there are no more, with the tracks that were still open.
-    for tracks in link_frames(localized(), acquisition.rate_hz, config.link):
-        accumulator.add(tracks)
-        if finished:
-            block, result, reused, seconds = finished.popleft()
-            power += result.power_doppler * (result.n_frames / acquisition.n_frames)
-            yield BlockFinished(
-                index=block.index,
-                n_blocks=len(blocks),
-                first_frame=block.first_frame,
-                n_frames=block.n_frames,
-                result=result,
-                tracks=tracks,
-                reused=reused,
-                seconds=seconds,
-            )
+    for ended in link_frames(localized(), acquisition.rate_hz, config.link, breaks=breaks):
+        accumulator.add(ended)
+        tracks = Tracks.concat([tracks, ended]) if len(tracks) else ended
+        if not finished:
+            continue
+        done = finished.popleft()
+        if done.result is None:
+            yield _failed(done, len(blocks))
+            continue  # its tracks are told with the next block's
+        power += done.result.power_doppler.astype(np.float64) * done.result.n_frames
+        n_frames += done.result.n_frames
+        end = done.block.first_frame + done.block.n_frames
+        trajectories.add(done.result, end / acquisition.rate_hz)
+        yield BlockFinished(
+            index=done.block.index,
+            n_blocks=len(blocks),
+            first_frame=done.block.first_frame,
+            n_frames=done.block.n_frames,
+            result=done.result,
+            tracks=tracks,
+            reused=done.reused,
+            seconds=done.seconds,
+        )
+        tracks = Tracks.empty()
 
     yield StageStarted("mapping")
     maps = accumulator.maps()
     maps["power_doppler"] = VesselMap.from_dense(
-        "power_doppler", power.astype(np.float32), grid, "a.u."
+        "power_doppler", (power / n_frames).astype(np.float32), grid, "a.u."
     )
+    saturation = trajectories.saturation(acquisition.duration_s)
+    if saturation is None:
+        saturation = saturation_curve(accumulator, duration_s=acquisition.duration_s)
     yield MapsFinished(
         tracks=tracks,
-        maps=maps,
-        saturation=saturation_curve(accumulator, duration_s=acquisition.duration_s),
+        maps=maps | trajectories.maps(),
+        saturation=saturation,
         resolution=resolution(*accumulator.halves()) if config.maps.fsc else None,
     )
+
+
+def sequence_breaks(acquisition: Acquisition, config: PipelineConfig) -> list[int]:
+    """Frames at which all tracks end and new ones begin, ascending, as `link.breaks` says."""
+    blocks = acquisition.blocks(config.load.frames_per_block)
+    if config.link.breaks == "blocks":
+        return [block.first_frame for block in blocks[1:]]
+    if config.link.breaks == "files":
+        return [block.first_frame for block in blocks[1:] if block.start == 0]
+    return []
+
+
+def _jobs(
+    blocks: tuple[Block, ...],
+    config: PipelineConfig,
+    psf: Psf,
+    store: BlockStore | None,
+    stop: Callable[[], bool],
+    more: tuple[str, ...],
+) -> Iterator[Job]:
+    """The blocks, each with its result of an earlier run if there is one; `more` for their keys."""
+    psf_digest = hashlib.sha256(psf.array.tobytes()).hexdigest()
+    stages = stages_of_a_block(config)
+    hashed: tuple[FrameSource | None, str] = (None, "")
+    for block in blocks:
+        if stop():
+            raise Cancelled("The run was stopped; finished blocks are kept.")
+        if store is None:
+            yield Job(block)
+            continue
+        # Once a source: hashing may walk a whole store or make frames again.
+        if block.source is not hashed[0]:
+            try:
+                hashed = (block.source, source_fingerprint(block.source))
+            except (UlmError, OSError):  # reading it will fail likewise, and say why
+                yield Job(block)
+                continue
+        key = block_key(block, hashed[1], config, stages, psf_digest, *more)
+        yield Job(block, store.read_block(block.index, key), key)
+
+
+def _failed(done: _Done, n_blocks: int) -> BlockFailed:
+    block = done.block
+    return BlockFailed(
+        block.index, n_blocks, block.first_frame, block.n_frames, block.name, done.reason
+    )
+
+
+def _log_failure(attempt: Attempt) -> None:
+    if attempt.details:
+        log.warning("%s", attempt.details.rstrip())

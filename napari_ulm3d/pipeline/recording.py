@@ -1,21 +1,30 @@
 """Keeping a run in its results folder while it goes on.
 
 Nothing is touched before the first block is finished: a run that fails at once (a bad
-file, a setting that does not fit) leaves the disk as it was, an older run included.
+file, a setting that does not fit) leaves the disk as it was, an older run included. Until
+then there is no more than the lock that keeps other runs off, and it goes with the run.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.results import BlockResult, ResultsFolder
+from napari_ulm3d.io.atomic import remove_leftovers
+from napari_ulm3d.io.results import LOCK_NAME, BlockResult, ResultsFolder
 from napari_ulm3d.io.writers import ParquetStream, write
-from napari_ulm3d.pipeline.events import BlockFinished, MapsFinished, RunReport
+from napari_ulm3d.pipeline.events import (
+    BlockFailed,
+    BlockFinished,
+    MapsFinished,
+    RunPrepared,
+    RunReport,
+)
+from napari_ulm3d.pipeline.lock import FolderLock
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -34,14 +43,14 @@ class Recording:
     facts
         What `run.toml` says before the result.
     resume, overwrite
-        Go on with the run that is there, or replace it.
+        Go on with the run that is there (where none is yet, begin one), or replace it.
     opening
         Lines for the top of the log.
 
     Raises
     ------
     ResultsError
-        The folder cannot be used so.
+        The folder cannot be used so; on entering, also that another run is writing to it.
     """
 
     def __init__(
@@ -55,10 +64,8 @@ class Recording:
     ) -> None:
         if resume and overwrite:
             raise ResultsError("Choose either --resume or --overwrite, not both.")
-        if resume:
-            ResultsFolder.open(path)
-        else:
-            ResultsFolder.check_free(path, overwrite=overwrite)
+        if not (path / LOCK_NAME).exists():  # else that run is what there is to tell of
+            _check(path, resume, overwrite)
         self._path, self._facts, self._opening = path, facts, opening
         self._resume, self._overwrite = resume, overwrite
         self._folder: ResultsFolder | None = None
@@ -66,6 +73,11 @@ class Recording:
         self._n_blocks = 0
 
     def __enter__(self) -> Self:
+        with ExitStack() as until_ready:
+            until_ready.callback(FolderLock(self._path).release)
+            # It may have been another run's until now.
+            _check(self._path, self._resume, self._overwrite)
+            self._files = until_ready.pop_all()
         return self
 
     def __exit__(
@@ -80,12 +92,23 @@ class Recording:
         return self._files.__exit__(kind, error, traceback)
 
     def read_block(self, index: int, key: str) -> BlockResult | None:
-        """A block of the run that is resumed."""
-        return ResultsFolder(self._path).read_block(index, key) if self._resume else None
+        """A block of the run that is resumed; None where it has to be worked on."""
+        if not self._resume:
+            return None
+        try:
+            return ResultsFolder(self._path).read_block(index, key)
+        except ResultsError as error:  # damaged since: it is made anew
+            log.warning("%s", error)
+            return None
 
     def write_block(self, index: int, block: BlockResult, key: str) -> None:
         """Keep a finished block."""
         self._begun().write_block(index, block, key)
+
+    def prepared(self, event: RunPrepared) -> None:
+        """Keep what the run found out before its first block, for `run.toml` and the log."""
+        self._facts = {**self._facts, **event.facts}
+        self._opening = (*self._opening, *event.notes)
 
     def block(self, event: BlockFinished) -> None:
         """Add a block's rows to the tables."""
@@ -107,6 +130,18 @@ class Recording:
             f" ({facts})" if facts else "",
         )
 
+    def failure(self, event: BlockFailed) -> None:
+        """Say which block is missing, and why."""
+        last = event.first_frame + event.n_frames - 1
+        said = (
+            f"block {event.index + 1} of {event.n_blocks} is left out "
+            f"(frames {event.first_frame} to {last}): {event.reason}"
+        )
+        if self._folder is None:  # there is no log yet
+            self._opening = (*self._opening, said)
+        else:
+            log.warning("%s", said)
+
     def maps(self, event: MapsFinished) -> None:
         """Write the maps and curves."""
         folder = self._begun()
@@ -122,19 +157,21 @@ class Recording:
         for name, value in report.rows():
             log.info("%s: %s", name, value)
         folder = self._begun()
-        self._files.close()
+        self._tables.close()
         folder.write_facts({**self._facts, "result": {"complete": True, **report.to_dict()}})
 
     def _begun(self) -> ResultsFolder:
         """The folder, made or taken over when first needed."""
         if self._folder is not None:
             return self._folder
-        if self._resume:
-            folder = ResultsFolder.open(self._path)
-            folder.make_subfolders()
-        else:
-            folder = ResultsFolder.create(self._path, overwrite=self._overwrite)
+        folder = ResultsFolder(self._path)
+        # First of all, so that whenever the run may be killed --resume finds it.
         folder.write_facts({**self._facts, "result": {"complete": False}})
+        if not self._resume:
+            folder.clear()
+        folder.make_subfolders()
+        for place in (folder.path, folder.path / "maps", folder.path / "blocks"):
+            remove_leftovers(place)
         self._log_to(folder.path / "log.txt")
         for line in self._opening:
             log.info(line)
@@ -142,14 +179,15 @@ class Recording:
             ParquetStream(folder.localizations_path, Localizations),
             ParquetStream(folder.tracks_path, Tracks),
         )
-        self._localizations, self._tracks = (self._files.enter_context(s) for s in streams)
+        self._tables = self._files.enter_context(ExitStack())
+        self._localizations, self._tracks = (self._tables.enter_context(s) for s in streams)
         self._sorter = TrackSorter()
         self._folder = folder
         return folder
 
     def _log_to(self, path: Path) -> None:
         """Append what the package logs to a file, a line an event, while the run lasts."""
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         level = log.level
         self._files.callback(handler.close)
@@ -157,3 +195,23 @@ class Recording:
         self._files.callback(log.removeHandler, handler)
         log.addHandler(handler)
         log.setLevel(min(level or logging.INFO, logging.INFO))
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stays behind on a full disk: the first result that cannot be written tells."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Pass over a line that cannot be written."""
+
+    def close(self) -> None:
+        """Close the file; the lines that were left may find no room either."""
+        with suppress(OSError):
+            super().close()
+
+
+def _check(path: Path, resume: bool, overwrite: bool) -> None:
+    """Whether the folder may be used so."""
+    if not resume:
+        ResultsFolder.check_free(path, overwrite=overwrite)
+    elif not ResultsFolder.is_untouched(path):
+        ResultsFolder.open(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,17 +12,23 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.execution import Execution
 from napari_ulm3d.maps import Resolution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
+    BlockFailed,
     BlockFinished,
+    ClusterReady,
     Event,
     MapsFinished,
+    Noted,
     RunFinished,
+    RunPrepared,
     RunReport,
     StageStarted,
 )
-from napari_ulm3d.pipeline.memory import peak_memory_bytes
+from napari_ulm3d.pipeline.executors import Executor, SerialExecutor
+from napari_ulm3d.pipeline.memory import Fitted, fit_to_memory
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.pipeline.recording import Recording
@@ -69,6 +76,7 @@ class _Tally:
         self.frames = self.localizations = self.tracks = self.points = 0
         self.computed_frames = 0
         self.rejected: dict[str, int] = {}
+        self.failed: list[BlockFailed] = []
 
     def block(self, event: BlockFinished) -> None:
         self.frames += event.n_frames
@@ -84,7 +92,7 @@ class _Tally:
         self.tracks += tracks.n_tracks
         self.points += len(tracks)
 
-    def report(self, maps: MapsFinished) -> RunReport:
+    def report(self, maps: MapsFinished, peak_memory_bytes: int | None) -> RunReport:
         seconds = time.perf_counter() - self.began
         resolution = maps.resolution
         known = resolution is not None and resolution.resolution_um == resolution.resolution_um
@@ -95,10 +103,11 @@ class _Tally:
             n_track_points=self.points,
             seconds=seconds,
             volumes_per_s=self.computed_frames / seconds,
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=peak_memory_bytes,
             resolution_um=float(resolution.resolution_um) if known and resolution else None,
             saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
             rejected=self.rejected,
+            failed=tuple(self.failed),
         )
 
 
@@ -109,6 +118,7 @@ def run(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    execution: Execution | None = None,
 ) -> Run:
     """Run the whole pipeline and return its result.
 
@@ -122,6 +132,8 @@ def run(
         Results folder to write; None keeps everything in memory.
     resume, overwrite
         What to do when `out` holds a run already: finish it, or replace it.
+    execution
+        Workers and memory; None: this process. The result does not depend on the workers.
 
     Returns
     -------
@@ -139,12 +151,9 @@ def run(
     sorter = TrackSorter()
     maps: MapsFinished | None = None
     report: RunReport | None = None
-    events = (
-        _reported(process(acquisition, config))
-        if out is None
-        else run_events(acquisition, config, out, resume=resume, overwrite=overwrite)
-    )
-    for event in events:
+    for event in run_events(
+        acquisition, config, out, resume=resume, overwrite=overwrite, execution=execution
+    ):
         if isinstance(event, BlockFinished):
             localizations.append(event.result.localizations)
             tracks.append(sorter.push(event.tracks))
@@ -169,67 +178,115 @@ def run(
 def run_events(
     acquisition: Acquisition,
     config: PipelineConfig,
-    out: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
     *,
     resume: bool = False,
     overwrite: bool = False,
     stop: Callable[[], bool] | None = None,
+    execution: Execution | None = None,
 ) -> Iterator[Event]:
-    """Run the whole pipeline into a results folder, telling what happens as it happens.
+    """Run the whole pipeline, telling what happens as it happens.
 
     Closing the generator, `stop` or Ctrl-C ends the run and leaves a folder that
-    `resume=True` finishes with the result of an uninterrupted run. A run that fails before
-    its first block is finished leaves the disk as it was.
+    `resume=True` finishes with the result of an uninterrupted run; so does whatever kills
+    the process. A run that fails before its first block is finished leaves the disk as it was.
+    A block that cannot be worked on is left out and named (`BlockFailed`); resuming tries it
+    again.
 
     Parameters
     ----------
     acquisition, config
         Input and settings.
     out
-        The results folder.
+        The results folder; None: nothing is written.
     resume
         Finish the run in `out`: blocks whose input and settings are unchanged are reused.
+        Where there is no run yet, begin one.
     overwrite
         Replace the run in `out`.
     stop
         Asked often; when it says True the run ends with `Cancelled`.
+    execution
+        Workers and memory; None: this process. The result does not depend on the workers.
 
     Yields
     ------
     Event
-        Those of `process`, then `RunFinished`.
+        `Noted` and `ClusterReady` where there is cause, those of `process`, then `RunFinished`.
 
     Raises
     ------
     ResultsError
         `out` cannot be used.
+    BackendError
+        The workers cannot be had, or have gone.
     UlmError
         As `process`.
     """
+    execution = execution or Execution()
+    fitted = fit_to_memory(acquisition, config, execution)
+    with ExitStack() as closing:
+        recording = None
+        if out is not None:
+            recording = closing.enter_context(
+                _recording(acquisition, fitted, Path(out), resume=resume, overwrite=overwrite)
+            )
+        for note in fitted.notes:
+            yield Noted(note)
+        executor: Executor = SerialExecutor()
+        if execution.parallel:
+            # Imported here: a run in this process needs none of it.
+            from napari_ulm3d.pipeline.cluster import Cluster
+
+            yield StageStarted("starting workers")
+            cluster = closing.enter_context(Cluster(acquisition, fitted.config, execution))
+            yield ClusterReady(cluster.n_workers, cluster.dashboard)
+            executor = cluster
+        events = _reported(
+            process(acquisition, fitted.config, store=recording, stop=stop, executor=executor),
+            executor,
+        )
+        # Before the workers go: it takes back what they were asked for.
+        closing.callback(events.close)
+        for event in events:
+            if recording is not None:
+                if isinstance(event, MapsFinished):
+                    yield StageStarted("writing")
+                _record(recording, event)
+            yield event
+
+
+def _recording(
+    acquisition: Acquisition, fitted: Fitted, out: Path, *, resume: bool, overwrite: bool
+) -> Recording:
     facts = {
         "program": program_facts(),
         "acquisition": acquisition_facts(acquisition),
-        "config": config.to_dict(),
+        "config": fitted.config.to_dict(),
     }
     opening = (
         f"run of {acquisition.name} ({acquisition.n_frames} frames) begins",
         *acquisition.notes,
-        *advice(acquisition, config),
+        *fitted.notes,
+        *advice(acquisition, fitted.config),
     )
-    recording = Recording(Path(out), facts, resume=resume, overwrite=overwrite, opening=opening)
-    with recording:
-        for event in _reported(process(acquisition, config, store=recording, stop=stop)):
-            if isinstance(event, BlockFinished):
-                recording.block(event)
-            elif isinstance(event, MapsFinished):
-                yield StageStarted("writing")
-                recording.maps(event)
-            elif isinstance(event, RunFinished):
-                recording.finish(event.report)
-            yield event
+    return Recording(out, facts, resume=resume, overwrite=overwrite, opening=opening)
 
 
-def _reported(events: Iterator[Event]) -> Iterator[Event]:
+def _record(recording: Recording, event: Event) -> None:
+    if isinstance(event, RunPrepared):
+        recording.prepared(event)
+    elif isinstance(event, BlockFinished):
+        recording.block(event)
+    elif isinstance(event, BlockFailed):
+        recording.failure(event)
+    elif isinstance(event, MapsFinished):
+        recording.maps(event)
+    elif isinstance(event, RunFinished):
+        recording.finish(event.report)
+
+
+def _reported(events: Iterator[Event], executor: Executor) -> Generator[Event, None, None]:
     """The events of `process`, then the report over them."""
     tally = _Tally()
     maps: MapsFinished | None = None
@@ -237,8 +294,10 @@ def _reported(events: Iterator[Event]) -> Iterator[Event]:
         yield event
         if isinstance(event, BlockFinished):
             tally.block(event)
+        elif isinstance(event, BlockFailed):
+            tally.failed.append(event)
         elif isinstance(event, MapsFinished):
             tally.track_rows(event.tracks)
             maps = event
     if maps is not None:
-        yield RunFinished(tally.report(maps))
+        yield RunFinished(tally.report(maps, executor.peak_memory_bytes()))

@@ -1,0 +1,104 @@
+"""Where a run's blocks are worked on, and in how much memory: settings that no result depends on.
+
+They are no part of `PipelineConfig`, which says what the result is. What a memory budget
+changes in it (shorter blocks) is written into the run's `PipelineConfig`, so that the run
+can be repeated without the budget.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from napari_ulm3d.config import StageConfig, setting
+
+__all__ = ["Execution", "parse_bytes"]
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+class Execution(StageConfig):
+    """Who works on the blocks: this process, workers on this computer, or a cluster.
+
+    On the command line flags of their own (``--workers 4``), in Python an argument of
+    `run`. `run.toml` does not record them, since no result depends on them (the shorter blocks that
+    a memory budget may ask for, it does record). Workers are processes: a Python script that asks for them needs the usual
+    ``if __name__ == "__main__":`` about its own work.
+    """
+
+    workers: int | None = setting(
+        None,
+        "Work on so many blocks at a time, each in a process of its own on this computer; the "
+        "result is the same. None: on one block at a time, in this process.",
+        ge=1,
+    )
+    scheduler: str | None = setting(
+        None,
+        "Address of a Dask cluster that runs already, as tcp://host:8786 or tls://host:8786; "
+        "its workers must see the files at the same paths.",
+    )
+    tls_ca: str | None = setting(
+        None, "tls://: file of the certificate authority that signed the cluster's certificates."
+    )
+    tls_cert: str | None = setting(None, "tls://: file of our certificate.")
+    tls_key: str | None = setting(None, "tls://: file of our private key.")
+    memory: str | None = setting(
+        None,
+        "Most memory that the run may take with all its workers, such as 8GB; longer blocks are "
+        "cut into shorter ones that fit. With a scheduler: most memory of each worker.",
+    )
+
+    @field_validator("scheduler")
+    @classmethod
+    def _address(cls, scheduler: str | None) -> str | None:
+        if scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+/?", scheduler):
+            raise ValueError(f"scheduler '{scheduler}' must be tcp://host:port or tls://host:port")
+        return scheduler
+
+    @field_validator("memory")
+    @classmethod
+    def _bytes(cls, memory: str | None) -> str | None:
+        if memory is not None:
+            parse_bytes(memory)
+        return memory
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.workers is not None and self.scheduler is not None:
+            raise ValueError("give either workers, on this computer, or a scheduler, not both")
+        files = {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert, "tls_key": self.tls_key}
+        if self.scheduler is not None and self.scheduler.startswith("tls://"):
+            missing = [name for name, file in files.items() if file is None]
+            if missing:
+                raise ValueError(f"a tls:// scheduler needs {', '.join(missing)} as well")
+        elif any(files.values()):
+            raise ValueError("tls_ca, tls_cert and tls_key go with a tls:// scheduler alone")
+        return self
+
+    @property
+    def parallel(self) -> bool:
+        """Whether other processes than this one work on the blocks."""
+        return self.workers is not None or self.scheduler is not None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory budget in bytes."""
+        return None if self.memory is None else parse_bytes(self.memory)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of an amount of memory such as ``8GB``, ``500 MB``, ``1.5GiB``.
+
+    Raises
+    ------
+    ValueError
+        It is no amount of memory, or nothing.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B?\s*", text.upper())
+    if not found or (found[3] and not found[2]) or not float(found[1]):
+        raise ValueError(f"'{text}' is no amount of memory; give one such as 8GB or 500MB")
+    units = _BINARY_UNITS if found[3] else _UNITS
+    return int(float(found[1]) * units[found[2]])

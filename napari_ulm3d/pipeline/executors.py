@@ -1,0 +1,135 @@
+"""Who works on the blocks: this process, one after the other; or workers (see `cluster`).
+
+An executor takes jobs and gives back their outcomes in the order of the jobs, however
+many it works on at a time; so what follows (linking, maps, files) does not know the
+difference, and the result is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import BlockError, InputError, UlmError
+from napari_ulm3d.filtering import FilteredBlock, Psf
+from napari_ulm3d.io.results import BlockResult
+from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
+from napari_ulm3d.pipeline.blocks import acquisition_psf
+from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+
+__all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "first_readable"]
+
+#: How often a block is tried before the run goes on without it.
+ATTEMPTS = 2
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A block to work on.
+
+    Attributes
+    ----------
+    kept
+        Its result from an earlier run: then there is nothing to do.
+    key
+        The name of its input and settings under which the result is to be kept.
+    """
+
+    block: Block
+    kept: BlockResult | None = None
+    key: str = ""
+
+
+class Executor(Protocol):
+    """Works on blocks."""
+
+    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
+        """The PSF of the acquisition, measured on the first block that can be read."""
+        ...
+
+    def outcomes(
+        self,
+        jobs: Iterable[Job],
+        acquisition: Acquisition,
+        psf: Psf,
+        config: PipelineConfig,
+        stop: Stop,
+    ) -> Iterator[tuple[Job, Attempt]]:
+        """The jobs in their order, each with the last attempt at it."""
+        ...
+
+    def peak_memory_bytes(self) -> int | None:
+        """Largest memory so far, of all processes together; None where it is not known."""
+        ...
+
+
+class SerialExecutor:
+    """This process, a block at a time."""
+
+    def __init__(self) -> None:
+        self._measured: tuple[int, FilteredBlock] | None = None
+
+    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
+        def measure(block: Block) -> Psf:
+            psf, filtered = acquisition_psf(acquisition, config, block)
+            self._measured = None if filtered is None else (block.index, filtered)
+            return psf
+
+        return first_readable(measure, blocks)
+
+    def outcomes(
+        self,
+        jobs: Iterable[Job],
+        acquisition: Acquisition,
+        psf: Psf,
+        config: PipelineConfig,
+        stop: Stop,
+    ) -> Iterator[tuple[Job, Attempt]]:
+        for job in jobs:
+            yield job, self._outcome(job, acquisition, psf, config, stop)
+
+    def _outcome(
+        self, job: Job, acquisition: Acquisition, psf: Psf, config: PipelineConfig, stop: Stop
+    ) -> Attempt:
+        if job.kept is not None:
+            self._measured = None
+            return Attempt(job.kept)
+        attempt = Attempt()
+        for _ in range(ATTEMPTS):
+            # Measuring the PSF has filtered the first block already; it is large, and wanted once.
+            measured, self._measured = self._measured, None
+            filtered = measured[1] if measured and measured[0] == job.block.index else None
+            del measured
+            attempt = attempt_block(job.block, acquisition, psf, config, stop, filtered)
+            return_free_memory()
+            if attempt.error is None or of_settings(attempt.error):
+                break
+        return attempt
+
+    def peak_memory_bytes(self) -> int | None:
+        return peak_memory_bytes()
+
+
+def first_readable(measure: Callable[[Block], Psf], blocks: Iterable[Block]) -> Psf:
+    """`measure` of the first block whose file can be read.
+
+    Raises
+    ------
+    UlmError
+        None can, then the first block's error; or one can and `measure` refuses it.
+    """
+    first: UlmError | None = None
+    for block in blocks:
+        try:
+            return measure(block)
+        except (InputError, BlockError) as error:
+            if isinstance(error, InputError) and error.path is None:  # no fault of the file
+                raise
+            first = first or error
+    assert first is not None
+    raise first

@@ -1,0 +1,86 @@
+"""What runs inside a worker of a cluster: one block at a time, read where it is worked on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass, replace
+
+from napari_ulm3d._version import __version__
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.filtering import Psf
+from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
+from napari_ulm3d.pipeline.blocks import acquisition_psf
+from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+
+__all__ = ["Preparation", "measure_psf", "visible_gpus", "work_on", "worker_version"]
+
+# A worker that was started with several threads would hold as many blocks in memory.
+_one_at_a_time = threading.Lock()
+
+
+def work_on(block: Block, acquisition: Acquisition, psf: Psf, config: PipelineConfig) -> Attempt:
+    """Read and localize a block; see `attempt_block`."""
+    with _one_at_a_time:
+        attempt = attempt_block(block, acquisition, psf, config, _never)
+        return_free_memory()
+    return replace(
+        attempt,
+        peak_memory_bytes=peak_memory_bytes(),
+        process=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def measure_psf(block: Block, acquisition: Acquisition, config: PipelineConfig) -> Psf | UlmError:
+    """The PSF of an acquisition, measured on a block; an error of ours as a value."""
+    with _one_at_a_time:
+        try:
+            psf, _ = acquisition_psf(acquisition, config, block)
+            return psf
+        except UlmError as error:
+            return error.with_traceback(None)
+
+
+def worker_version() -> str:
+    """The version of this package in the worker."""
+    return __version__
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices this process may use, by the names of CUDA_VISIBLE_DEVICES."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [name for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    try:  # without torch, which takes seconds to import
+        return [str(number) for number in range(len(os.listdir("/proc/driver/nvidia/gpus")))]
+    except OSError:
+        return []
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a worker on this computer does before its first block.
+
+    Attributes
+    ----------
+    gpus
+        The GPUs, which the workers are given in turn.
+    """
+
+    gpus: tuple[str, ...] = ()
+
+    def apply(self, number: int) -> None:
+        """Prepare this process as the worker of that number."""
+        # Ctrl-C reaches all processes of a terminal; the run ends its workers itself.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.gpus:
+            # CUDA looks at this when it is first used, which no block has done yet.
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[number % len(self.gpus)]
+
+
+def _never() -> bool:
+    return False
