@@ -46,33 +46,39 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small windows, under a minute")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--occupancy", type=float, default=0.01, help="for growth with the volume")
+    parser.add_argument("--limit-gb", type=float, default=12.0, help="memory of one case, CPU")
+    parser.add_argument("--seconds-each", type=float, default=900.0, help="time of one case")
     parser.add_argument("--plot", type=Path, help="write the two laws as a PNG")
     options = parser.parse_args()
     shapes_2d, shapes_3d = (QUICK_2D, QUICK_3D) if options.quick else (FULL_2D, FULL_3D)
     shares = [0.01, 0.05] if options.quick else [0.001, 0.003, 0.01, 0.03, 0.1]
     print(machine_line("torch"), f"Device: {options.device}.", sep="\n", end="\n\n", flush=True)
     by_volume = [
-        run(kind, shape, options.occupancy, options.device)
+        run(kind, shape, options.occupancy, options)
         for kind in KINDS
         for shape in (shapes_3d if "3d" in kind else shapes_2d)
     ]
     print(f"## Growth with the window, {100 * options.occupancy:g} % of the voxels kept\n")
     print(_table(by_volume), _laws(by_volume, "voxels"), sep="\n\n", end="\n\n", flush=True)
     by_share = [
-        run(kind, shapes_3d[-2] if "3d" in kind else shapes_2d[-1], share, options.device)
+        run(kind, shapes_3d[-2] if "3d" in kind else shapes_2d[-1], share, options)
         for kind in KINDS
         if kind != "dense-2d"
         for share in shares
     ]
     print("## Growth with the share of voxels kept\n")
     print(_table(by_share), _laws(by_share, "kept"), sep="\n\n", end="\n\n", flush=True)
+    print("## Growth with both\n")
+    print(_joint_laws([*by_volume, *by_share]), end="\n\n", flush=True)
     print("## Dense and sparse in 3-D\n")
     print(_dense_3d(by_volume))
     if options.plot:
         plot(by_volume, by_share, options.plot)
 
 
-def run(kind: str, shape: list[int], occupancy: float, device: str) -> dict[str, Any]:
+def run(
+    kind: str, shape: list[int], occupancy: float, options: argparse.Namespace
+) -> dict[str, Any]:
     """One measurement in a new process, with what was measured."""
     network, _, pruned = kind.partition(" ")
     case = {
@@ -80,17 +86,21 @@ def run(kind: str, shape: list[int], occupancy: float, device: str) -> dict[str,
         "shape": shape,
         "occupancy": occupancy,
         "pruning": bool(pruned),
-        "device": device,
+        "device": options.device,
+        "limit_gb": options.limit_gb,
     }
     command = [sys.executable, "-m", "benchmarks.network_memory_case", json.dumps(case)]
-    done = subprocess.run(command, capture_output=True, text=True)
     row = {"kind": kind, "voxels": prod(shape), **case}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=options.seconds_each)
+    except subprocess.TimeoutExpired:
+        return {**row, "bytes": None, "why": f"over {options.seconds_each:.0f} s"}
     if done.returncode:
         # Out of memory is a result too; anything else is a fault of this program.
-        spent = ("out of memory", "allocate memory", "MemoryError")
+        spent = ("out of memory", "allocate memory", "MemoryError", "bad_alloc")
         if done.returncode > 0 and not any(words in done.stderr for words in spent):
             raise RuntimeError(done.stderr)
-        return {**row, "bytes": None}
+        return {**row, "bytes": None, "why": "out of memory"}
     return {**row, **json.loads(done.stdout)}
 
 
@@ -105,7 +115,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
                 f"{row['kept']:,}" if done else "-",
                 f"{100 * row['kept'] / row['voxels']:.2f} %" if done else "-",
                 f"{row['finest']:,}" if done else "-",
-                f"{row['bytes'] / 2**20:.0f}" if done else "out of memory",
+                f"{row['bytes'] / 2**20:.0f}" if done else row["why"],
                 f"{row['seconds']:.1f}" if done else "-",
             ]
         )
@@ -122,6 +132,26 @@ def _laws(rows: list[dict[str, Any]], over: str) -> str:
             x = np.log([row[over] for row in own])
             slope = np.polyfit(x, np.log([row["bytes"] for row in own]), 1)[0]
             lines.append(f"* {KINDS[kind]}: memory grows as {over}^{slope:.2f}")
+    return "\n".join(lines)
+
+
+def _joint_laws(rows: list[dict[str, Any]]) -> str:
+    """Memory as a power of the window's voxels and of the share kept, fitted to all rows."""
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows if row["kind"] != "dense-2d"):
+        own = [row for row in rows if row["kind"] == kind and row["bytes"]]
+        if len(own) < 4:
+            continue
+        voxels = np.array([row["voxels"] for row in own], float)
+        share = np.array([row["kept"] for row in own]) / voxels
+        terms = np.column_stack([np.ones(len(own)), np.log(voxels), np.log(share)])
+        wanted = np.log([row["bytes"] for row in own])
+        (constant, a, b), *_ = np.linalg.lstsq(terms, wanted, rcond=None)
+        off = np.exp(np.abs(terms @ [constant, a, b] - wanted).max())
+        lines.append(
+            f"* {KINDS[kind]}: {np.exp(constant):.3g} bytes x voxels^{a:.2f} x share^{b:.2f}; "
+            f"no measurement is off by more than a factor of {off:.2f}"
+        )
     return "\n".join(lines)
 
 

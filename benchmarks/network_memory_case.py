@@ -28,7 +28,13 @@ from napari_ulm3d.sparse import SparseTensor
 
 
 def main() -> None:
-    print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    case = json.loads(sys.argv[1])
+    limit_gb = case.pop("limit_gb", None)
+    if limit_gb and case["device"] == "cpu" and sys.platform == "linux":
+        # Past it an allocation fails here, before the machine's memory is full.
+        limit = int((limit_gb + 4) * 2**30)  # the libraries' own address space is about 4 GB
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    print(json.dumps(measure(**case)))
 
 
 def measure(

@@ -1,8 +1,12 @@
-"""The settings of a training run; the same file trains on a CPU and on a GPU."""
+"""The settings of a training run; the same file trains on a CPU and on a GPU.
+
+`TrainingConfig` holds what all tasks share, `TrainConfig` is that of `BubbleNet`; the others
+stand in `trajectory_config` and `mask_config`. A file's `task` says which one it is.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +22,7 @@ __all__ = [
     "LossConfig",
     "OptimizerConfig",
     "TrainConfig",
+    "TrainingConfig",
     "ValidationConfig",
     "refuse_test_seeds",
 ]
@@ -65,6 +70,9 @@ class DataConfig(StageConfig):
         30_000, "A window of more kept voxels is cut to fewer frames.", "voxels", ge=1
     )
     flips: bool = setting(True, "Mirror windows at random along t, z, y and x.")
+    filter_without_tissue: bool = setting(
+        True, "Clutter-filter scenes that have no tissue too; else they stay as they are."
+    )
     workers: int = setting(1, "Threads that simulate in the background.", ge=1)
 
     @model_validator(mode="after")
@@ -88,10 +96,16 @@ class LossConfig(StageConfig):
 
 
 class OptimizerConfig(StageConfig):
-    """Adam with decoupled weight decay, warm-up, then a cosine down to a hundredth."""
+    """Adam with decoupled weight decay, warm-up, then a rate that falls."""
 
     learning_rate: float = setting(2e-3, "Highest learning rate.", gt=0)
     warmup_steps: int = setting(100, "Steps of linear warm-up.", ge=0)
+    schedule: Literal["cosine", "drops"] = setting(
+        "cosine", "After it: half a cosine down to a hundredth, or a tenth at each of `drops`."
+    )
+    drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = setting(
+        (0.75, 0.85), "drops: shares of all steps at which the rate falls to a tenth."
+    )
     weight_decay: float = setting(1e-4, "Weight decay.", ge=0)
     clip: float = setting(2.0, "Greatest norm of the gradient.", gt=0)
     average: float = setting(
@@ -101,9 +115,12 @@ class OptimizerConfig(StageConfig):
 
 
 class ValidationConfig(StageConfig):
-    """Scenes of fixed settings and held-out seeds; the score is the mean Jaccard index."""
+    """Scenes of fixed settings and held-out seeds; the best score picks the weights."""
 
     preset: str = setting("mouse-brain-15MHz", "Settings of the scenes.")
+    shape: tuple[int, int, int] | None = setting(
+        None, "Voxels of the scenes along z, y, x; None: as the preset has them.", "voxels"
+    )
     bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
         (10, 40, 160), "Bubbles in view, a group of scenes each."
     )
@@ -115,22 +132,20 @@ class ValidationConfig(StageConfig):
     every_steps: int = setting(250, "Steps between validations.", ge=1)
 
 
-class TrainConfig(StageConfig):
-    """All settings of a training run."""
+class TrainingConfig(StageConfig):
+    """What the training of every network needs; each task adds its network, data and loss."""
 
-    name: str = setting("bubblenet", "What to call the weights.")
+    name: str = setting("network", "What to call the weights.")
+    notes: tuple[str, ...] = setting((), "Sentences for the weights' card.")
     seed: int = setting(0, "Seed of the first weights and of the order of windows.", ge=0)
     steps: int = setting(6000, "Steps of the optimizer in all.", ge=1)
     batch_windows: int = setting(2, "Windows a step.", ge=1)
     checkpoint_steps: int = setting(100, "Steps between checkpoints.", ge=1)
     log_steps: int = setting(10, "Steps between lines of the log.", ge=1)
     device: Device = setting("auto", "Where to train.")
-    network: BubbleNetConfig = BubbleNetConfig()
     data: DataConfig = DataConfig()
-    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
-    inference: NetworkConfig = NetworkConfig()
 
     @property
     def steps_per_group(self) -> int:
@@ -163,3 +178,13 @@ class TrainConfig(StageConfig):
                 f"Seed {first} would serve training and validation; "
                 "move data.first_seed or validation.first_seed."
             )
+
+
+class TrainConfig(TrainingConfig):
+    """All settings of a training of `BubbleNet`."""
+
+    task: Literal["bubblenet"] = setting("bubblenet", "Which network is trained.")
+    name: str = setting("bubblenet", "What to call the weights.")
+    network: BubbleNetConfig = BubbleNetConfig()
+    loss: LossConfig = LossConfig()
+    inference: NetworkConfig = NetworkConfig()

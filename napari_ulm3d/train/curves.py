@@ -22,7 +22,7 @@ def write_csv(path: Path, rows: Rows) -> None:
         writer.writerows(rows)
 
 
-def write_plot(path: Path, curve: Rows, validations: Rows) -> None:
+def write_plot(path: Path, curve: Rows, validations: Rows, metric: str = "jaccard") -> None:
     """Loss and its terms, and validation scores, over steps.
 
     Parameters
@@ -32,7 +32,9 @@ def write_plot(path: Path, curve: Rows, validations: Rows) -> None:
     curve
         Rows with ``step``, ``loss`` and terms; ``rate`` and ``seconds`` are not drawn.
     validations
-        Rows with ``step``, ``score`` and ``jaccard_N``.
+        Rows with ``step``, ``score`` and ``METRIC_...``.
+    metric
+        Name of the score.
     """
     from matplotlib.figure import Figure
 
@@ -40,9 +42,9 @@ def write_plot(path: Path, curve: Rows, validations: Rows) -> None:
     losses, scores = figure.subplots(1, 2)
     _lines(losses, curve, [n for n in _names(curve) if n not in ("rate", "seconds", "voxels")])
     losses.set(xlabel="step", ylabel="loss", yscale="symlog")
-    jaccard = [n for n in _names(validations) if n == "score" or n.startswith("jaccard")]
-    _lines(scores, validations, jaccard)
-    scores.set(xlabel="step", ylabel="Jaccard index, validation", ylim=(0, 1))
+    shown = [n for n in _names(validations) if n == "score" or n.startswith(f"{metric}_")]
+    _lines(scores, validations, shown)
+    scores.set(xlabel="step", ylabel=f"{metric.capitalize()}, validation", ylim=(0, 1))
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
 

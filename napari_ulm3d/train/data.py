@@ -8,19 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.config import ClutterConfig, PsfConfig, SparsifyConfig
-from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf
-from napari_ulm3d.networks.bubblenet_input import BubbleInput, bubble_input, noise_level
-from napari_ulm3d.simulate import randomize, simulate
+from napari_ulm3d.config import ClutterConfig, SparsifyConfig
+from napari_ulm3d.networks.bubblenet_input import BubbleInput, bubble_input
 from napari_ulm3d.simulate.config import SimulationConfig
 from napari_ulm3d.sparsify import sparsify
 from napari_ulm3d.train.config import DataConfig
+from napari_ulm3d.train.scenes import correlate_scene, draw_scene
 from napari_ulm3d.train.targets import Bubbles, Targets, make_targets, true_bubbles
 
-__all__ = ["Scene", "Window", "flipped", "make_scene", "patch_of", "training_windows"]
-
-_CARRIER_FRAMES = 32
-_CHUNK = 50
+__all__ = [
+    "Scene",
+    "Window",
+    "flipped",
+    "make_scene",
+    "training_windows",
+    "window_starts",
+]
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,6 @@ class Window:
     targets: Targets
 
 
-def patch_of(fwhm_voxels: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Patch of the correlation for a PSF's widths: a width on either side, 3 to 11 voxels.
-
-    A larger patch holds more noise beside the bubble's energy and lowers its correlation.
-    """
-    z, y, x = (int(np.clip(2 * round(width) + 1, 3, 11)) for width in fwhm_voxels)
-    return (z, y, x)
-
-
 def make_scene(
     config: SimulationConfig,
     *,
@@ -63,40 +57,24 @@ def make_scene(
 
     Parameters
     ----------
-    config
-        The scene; all its frames are one block.
-    clutter, threshold
-        The filter, and the least |c|^2 of voxels kept.
-    width_factor
-        Width of the PSF that is correlated with, over the true one at half depth.
-    keep_frames
-        Only the first frames are kept after the filter; None: all.
+    config, clutter, width_factor, keep_frames
+        As of `correlate_scene`.
+    threshold
+        Least |c|^2 of voxels kept.
     """
-    simulation = simulate(config)
-    frames, truth = next(simulation.blocks(config.n_frames))
-    frames = clutter_filter(frames, config.rate_hz, clutter).frames
-    level = noise_level(frames)
-    grid = simulation.grid
-    depth = grid.extent_um[0] / 2
-    fwhm = simulation.renderer.psf.fwhm_voxels(np.array([grid.origin_um[0] + depth]))[0]
-    widths = tuple(float(max(1.0, w * width_factor)) for w in fwhm)
-    psf_config = PsfConfig(fwhm_voxels=widths, patch_voxels=patch_of(widths))  # type: ignore[arg-type]
-    psf = make_psf(psf_config, frames[:_CARRIER_FRAMES], grid, config.wavelength_um, "iq")
-    frames = frames[:keep_frames]
-    correlation = np.empty_like(frames)
-    for start in range(0, len(frames), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        correlation_map(frames[part], psf, out=correlation[part])
-    kept = sparsify(correlation, SparsifyConfig(threshold=threshold))
-    block = bubble_input(
-        frames,
-        kept,
-        fwhm_voxels=psf.fwhm_voxels,
-        carrier_rad=psf.carrier_rad,
-        level=level,
+    made = correlate_scene(
+        config, clutter=clutter, width_factor=width_factor, keep_frames=keep_frames
     )
-    bubbles = true_bubbles(truth, grid, config.rate_hz).window(0, len(frames))
-    return Scene(block, bubbles, grid, config.rate_hz, config.wavelength_um)
+    kept = sparsify(made.correlation, SparsifyConfig(threshold=threshold))
+    block = bubble_input(
+        made.frames,
+        kept,
+        fwhm_voxels=made.psf.fwhm_voxels,
+        carrier_rad=made.psf.carrier_rad,
+        level=made.level,
+    )
+    bubbles = true_bubbles(made.truth, made.grid, config.rate_hz)
+    return Scene(block, bubbles, made.grid, config.rate_hz, config.wavelength_um)
 
 
 def training_windows(seed: int, config: DataConfig) -> list[Window]:
@@ -107,28 +85,30 @@ def training_windows(seed: int, config: DataConfig) -> list[Window]:
     ConfigError
         The seed is kept for test sets.
     """
-    scene_config = randomize(seed, config.random).replace(n_frames=config.scene_frames)
-    rng = np.random.default_rng((seed, 1))
-    low, high = config.svd_first
-    first = int(rng.integers(low, high, endpoint=True))
+    draw = draw_scene(seed, config)
     scene = make_scene(
-        scene_config,
-        clutter=config.clutter.replace(svd_range=(first, config.clutter.svd_range[1])),
-        threshold=float(np.exp(rng.uniform(*np.log(config.threshold)))),
-        width_factor=float(rng.uniform(*config.width_error)),
+        draw.config,
+        clutter=draw.clutter,
+        threshold=draw.threshold,
+        width_factor=draw.width_factor,
     )
     size = config.window_frames
-    starts = np.linspace(0, config.scene_frames - size, config.windows_per_scene).round()
     windows = []
-    for start in starts.astype(int).tolist():
+    for start in window_starts(config):
         block = scene.block.window(start, start + size)
         bubbles = scene.bubbles.window(start, start + size)
         block, bubbles = _cut(block, bubbles, config.max_voxels)
         if config.flips:
-            block, bubbles = flipped(block, bubbles, rng.random(4) < 0.5)
+            block, bubbles = flipped(block, bubbles, draw.rng.random(4) < 0.5)
         targets = make_targets(block.coordinates, block.shape, bubbles)
         windows.append(Window(block, targets))
     return windows
+
+
+def window_starts(config: DataConfig) -> list[int]:
+    """First frames of a scene's windows, evenly spaced."""
+    last = config.scene_frames - config.window_frames
+    return np.linspace(0, last, config.windows_per_scene).round().astype(int).tolist()
 
 
 def _cut(block: BubbleInput, bubbles: Bubbles, max_voxels: int) -> tuple[BubbleInput, Bubbles]:

@@ -1,4 +1,4 @@
-"""The training of `BubbleNet`: steps, checkpoints, validations, final weights."""
+"""The training of any task: steps, checkpoints, validations, final weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,37 @@ import torch
 
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError, ResultsError
-from napari_ulm3d.networks.bubblenet import BubbleNet
-from napari_ulm3d.networks.bubblenet_input import collate
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.train.checkpoint import TrainingState, load_state, save_state
-from napari_ulm3d.train.config import OptimizerConfig, TrainConfig
+from napari_ulm3d.train.config import OptimizerConfig, TrainingConfig
 from napari_ulm3d.train.curves import write_csv, write_plot
-from napari_ulm3d.train.data import Window
-from napari_ulm3d.train.losses import batch_targets, bubble_loss
 from napari_ulm3d.train.stream import BatchStream
-from napari_ulm3d.train.validate import ValidationScene, validate, validation_scenes
+from napari_ulm3d.train.task import Task, make_task
 
 __all__ = ["learning_rate", "new_state", "train", "train_step"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
 # What may differ between the pieces of one training without changing its result.
-_FREE = ("device", "checkpoint_steps", "log_steps")
+_FREE = ("device", "checkpoint_steps", "log_steps", "notes", "inference")
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth of the highest rate."""
+    """Linear warm-up, then as `config.schedule` says."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "drops":
+        return float(config.learning_rate * 0.1 ** sum(step >= d * steps for d in config.drops))
     done = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def new_state(config: TrainConfig, device: str = "cpu") -> TrainingState:
+def new_state(task: Task, device: str = "cpu") -> TrainingState:
     """Network and optimizer at the start, drawn by the training's seed."""
+    config = task.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = BubbleNet(config.network)
+        model = task.network()
     model = model.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -58,25 +57,19 @@ def new_state(config: TrainConfig, device: str = "cpu") -> TrainingState:
 
 
 def train_step(
-    state: TrainingState, windows: list[Window], config: TrainConfig, device: str = "cpu"
+    state: TrainingState, windows: Sequence[Any], task: Task, device: str = "cpu"
 ) -> dict[str, float]:
     """One step of the optimizer on a batch; the loss and its terms."""
-    blocks = [window.block for window in windows]
+    config = task.config
     model, rate = state.model, learning_rate(state.step, config.steps, config.optimizer)
-    row = {"step": float(state.step + 1), "rate": rate, "voxels": float(sum(map(len, blocks)))}
+    row = {"step": float(state.step + 1), "rate": rate, "voxels": float(task.voxels(windows))}
     if row["voxels"]:
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        targets = batch_targets(
-            [window.targets for window in windows],
-            [len(block) for block in blocks],
-            blocks[0].shape[0],
-            device,
-        )
         model.train()
-        total, terms = bubble_loss(model(collate(blocks, device)), targets, config.loss)
+        loss = task.loss(model, windows, state.step, device)
         state.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        loss.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
         if not bool(norm.isfinite()):
             raise ConfigError(
@@ -84,8 +77,8 @@ def train_step(
                 "Train with a lower optimizer.learning_rate."
             )
         state.optimizer.step()
-        row |= {"loss": float(total.detach())}
-        row |= {name: float(term.detach()) for name, term in terms.items()}
+        row |= {"loss": float(loss.total.detach())}
+        row |= {name: float(term.detach()) for name, term in loss.terms.items()}
     state.step += 1
     _average(state, config.optimizer.average)
     return row
@@ -98,16 +91,22 @@ def _average(state: TrainingState, decay: float) -> None:
     pairs = zip(state.average.parameters(), state.model.parameters(), strict=True)
     for mean, new in pairs:
         mean.lerp_(new, 1 - decay)
+    # Batch norm: running statistics are averaged too, its counter is taken as it is.
+    for kept, latest in zip(state.average.buffers(), state.model.buffers(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(latest, 1 - decay)
+        else:
+            kept.copy_(latest)
 
 
 def train(
-    config: TrainConfig,
+    config: TrainingConfig,
     out: Path,
     *,
     resume: bool = False,
     max_minutes: float | None = None,
     say: Callable[[str], None] = print,
-    scenes: list[ValidationScene] | None = None,
+    task: Task | None = None,
     stream: BatchStream | None = None,
 ) -> TrainingState:
     """Train, or go on with a training.
@@ -122,7 +121,7 @@ def train(
     ----------
     config
         All settings. To resume, they must be those of the checkpoint (but for `device`,
-        `checkpoint_steps` and `log_steps`).
+        `checkpoint_steps`, `log_steps`, `notes` and `inference`).
     out
         The training's folder.
     resume
@@ -131,8 +130,8 @@ def train(
         Stop after so long, with a checkpoint; None: train to the end.
     say
         Gets each line of the log.
-    scenes, stream
-        Validation scenes and batches, instead of those that `config` describes.
+    task, stream
+        Task and batches, instead of those that `config` describes.
 
     Returns
     -------
@@ -149,7 +148,8 @@ def train(
     """
     config.check_seeds()
     device = resolve_device(config.device)
-    state = new_state(config, device)
+    task = task or make_task(config)
+    state = new_state(task, device)
     checkpoint = out / CHECKPOINT
     if resume:
         load_state(checkpoint, state)
@@ -167,9 +167,9 @@ def train(
     n_weights = sum(p.numel() for p in state.model.parameters())
     log(f"{n_weights} weights on {device}, step {state.step} of {config.steps}")
     began, before = time.perf_counter(), state.seconds
-    with stream or BatchStream(config) as batches:
+    with stream or BatchStream(config, task.windows) as batches:
         while state.step < config.steps:
-            row = train_step(state, batches.batch(state.step), config, device)
+            row = train_step(state, batches.batch(state.step), task, device)
             state.seconds = before + time.perf_counter() - began
             step = state.step
             if step % config.log_steps == 0 and "loss" in row:
@@ -177,8 +177,7 @@ def train(
                 log(_line(row, state.seconds))
             last = step == config.steps
             if step % config.validation.every_steps == 0 or last:
-                scenes = scenes or validation_scenes(config.validation, config.data)
-                _validate(state, scenes, config, out, device, log)
+                _validate(state, task, out, device, log)
                 state.seconds = before + time.perf_counter() - began
             late = max_minutes is not None and time.perf_counter() - began > 60 * max_minutes
             if step % config.checkpoint_steps == 0 or last or late:
@@ -191,16 +190,14 @@ def train(
 
 
 def _validate(
-    state: TrainingState,
-    scenes: list[ValidationScene],
-    config: TrainConfig,
-    out: Path,
-    device: str,
-    log: Callable[[str], None],
+    state: TrainingState, task: Task, out: Path, device: str, log: Callable[[str], None]
 ) -> None:
-    average = state.average
-    assert isinstance(average, BubbleNet)
-    scores = validate(average, scenes, config.inference, device)
+    config, average = task.config, state.average
+    average.eval()
+    scores = task.validate(average, state.step, device)
+    if scores is None:
+        log(f"step {state.step}: no validation before the network's last stage is trained")
+        return
     state.validations.append({"step": float(state.step), **scores})
     log(f"step {state.step} validation: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
     if not scores["score"] <= state.best_score:  # the first one's best is NaN
@@ -210,19 +207,19 @@ def _validate(
             out / f"{config.name}.safetensors", average, **_facts(state, config, scores, device)
         )
     write_csv(out / "validation.csv", state.validations)
-    write_plot(out / "curves.png", state.curve, state.validations)
+    write_plot(out / "curves.png", state.curve, state.validations, task.metric)
 
 
 def _facts(
-    state: TrainingState, config: TrainConfig, scores: dict[str, float], device: str
+    state: TrainingState, config: TrainingConfig, scores: dict[str, float], device: str
 ) -> dict[str, Any]:
     """What the card says besides the network."""
-    notes: tuple[str, ...] = ()
+    notes = config.notes
     if state.step < config.steps:
-        notes = (f"Weights of step {state.step} of a training of {config.steps} steps.",)
+        notes = (*notes, f"Weights of step {state.step} of a training of {config.steps} steps.")
     return {
         "name": config.name,
-        "data": config.model_dump(mode="json", exclude={"network", "name", "device"}),
+        "data": config.model_dump(mode="json", exclude={"network", "name", "notes", "device"}),
         "seed": config.seed,
         "steps": state.step,
         "hours": round(state.seconds / 3600, 4),
@@ -232,10 +229,17 @@ def _facts(
     }
 
 
-def _same_settings(stored: dict[str, Any], config: TrainConfig) -> None:
-    given = config.model_dump(mode="json")
-    for name in given:
-        if name not in _FREE and given[name] != stored.get(name):
+def _same_settings(stored: dict[str, Any], config: TrainingConfig) -> None:
+    try:
+        # Settings that did not exist then have the values that they had then: the defaults.
+        before = type(config).from_dict(stored)
+    except ConfigError as error:
+        raise ConfigError(
+            f"The training to resume is of another task or version ({error}). "
+            "Start anew in another folder."
+        ) from error
+    for name in type(config).model_fields:
+        if name not in _FREE and getattr(config, name) != getattr(before, name):
             raise ConfigError(
                 f"The setting {name} is not that of the training to resume. "
                 "Give its settings (train.json), or start anew in another folder."

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from napari_ulm3d.train.config import TrainConfig
-from napari_ulm3d.train.data import Window, training_windows
+from napari_ulm3d.train.config import TrainingConfig
 
 __all__ = ["BatchStream"]
 
@@ -27,16 +26,14 @@ class BatchStream:
     config
         The training.
     make
-        The windows of a scene, from its seed; for tests.
+        The windows of a scene, from its seed.
     """
 
-    def __init__(
-        self, config: TrainConfig, make: Callable[[int], list[Window]] | None = None
-    ) -> None:
+    def __init__(self, config: TrainingConfig, make: Callable[[int], list[Any]]) -> None:
         self._config = config
-        self._make = make or (lambda seed: training_windows(seed, config.data))
+        self._make = make
         self._pool = ThreadPoolExecutor(config.data.workers, thread_name_prefix="ulm3d-scenes")
-        self._groups: dict[int, list[Future[list[Window]]]] = {}
+        self._groups: dict[int, list[Future[list[Any]]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +46,7 @@ class BatchStream:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def batch(self, step: int) -> list[Window]:
+    def batch(self, step: int) -> list[Any]:
         """The windows of a step (from 0)."""
         config = self._config
         group, place = divmod(step, config.steps_per_group)

@@ -11,10 +11,10 @@ import torch
 from napari_ulm3d.evaluate import EvaluateConfig, Truth, score_localizations
 from napari_ulm3d.localize.network import NetworkConfig, localize_network
 from napari_ulm3d.networks.bubblenet import BubbleNet
-from napari_ulm3d.simulate import preset
 from napari_ulm3d.tables import POSITION_UM, Localizations
-from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
+from napari_ulm3d.train.config import DataConfig, ValidationConfig
 from napari_ulm3d.train.data import Scene, make_scene
+from napari_ulm3d.train.scenes import clutter_for, validation_settings
 
 __all__ = ["ValidationScene", "validate", "validation_scenes"]
 
@@ -37,20 +37,11 @@ def validation_scenes(config: ValidationConfig, data: DataConfig) -> list[Valida
     ConfigError
         A seed is kept for the test sets, or there is no such preset.
     """
-    refuse_test_seeds(config.first_seed, len(config.bubbles) * config.scenes)
-    base = preset(config.preset)
     scenes = []
-    for k in range(len(config.bubbles) * config.scenes):
-        n_bubbles = config.bubbles[k // config.scenes]
-        settings = base.replace(
-            name=f"validation-{k}",
-            n_frames=config.scene_frames,
-            bubbles=base.bubbles.replace(n_bubbles=n_bubbles),
-            seed=config.first_seed + k,
-        )
+    for n_bubbles, settings in validation_settings(config):
         scene = make_scene(
             settings,
-            clutter=data.clutter,
+            clutter=clutter_for(settings, data.clutter, data.filter_without_tissue),
             threshold=config.threshold,
             keep_frames=config.frames,
         )

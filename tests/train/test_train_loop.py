@@ -16,6 +16,7 @@ from napari_ulm3d.networks.bubblenet_input import BubbleInput, bubble_input
 from napari_ulm3d.networks.weights import load_network
 from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.train.bubble_task import BubbleTask
 from napari_ulm3d.train.config import TrainConfig
 from napari_ulm3d.train.data import Scene, Window
 from napari_ulm3d.train.loop import learning_rate, new_state, train, train_step
@@ -89,7 +90,7 @@ def scenes() -> list[ValidationScene]:
 
 def run(config, out, **more):
     more = {
-        "scenes": scenes(),
+        "task": BubbleTask(config, scenes()),
         "stream": BatchStream(config, windows),
         "say": lambda _: None,
     } | more
@@ -106,9 +107,10 @@ def test_a_window_is_learnt_by_heart():
         optimizer={"warmup_steps": 5, "learning_rate": 0.01, "average": 0.5},
         network={"stem": 4, "channels": (8, 12), "blocks": 1, "head": 16},
     )
-    state = new_state(config)
+    task = BubbleTask(config)
+    state = new_state(task)
     (window,) = windows(5)
-    losses = [train_step(state, [window], config)["loss"] for _ in range(config.steps)]
+    losses = [train_step(state, [window], task)["loss"] for _ in range(config.steps)]
     assert losses[-1] < losses[0] - 4
     _, true = bubbles_and_voxels(5)
     (found,) = predict(state.average, window.block, NetworkConfig(min_score=0.5))

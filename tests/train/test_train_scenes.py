@@ -20,6 +20,7 @@ CONFIG = DataConfig.from_dict(
         },
         "scene_frames": 40,
         "clutter": {"svd_range": (9, 40)},
+        "svd_first": (9, 9),
         "window_frames": 8,
         "windows_per_scene": 3,
         "max_voxels": 1500,

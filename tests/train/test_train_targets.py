@@ -8,7 +8,7 @@ import pytest
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
-from napari_ulm3d.train.data import flipped, patch_of
+from napari_ulm3d.train.data import flipped
 from napari_ulm3d.train.targets import Bubbles, make_targets, true_bubbles
 
 SHAPE = (4, 8, 8, 8)
@@ -116,8 +116,3 @@ def test_time_reversed_turns_velocities():
     _, true = flipped(block, bubbles((0, 1, 1, 1), (1, 1, 1, 2)), np.array([1, 0, 0, 0], bool))
     assert true.frame.tolist() == [3, 2]
     np.testing.assert_allclose(true.velocity[1], [-3, -4, -5])
-
-
-def test_patch_grows_with_the_psf():
-    assert patch_of((1.2, 2.0, 3.0)) == (3, 5, 7)
-    assert patch_of((0.8, 9.0, 2.6)) == (3, 11, 7)

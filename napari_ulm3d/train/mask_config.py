@@ -1,0 +1,54 @@
+"""The settings of a training of the mask network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.networks.mask_cnn import MaskCNNConfig
+from napari_ulm3d.train.config import DataConfig, TrainingConfig, ValidationConfig
+
+__all__ = ["MaskDataConfig", "MaskLossConfig", "MaskTrainConfig"]
+
+_Half = Annotated[int, Field(ge=0)]
+
+
+class MaskDataConfig(DataConfig):
+    """From which scenes windows are cut, and what the mask shall keep of them."""
+
+    flat_share: float = setting(
+        0.5,
+        "Share of scenes that are a plane (one voxel along y) where the others are volumes: one "
+        "network reads both.",
+        ge=0,
+        le=1,
+    )
+    flat_shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
+        (32, 32), "Voxels of those planes along z, x.", "voxels"
+    )
+    radius: tuple[_Half, _Half, _Half] = setting(
+        (1, 1, 1), "Voxels kept on either side of a bubble's own, along z, y, x.", "voxels"
+    )
+
+
+class MaskLossConfig(StageConfig):
+    """Weights of the terms of the loss."""
+
+    cross_entropy: float = setting(1.0, "Binary cross entropy, mean over the voxels.", ge=0)
+    positive_weight: float = setting(
+        3.0, "Weight of a voxel to keep over one that is not, in the cross entropy.", gt=0
+    )
+    dice: float = setting(1.0, "One minus the soft Dice coefficient.", ge=0)
+
+
+class MaskTrainConfig(TrainingConfig):
+    """All settings of a training of `MaskCNN`."""
+
+    task: Literal["mask"] = setting("mask", "Which network is trained.")
+    name: str = setting("mask", "What to call the weights.")
+    network: MaskCNNConfig = MaskCNNConfig()
+    data: MaskDataConfig = MaskDataConfig()
+    loss: MaskLossConfig = MaskLossConfig()
+    validation: ValidationConfig = ValidationConfig()

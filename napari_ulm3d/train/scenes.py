@@ -1,0 +1,163 @@
+"""Simulated scenes brought to the correlation map, as inference would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import ClutterConfig, PsfConfig
+from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf, patch_of
+from napari_ulm3d.filtering.psf import Psf
+from napari_ulm3d.networks.bubblenet_input import noise_level
+from napari_ulm3d.simulate import preset, randomize, simulate
+from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
+
+__all__ = [
+    "CorrelatedScene",
+    "SceneDraw",
+    "clutter_for",
+    "correlate_scene",
+    "draw_scene",
+    "validation_settings",
+]
+
+_CARRIER_FRAMES = 32
+_CHUNK = 50
+
+
+@dataclass(frozen=True)
+class CorrelatedScene:
+    """A simulated block after clutter filter and correlation, with its truth.
+
+    Attributes
+    ----------
+    frames, correlation
+        (t, z, y, x) complex64: filtered frames and their correlation map.
+    truth
+        The simulator's table; `frame` counts from the block's first one.
+    psf
+        What the frames were correlated with.
+    level
+        The noise's rms in the filtered frames.
+    """
+
+    frames: NDArray[np.complex64]
+    correlation: NDArray[np.complex64]
+    truth: pd.DataFrame
+    grid: Grid
+    psf: Psf
+    level: float
+    config: SimulationConfig
+
+
+@dataclass(frozen=True)
+class SceneDraw:
+    """Settings drawn for one training scene, and the generator for what is drawn after them."""
+
+    config: SimulationConfig
+    clutter: ClutterConfig
+    threshold: float
+    width_factor: float
+    rng: np.random.Generator
+
+
+def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
+    """What a training seed stands for; the same for the same seed.
+
+    Raises
+    ------
+    ConfigError
+        The seed is kept for test sets.
+    """
+    scene = randomize(seed, config.random).replace(n_frames=config.scene_frames)
+    rng = np.random.default_rng((seed, 1))
+    low, high = config.svd_first
+    first = int(rng.integers(low, high, endpoint=True))
+    clutter = config.clutter.replace(svd_range=(first, config.clutter.svd_range[1]))
+    return SceneDraw(
+        config=scene,
+        clutter=clutter_for(scene, clutter, config.filter_without_tissue),
+        threshold=float(np.exp(rng.uniform(*np.log(config.threshold)))),
+        width_factor=float(rng.uniform(*config.width_error)),
+        rng=rng,
+    )
+
+
+def clutter_for(
+    scene: SimulationConfig, clutter: ClutterConfig, filter_without_tissue: bool
+) -> ClutterConfig:
+    """The filter of a scene: none where there is no tissue, unless that shall be filtered too."""
+    if filter_without_tissue or scene.clutter.level_db is not None:
+        return clutter
+    return clutter.replace(method="none")
+
+
+def validation_settings(config: ValidationConfig) -> Iterator[tuple[int, SimulationConfig]]:
+    """Number of bubbles and settings of each validation scene, each with a seed of its own.
+
+    Raises
+    ------
+    ConfigError
+        A seed is kept for the test sets, or there is no such preset.
+    """
+    n_scenes = len(config.bubbles) * config.scenes
+    refuse_test_seeds(config.first_seed, n_scenes)
+    base = preset(config.preset)
+    if config.shape is not None:
+        base = base.replace(grid=base.grid.replace(shape=config.shape))
+    for k in range(n_scenes):
+        n_bubbles = config.bubbles[k // config.scenes]
+        yield (
+            n_bubbles,
+            base.replace(
+                name=f"validation-{k}",
+                n_frames=config.scene_frames,
+                bubbles=base.bubbles.replace(n_bubbles=n_bubbles),
+                seed=config.first_seed + k,
+            ),
+        )
+
+
+def correlate_scene(
+    config: SimulationConfig,
+    *,
+    clutter: ClutterConfig,
+    width_factor: float = 1.0,
+    keep_frames: int | None = None,
+) -> CorrelatedScene:
+    """Simulate one block, filter it and correlate it with its PSF.
+
+    Parameters
+    ----------
+    config
+        The scene; all its frames are one block.
+    clutter
+        The filter.
+    width_factor
+        Width of the PSF that is correlated with, over the true one at half depth.
+    keep_frames
+        Only the first frames are kept after the filter; None: all.
+    """
+    simulation = simulate(config)
+    frames, truth = next(simulation.blocks(config.n_frames))
+    frames = clutter_filter(frames, config.rate_hz, clutter).frames
+    level = noise_level(frames)
+    grid = simulation.grid
+    depth = grid.extent_um[0] / 2
+    fwhm = simulation.renderer.psf.fwhm_voxels(np.array([grid.origin_um[0] + depth]))[0]
+    z, y, x = (float(max(1.0, w * width_factor)) for w in fwhm)
+    psf_config = PsfConfig(fwhm_voxels=(z, y, x), patch_voxels=patch_of((z, y, x)))
+    psf = make_psf(psf_config, frames[:_CARRIER_FRAMES], grid, config.wavelength_um, "iq")
+    frames = frames[:keep_frames]
+    correlation = np.empty_like(frames)
+    for start in range(0, len(frames), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        correlation_map(frames[part], psf, out=correlation[part])
+    kept = truth[truth["frame"] < len(frames)]
+    return CorrelatedScene(frames, correlation, kept, grid, psf, level, config)

@@ -1,0 +1,133 @@
+"""The settings of a training of the paper's networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.networks.architecture import DeepSTULMConfig, SparseDeepSTULMConfig
+from napari_ulm3d.networks.registry import PRESETS, config_of
+from napari_ulm3d.train.config import DataConfig, TrainingConfig, ValidationConfig
+
+__all__ = [
+    "TrajectoryDataConfig",
+    "TrajectoryLossConfig",
+    "TrajectoryTrainConfig",
+    "TrajectoryValidationConfig",
+]
+
+_Steps = Annotated[int, Field(ge=1)]
+
+
+class TrajectoryDataConfig(DataConfig):
+    """From which scenes windows are cut, and which of their voxels are kept."""
+
+    strategy: Literal["threshold", "topk", "learned", "all"] = setting(
+        "threshold", "How the voxels of a window are chosen."
+    )
+    top_share: float = setting(0.1, "topk: voxels kept of a window, over all of them.", gt=0, le=1)
+    mask_weights: str | None = setting(
+        None, "learned: weights file of the mask network (or the name of a shipped one)."
+    )
+    window_frames: int = setting(64, "Frames of a training window.", "frames", ge=1)
+    windows_per_scene: int = setting(3, "Windows cut from a scene, evenly spaced.", ge=1)
+
+
+class TrajectoryLossConfig(StageConfig):
+    """Weights of the terms of the loss, mean over the output and, sparse, the heads.
+
+    Soft Dice alone (the publication's loss) has hardly a gradient once a prediction is empty; a
+    little cross entropy leads out of there, and much of it keeps the prediction empty where few
+    voxels are true.
+    """
+
+    dice: float = setting(1.0, "One minus the soft Dice coefficient.", ge=0)
+    cross_entropy: float = setting(0.1, "Binary cross entropy, mean over the voxels.", ge=0)
+    smooth: float = setting(1.0, "Added to both sides of the Dice fraction.", "voxels", gt=0)
+
+
+class TrajectoryValidationConfig(ValidationConfig):
+    """Held-out scenes; the score is the mean Dice coefficient, by the publication's protocol."""
+
+    preset: str = setting("paper2d", "Settings of the scenes.")
+    bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
+        (5, 20), "Bubbles in view, a group of scenes each."
+    )
+    frames: int = setting(192, "The first frames, which are scored.", "frames", ge=1)
+
+
+class TrajectoryTrainConfig(TrainingConfig):
+    """All settings of a training of `DeepSTULM` or `SparseDeepSTULM`."""
+
+    task: Literal["trajectory"] = setting("trajectory", "Which network is trained.")
+    preset: str = setting("sparse-2d-small", "Network of `networks.registry.PRESETS`.")
+    network: SerializeAsAny[DeepSTULMConfig] = Field(
+        SparseDeepSTULMConfig(), description="Its settings where they are unlike the preset's."
+    )
+    phase_steps: tuple[_Steps, ...] = setting(
+        (),
+        "Cascaded training: steps of each phase but the last one. A phase has one high-resolution "
+        "stage more than the one before, the last phase has all.",
+    )
+    data: TrajectoryDataConfig = TrajectoryDataConfig()
+    loss: TrajectoryLossConfig = TrajectoryLossConfig()
+    validation: TrajectoryValidationConfig = TrajectoryValidationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, values: Any) -> Any:
+        """The preset's settings with those of `network` over them."""
+        if not isinstance(values, dict):
+            return values
+        name = values.get("preset", cls.model_fields["preset"].default)
+        chosen = PRESETS.get(name)
+        if chosen is None or not chosen.architecture.endswith("DeepSTULM"):
+            names = [n for n, p in PRESETS.items() if p.architecture.endswith("DeepSTULM")]
+            raise ValueError(f"there is no trajectory network {name!r}; take one of {names}")
+        given = values.get("network", {})
+        given = given.model_dump() if isinstance(given, DeepSTULMConfig) else given
+        try:
+            network = config_of(chosen.architecture, {**chosen.settings, **given})
+        except ConfigError as error:
+            raise ValueError(f"network: {error}") from error
+        return {**values, "network": network}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        flat = self.data.random.base.grid.shape[1] == 1
+        if flat != (self.network.space_axes == 2):
+            raise ValueError(
+                f"a network of {self.network.space_axes} axes in space does not fit frames of "
+                f"{self.data.random.base.grid.shape} voxels (2-D: one voxel along y)"
+            )
+        if self.phase_steps:
+            if not self.sparse or not getattr(self.network, "deep_supervision", False):
+                raise ValueError("phase_steps need a sparse network with deep_supervision")
+            if len(self.phase_steps) > self.network.doublings:
+                raise ValueError(
+                    f"{len(self.phase_steps)} phases before the last one are too many for "
+                    f"{self.network.doublings} high-resolution stages"
+                )
+            if sum(self.phase_steps) >= self.steps:
+                raise ValueError("phase_steps leave no step for the last phase")
+        return self
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network in `networks.registry.ARCHITECTURES`."""
+        return PRESETS[self.preset].architecture
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the network reads kept voxels alone."""
+        return self.architecture == "SparseDeepSTULM"
+
+    def stages(self, step: int) -> int:
+        """High-resolution stages that are trained at a step (from 0)."""
+        ahead = 0
+        for k in range(len(self.phase_steps)):
+            ahead += step < sum(self.phase_steps[: k + 1])
+        return self.network.doublings - ahead
