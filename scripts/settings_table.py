@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ulm3d.config import PipelineConfig, StageConfig
+from napari_ulm3d.execution import Execution
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
@@ -23,28 +24,33 @@ def settings_page() -> str:
     ]
     for name, field in PipelineConfig.model_fields.items():
         stage = field.annotation
-        if not (isinstance(stage, type) and issubclass(stage, StageConfig)):
-            continue
-        summary = " ".join((stage.__doc__ or "").split())
-        lines += [
-            "",
-            f"## {name}",
-            "",
-            summary,
-            "",
-            "| setting | default | unit | what |",
-            "| --- | --- | --- | --- |",
-        ]
-        for key, info in stage.model_fields.items():
-            extra: Any = info.json_schema_extra or {}
-            cells = [
-                f"`{name}.{key}`",
-                _shown(info.default),
-                extra.get("unit", ""),
-                str(info.description),
-            ]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        if isinstance(stage, type) and issubclass(stage, StageConfig):
+            lines += _section(name, stage, f"{name}.")
+    lines += _section("Workers and memory", Execution, "")
     return "\n".join(lines) + "\n"
+
+
+def _section(title: str, stage: type[StageConfig], prefix: str) -> list[str]:
+    """One table."""
+    lines = [
+        "",
+        f"## {title}",
+        "",
+        " ".join((stage.__doc__ or "").split()),
+        "",
+        "| setting | default | unit | what |",
+        "| --- | --- | --- | --- |",
+    ]
+    for key, info in stage.model_fields.items():
+        extra: Any = info.json_schema_extra or {}
+        cells = [
+            f"`{prefix}{key}`",
+            _shown(info.default),
+            extra.get("unit", ""),
+            str(info.description),
+        ]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
 
 
 def _shown(value: object) -> str:

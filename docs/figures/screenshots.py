@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +26,15 @@ PLUGIN = "napari-ulm3d"
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 SAMPLE = "mouse_brain_small"
+# Of the network; None: those that are shipped.
+WEIGHTS = os.environ.get("ULM3D_WEIGHTS")
 
 
 def main(folder: Path, movie: str | None = None) -> None:
     """Make all pictures; that of the rat brain when its movie is at hand."""
     folder = folder.absolute()
     os.chdir(ROOT)
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # not the person's own list of runs
     if movie is not None:
         picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
     for name, make in PICTURES.items():
@@ -81,6 +85,12 @@ def rest(panel: Any) -> None:
     ):
         settle(0.1)
     settle(0.3)
+
+
+def scroll(panel: Any, widget: Any) -> None:
+    """Bring a widget of a panel into view."""
+    settle(0.2)
+    panel.parent().parent().ensureWidgetVisible(widget, 0, 20)
 
 
 def hide(viewer: Any, *roles: str) -> None:
@@ -135,8 +145,53 @@ def sparsify(viewer: Any) -> None:
 def localize(viewer: Any) -> None:
     """Localize & track: tracks and bubbles over the frames."""
     filtered(viewer)
-    run_series(viewer)
+    panel = run_series(viewer)
     hide(viewer, "map")
+    scroll(panel, panel.relink_button)
+
+
+def network(viewer: Any) -> None:
+    """Localize & track by the network: its weights, the device, and tracks by direction."""
+    filtered(viewer)
+    session = session_of(viewer)
+    if WEIGHTS is not None:
+        session.change("network", weights=WEIGHTS)
+    session.change("localize", localizer="network")
+    panel = run_series(viewer)
+    hide(viewer, "map", "localizations")
+    panel.colours.by.setCurrentIndex(panel.colours.by.findData("direction"))
+    panel.colours.by.activated.emit(panel.colours.by.currentIndex())
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+    viewer.scene.camera.angles = (10, -35, 60)
+    viewer.layers[0].visible = False
+    hide(viewer, "filtered frames preview")
+    find_layer(viewer, "tracks").tail_length = 400
+
+
+def region(viewer: Any) -> None:
+    """Vessel maps: a drawn region chooses the tracks."""
+    panel = dock(viewer, "Vessel maps")
+    local = run_series(viewer)
+    rest(panel)
+    close(local)
+    viewer.layers[0].visible = False
+    hide(viewer, "localizations", "tracks")
+    session_of(viewer).change("maps", smoothing_um=10.0)
+    panel.which.setCurrentIndex(panel.which.findData("velocity_z"))
+    rest(panel)
+    panel.filters.rectangle.click()
+    settle()
+    layer = find_layer(viewer, "region")
+    y = float(viewer.dims.point[-2])
+    layer.add_rectangles([[[300, y, 500], [300, y, 1600], [1300, y, 1600], [1300, y, 500]]])
+    layer.mode = "pan_zoom"
+    settle()
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+    viewer.scene.camera.angles = (10, -35, 60)
+    rest(panel)
+    scroll(panel, panel.status)
 
 
 def maps(viewer: Any) -> None:
@@ -160,6 +215,55 @@ def export(viewer: Any) -> None:
     panel.target.setText("tracks.vtp")
     panel.format.setCurrentText(".vtp")
     hide(viewer, "acquisition")
+
+
+def compare(viewer: Any) -> None:
+    """Compare & measure: a run against the truth, and a vessel's width."""
+    viewer.window.resize(1366, 1000)
+    local = run_series(viewer)
+    close(local)
+    panel = dock(viewer, "Compare & measure")
+    panel.second.setCurrentIndex(panel.second.findText("Ground truth"))
+    rest(panel)
+    panel.view.setCurrentIndex(panel.view.findData("overlay"))
+    rest(panel)
+    viewer.dims.thickness = (0.0, 1800.0, 2400.0, 2400.0)
+    viewer.reset_view()
+    panel.measuring.slab.setCurrentIndex(panel.measuring.slab.findData("volume"))
+    panel.measuring.width_um.setValue(100)
+    panel.measuring.line_button.click()
+    layer = viewer.layers["measure"]
+    y = viewer.dims.point[2]
+    layer.add_lines([[500.0, y, 600.0], [500.0, y, 1300.0]])
+    layer.mode = "select"
+    rest(panel)
+
+
+def history(viewer: Any) -> None:
+    """Run history: two runs, and the settings in which they differ."""
+    local = run_series(viewer)
+    session_of(viewer).change("link", max_speed_mm_s=20.0)
+    session_of(viewer).change("localize", localizer="radial")
+    local.series_button.click()
+    rest(local)
+    close(local)
+    panel = dock(viewer, "Run history")
+    panel.runs.selectAll()
+    settle()
+
+
+def log(viewer: Any) -> None:
+    """Log: what a run says."""
+    panel = dock(viewer, "Log")
+    local = dock(viewer, "Localize & track")
+    with tempfile.TemporaryDirectory() as folder:
+        local.folder.setText(folder)
+        local.series_button.click()
+        rest(local)
+        local.series_button.click()  # the folder is full: an error with its way out
+        rest(local)
+    close(local)
+    panel.lines.setCurrentRow(panel.lines.count() - 1)
 
 
 def workflow(viewer: Any) -> None:
@@ -205,8 +309,13 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "clutter": clutter,
     "sparsify": sparsify,
     "localize": localize,
+    "network": network,
     "maps": maps,
+    "region": region,
+    "compare": compare,
     "export": export,
+    "history": history,
+    "log": log,
     "workflow": workflow,
 }
 

@@ -1,12 +1,29 @@
-"""Scores against a ground truth: localization, linking, speed, maps."""
+"""Scores against a ground truth, and measurements on maps and tracks."""
 
 from __future__ import annotations
 
+from napari_ulm3d.evaluate.comparison import (
+    map_difference,
+    score_rows,
+    tracks_dice,
+    truth_localizations,
+    truth_tracks,
+)
 from napari_ulm3d.evaluate.config import EvaluateConfig, Tolerances
 from napari_ulm3d.evaluate.linking import LinkScores, score_links
 from napari_ulm3d.evaluate.localization import LocalizationScores, score_localizations
 from napari_ulm3d.evaluate.maps import MapScores, dice, map_dice, set_dice
+from napari_ulm3d.evaluate.profile import (
+    PlaneImage,
+    Profile,
+    Width,
+    full_width_at_half_maximum,
+    line_profile,
+    plane,
+)
+from napari_ulm3d.evaluate.region import Region, RegionNumbers, region_numbers
 from napari_ulm3d.evaluate.report import Scores, evaluate
+from napari_ulm3d.evaluate.survival import bubbles_kept, survival
 from napari_ulm3d.evaluate.truth import Truth, read_truth
 
 __all__ = [
@@ -14,14 +31,30 @@ __all__ = [
     "LinkScores",
     "LocalizationScores",
     "MapScores",
+    "PlaneImage",
+    "Profile",
+    "Region",
+    "RegionNumbers",
     "Scores",
     "Tolerances",
     "Truth",
+    "Width",
+    "bubbles_kept",
     "dice",
     "evaluate",
+    "full_width_at_half_maximum",
+    "line_profile",
     "map_dice",
+    "map_difference",
+    "plane",
     "read_truth",
+    "region_numbers",
     "score_links",
     "score_localizations",
+    "score_rows",
     "set_dice",
+    "survival",
+    "tracks_dice",
+    "truth_localizations",
+    "truth_tracks",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_ulm3d.maps.accumulator import MapAccumulator, accumulate
 from napari_ulm3d.maps.resolution import Resolution, resolution
 from napari_ulm3d.maps.saturation import saturation, saturation_curve
+from napari_ulm3d.maps.smoothing import smooth_counts, smooth_maps, smooth_means
 
 __all__ = [
     "MapAccumulator",
@@ -13,4 +14,7 @@ __all__ = [
     "resolution",
     "saturation",
     "saturation_curve",
+    "smooth_counts",
+    "smooth_maps",
+    "smooth_means",
 ]

@@ -15,6 +15,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.maps import traverse
+from napari_ulm3d.maps.smoothing import smooth_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -38,7 +39,7 @@ class MapAccumulator:
         Grid of the acquisition.
     config
         `resolution_factor` gives the maps' grid, ``grid.isotropic(factor)``; `fsc` says
-        whether the two half sets are kept.
+        whether the two half sets are kept; `smoothing_um` how far the maps are smoothed.
     """
 
     def __init__(self, grid: Grid, config: MapConfig) -> None:
@@ -147,10 +148,13 @@ class MapAccumulator:
         ``direction``
             Tracks going deeper minus tracks coming up, by the sign of each track's mean
             axial velocity within the voxel.
+
+        With `config.smoothing_um` they are smoothed (see `smooth_maps`); nothing else is: not
+        the halves, nor the arrival times.
         """
         order, index = self._sorted()
         count = self._count[order]
-        return {
+        maps = {
             "density": self._map("density", index, count, "tracks"),
             "speed": self._map("speed", index, _means(self._speed, order, count), "mm/s"),
             "velocity_z": self._map(
@@ -160,6 +164,7 @@ class MapAccumulator:
                 "direction", index, self._direction[order], "tracks", signed=True
             ),
         }
+        return smooth_maps(maps, self.config.smoothing_um)
 
     def halves(self) -> tuple[VesselMap, VesselMap]:
         """Densities of two half sets: tracks of even and of odd rank, in the order added.

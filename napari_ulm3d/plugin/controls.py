@@ -169,13 +169,18 @@ class _Bounds:
 
 
 class PlainSpinBox(QDoubleSpinBox):
-    """Numbers without trailing zeros; the largest may stand for "no limit"."""
+    """Numbers without trailing zeros; the largest or the smallest may stand for "no limit"."""
 
     at_top = ""
+    at_bottom = ""
 
     def textFromValue(self, value: float) -> str:
         """The number as it is shown."""
-        return self.at_top if self.at_top and value >= self.maximum() else f"{value:.6g}"
+        if self.at_top and value >= self.maximum():
+            return self.at_top
+        if self.at_bottom and value <= self.minimum():
+            return self.at_bottom
+        return f"{value:.6g}"
 
 
 def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea
 
+from napari_ulm3d.plugin.comparing import Source
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.widgets.clutter import ClutterPanel
+from napari_ulm3d.plugin.widgets.compare import ComparePanel
 from napari_ulm3d.plugin.widgets.export import ExportPanel
+from napari_ulm3d.plugin.widgets.history import HistoryPanel
 from napari_ulm3d.plugin.widgets.load import LoadPanel
 from napari_ulm3d.plugin.widgets.localize import LocalizePanel
+from napari_ulm3d.plugin.widgets.log import LogPanel
 from napari_ulm3d.plugin.widgets.maps import MapsPanel
 from napari_ulm3d.plugin.widgets.panel import Panel
 from napari_ulm3d.plugin.widgets.sparsify import SparsifyPanel
@@ -22,18 +26,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClutterDock",
+    "CompareDock",
     "Dock",
     "ExportDock",
+    "HistoryDock",
     "LoadDock",
     "LocalizeDock",
+    "LogDock",
     "MapsDock",
     "SparsifyDock",
     "WorkflowDock",
+    "show_compare",
     "show_load",
 ]
 
 PLUGIN = "napari-ulm3d"
 LOAD_NAME = "Load acquisition"
+COMPARE_NAME = "Compare & measure"
 
 
 class Dock(QScrollArea):
@@ -101,6 +110,24 @@ class ExportDock(Dock):
     panel_class = ExportPanel
 
 
+class CompareDock(Dock):
+    """Two results beside each other, and measures."""
+
+    panel_class = ComparePanel
+
+
+class HistoryDock(Dock):
+    """Every run."""
+
+    panel_class = HistoryPanel
+
+
+class LogDock(Dock):
+    """What the package says."""
+
+    panel_class = LogPanel
+
+
 class WorkflowDock(Dock):
     """All of it in order."""
 
@@ -111,3 +138,9 @@ def show_load(viewer: Any, paths: list[str]) -> None:
     """Open the Load widget on some paths."""
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, LOAD_NAME)
     dock.panel.set_paths(paths)
+
+
+def show_compare(viewer: Any, first: Source, second: Source) -> None:
+    """Open the Compare & measure widget on two results."""
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, COMPARE_NAME)
+    dock.panel.choose(first, second)

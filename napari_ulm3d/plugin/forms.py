@@ -13,6 +13,7 @@ from napari_ulm3d.config import StageConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.controls import Control, control_for, unit_of
 from napari_ulm3d.plugin.session import Session
+from napari_ulm3d.plugin.weights_control import WeightsControl
 
 __all__ = ["SettingsForm", "label_of", "tooltip_of"]
 
@@ -33,7 +34,8 @@ class SettingsForm(QWidget):
     fields
         Which settings, in order; None: all.
     when
-        Further settings shown only for some choices: name -> (setting, values).
+        Further settings shown only for some choices: name -> (setting, values); a setting of
+        another stage is written with it, as "localize.localizer".
     """
 
     def __init__(
@@ -52,6 +54,9 @@ class SettingsForm(QWidget):
         self._labels: dict[str, QLabel] = {}
         model = type(session.section(section))
         self._when = {**_choices_in_descriptions(model), **(when or {})}
+        self._others = {
+            setting.rpartition(".")[0] for setting, _ in self._when.values() if "." in setting
+        }
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         self._form = QFormLayout()
@@ -71,7 +76,7 @@ class SettingsForm(QWidget):
 
     def _add(self, model: type[StageConfig], name: str, hint: str) -> None:
         field = model.model_fields[name]
-        control = control_for(field, hint)
+        control = WeightsControl() if name == "weights" else control_for(field, hint)
         control.setObjectName(f"{self.section}.{name}")
         label = QLabel(label_of(name, unit_of(field), many=_is_many(field.annotation)))
         label.setBuddy(control)
@@ -95,12 +100,14 @@ class SettingsForm(QWidget):
             shown = True
             if name in self._when:
                 setting, choices = self._when[name]
-                shown = getattr(values, setting) in choices
+                section, _, setting = setting.rpartition(".")
+                of = self.session.section(section) if section else values
+                shown = getattr(of, setting) in choices
             self._form.setRowVisible(control, shown)
         self._say("")
 
     def _on_config(self, section: str) -> None:
-        if section == self.section:
+        if section == self.section or section in self._others:
             self.refresh()
 
     def _on_edited(self, name: str, value: Any) -> None:

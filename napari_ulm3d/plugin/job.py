@@ -7,6 +7,7 @@ it holds behind. What it yields and returns reaches the GUI thread as Qt signals
 
 from __future__ import annotations
 
+import logging
 import threading
 import traceback
 import weakref
@@ -18,8 +19,11 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_ulm3d.errors import Cancelled, UlmError
+from napari_ulm3d.plugin.logbook import DETAILS
 
 __all__ = ["Job", "LatestJob", "Problem", "Stop", "Work", "stop_all", "waits"]
+
+log = logging.getLogger("napari_ulm3d")
 
 Stop = Callable[[], bool]
 Work = Callable[[Stop], Generator[Any, None, Any]]
@@ -128,6 +132,7 @@ class Job(QObject):
         if isinstance(outcome, _Result):
             self.finished.emit(outcome.value)
         elif isinstance(outcome, Problem):
+            log.error(outcome.sentence, extra={DETAILS: outcome.details})
             self.failed.emit(outcome)
         else:
             self.stopped.emit()

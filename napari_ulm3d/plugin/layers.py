@@ -14,13 +14,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Grid
+from napari_ulm3d.plugin.colouring import (
+    COLOURING,
+    DOPPLER,
+    Colouring,
+    default_colouring,
+    features_of,
+    layer_name,
+    map_colormap,
+    ranged_colormap,
+)
 from napari_ulm3d.plugin.decibels import DecibelSeries
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = [
     "COLORMAPS",
+    "COUNTS",
     "LABELS",
+    "LIMITS",
+    "POOLED",
+    "SPACE_LABELS",
+    "SPACE_UNITS",
     "UNITS",
     "LayerData",
     "acquisition_layer",
@@ -43,10 +58,14 @@ LABELS = ("t", *SPACE_LABELS)
 
 #: Key of a layer's metadata under which its value object stands.
 VALUE = "ulm3d"
+#: Keys of a map layer: how much coarser it is drawn, and its limits before a person changed them.
+POOLED = "ulm3d_pooled_by"
+LIMITS = "ulm3d_limits"
 
-#: Colour maps of the field: hot for counts, diverging for signed values.
-COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo"}
-_SIGNED_COLORMAP = "twilight_shifted"
+#: Maps of counts, over many decades: faint vessels are lifted.
+COUNTS = ("density", "trajectory")
+#: Colour maps of the field: hot for counts, that of colour Doppler for signed values.
+COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo", "trajectory": "hot"}
 
 _SHOWN_DB = 50.0
 _SHOWN_FILTERED_DB = 25.0
@@ -89,21 +108,23 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
     top = float(np.percentile(np.abs(vessel_map.values), 99.5)) if len(vessel_map.values) else 1.0
     top = top or 1.0
     name = vessel_map.name.replace("_", " ")
+    signed = vessel_map.signed
+    colours = DOPPLER if signed else COLORMAPS.get(vessel_map.name, "hot")
+    limits = (-top, top) if signed else (0.0, top)
     settings = {
         "name": f"{name} [{vessel_map.unit}]" if vessel_map.unit else name,
         "scale": spacing * factors,
         "translate": np.asarray(vessel_map.grid.origin_um) + spacing * (factors - 1) / 2,
         "units": SPACE_UNITS,
         "axis_labels": SPACE_LABELS,
-        "colormap": _SIGNED_COLORMAP
-        if vessel_map.signed
-        else COLORMAPS.get(vessel_map.name, "hot"),
-        "contrast_limits": (-top, top) if vessel_map.signed else (0.0, top),
-        "gamma": 1.0 if vessel_map.signed else 0.6,
+        "colormap": map_colormap(colours, signed),
+        "contrast_limits": limits,
+        "gamma": 0.6 if vessel_map.name in COUNTS else 1.0,
         "blending": "additive",
-        "rendering": "mip",
-        "projection_mode": "max",
-        "metadata": {VALUE: vessel_map, "ulm3d_pooled_by": factor},
+        # Of signed values neither the largest nor the mean along a ray is one of them.
+        "rendering": "translucent" if signed else "mip",
+        "projection_mode": "none" if signed else "max",
+        "metadata": {VALUE: vessel_map, POOLED: factor, LIMITS: limits},
     }
     return data, settings, "image"
 
@@ -160,36 +181,39 @@ def filtered_layer(
 
 
 def tracks_layer(
-    tracks: Tracks, *, rate_hz: float | None = None, max_points: int = MAX_DRAWN_TRACK_POINTS
+    tracks: Tracks,
+    *,
+    rate_hz: float | None = None,
+    max_points: int = MAX_DRAWN_TRACK_POINTS,
+    colouring: Colouring | None = None,
 ) -> LayerData:
     """Tracks as a layer coloured by speed; whole tracks are left out past `max_points` rows.
 
-    `rate_hz` places them in time; None: taken from the table itself.
+    Parameters
+    ----------
+    rate_hz
+        Places them in time; None: taken from the table itself.
+    colouring
+        Quantity and range; None: speed, on the robust range of these tracks.
     """
+    colouring = colouring or default_colouring(tracks)
     table = _whole_tracks(tracks.table, max_points)
     data = table[["track_id", "frame", *POSITION_UM]].to_numpy(np.float64)
     if not len(data):  # napari refuses tracks without points
         data = np.zeros((1, 5))
-    features = pd.DataFrame(
-        {
-            "speed_mm_s": table["speed_mm_s"],
-            "vz_mm_s": table["vz_mm_s"],
-            "depth_um": table["z_um"],
-            "time_s": table["time_s"],
-            "score": table["score"],
-        }
-    ).reset_index(drop=True)
+    features = features_of(table)
     settings = {
-        "name": _drawn("tracks", len(table), len(tracks)),
+        "name": _drawn(layer_name(colouring), len(table), len(tracks)),
         "scale": (1 / (rate_hz or rate_of(tracks.table)), 1.0, 1.0, 1.0),
         "units": UNITS,
         "axis_labels": LABELS,
         "features": features.reindex(range(len(data)), fill_value=0.0),
-        "color_by": "speed_mm_s",
+        "color_by": colouring.by,
         "colormap": "turbo",
+        "colormaps_dict": {colouring.by: ranged_colormap(colouring)},
         "blending": "translucent",
         "tail_length": 30,
-        "metadata": {VALUE: tracks},
+        "metadata": {VALUE: tracks, COLOURING: colouring},
     }
     return data, settings, "tracks"
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_ulm3d.plugin.layers import VALUE, LayerData
+from napari_ulm3d.plugin.colouring import COLOURING, apply_colouring, carried
+from napari_ulm3d.plugin.layers import LIMITS, VALUE, LayerData
+from napari_ulm3d.plugin.renewing import renew
 
 __all__ = ["Placer", "find_layer", "make_layer", "place", "remove"]
 
@@ -25,8 +27,12 @@ _ORDER = (
     "power doppler preview",
     "kept voxels",
     "map",
+    "compare A",
+    "compare B",
+    "compare difference",
     "tracks",
     "localizations",
+    "measure",
 )
 
 
@@ -36,7 +42,10 @@ def make_layer(data: LayerData, role: str) -> Any:
 
     values, settings, kind = data
     metadata = {**settings.get("metadata", {}), ROLE: role}
-    return Layer.create(values, {**settings, "metadata": metadata}, kind)
+    layer = Layer.create(values, {**settings, "metadata": metadata}, kind)
+    if COLOURING in metadata:
+        apply_colouring(layer, metadata[COLOURING])
+    return layer
 
 
 def find_layer(viewer: Any, role: str) -> Any:
@@ -56,18 +65,26 @@ def remove(viewer: Any, role: str) -> None:
 
 
 def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
-    """Add a layer in place of the one that had its role, or where its role belongs.
+    """Add a layer where its role belongs; one that is there already shows what is new.
 
-    What the person set on the older one (visibility, opacity) is kept. With `renew_data`
-    an older image of the same scale keeps its place and all its looks and gets the data.
+    Where an older layer cannot take over what the new one shows, that replaces it. What the
+    person set on the older one (visibility, opacity, colours of tracks, limits of the same map)
+    is kept. With `renew_data` an older image of the same scale keeps its place and all its looks
+    and gets the data.
     """
     role = layer.metadata[ROLE]
     old = find_layer(viewer, role)
+    active = viewer.layers.selection.active
     if renew_data and old is not None and _same_grid(old, layer):
         old.data = layer.data
         old.metadata = {**old.metadata, VALUE: layer.metadata.get(VALUE)}
         old.name = layer.name
         return old
+    if old is not None:
+        _keep_looks(old, layer)
+        with _same_place(viewer):
+            if renew(old, layer):
+                return old
     with _same_place(viewer):
         if old is None:
             viewer.layers.insert(_place_of(viewer, role), layer)
@@ -77,6 +94,9 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
             with _no_full_collection():
                 viewer.layers.remove(old)
             viewer.layers.insert(at, layer)
+    # The viewer selects what is new: a person at work on a layer goes on with it.
+    if active is not None:
+        viewer.layers.selection.active = layer if active is old else active
     return layer
 
 
@@ -119,6 +139,15 @@ class Placer(QObject):
             self._steps.popleft()
             if not self._steps:
                 self._timer.stop()
+
+
+def _keep_looks(old: Any, new: Any) -> None:
+    carried(old, new)
+    before, now = old.metadata.get(LIMITS), new.metadata.get(LIMITS)
+    if before is not None and now is not None and old.name == new.name:
+        if tuple(old.contrast_limits) != tuple(before):
+            new.contrast_limits = old.contrast_limits
+        new.rendering, new.projection_mode = old.rendering, old.projection_mode
 
 
 def _same_grid(old: Any, new: Any) -> bool:

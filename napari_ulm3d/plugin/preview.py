@@ -18,8 +18,9 @@ from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
+from napari_ulm3d.pipeline.networks import NETWORKS
 
-__all__ = ["Preview", "block_at"]
+__all__ = ["Preview", "block_at", "for_network"]
 
 Value = TypeVar("Value")
 
@@ -31,6 +32,19 @@ def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Bl
     blocks = acquisition.blocks(config.load.frames_per_block)
     first = [block.first_frame for block in blocks]
     return blocks[int(np.searchsorted(first, frame, side="right")) - 1]
+
+
+def for_network(config: PipelineConfig) -> PipelineConfig:
+    """The settings with a network as localizer: what it would be given to see."""
+    if config.localize.localizer in NETWORKS:
+        return config
+    return config.model_copy(update={"localize": config.localize.replace(localizer="network")})
+
+
+def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
+    """What a PSF depends on: networks have its widths measured, unless the settings say them."""
+    measured = config.psf.source == "auto" and config.localize.localizer in NETWORKS
+    return (config.psf, measured, config.clutter, config.load.frames_per_block)
 
 
 class Preview:
@@ -60,20 +74,21 @@ class Preview:
 
     def psf(self, config: PipelineConfig) -> Psf:
         """The PSF of the settings."""
-        key = (config.psf, config.clutter, config.load.frames_per_block)
+        key = _psf_key(config)
 
         def make() -> Psf:
             first = block_at(self.acquisition, config, 0)
             psf, filtered = acquisition_psf(self.acquisition, config, first)
             if filtered is not None:
-                self._remember("block", (*key[1:], 0), 1, lambda: filtered)
+                block_key = (config.clutter, config.load.frames_per_block, 0)
+                self._remember("block", block_key, 1, lambda: filtered)
             return psf
 
         return self._remember("psf", key, 4, make)
 
     def correlation(self, config: PipelineConfig, frame: int) -> NDArray[Any]:
         """The correlation map of one frame, (z, y, x)."""
-        key = (config.psf, config.clutter, config.load.frames_per_block, frame)
+        key = (*_psf_key(config), frame)
 
         def make() -> NDArray[Any]:
             psf = self.psf(config)
@@ -84,12 +99,27 @@ class Preview:
 
         return self._remember("correlation", key, 4, make)
 
+    def correlation_about(
+        self, config: PipelineConfig, frame: int, reach: int
+    ) -> tuple[NDArray[Any], int]:
+        """Correlation maps of a frame and of `reach` frames on either side within its block.
+
+        Returns them, (t, z, y, x), and the place of the frame among them.
+        """
+        psf = self.psf(config)
+        block, filtered = self.filtered(config, frame)
+        at = frame - block.first_frame
+        low = max(at - reach, 0)
+        frames = filtered.frames[low : at + reach + 1]
+        correlated: NDArray[Any] = correlation_map(frames, psf)
+        return correlated, at - low
+
     def block_powers(
         self, config: PipelineConfig, frame: int, stop: Callable[[], bool]
     ) -> NDArray[np.float32]:
         """Squared correlations of the whole block about a frame, flat, ascending."""
         block = block_at(self.acquisition, config, frame)
-        key = (config.psf, config.clutter, config.load.frames_per_block, block.index)
+        key = (*_psf_key(config), block.index)
 
         def make() -> NDArray[np.float32]:
             psf = self.psf(config)

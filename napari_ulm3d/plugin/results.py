@@ -11,7 +11,7 @@ import numpy as np
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.maps import Resolution
-from napari_ulm3d.pipeline import RunReport
+from napari_ulm3d.pipeline import BlockFailed, RunReport
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -28,6 +28,16 @@ class Result:
         What was localized, in words: "frame 12", "block 3", "whole series".
     complete
         False when it was stopped before its end.
+    failed
+        Blocks that could not be worked on and were left out.
+    name
+        Of the acquisition.
+    frames
+        First frame that was localized and the one after the last; None: all of them.
+    wavelength_um
+        Of the acquisition, where known: scores are taken by it.
+    files
+        The acquisition's files.
     """
 
     grid: Grid
@@ -43,11 +53,29 @@ class Result:
     folder: Path | None = None
     scope: str = "whole series"
     complete: bool = True
+    failed: tuple[BlockFailed, ...] = ()
+    name: str = ""
+    frames: tuple[int, int] | None = None
+    wavelength_um: float | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        """The scope, and whether it is all of it."""
-        return self.scope if self.complete else f"{self.scope}, stopped early"
+        """The scope, whether it is all of it, and what failed."""
+        parts = [self.scope]
+        if not self.complete:
+            parts.append("stopped early")
+        if self.failed:
+            n = len(self.failed)
+            parts.append(f"{n} block{'s' if n > 1 else ''} failed")
+        return ", ".join(parts)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames that were localized."""
+        if self.frames is not None:
+            return self.frames[1] - self.frames[0]
+        return max(round(self.duration_s * self.rate_hz), 1)
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value, for people."""
@@ -61,4 +89,7 @@ class Result:
         if self.saturation is not None:
             share = float(self.saturation["share_of_grid"].iloc[-1])
             rows.append(("saturation", f"{100 * share:.2f} % of the map's voxels"))
+        for block in self.failed:
+            last = block.first_frame + block.n_frames - 1
+            rows.append((f"failed: frames {block.first_frame} to {last}", block.reason))
         return rows

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+import html
+import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.acquisition import Acquisition, source_path
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import Cancelled
-from napari_ulm3d.filtering import correlation_map
+from napari_ulm3d.errors import Cancelled, ResultsError
+from napari_ulm3d.execution import Execution
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.link import link
-from napari_ulm3d.localize import localize
-from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
 from napari_ulm3d.pipeline import (
+    BlockFailed,
     BlockFinished,
+    ClusterReady,
     Event,
     MapsFinished,
+    Noted,
     RunFinished,
     RunReport,
     StageStarted,
-    process,
     run_events,
 )
-from napari_ulm3d.pipeline.blocks import localize_block
+from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.plugin.job import Stop, Work, waits
 from napari_ulm3d.plugin.layers import localizations_layer, map_layer, tracks_layer
+from napari_ulm3d.plugin.opening import mapped, result_of_folder
 from napari_ulm3d.plugin.placing import make_layer
-from napari_ulm3d.plugin.preview import Preview
 from napari_ulm3d.plugin.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = [
     "Outcome",
     "Progress",
-    "block_work",
-    "frame_work",
-    "relink_work",
+    "outcome_of",
+    "reopen_work",
+    "result_of",
     "series_work",
 ]
+
+log = logging.getLogger("napari_ulm3d")
 
 # While a run goes on, so few points are drawn that renewing them is never felt.
 _GROWING_POINTS = 10_000
@@ -60,6 +63,10 @@ class Progress:
         0 to 1; None while that is not known.
     layers
         Layers to show now, grown since the last.
+    failed
+        Blocks that could not be worked on so far; the run goes on without them.
+    note
+        What is to be said once, as rich text: who works on the blocks, what was changed.
     """
 
     stage: str
@@ -67,16 +74,20 @@ class Progress:
     n_frames: int = 0
     n_all: int = 0
     layers: tuple[Any, ...] = ()
+    failed: tuple[BlockFailed, ...] = ()
+    note: str = ""
 
     def text(self, seconds: float) -> str:
         """The progress in words, with the speed and the time left."""
+        n = len(self.failed)
+        failed = f"\n{n} block{'s' if n > 1 else ''} failed and left out" if n else ""
         if not self.n_frames or not self.share:
-            return f"{self.stage}…"
+            return f"{self.stage}…{failed}"
         rate = self.n_frames / max(seconds, 1e-9)
         left = seconds * (1 - self.share) / self.share
         return (
             f"{self.stage}: {self.n_frames:,} of {self.n_all:,} frames, {rate:,.0f} volumes/s, "
-            f"about {_time(left)} left"
+            f"about {_time(left)} left{failed}"
         )
 
 
@@ -95,6 +106,9 @@ class _Grown:
 
     localizations: list[Localizations] = field(default_factory=list)
     tracks: list[Tracks] = field(default_factory=list)
+    failed: list[BlockFailed] = field(default_factory=list)
+    trajectories: TrajectorySum = field(default_factory=TrajectorySum)
+    n_frames: int = 0
 
     def tables(self) -> tuple[Localizations, Tracks]:
         found = Tracks.concat(self.tracks).table
@@ -102,49 +116,12 @@ class _Grown:
         return Localizations.concat(self.localizations), Tracks(ordered)
 
 
-def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
-    """Localize one frame."""
-
-    def work(stop: Stop) -> Outcome:
-        acquisition = preview.acquisition
-        psf = preview.psf(config)
-        block, filtered = preview.filtered(config, frame)
-        at = frame - block.first_frame
-        frames = filtered.frames[at : at + 1]
-        found = localize(
-            frames,
-            acquisition.grid,
-            config.localize,
-            rate_hz=acquisition.rate_hz,
-            first_frame=frame,
-            correlation=correlation_map(frames, psf),
-        ).localizations
-        result = _result(acquisition, config, found, Tracks.empty(), f"frame {frame}")
-        return Outcome(result, (_points(result),), ("tracks", "map"))
-
-    return waits(work)
-
-
-def block_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
-    """Localize and track the block that holds a frame."""
-
-    def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        acquisition = preview.acquisition
-        yield Progress("Filtering")
-        psf = preview.psf(config)
-        block, filtered = preview.filtered(config, frame)
-        yield Progress("Localizing")
-        found = localize_block(block, acquisition, psf, config, stop, filtered).localizations
-        yield Progress("Linking")
-        tracks = link(found, acquisition.rate_hz, config.link)
-        yield Progress("Mapping")
-        result = _mapped(_result(acquisition, config, found, tracks, f"block {block.index}"))
-        return _outcome(result)
-
-    return work
-
-
-def series_work(acquisition: Acquisition, config: PipelineConfig, folder: str | None) -> Work:
+def series_work(
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    folder: str | None,
+    execution: Execution | None = None,
+) -> Work:
     """Run the whole pipeline, into a results folder if one is named.
 
     Stopped, it ends with the result of the blocks that were finished, if there are any.
@@ -153,54 +130,77 @@ def series_work(acquisition: Acquisition, config: PipelineConfig, folder: str | 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
         grown = _Grown()
         try:
-            maps, report = yield from _follow(acquisition, config, folder, stop, grown)
+            events = _events(acquisition, config, folder, stop, execution)
+            maps, report = yield from _follow(acquisition, events, stop, grown)
         except Cancelled:
             if not grown.localizations:
                 raise
             found, tracks = grown.tables()
-            result = _result(acquisition, config, found, tracks, "whole series")
-            return _outcome(replace(result, complete=False))
+            result = result_of(acquisition, config, found, tracks, "whole series")
+            # What is finished has its maps too; the folder, if any, can be resumed.
+            partial = replace(
+                result,
+                complete=False,
+                failed=tuple(grown.failed),
+                frames=(0, grown.n_frames),
+                folder=None if folder is None else Path(folder),
+            )
+            made = mapped(partial)
+            return outcome_of(replace(made, maps={**made.maps, **grown.trajectories.maps()}))
         found, tracks = grown.tables()
         result = replace(
-            _result(acquisition, config, found, tracks, "whole series"),
+            result_of(acquisition, config, found, tracks, "whole series"),
             maps=maps.maps,
             saturation=maps.saturation,
             resolution=maps.resolution,
             report=report,
             folder=None if folder is None else Path(folder),
+            failed=tuple(grown.failed),
         )
-        return _outcome(result)
+        return outcome_of(result)
 
     return work
 
 
 def _follow(
     acquisition: Acquisition,
-    config: PipelineConfig,
-    folder: str | None,
+    events: Iterable[Event],
     stop: Stop,
     grown: _Grown,
 ) -> Generator[Progress, None, tuple[MapsFinished, RunReport | None]]:
     """Run, telling the progress and gathering the tables."""
     maps: MapsFinished | None = None
     report: RunReport | None = None
-    n_frames, told = 0, 0.0
-    for event in _events(acquisition, config, folder, stop):
+    told = 0.0
+    n_all = acquisition.n_frames
+    for event in events:
         if stop():
             raise Cancelled("The run was stopped; finished blocks are kept.")
         if isinstance(event, StageStarted):
-            share = n_frames / acquisition.n_frames if n_frames else None
-            yield Progress(event.name.capitalize(), share, n_frames, acquisition.n_frames)
+            n = grown.n_frames
+            failed = tuple(grown.failed)
+            yield Progress(event.name.capitalize(), n / n_all if n else None, n, n_all, (), failed)
+        elif isinstance(event, ClusterReady):
+            yield Progress("Working", note=_cluster_text(event))
+        elif isinstance(event, Noted):
+            yield Progress("Working", note=event.text)
+        elif isinstance(event, BlockFailed):
+            grown.failed.append(event)
+            grown.n_frames += event.n_frames
+            share, failed = grown.n_frames / n_all, tuple(grown.failed)
+            yield Progress("Localizing", share, grown.n_frames, n_all, (), failed)
         elif isinstance(event, BlockFinished):
-            n_frames += event.n_frames
+            grown.n_frames += event.n_frames
             grown.localizations.append(event.result.localizations)
+            end = event.first_frame + event.n_frames
+            grown.trajectories.add(event.result, end / acquisition.rate_hz)
             grown.tracks.append(event.tracks)
             layers: tuple[Any, ...] = ()
             if time.perf_counter() - told > _SECONDS_BETWEEN_LAYERS:
                 layers = _growing(acquisition, grown)
                 told = time.perf_counter()
-            share = n_frames / acquisition.n_frames
-            yield Progress("Localizing", share, n_frames, acquisition.n_frames, layers)
+            share, failed = grown.n_frames / n_all, tuple(grown.failed)
+            yield Progress("Localizing", share, grown.n_frames, n_all, layers, failed)
         elif isinstance(event, MapsFinished):
             grown.tracks.append(event.tracks)
             maps = event
@@ -210,33 +210,62 @@ def _follow(
     return maps, report
 
 
-def relink_work(result: Result, config: PipelineConfig) -> Work:
-    """Tracks and maps anew from the localizations of a result."""
-
-    def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        yield Progress("Linking")
-        tracks = link(result.localizations, result.rate_hz, config.link)
-        yield Progress("Mapping")
-        made_with = result.config.model_copy(update={"link": config.link, "maps": config.maps})
-        again = replace(
-            result, tracks=tracks, config=made_with, report=None, folder=None, saturation=None
-        )
-        return _outcome(_mapped(again))
-
-    return work
+def reopen_work(folder: str | Path) -> Work:
+    """The result in a results folder with its layers."""
+    return waits(lambda stop: outcome_of(result_of_folder(folder)))
 
 
 def _events(
-    acquisition: Acquisition, config: PipelineConfig, folder: str | None, stop: Stop
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    folder: str | None,
+    stop: Stop,
+    execution: Execution | None,
 ) -> Generator[Event, None, None]:
     if folder is None:
-        yield from process(acquisition, config, stop=stop)
+        for event in run_events(acquisition, config, stop=stop, execution=execution):
+            _say(event)
+            yield event
         return
-    resume = (Path(folder) / "run.toml").is_file() and not ResultsFolder.open(folder).complete
-    yield from run_events(acquisition, config, folder, resume=resume, stop=stop)
+    there = (Path(folder) / "run.toml").is_file()
+    if there and ResultsFolder.open(folder).complete:
+        raise ResultsError(
+            f"{folder}: already holds a run that is finished. Choose another folder, or reopen "
+            "that run with Run history."
+        )
+    resume = there
+    yield from run_events(
+        acquisition, config, folder, resume=resume, stop=stop, execution=execution
+    )
 
 
-def _result(
+def _say(event: Event) -> None:
+    """Log what a run in memory tells; one into a folder logs by itself."""
+    if isinstance(event, BlockFinished):
+        n = len(event.result.localizations)
+        log.info(
+            "block %d of %d: %d frames, %d localizations, %.2f s",
+            *(event.index + 1, event.n_blocks, event.n_frames, n, event.seconds),
+        )
+    elif isinstance(event, BlockFailed):
+        log.warning(
+            "block %d of %d (%s) is left out: %s",
+            *(event.index + 1, event.n_blocks, event.name, event.reason),
+        )
+    elif isinstance(event, RunFinished):
+        for name, value in event.report.rows():
+            log.info("%s: %s", name.strip(), value)
+
+
+def _cluster_text(event: ClusterReady) -> str:
+    workers = f"{event.n_workers} worker{'s' if event.n_workers != 1 else ''}"
+    if not event.dashboard:
+        return f"{workers} at work."
+    link = html.escape(event.dashboard, quote=True)
+    return f'{workers} at work; <a href="{link}">dashboard: {link}</a>'
+
+
+def result_of(
     acquisition: Acquisition,
     config: PipelineConfig,
     found: Localizations,
@@ -251,18 +280,9 @@ def _result(
         localizations=found,
         tracks=tracks,
         scope=scope,
-    )
-
-
-def _mapped(result: Result) -> Result:
-    """The result with the maps of its tracks."""
-    accumulator = MapAccumulator(result.grid, result.config.maps)
-    accumulator.add(result.tracks)
-    return replace(
-        result,
-        maps={**result.maps, **accumulator.maps()},
-        saturation=saturation_curve(accumulator, duration_s=result.duration_s),
-        resolution=resolution(*accumulator.halves()) if result.config.maps.fsc else None,
+        name=acquisition.name,
+        wavelength_um=acquisition.wavelength_um,
+        files=tuple(str(path) for path in map(source_path, acquisition.sources) if path),
     )
 
 
@@ -275,17 +295,22 @@ def _points(result: Result) -> Any:
     )
 
 
-def _outcome(result: Result) -> Outcome:
+def outcome_of(result: Result) -> Outcome:
     """The result with all its layers: density below, tracks over it, bubbles on top."""
     made = {}
-    if result.maps and len(result.tracks):
-        made["map"] = make_layer(map_layer(result.maps["density"]), "map")
+    name = "density" if len(result.tracks) else "trajectory"
+    if name in result.maps:
+        made["map"] = make_layer(map_layer(result.maps[name]), "map")
     if len(result.tracks):
         made["tracks"] = make_layer(tracks_layer(result.tracks, rate_hz=result.rate_hz), "tracks")
     made["localizations"] = _points(result)
     if not result.complete:
         for layer in made.values():
             layer.name = f"{layer.name} (stopped early)"
+    if result.failed:
+        n = len(result.failed)
+        for layer in made.values():
+            layer.name = f"{layer.name} ({n} block{'s' if n > 1 else ''} failed)"
     stale = tuple(role for role in ("map", "tracks") if role not in made)
     return Outcome(result, tuple(made.values()), stale)
 

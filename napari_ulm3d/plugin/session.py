@@ -9,13 +9,17 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.config import LoadConfig, PipelineConfig, StageConfig
+from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.plugin.colouring import complete_colouring
+from napari_ulm3d.plugin.history import RunHistory
 from napari_ulm3d.plugin.job import stop_all
 from napari_ulm3d.plugin.layers import value_of
+from napari_ulm3d.plugin.logbook import logbook
 from napari_ulm3d.plugin.preview import Preview
 from napari_ulm3d.plugin.results import Result
 from napari_ulm3d.plugin.series import DroppedSeries
+from napari_ulm3d.plugin.truth import find_truth
 
 __all__ = ["Session", "session_of"]
 
@@ -59,6 +63,9 @@ class Session(QObject):
         self.result: Result | None = None
         # Result with the filters of the maps widget; what is looked at and exported.
         self.shown: Result | None = None
+        # Every run with its parameters, and what the package logs from now on.
+        self.history = RunHistory(self)
+        self.logbook = logbook()
         # Files that are dropped together, which napari hands over one by one.
         self.series = DroppedSeries(self)
         self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
@@ -98,12 +105,19 @@ class Session(QObject):
             self.config = self.config.model_copy(update={section: after})
             self.config_changed.emit(section)
 
+    def change_device(self, device: Device) -> None:
+        """Set where networks run; told as a change of "device"."""
+        if device != self.config.device:
+            self.config = self.config.model_copy(update={"device": device})
+            self.config_changed.emit("device")
+
     def set_config(self, config: PipelineConfig) -> None:
         """Replace all settings."""
         self.config = config
         for name, value in config:
             if isinstance(value, StageConfig):
                 self.config_changed.emit(name)
+        self.config_changed.emit("device")
 
     def load_config(self, path: Path) -> None:
         """Settings from a TOML file; how the files are read stays as it is.
@@ -152,9 +166,22 @@ class Session(QObject):
         self.result_changed.emit()
 
     def set_result(self, result: Result) -> None:
-        """Make this the result that maps and export work on."""
+        """Make this the result that maps and export work on, and remember the run."""
         self.result = self.shown = result
+        self.history.add(result)
         self.result_changed.emit()
+
+    @property
+    def truth_path(self) -> Path | None:
+        """The ground truth that lies beside the acquisition's files; None without."""
+        return find_truth(self.files)
+
+    @property
+    def files(self) -> list[str]:
+        """Where the acquisition came from; of a reopened run, what that was made of."""
+        if self.paths or self.acquisition is not None or self.result is None:
+            return self.paths
+        return list(self.result.files)
 
     def require_acquisition(self) -> Acquisition:
         """The acquisition.
@@ -184,6 +211,7 @@ class Session(QObject):
         self._take(event.value)
 
     def _take(self, layer: Any) -> None:
+        complete_colouring(layer)
         acquisition = value_of(layer, Acquisition)
         if acquisition is not None and acquisition is not self.acquisition:
             self.set_acquisition(acquisition)

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.plugin.layers import map_layer, tracks_layer
+from napari_ulm3d.plugin.placing import make_layer, place
 
 __all__ = ["add_results", "show_results"]
 
@@ -14,12 +15,12 @@ __all__ = ["add_results", "show_results"]
 def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
     """Add a run's density map and tracks to a napari viewer, in 3-D, with a scale bar."""
     results = ResultsFolder.open(folder)
-    data, settings, _ = map_layer(results.map("density"))
-    viewer.add_image(data, **settings)
+    # A run of the trajectory network has a volume of its own, and no tracks.
     tracks = results.tracks()
+    name = "density" if len(tracks) or "trajectory" not in results.map_names() else "trajectory"
+    place(viewer, make_layer(map_layer(results.map(name)), "map"))
     if len(tracks):
-        data, settings, _ = tracks_layer(tracks)
-        viewer.add_tracks(data, **settings)
+        place(viewer, make_layer(tracks_layer(tracks), "tracks"))
     viewer.dims.ndisplay = 3
     viewer.canvas.overlays.scale_bar.visible = True
 

@@ -38,8 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_stray_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated samples go to a folder of the test."""
+    """Simulated samples and the list of runs go to a folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
 @pytest.fixture

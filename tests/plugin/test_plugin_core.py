@@ -16,6 +16,7 @@ from napari_ulm3d.plugin.commands import command_line, python_lines
 from napari_ulm3d.plugin.decibels import DYNAMIC_RANGE_DB, DecibelSeries
 from napari_ulm3d.plugin.filters import TrackFilter, filter_tracks
 from napari_ulm3d.plugin.layers import map_layer, rate_of, tracks_layer
+from napari_ulm3d.plugin.regions import Prism
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -75,6 +76,9 @@ def test_decibels_of_zeros_are_the_floor() -> None:
         (TrackFilter(time_s=(0.05, np.inf)), [1, 2]),
         (TrackFilter(time_s=(0.0, 0.2)), [0, 1]),
         (TrackFilter(min_score=0.25), [2]),
+        (TrackFilter(box_um=((-np.inf, np.inf), (-np.inf, np.inf), (300.0, np.inf))), [2]),
+        (TrackFilter(regions=(Prism(1, ((0, 200), (20, 200), (20, 300), (0, 300))),)), [1, 2]),
+        (TrackFilter(regions=()), []),
     ],
 )
 def test_filters_keep_whole_tracks(chosen: TrackFilter, kept: list[int]) -> None:
@@ -83,6 +87,38 @@ def test_filters_keep_whole_tracks(chosen: TrackFilter, kept: list[int]) -> None
     assert found.table["track_id"].unique().tolist() == kept
     sizes = tracks.table.groupby("track_id").size()
     assert found.table.groupby("track_id").size().tolist() == sizes[kept].tolist()
+
+
+def test_a_region_cuts_tracks_where_they_leave_it() -> None:
+    tracks = tracks_table([20, 5], [10.0, 1.0])  # x: 0 to 1900 um in steps of 100; 0 to 40
+    windows = tuple(
+        Prism(0, ((0, low), (40, low), (40, high), (0, high))) for low, high in ((350, 750), (1150, 1450))
+    )  # fmt: skip
+    found = filter_tracks(tracks, TrackFilter(regions=windows, cut=True))
+    x = {number: rows["x_um"].tolist() for number, rows in found.table.groupby("track_id")}
+    assert list(x) == [0, 2]  # 1 is the short one's, that never comes there
+    assert x[0] == pytest.approx([400, 500, 600, 700])
+    assert x[2] == pytest.approx([1200, 1300, 1400])
+    whole = filter_tracks(tracks, TrackFilter(regions=windows))
+    assert whole.table["track_id"].unique().tolist() == [0]
+    assert len(whole) == 20
+
+
+def test_prisms_hold_what_a_plain_polygon_test_says() -> None:
+    from matplotlib.path import Path as Outline
+
+    rng = np.random.default_rng(0)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 11))
+    radius = rng.uniform(20, 100, 11)
+    corners = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    places = rng.uniform(-110, 110, (5000, 3))
+    for axis in range(3):
+        prism = Prism(axis, tuple(map(tuple, corners)), -30.0, 50.0)
+        plane = np.delete(places, axis, axis=1)
+        expected = Outline(corners).contains_points(plane)
+        expected &= (places[:, axis] >= -30) & (places[:, axis] <= 50)
+        np.testing.assert_array_equal(prism.contains(places), expected)
+        assert 0.02 < expected.mean() < 0.5
 
 
 def test_rate_comes_from_the_table() -> None:

@@ -44,7 +44,10 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Sparsify",
         "Localize & track",
         "Vessel maps",
+        "Compare & measure",
         "Export",
+        "Run history",
+        "Log",
     }
     assert len(manifest.contributions.sample_data) == 4
 

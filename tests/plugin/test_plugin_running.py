@@ -164,7 +164,9 @@ def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_
     assert "already holds a run" in panel.problem.text()
 
 
-def test_a_broken_file_is_one_sentence(viewer: Any, flow: Any, folder_of: Any, qtbot: Any) -> None:
+def test_a_broken_file_is_left_out_and_named(
+    viewer: Any, flow: Any, folder_of: Any, qtbot: Any
+) -> None:
     folder = folder_of(flow.acquisition, n_files=3)
     viewer.open(str(folder), plugin="napari-ulm3d")
     QApplication.processEvents()
@@ -173,8 +175,10 @@ def test_a_broken_file_is_one_sentence(viewer: Any, flow: Any, folder_of: Any, q
     panel = dock(viewer, "Localize & track")
     click(panel.series_button)
     idle(qtbot, panel)
-    assert "IQ002.npy" in panel.problem.text()
-    assert "\n" not in panel.problem.text()
+    (left_out,) = (row for row in panel.status.text().split("\n") if row.startswith("left out"))
+    assert "IQ002.npy" in left_out
+    assert [block.index for block in session_of(viewer).result.failed] == [1]
+    assert set(session_of(viewer).result.localizations.frames) <= {*range(20), *range(40, 60)}
     assert panel.series_button.isEnabled()
 
 
@@ -235,7 +239,7 @@ def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
 
     scores = result.tracks.table.groupby("track_id")["score"].mean()
     cut = round(float(scores.median()), 3)
-    enter(maps.score, str(cut))
+    enter(maps.filters.score, str(cut))
     idle(qtbot, maps)
     kept = scores.index[scores >= cut]
     assert 0 < len(kept) < len(scores)
@@ -252,10 +256,15 @@ def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
     np.testing.assert_array_equal(layer.data, expected["velocity_z"].dense())
     low, high = layer.contrast_limits
     assert low == -high
-    enter(maps.gamma, "1.5")
+    assert not maps.looks.gamma.isEnabled()  # or zero would not stay in the middle
+    choose(maps.looks.colours, "PiYG")
+    colours = find_layer(loaded, "map").colormap
+    assert colours.name.startswith("PiYG")
+    assert colours.map(0.5)[0, 3] == 0  # empty voxels are clear
+    choose(maps.which, "Density (tracks a voxel)")
+    idle(qtbot, maps)
+    enter(maps.looks.gamma, "1.5")
     assert find_layer(loaded, "map").gamma == 1.5
-    choose(maps.colours, "PiYG")
-    assert find_layer(loaded, "map").colormap.name == "PiYG"
     enter(maps.form.controls["resolution_factor"], "2")
     idle(qtbot, maps)
     np.testing.assert_allclose(find_layer(loaded, "map").scale, 50.0)

@@ -36,7 +36,7 @@ def loaded(viewer: Any, flow: Any) -> Any:
     add(viewer, flow.acquisition)
     session = session_of(viewer)
     session.change("clutter", svd_range=SVD)
-    session.change("psf", carrier="none")
+    session.change("psf", carrier="none", source="analytic")
     return viewer
 
 
@@ -229,7 +229,7 @@ def test_every_setting_has_a_tooltip_from_the_config(viewer: Any) -> None:
         assert f"{section}.{name}" in control.toolTip()
     everything = {
         (section, name)
-        for section in ("load", "clutter", "psf", "sparsify", "localize", "link", "maps")
+        for section in ("load", "clutter", "psf", "sparsify", "localize", "network", "link", "maps")
         for name in type(getattr(PipelineConfig(), section)).model_fields
     }
     assert shown == everything

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_ulm3d.acquisition import Block
 from napari_ulm3d.filtering import FilteredBlock, Psf, power_doppler
+from napari_ulm3d.pipeline.networks import NETWORKS
 from napari_ulm3d.plugin.forms import SettingsForm
 from napari_ulm3d.plugin.job import LatestJob, Stop, waits
 from napari_ulm3d.plugin.layers import LayerData, filtered_layer, volume_layer
@@ -56,6 +57,7 @@ class ClutterPanel(Panel):
         self._job.finished.connect(self._on_seen)
         self._job.failed.connect(self._on_failed)
         self._shown_block: int | None = None
+        self._by_network = False
         self._seen: _Seen | None = None
         self.form = SettingsForm(
             self.session,
@@ -89,7 +91,7 @@ class ClutterPanel(Panel):
         self.status = note("No acquisition yet.")
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Point-spread function"))
-        self.psf_form = SettingsForm(self.session, "psf")
+        self.psf_form = SettingsForm(self.session, "psf", hint="from the widths")
         self.column.addWidget(self.psf_form)
         self.picture = QLabel()
         self.picture.setToolTip(
@@ -119,6 +121,11 @@ class ClutterPanel(Panel):
     def _on_config(self, section: str) -> None:
         if section in ("clutter", "psf", "load"):
             self._look()
+        elif section == "localize" and self._by_network != self._is_network():
+            self._look()  # networks have the PSF's widths measured
+
+    def _is_network(self) -> bool:
+        return self.session.config.localize.localizer in NETWORKS
 
     def _on_frame(self) -> None:
         acquisition, preview = self.session.acquisition, self.session.preview
@@ -132,6 +139,7 @@ class ClutterPanel(Panel):
         if preview is None or not self.isVisible():
             return
         self._shown_block = preview.block_index(config, frame)
+        self._by_network = self._is_network()
 
         def work(stop: Stop) -> _Seen:
             psf = preview.psf(config)

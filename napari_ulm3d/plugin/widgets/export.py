@@ -22,6 +22,7 @@ from napari_ulm3d.io.writers import suffixes_for, write
 from napari_ulm3d.plugin.commands import command_line, python_lines
 from napari_ulm3d.plugin.job import Job, Stop, waits
 from napari_ulm3d.plugin.results import Result
+from napari_ulm3d.plugin.widgets.movie import MovieBox
 from napari_ulm3d.plugin.widgets.panel import Panel, button, heading, note
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -29,7 +30,6 @@ from napari_ulm3d.volumes import VesselMap
 __all__ = ["ExportPanel"]
 
 _TABLES = ("tracks", "localizations")
-_MAPS = ("density", "speed", "velocity_z", "direction", "power_doppler")
 
 
 class ExportPanel(Panel):
@@ -68,6 +68,10 @@ class ExportPanel(Panel):
         self.width_px.setSuffix(" pixels wide")
         self.width_px.setToolTip("Size of the picture, whatever the size of the window.")
         self.row(self.width_px, button("Save PNG…", "The canvas with its bars.", self._choose_png))
+
+        self.column.addWidget(heading("Movie of the view"))
+        self.movie = MovieBox(self)
+        self.column.addWidget(self.movie)
 
         self.column.addWidget(heading("Settings"))
         self.row(
@@ -118,10 +122,10 @@ class ExportPanel(Panel):
 
     def _parts(self, result: Result) -> list[str]:
         names = [name for name in _TABLES if len(getattr(result, name))]
-        return names + [name for name in _MAPS if name in result.maps]
+        return names + list(result.maps)
 
     def _files(self) -> list[str]:
-        return self.session.paths or ["FILES"]
+        return self.session.files or ["FILES"]
 
     def _offer_formats(self) -> None:
         name = self.what.currentText()

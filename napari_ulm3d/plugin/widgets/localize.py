@@ -1,30 +1,44 @@
-"""Localize & track: a frame, a block, or the whole series, with progress and cancel."""
+"""Localize & track: a frame, a window, a block, or the whole series, with progress and cancel."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QSpinBox, QVBoxLayout, QWidget
 
-from napari_ulm3d.plugin import runs
+from napari_ulm3d.config import LocalizeConfig, NetworkConfig
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.execution import Execution
+from napari_ulm3d.pipeline import sequence_breaks
+from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.plugin import runs, window_runs
+from napari_ulm3d.plugin.controls import calm
 from napari_ulm3d.plugin.forms import SettingsForm
 from napari_ulm3d.plugin.job import Job, Work
 from napari_ulm3d.plugin.placing import Placer, place
 from napari_ulm3d.plugin.results import Result
+from napari_ulm3d.plugin.widgets.device_box import DeviceBox
 from napari_ulm3d.plugin.widgets.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.widgets.rows import form
 from napari_ulm3d.plugin.widgets.section import Section
+from napari_ulm3d.plugin.widgets.track_colours import TrackColours
 
 __all__ = ["LocalizePanel"]
 
-_LINK = ("max_speed_mm_s", "max_gap_frames", "min_length_frames", "smoothing_frames")
 _LOCALIZE = ("localizer", "min_snr_db", "min_fit_snr_db", "min_correlation", "max_bubbles")
+_NETWORK = ("weights", "min_score", "trajectory_score")
+_CONVENTIONAL = ("gaussian", "radial", "centroid", "parabolic")
 _STEPS = 1000
+# Of so many localizations tracks are linked again as soon as a setting changes.
+_LINKED_AT_ONCE = 300_000
+_SETTLED_MS = 150
 
 
 class LocalizePanel(Panel):
-    """Conventional localization and linking of what is asked for."""
+    """Localization by any method, and linking, of what is asked for."""
 
     title = "Localize & track"
 
@@ -36,27 +50,78 @@ class LocalizePanel(Panel):
         self._job.stopped.connect(self._on_stopped)
         self._job.ended.connect(self._enable)
         self._placer = Placer(self)
+        # The result as it was computed, and what was made of it by linking again.
+        self._computed: Result | None = None
+        self._linked: Result | None = None
+        self._relinking = QTimer(self)
+        self._relinking.setSingleShot(True)
+        self._relinking.setInterval(_SETTLED_MS)
+        self._relinking.timeout.connect(self._relink_when_idle)
+        self._build_methods()
+        self._build_tracks()
+        self._build_runs()
+        self.session.acquisition_changed.connect(self._on_acquisition)
+        self.session.result_changed.connect(self._on_result)
+        self.session.config_changed.connect(self._on_config)
+        self._on_acquisition()
+        self._on_config("localize")
+
+    def _build_methods(self) -> None:
         self.column.addWidget(heading("Bubbles"))
-        self.form = SettingsForm(self.session, "localize", _LOCALIZE)
+        conventional = {
+            name: ("localizer", _CONVENTIONAL)
+            for name, field in LocalizeConfig.model_fields.items()
+            if name != "localizer" and not _methods(field.description)
+        }
+        self.form = SettingsForm(self.session, "localize", _LOCALIZE, when=conventional)
         self.column.addWidget(self.form)
-        rest = [
-            name
-            for name in type(self.session.config.localize).model_fields
-            if name not in _LOCALIZE
-        ]
-        more = Section("More", SettingsForm(self.session, "localize", rest, hint="none"))
-        self.column.addWidget(more)
+        rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
+        self.more = Section(
+            "More", SettingsForm(self.session, "localize", rest, when=conventional, hint="none")
+        )
+        self.column.addWidget(self.more)
+        networks = {
+            name: ("localize.localizer", _methods(field.description) or tuple(NETWORKS))
+            for name, field in NetworkConfig.model_fields.items()
+        }
+        rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
+        hint = "as trained"
+        self.network = QWidget()
+        column = QVBoxLayout(self.network)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self.network_form = SettingsForm(
+            self.session, "network", _NETWORK, when=networks, hint=hint
+        )
+        column.addWidget(self.network_form)
+        column.addWidget(DeviceBox(self.session))
+        column.addWidget(
+            Section(
+                "More of the network",
+                SettingsForm(self.session, "network", rest, when=networks, hint="what is free"),
+            )
+        )
+        self.column.addWidget(self.network)
+
+    def _build_tracks(self) -> None:
         self.column.addWidget(heading("Tracks"))
-        self.link_form = SettingsForm(self.session, "link", _LINK)
+        self.link_form = SettingsForm(self.session, "link")
         self.column.addWidget(self.link_form)
         self.relink_button = button(
             "Link again",
             "Make tracks and maps anew from the localizations that are there, with the settings "
-            "above; no localization runs again.",
+            "above and the least score; nothing is localized again. Up to "
+            f"{_LINKED_AT_ONCE:,} localizations it is done as soon as a setting changes.",
             self._relink,
         )
         self.column.addWidget(self.relink_button)
+        self.linking = note()
+        self.linking.hide()
+        self.column.addWidget(self.linking)
+        self.colours = TrackColours(self.session)
+        self.column.addWidget(Section("Colours of the tracks", self.colours))
 
+    def _build_runs(self) -> None:
         self.column.addWidget(heading("Run"))
         self.folder = QLineEdit()
         self.folder.setPlaceholderText("keep the whole series in memory only")
@@ -65,16 +130,31 @@ class LocalizePanel(Panel):
             "stopped there goes on where it stopped."
         )
         self.row(self.folder, button("…", "Choose a results folder.", self._choose_folder))
+        self.column.addWidget(Section("Workers", self._workers()))
+        self.window_frames = calm(QSpinBox())
+        self.window_frames.setRange(2, 100_000)
+        self.window_frames.setValue(32)
+        self.window_frames.setSuffix(" frames")
+        self.window_frames.setToolTip("Length of a window about the frame under the time slider.")
+        rows = form()
+        rows.addRow("Window", self.window_frames)
+        self.column.addLayout(rows)
         self.frame_button = button(
             "This frame", "Localize the frame under the time slider.", self._run_frame
         )
+        self.window_button = button(
+            "This window", "Localize, track and map the frames about the time slider.",
+            self._run_window,
+        )  # fmt: skip
         self.block_button = button(
-            "This block", "Localize and track the block under the time slider.", self._run_block
-        )
+            "This block", "Localize, track and map the block under the time slider.",
+            self._run_block,
+        )  # fmt: skip
         self.series_button = button(
             "Whole series", "Localize, track and map the whole acquisition.", self._run_series
         )
-        self.row(self.frame_button, self.block_button, self.series_button)
+        self.row(self.frame_button, self.window_button)
+        self.row(self.block_button, self.series_button)
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
         self.bar.setTextVisible(True)
@@ -82,11 +162,28 @@ class LocalizePanel(Panel):
             "Cancel", "Stop within a second; what is finished is kept.", self._cancel
         )
         self.row(self.bar, self.cancel_button)
+        self.cluster = note()
+        self.cluster.setOpenExternalLinks(True)
+        self.cluster.hide()
+        self.column.addWidget(self.cluster)
         self.status = note("No acquisition yet.")
         self.column.addWidget(self.status)
-        self.session.acquisition_changed.connect(self._on_acquisition)
-        self.session.result_changed.connect(self._enable)
-        self._on_acquisition()
+
+    def _workers(self) -> QWidget:
+        """Fields of `Execution` that a person sets in the viewer."""
+        box = QWidget()
+        rows = form()
+        box.setLayout(rows)
+        self.execution: dict[str, QLineEdit] = {}
+        hints = {"workers": "this process", "scheduler": "none", "memory": "what is free"}
+        for name, hint in hints.items():
+            edit = QLineEdit()
+            edit.setPlaceholderText(hint)
+            edit.setToolTip(Execution.model_fields[name].description or "")
+            edit.setClearButtonEnabled(True)
+            rows.addRow(name.capitalize(), edit)
+            self.execution[name] = edit
+        return box
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -96,25 +193,44 @@ class LocalizePanel(Panel):
             self.folder.setText(path)
 
     def _run_frame(self) -> None:
-        preview = self.session.preview
+        preview, session = self.session.preview, self.session
         if preview is not None:
-            self._start(runs.frame_work(preview, self.session.config, self.session.frame))
+            self._start(window_runs.frame_work(preview, session.config, session.frame))
+
+    def _run_window(self) -> None:
+        preview, session = self.session.preview, self.session
+        if preview is not None:
+            n = self.window_frames.value()
+            self._start(window_runs.window_work(preview, session.config, session.frame, n))
 
     def _run_block(self) -> None:
-        preview = self.session.preview
+        preview, session = self.session.preview, self.session
         if preview is not None:
-            self._start(runs.block_work(preview, self.session.config, self.session.frame))
+            self._start(window_runs.window_work(preview, session.config, session.frame))
 
     def _run_series(self) -> None:
         acquisition = self.session.acquisition
-        if acquisition is not None:
-            folder = self.folder.text().strip() or None
-            self._start(runs.series_work(acquisition, self.session.config, folder))
+        if acquisition is None:
+            return
+        folder = self.folder.text().strip() or None
+        asked = {name: edit.text().strip() or None for name, edit in self.execution.items()}
+        try:
+            execution = Execution.from_dict(asked)
+        except UlmError as error:
+            self.problem.say(str(error))
+            return
+        self._start(runs.series_work(acquisition, self.session.config, folder, execution))
 
     def _relink(self) -> None:
-        result = self.session.result
-        if result is not None:
-            self._start(runs.relink_work(result, self.session.config))
+        computed, acquisition = self._computed, self.session.acquisition
+        if computed is None:
+            return
+        breaks = []
+        if acquisition is not None and computed.scope == "whole series":
+            breaks = sequence_breaks(acquisition, self.session.config)
+            breaks = sorted({*breaks, *(block.first_frame for block in computed.failed)})
+        self._linked_from = computed
+        self._start(window_runs.relink_work(computed, self.session.config, breaks))
 
     def _start(self, work: Work) -> None:
         self.problem.say(None)
@@ -122,6 +238,7 @@ class LocalizePanel(Panel):
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.setText("Starting…")
+        self.cluster.hide()
         self._job.start(work)
         self._enable()
 
@@ -129,6 +246,56 @@ class LocalizePanel(Panel):
         self._job.stop()
         self.status.setText("Stopping…")
         self.cancel_button.setEnabled(False)
+
+    # --- linking again when settings change ------------------------------------------------------
+
+    def _on_config(self, section: str) -> None:
+        if section == "localize":
+            by_network = self.session.config.localize.localizer in NETWORKS
+            self.network.setVisible(by_network)
+            self.more.setVisible(not by_network)
+        if section in ("link", "network") and self._computed is not None:
+            self._relinking.start()
+
+    def _relink_when_idle(self) -> None:
+        computed, shown = self._computed, self.session.result
+        if computed is None or shown is None:
+            return
+        if self._job.running or self._placer.busy:
+            self._relinking.start()
+            return
+        if not self._differs(shown):
+            return
+        self._say_about_score()
+        if len(computed.localizations) <= _LINKED_AT_ONCE:
+            self._relink()
+
+    def _differs(self, shown: Result) -> bool:
+        """Whether the settings would make other tracks of the same localizations."""
+        config = self.session.config
+        same = shown.config.link == config.link
+        if shown.config.localize.localizer == "network":
+            same = same and shown.config.network.min_score == config.network.min_score
+        return not same and len(shown.localizations) + len(shown.tracks) > 0
+
+    def _say_about_score(self) -> None:
+        computed, least = self._computed, self.session.config.network.min_score
+        low = None if computed is None else computed.config.network.min_score
+        by_network = computed is not None and computed.config.localize.localizer == "network"
+        below = by_network and low is not None and least is not None and least < low
+        self.linking.setText(
+            f"The run kept bubbles from a score of {low:g} on: for a lower one run it again."
+            if below
+            else ""
+        )
+        self.linking.setVisible(below)
+
+    def _on_result(self) -> None:
+        result = self.session.result
+        if result is not self._linked:
+            self._computed = result
+            self.linking.hide()
+        self._enable()
 
     # --- hearing -------------------------------------------------------------------------------
 
@@ -139,6 +306,9 @@ class LocalizePanel(Panel):
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(round(_STEPS * progress.share))
             self.bar.setFormat("%p %")
+        if progress.note:
+            self.cluster.setText(progress.note)
+            self.cluster.show()
         self.status.setText(progress.text(time.perf_counter() - self._began))
         for layer in progress.layers:
             place(self.viewer, layer)
@@ -150,6 +320,8 @@ class LocalizePanel(Panel):
         )
 
     def _conclude(self, result: Result) -> None:
+        self._linked = result if self._linked_from is not None else None
+        self._linked_from = None
         self.session.set_result(result)
         QTimer.singleShot(0, self._enable)
         rows = result.rows() if result.report is None else result.report.rows()
@@ -158,17 +330,23 @@ class LocalizePanel(Panel):
             lines.append(f"results folder: {result.folder}")
         if not result.complete:
             lines.append("What was finished is kept; its layers say that it was stopped early.")
+        lines += [f"left out: {block.reason}" for block in result.failed[:5]]
         self.status.setText("\n".join(lines))
 
     def _on_stopped(self) -> None:
+        self._linked_from = None
         self.status.setText("Stopped before a block was finished.")
 
     def _on_failed(self, problem: Any) -> None:
+        self._linked_from = None
         self.status.setText("")
         self.problem.say(problem)
 
+    _linked_from: Result | None = None
+
     def _on_acquisition(self) -> None:
         acquisition = self.session.acquisition
+        self._computed = self._linked = None
         self.status.setText(
             "No acquisition yet."
             if acquisition is None
@@ -179,11 +357,20 @@ class LocalizePanel(Panel):
     def _enable(self) -> None:
         idle = not (self._job.running or self._placer.busy)
         ready = idle and self.session.acquisition is not None
-        for push in (self.frame_button, self.block_button, self.series_button):
+        for push in (
+            self.frame_button, self.window_button, self.block_button, self.series_button
+        ):  # fmt: skip
             push.setEnabled(ready)
-        self.relink_button.setEnabled(idle and self.session.result is not None)
+        self.relink_button.setEnabled(idle and self._computed is not None)
         self.cancel_button.setEnabled(not idle and not self._job.stopping)
         if idle:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(0)
             self.bar.setFormat("")
+
+
+def _methods(description: str | None) -> tuple[str, ...]:
+    """The methods that a setting is for, where its description begins with them."""
+    prefix = re.match(r"([\w, ]+):", description or "")
+    words = tuple(word.strip() for word in prefix[1].split(",")) if prefix else ()
+    return tuple(word for word in words if word in (*_CONVENTIONAL, *NETWORKS))

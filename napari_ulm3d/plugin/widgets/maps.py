@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox
 
-from napari_ulm3d.maps import MapAccumulator, Resolution, resolution, saturation_curve
-from napari_ulm3d.plugin.controls import PlainSpinBox, calm
-from napari_ulm3d.plugin.filters import TrackFilter, filter_tracks
+from napari_ulm3d.maps import Resolution
+from napari_ulm3d.plugin.colouring import COLOURING, Colouring, default_colouring
+from napari_ulm3d.plugin.controls import calm
+from napari_ulm3d.plugin.filters import TrackFilter
 from napari_ulm3d.plugin.forms import SettingsForm
-from napari_ulm3d.plugin.job import LatestJob, Stop
-from napari_ulm3d.plugin.layers import map_layer
-from napari_ulm3d.plugin.placing import find_layer, make_layer, place, remove
+from napari_ulm3d.plugin.job import LatestJob
+from napari_ulm3d.plugin.layers import POOLED
+from napari_ulm3d.plugin.mapping import OF_TRACKS, Accumulated, Rebuilt, Wish, rebuild_work
+from napari_ulm3d.plugin.placing import find_layer, place, remove
 from napari_ulm3d.plugin.plots import Curve, Plot
 from napari_ulm3d.plugin.results import Result
+from napari_ulm3d.plugin.widgets.map_filters import FilterBox
+from napari_ulm3d.plugin.widgets.map_looks import LooksBox
 from napari_ulm3d.plugin.widgets.panel import Panel, heading, note
+from napari_ulm3d.plugin.widgets.rows import form
 
 __all__ = ["MapsPanel"]
 
@@ -35,21 +31,11 @@ _MAPS = {
     "speed": "Speed (mm/s)",
     "velocity_z": "Axial velocity (mm/s)",
     "direction": "Direction (deeper - up)",
+    "trajectory": "Trajectory volume (network)",
+    "power_doppler": "Power Doppler (a.u.)",
 }
-_COLORMAPS = {
-    False: ("hot", "inferno", "turbo", "viridis", "gray"),
-    True: ("twilight_shifted", "PiYG", "I Blue", "turbo"),
-}
-_DEFAULT = {"density": "hot", "speed": "turbo"}
-
-
-@dataclass(frozen=True)
-class _Made:
-    """Maps of the tracks chosen, and the layer of the one that is looked at."""
-
-    result: Result
-    layer: Any
-    n_tracks: int
+_SIGNED = ("velocity_z", "direction")
+_NO_TRACKS = "No tracks yet: localize first."
 
 
 class MapsPanel(Panel):
@@ -62,39 +48,28 @@ class MapsPanel(Panel):
         self._job.progressed.connect(self._on_made)
         self._job.finished.connect(self._on_curves)
         self._job.failed.connect(self._on_failed)
-        self._shown: Result | None = None
-        self.which = QComboBox()
-        for name, label in _MAPS.items():
-            self.which.addItem(label, name)
-        self.which.setToolTip("Every map is of the same tracks; a track counts once a voxel.")
+        self._known: Accumulated | None = None
+        self._drawn = TrackFilter()
+        self.which = calm(QComboBox())
+        self.which.setToolTip(
+            "Maps of tracks are all of the same tracks; a track counts once a voxel. The "
+            "trajectory volume is drawn by its network, without tracks."
+        )
         self.which.currentIndexChanged.connect(self._on_which)
-        form = _form()
-        form.addRow("Map", self.which)
-        self.column.addLayout(form)
+        rows = form()
+        rows.addRow("Map", self.which)
+        self.column.addLayout(rows)
         self.form = SettingsForm(self.session, "maps")
         self.column.addWidget(self.form)
-
         self.column.addWidget(heading("Looks"))
-        looks = _form()
-        self.colours = QComboBox()
-        self.colours.setToolTip("Colour map of the layer; diverging ones for signed maps.")
-        self.colours.textActivated.connect(self._on_looks)
-        self.gamma = _number(
-            0.1, 3.0, 0.6, 0.05, "Exponent of the colour scale: below 1 lifts faint vessels."
-        )
-        self.gamma.valueChanged.connect(self._on_looks)
-        self.colour_bar = QCheckBox()
-        self.colour_bar.setChecked(True)
-        self.colour_bar.setToolTip("Show the colour bar in the viewer.")
-        self.colour_bar.clicked.connect(self._on_looks)
-        looks.addRow("Colour map", self.colours)
-        looks.addRow("Gamma", self.gamma)
-        looks.addRow("Colour bar", self.colour_bar)
-        self.column.addLayout(looks)
-
+        self.looks = LooksBox()
+        self.looks.changed.connect(self._on_looks)
+        self.column.addWidget(self.looks)
         self.column.addWidget(heading("Tracks in the map"))
-        self._build_filters()
-        self.status = note("No tracks yet: localize first.")
+        self.filters = FilterBox(self.viewer)
+        self.filters.changed.connect(self._rebuild)
+        self.column.addWidget(self.filters)
+        self.status = note(_NO_TRACKS)
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Saturation"))
         self.saturation = Plot("time (s)", "% of voxels", height=120)
@@ -112,125 +87,117 @@ class MapsPanel(Panel):
             plot.show_message("Comes with the map.")
         self.session.result_changed.connect(self._on_result)
         self.session.config_changed.connect(self._on_config)
-        self._offer_colours()
-
-    def _build_filters(self) -> None:
-        filters = _form()
-        self.length = QSpinBox()
-        self.length.setRange(0, 100_000)
-        self.length.setSuffix(" frames")
-        self.length.setToolTip("Leave out tracks of fewer frames.")
-        self.slowest = _number(0, 1e4, 0, 1, "Leave out tracks of a lower mean speed.")
-        self.fastest = _number(
-            0, 1e4, 1e4, 1, "Leave out tracks of a higher mean speed.", "no limit"
-        )
-        self.begins = _number(0, 1e6, 0, 0.1, "Leave out tracks that begin earlier.")
-        self.ends = _number(0, 1e6, 1e6, 0.1, "Leave out tracks that end later.", "no limit")
-        self.score = _number(0, 1, 0, 0.05, "Leave out tracks of a lower mean score.")
-        filters.addRow("Min length", self.length)
-        filters.addRow("Speed (mm/s)", _pair(self.slowest, self.fastest))
-        filters.addRow("Time (s)", _pair(self.begins, self.ends))
-        filters.addRow("Min score", self.score)
-        for box in (self.length, self.slowest, self.fastest, self.begins, self.ends, self.score):
-            box.setKeyboardTracking(False)
-            box.valueChanged.connect(self._rebuild)
-        self.column.addLayout(filters)
+        self._offer_maps()
+        if self.session.result is not None:
+            self._rebuild()
 
     # --- when to make it anew -------------------------------------------------------------
 
-    @property
-    def chosen(self) -> TrackFilter:
-        """The filter that the controls say."""
-        return TrackFilter(
-            min_length_frames=self.length.value(),
-            speed_mm_s=(self.slowest.value(), _limit(self.fastest)),
-            time_s=(self.begins.value(), _limit(self.ends)),
-            min_score=self.score.value(),
-        )
-
     def _on_result(self) -> None:
-        self._shown = None
+        self._known = None
+        self._drawn = TrackFilter()
+        self._offer_maps()
         if self.session.result is None:
-            self.status.setText("No tracks yet: localize first.")
+            self.status.setText(_NO_TRACKS)
             for plot in (self.saturation, self.fsc):
                 plot.show_message("Comes with the map.")
         self._rebuild()
+
+    def _offer_maps(self) -> None:
+        """Maps of tracks, and whatever else the result has."""
+        result, before = self.session.result, self.which.currentData()
+        others = [n for n in _MAPS if n not in OF_TRACKS and result and n in result.maps]
+        tracked = result is None or len(result.tracks) > 0 or not others
+        names = [*(OF_TRACKS if tracked else ()), *others]
+        self.which.blockSignals(True)
+        self.which.clear()
+        for name in names:
+            self.which.addItem(_MAPS[name], name)
+        self.which.setCurrentIndex(max(self.which.findData(before), 0))
+        self.which.blockSignals(False)
+        if self.which.currentData() != before:
+            self._offer_looks()
+
+    def _offer_looks(self) -> None:
+        name = self.which.currentData()
+        self.looks.offer(name, name in _SIGNED)
 
     def _on_config(self, section: str) -> None:
         if section == "maps":
             self._rebuild()
 
     def _on_which(self) -> None:
-        self._offer_colours()
+        self._offer_looks()
         self._rebuild()
 
     def _rebuild(self) -> None:
         result, name = self.session.result, self.which.currentData()
-        if result is None or not len(result.tracks):
+        if result is None or not (len(result.tracks) or name in result.maps):
             return
-        chosen, config = self.chosen, self.session.config.maps
-        made_with = (id(result), chosen, config)
-        ready = self._shown if self._made_with == made_with else None
-        if (
-            chosen == TrackFilter()
-            and config == result.config.maps
-            and result.saturation is not None
-        ):
-            ready = result  # the run's own maps are of just these tracks
+        chosen, config = self.filters.chosen, self.session.config.maps
+        colouring = None if chosen == self._drawn else self._colouring(result)
+        wish = Wish(result, name, chosen, config, colouring)
+        self._job.request(rebuild_work(wish, self._ready(result, wish)))
 
-        def work(stop: Stop) -> Generator[_Made, None, tuple[Any, Result]]:
-            if ready is not None:
-                layer = make_layer(map_layer(ready.maps[name]), _ROLE)
-                yield _Made(ready, layer, ready.tracks.n_tracks)
-                return made_with, ready
-            tracks = filter_tracks(result.tracks, chosen)
-            accumulator = MapAccumulator(result.grid, config)
-            accumulator.add(tracks)
-            made_config = result.config.model_copy(update={"maps": config})
-            made = replace(
-                result,
-                tracks=tracks,
-                maps={**result.maps, **accumulator.maps()},
-                config=made_config,
-            )
-            layer = make_layer(map_layer(made.maps[name]), _ROLE)
-            yield _Made(made, layer, tracks.n_tracks)
-            curve = saturation_curve(accumulator, duration_s=result.duration_s)
-            fsc = resolution(*accumulator.halves()) if config.fsc and not stop() else None
-            return made_with, replace(made, saturation=curve, resolution=fsc)
+    def _ready(self, result: Result, wish: Wish) -> Accumulated | None:
+        """Maps that need not be accumulated again: the last ones, or the run's own."""
+        if self._known is not None and self._known.key == wish.key:
+            return self._known
+        own, asked = result.config.maps, wish.config
+        same = own.replace(smoothing_um=0.0) == asked.replace(smoothing_um=0.0)
+        whole = wish.chosen == TrackFilter() and result.saturation is not None
+        if not (same and whole and own.smoothing_um == 0 and set(OF_TRACKS) <= set(result.maps)):
+            return None
+        maps = {name: result.maps[name] for name in OF_TRACKS}
+        return Accumulated(wish.key, result.tracks, maps, result.saturation, result.resolution)
 
-        self._job.request(work)
+    def _colouring(self, result: Result) -> Colouring:
+        """The colours that the tracks have now: a filter does not change them."""
+        layer = find_layer(self.viewer, "tracks")
+        known = None if layer is None else layer.metadata.get(COLOURING)
+        return known or default_colouring(result.tracks)
 
     # --- showing ----------------------------------------------------------------------------
 
-    _made_with: Any = None
-
-    def _on_made(self, made: _Made) -> None:
+    def _on_made(self, made: Rebuilt) -> None:
         self.problem.say(None)
-        grid = made.result.maps["density"].grid
-        voxel = " x ".join(f"{s:.3g}" for s in grid.spacing_um)
-        pooled = made.layer.metadata.get("ulm3d_pooled_by", 1)
+        result = self.session.result
+        if result is None or result is not made.wish.result:
+            return
+        self._drawn = made.wish.chosen
+        pooled = 1 if made.layer is None else made.layer.metadata.get(POOLED, 1)
         drawn = f"; drawn {pooled} times coarser, exported whole" if pooled > 1 else ""
-        z, y, x = grid.shape
-        self.status.setText(
-            f"{made.n_tracks:,} of {self.session.result.tracks.n_tracks:,} tracks; "  # type: ignore[union-attr]
-            f"{z} x {y} x {x} voxels of {voxel} um{drawn}."
-        )
-        if not made.n_tracks:
+        tracks = f"{made.n_tracks:,} of {result.tracks.n_tracks:,} tracks; "
+        if made.wish.name not in OF_TRACKS:
+            tracks = "Not made of tracks, so filters do not act on it; "
+        self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
+        if made.tracks_layer is not None:
+            place(self.viewer, made.tracks_layer)
+        elif not made.n_tracks:
+            remove(self.viewer, "tracks")
+        if made.layer is None:
             remove(self.viewer, _ROLE)
             return
-        layer = place(self.viewer, made.layer)
-        self._dress(layer)
+        if not result.complete:
+            made.layer.name = f"{made.layer.name} (stopped early)"
+        self.looks.dress(self.viewer, place(self.viewer, made.layer))
 
-    def _on_curves(self, outcome: tuple[Any, Result]) -> None:
-        self._made_with, shown = outcome
-        self._shown = shown
+    def _on_curves(self, outcome: tuple[Accumulated, Result]) -> None:
+        self._known, shown = outcome
+        result = self.session.result
+        if result is None or self._known.key[0] != id(result):
+            return
         self.session.shown = shown
         self._show_saturation(shown)
         self._show_resolution(shown.resolution)
 
     def _on_failed(self, problem: Any) -> None:
         self.problem.say(problem)
+
+    def _on_looks(self) -> None:
+        layer = find_layer(self.viewer, _ROLE)
+        if layer is not None:
+            self.looks.dress(self.viewer, layer)
 
     def _show_saturation(self, shown: Result) -> None:
         curve = shown.saturation
@@ -254,73 +221,4 @@ class MapsPanel(Panel):
             ],
             y_range=(0.0, 1.02),
         )
-        if known:
-            self.fsc.set_lines([1000 / found.resolution_um], draggable=False)
-        else:
-            self.fsc.set_lines([], draggable=False)
-
-    # --- looks ------------------------------------------------------------------------------
-
-    def _signed(self) -> bool:
-        return self.which.currentData() in ("velocity_z", "direction")
-
-    def _offer_colours(self) -> None:
-        signed, name = self._signed(), self.which.currentData()
-        self.colours.blockSignals(True)
-        self.colours.clear()
-        self.colours.addItems(list(_COLORMAPS[signed]))
-        self.colours.setCurrentText(_DEFAULT.get(name, _COLORMAPS[signed][0]))
-        self.colours.blockSignals(False)
-        self.gamma.blockSignals(True)
-        self.gamma.setValue(0.6 if name == "density" else 1.0)
-        self.gamma.blockSignals(False)
-
-    def _on_looks(self) -> None:
-        layer = find_layer(self.viewer, _ROLE)
-        if layer is not None:
-            self._dress(layer)
-
-    def _dress(self, layer: Any) -> None:
-        layer.colormap = self.colours.currentText()
-        layer.gamma = self.gamma.value()
-        layer.colorbar.visible = self.colour_bar.isChecked()
-        # Zero of a signed map has a colour of its own, which must not add up.
-        layer.blending = "translucent_no_depth" if self._signed() else "additive"
-        self.viewer.canvas.overlays.scale_bar.visible = True
-
-
-def _form() -> QFormLayout:
-    form = QFormLayout()
-    form.setContentsMargins(0, 0, 0, 0)
-    form.setVerticalSpacing(3)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
-
-
-def _number(
-    low: float, high: float, value: float, step: float, tooltip: str, at_top: str = ""
-) -> Any:
-    box = PlainSpinBox()
-    box.at_top = at_top
-    box.setRange(low, high)
-    box.setDecimals(3)
-    box.setSingleStep(step)
-    box.setValue(value)
-    box.setToolTip(tooltip)
-    box.setMinimumWidth(56)
-    return calm(box)
-
-
-def _limit(box: Any) -> float:
-    value = float(box.value())
-    return np.inf if value >= box.maximum() else value
-
-
-def _pair(low: Any, high: Any) -> QWidget:
-    both = QWidget()
-    row = QHBoxLayout(both)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    row.addWidget(low)
-    row.addWidget(high)
-    return both
+        self.fsc.set_lines([1000 / found.resolution_um] if known else [], draggable=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from napari_ulm3d.plugin.widgets.clutter import ClutterPanel
+from napari_ulm3d.plugin.widgets.compare import ComparePanel
 from napari_ulm3d.plugin.widgets.export import ExportPanel
+from napari_ulm3d.plugin.widgets.history import HistoryPanel
 from napari_ulm3d.plugin.widgets.load import LoadPanel
 from napari_ulm3d.plugin.widgets.localize import LocalizePanel
+from napari_ulm3d.plugin.widgets.log import LogPanel
 from napari_ulm3d.plugin.widgets.maps import MapsPanel
 from napari_ulm3d.plugin.widgets.panel import Panel
 from napari_ulm3d.plugin.widgets.section import Section
@@ -19,8 +22,11 @@ _STEPS: tuple[type[Panel], ...] = (
     SparsifyPanel,
     LocalizePanel,
     MapsPanel,
+    ComparePanel,
     ExportPanel,
 )
+# Of use at any step.
+_BESIDE: tuple[type[Panel], ...] = (HistoryPanel, LogPanel)
 
 
 class WorkflowPanel(Panel):
@@ -31,9 +37,10 @@ class WorkflowPanel(Panel):
     def build(self) -> None:
         self.sections: dict[str, Section] = {}
         self.panels: dict[str, Panel] = {}
-        for number, kind in enumerate(_STEPS, start=1):
+        for number, kind in enumerate(_STEPS + _BESIDE, start=1):
             panel = kind(self.session)
-            section = Section(f"{number}. {kind.title}".replace("&", "&&"), panel)
+            step = f"{number}. {kind.title}" if kind in _STEPS else kind.title
+            section = Section(step.replace("&", "&&"), panel)
             self.column.addWidget(section)
             self.sections[kind.title] = section
             self.panels[kind.title] = panel

@@ -1,0 +1,235 @@
+"""A map along a line: the profile, and the width of a vessel at half its height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import map_coordinates
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["PlaneImage", "Profile", "Width", "full_width_at_half_maximum", "line_profile", "plane"]
+
+_SAMPLES_A_VOXEL = 4
+_MOST_SAMPLES = 20_000
+
+
+@dataclass(frozen=True)
+class PlaneImage:
+    """A plane of a map, or the projection of a slab of it.
+
+    Attributes
+    ----------
+    values
+        (rows, columns), the two axes of (z, y, x) that are left, in that order.
+    axis
+        The axis (0 z, 1 y, 2 x) that it was taken across.
+    spacing_um, origin_um
+        Of the two axes left: distance of pixel centres, and the centre of pixel (0, 0).
+    """
+
+    values: NDArray[np.float32]
+    axis: int
+    spacing_um: tuple[float, float]
+    origin_um: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Values along a line.
+
+    Attributes
+    ----------
+    distance_um
+        (n,) from the first end of the line, evenly spaced.
+    values
+        (n,) in the unit of the map.
+    width_um
+        Over which it was averaged across the line.
+    """
+
+    distance_um: NDArray[np.float64]
+    values: NDArray[np.float64]
+    width_um: float = 0.0
+    name: str = "value"
+    unit: str = ""
+
+    def to_table(self) -> pd.DataFrame:
+        """Columns distance_um and the map's name with its unit."""
+        column = f"{self.name} [{self.unit}]" if self.unit else self.name
+        return pd.DataFrame({"distance_um": self.distance_um, column: self.values})
+
+
+@dataclass(frozen=True)
+class Width:
+    """The highest peak of a profile and its width at half height.
+
+    Attributes
+    ----------
+    fwhm_um
+        Full width at half maximum; NaN where the profile does not fall to the half on both
+        sides of the peak.
+    left_um, right_um
+        Where it crosses the half, interpolated between samples.
+    peak_um, peak
+        Where the peak is, and its value.
+    half
+        The value at half height.
+    """
+
+    fwhm_um: float
+    left_um: float
+    right_um: float
+    peak_um: float
+    peak: float
+    half: float
+
+
+def plane(
+    vessel_map: VesselMap,
+    axis: int,
+    position_um: float | None = None,
+    thickness_um: float = 0.0,
+) -> PlaneImage:
+    """A plane of a map, or the maximum over a slab of it (what the viewer shows).
+
+    Of a signed map the value furthest from zero is taken. An axis of one voxel (2-D data)
+    is that voxel, wherever the plane is asked for.
+
+    Parameters
+    ----------
+    axis
+        Across which axis: 0 z, 1 y, 2 x.
+    position_um
+        Where; None: the whole map is projected.
+    thickness_um
+        Of the slab about the position; planes whose centres lie in it are taken, and always
+        the one nearest to the position.
+
+    Raises
+    ------
+    ConfigError
+        There is no such axis, or the position lies outside the map.
+    """
+    if axis not in (0, 1, 2):
+        raise ConfigError(f"A map has the axes 0 (z), 1 (y) and 2 (x); there is no axis {axis}.")
+    grid = vessel_map.grid
+    left = [k for k in range(3) if k != axis]
+    low, high = 0, grid.shape[axis] - 1
+    if position_um is not None and grid.shape[axis] > 1:
+        spacing, origin = grid.spacing_um[axis], grid.origin_um[axis]
+        at = (position_um - origin) / spacing
+        if not -0.5 - 1e-9 <= at <= grid.shape[axis] - 0.5 + 1e-9:
+            end = origin + (grid.shape[axis] - 0.5) * spacing
+            raise ConfigError(
+                f"The {'zyx'[axis]} position {position_um:g} um lies outside the map "
+                f"({origin - spacing / 2:g} to {end:g} um). Move the slice into the map."
+            )
+        nearest = min(max(round(at), low), high)
+        half = thickness_um / 2 / spacing
+        low = max(min(int(np.ceil(at - half - 1e-9)), nearest), 0)
+        high = min(max(int(np.floor(at + half + 1e-9)), nearest), high)
+    coordinates = list(np.unravel_index(vessel_map.index, vessel_map.shape))
+    chosen = (coordinates[axis] >= low) & (coordinates[axis] <= high)
+    values = vessel_map.values[chosen]
+    shape = (grid.shape[left[0]], grid.shape[left[1]])
+    flat = np.ravel_multi_index(tuple(coordinates[k][chosen] for k in left), shape)
+    out = np.zeros(shape[0] * shape[1], np.float32)
+    order = np.argsort(np.abs(values), kind="stable")  # the furthest from zero is written last
+    out[flat[order]] = values[order]
+    return PlaneImage(
+        out.reshape(shape),
+        axis,
+        (grid.spacing_um[left[0]], grid.spacing_um[left[1]]),
+        (grid.origin_um[left[0]], grid.origin_um[left[1]]),
+    )
+
+
+def line_profile(
+    image: PlaneImage,
+    start_um: ArrayLike,
+    stop_um: ArrayLike,
+    width_um: float = 0.0,
+    *,
+    name: str = "value",
+    unit: str = "",
+) -> Profile:
+    """Values along a line in a plane, interpolated between pixels, averaged across it.
+
+    Parameters
+    ----------
+    start_um, stop_um
+        The ends, micrometres along the two axes of the image; outside it the map is zero.
+    width_um
+        The mean over a band of this width is taken; 0: the line alone.
+    name, unit
+        Of the map, for the profile's table.
+
+    Raises
+    ------
+    ConfigError
+        The line has no length, or the width is negative.
+    """
+    start, stop = np.asarray(start_um, float), np.asarray(stop_um, float)
+    length = float(np.linalg.norm(stop - start))
+    if not length > 0:
+        raise ConfigError("The line has no length; draw it between two places.")
+    if not width_um >= 0:
+        raise ConfigError(f"A profile's width cannot be {width_um:g} um; give 0 or more.")
+    step = min(image.spacing_um) / _SAMPLES_A_VOXEL
+    n_along = min(max(int(np.ceil(length / step)), 2), _MOST_SAMPLES) + 1
+    along = np.linspace(0.0, 1.0, n_along)
+    n_across = max(round(width_um / step), 1)
+    across = ((np.arange(n_across) + 0.5) / n_across - 0.5) * width_um
+    direction = (stop - start) / length
+    normal = np.array([-direction[1], direction[0]])
+    total = np.zeros(n_along)
+    for offset in across:  # a line at a time bounds the memory
+        points = start + along[:, None] * (stop - start) + offset * normal
+        index = (points - image.origin_um) / image.spacing_um
+        total += map_coordinates(
+            image.values, index.T, output=np.float64, order=1, mode="grid-constant"
+        )
+    return Profile(along * length, total / n_across, float(width_um), name, unit)
+
+
+def full_width_at_half_maximum(profile: Profile, baseline: float | None = 0.0) -> Width:
+    """Width of the highest peak where it falls to half its height over a baseline.
+
+    The crossings nearest to the peak are found by linear interpolation between samples. Of a
+    profile that is mostly negative (velocities coming up) the lowest valley is measured.
+
+    Parameters
+    ----------
+    profile
+        From `line_profile`.
+    baseline
+        The value that heights count from: 0 for a density, whose background is empty; None:
+        the lowest value of the profile.
+    """
+    x, values = profile.distance_um, profile.values
+    sign = -1.0 if baseline is not None and values.max() < -values.min() else 1.0
+    heights = sign * values
+    at = int(np.argmax(heights))
+    base = float(heights.min()) if baseline is None else sign * baseline
+    half = (float(heights[at]) + base) / 2
+    left = right = float("nan")
+    if heights[at] > base:
+        left = _crossing(x[: at + 1][::-1], heights[: at + 1][::-1], half)
+        right = _crossing(x[at:], heights[at:], half)
+    return Width(right - left, left, right, float(x[at]), float(values[at]), sign * half)
+
+
+def _crossing(x: NDArray[np.float64], heights: NDArray[np.float64], half: float) -> float:
+    """Where heights, from the peak on, first fall below the half; NaN if they do not."""
+    below = np.flatnonzero(heights < half)
+    if not below.size:
+        return float("nan")
+    after = int(below[0])
+    before = after - 1
+    share = (heights[before] - half) / (heights[before] - heights[after])
+    return float(x[before] + share * (x[after] - x[before]))

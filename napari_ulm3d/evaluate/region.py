@@ -1,0 +1,251 @@
+"""Tracks and maps within a region: how many cross it, how fast, how densely it is filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.evaluate.localization import ratio
+from napari_ulm3d.tables import Tracks
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["Region", "RegionNumbers", "region_numbers"]
+
+_PAIRS_AT_ONCE = 4_000_000  # segments times edges compared at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Region:
+    """A polygon in a plane, as thick as said across it.
+
+    Attributes
+    ----------
+    axis
+        The axis across the plane: 0 z, 1 y, 2 x.
+    corners_um
+        (n, 2) corners along the two other axes, in their order; the last joins the first.
+    range_um
+        From where to where along `axis`; infinite: all of it.
+    """
+
+    axis: int
+    corners_um: NDArray[np.float64]
+    range_um: tuple[float, float] = (-np.inf, np.inf)
+
+    def __post_init__(self) -> None:
+        corners = np.asarray(self.corners_um, np.float64)
+        if self.axis not in (0, 1, 2):
+            raise ConfigError(
+                f"A region lies across the axis 0 (z), 1 (y) or 2 (x), not {self.axis}."
+            )
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+            raise ConfigError("A region needs three corners or more, of two coordinates each.")
+        if not _area(corners) > 0:
+            raise ConfigError("The region has no area; draw it larger.")
+        object.__setattr__(self, "corners_um", corners)
+
+    @classmethod
+    def box(
+        cls, axis: int, low_um: ArrayLike, high_um: ArrayLike, range_um: tuple[float, float]
+    ) -> Region:
+        """An upright rectangle."""
+        (a, b), (c, d) = np.asarray(low_um, float), np.asarray(high_um, float)
+        return cls(axis, np.array([[a, b], [a, d], [c, d], [c, b]]), range_um)
+
+    @property
+    def area_um2(self) -> float:
+        """Area of the polygon."""
+        return _area(self.corners_um)
+
+    def contains(self, position_um: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which positions (n, 3), z, y, x, lie within; borders belong to one side."""
+        position = np.asarray(position_um, np.float64).reshape(-1, 3)
+        low, high = self.range_um
+        across = position[:, self.axis]
+        return (across >= low) & (across <= high) & self._in_polygon(self._flat(position))
+
+    def crossed(
+        self, start_um: NDArray[np.floating], stop_um: NDArray[np.floating]
+    ) -> NDArray[np.bool_]:
+        """Which straight lines from start to stop, (n, 3) each, have a part within."""
+        start, stop = np.asarray(start_um, np.float64), np.asarray(stop_um, np.float64)
+        first, last = self._within_range(start[:, self.axis], stop[:, self.axis])
+        out = np.zeros(len(start), bool)
+        met = np.flatnonzero(first <= last)
+        step = max(_PAIRS_AT_ONCE // len(self.corners_um), 1)
+        for begin in range(0, met.size, step):
+            part = met[begin : begin + step]
+            a, b = self._flat(start[part]), self._flat(stop[part])
+            p = a + first[part, None] * (b - a)
+            q = a + last[part, None] * (b - a)
+            out[part] = self._in_polygon(p) | self._in_polygon(q) | self._edge_met(p, q)
+        return out
+
+    def _flat(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        return position[:, [k for k in range(3) if k != self.axis]]
+
+    def _within_range(
+        self, a: NDArray[np.float64], b: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The shares of lines from a to b between which they lie in the range."""
+        low, high = self.range_um
+        slope = b - a
+        with np.errstate(divide="ignore", invalid="ignore"):
+            enter, leave = (low - a) / slope, (high - a) / slope
+        level = slope == 0
+        inside = (a >= low) & (a <= high)
+        first = np.where(level, np.where(inside, 0.0, 1.0), np.minimum(enter, leave))
+        last = np.where(level, np.where(inside, 1.0, 0.0), np.maximum(enter, leave))
+        return np.clip(first, 0.0, None), np.clip(last, None, 1.0)
+
+    def _in_polygon(self, point: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Even-odd rule: a ray along the second axis crosses the border an odd number of times."""
+        inside = np.zeros(len(point), bool)
+        for (a, b), (c, d) in self._edges():
+            spans = (a > point[:, 0]) != (c > point[:, 0])
+            if a != c:
+                inside ^= spans & (point[:, 1] < b + (point[:, 0] - a) * (d - b) / (c - a))
+        return inside
+
+    def _edge_met(self, p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.bool_]:
+        met = np.zeros(len(p), bool)
+        for a, b in self._edges():
+            parted = (_side(p, q, a) > 0) != (_side(p, q, b) > 0)
+            met |= parted & ((_turn(b - a, p - a) > 0) != (_turn(b - a, q - a) > 0))
+        return met
+
+    def _edges(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        return list(zip(self.corners_um, np.roll(self.corners_um, -1, axis=0), strict=True))
+
+
+@dataclass(frozen=True)
+class RegionNumbers:
+    """What a region holds; NaN where it holds nothing.
+
+    Attributes
+    ----------
+    area_um2
+        Of the polygon.
+    n_tracks
+        Tracks of which a part lies within, also between two of their points.
+    n_points
+        Track points within.
+    mean_speed_mm_s, sd_speed_mm_s, mean_velocity_z_mm_s
+        Over the track points within; positive velocities go deeper.
+    tracks_a_voxel
+        Mean of the density map over the region's voxels, the empty ones too.
+    filled
+        Share of the region's voxels that a track passes.
+    """
+
+    area_um2: float
+    n_tracks: int
+    n_points: int
+    mean_speed_mm_s: float
+    sd_speed_mm_s: float
+    mean_velocity_z_mm_s: float
+    tracks_a_voxel: float
+    filled: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value with its unit, for people."""
+        return [
+            ("area", f"{self.area_um2 / 1e6:.4g} mm²"),
+            ("tracks crossing", f"{self.n_tracks:,}"),
+            ("track points", f"{self.n_points:,}"),
+            ("mean speed", _number(self.mean_speed_mm_s, "mm/s", self.sd_speed_mm_s)),
+            ("mean axial velocity", _number(self.mean_velocity_z_mm_s, "mm/s")),
+            ("density", _number(self.tracks_a_voxel, "tracks a voxel")),
+            ("filled", _number(100 * self.filled, "% of voxels")),
+        ]
+
+
+def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) -> RegionNumbers:
+    """Measure the tracks and the density map within a region.
+
+    Parameters
+    ----------
+    tracks
+        Rows sorted by track and frame, as they come from linking.
+    region
+        Where.
+    density
+        The density map of the tracks; None: its two numbers are NaN.
+    """
+    positions = tracks.positions_um
+    inside = region.contains(positions) if len(tracks) else np.zeros(0, bool)
+    identity = tracks.table["track_id"].to_numpy()
+    crossing = identity[inside]
+    if len(tracks) > 1:
+        joined = np.flatnonzero(identity[1:] == identity[:-1])
+        # Lines with an end within are counted already.
+        joined = joined[~(inside[joined] | inside[joined + 1])]
+        met = region.crossed(positions[joined], positions[joined + 1])
+        crossing = np.concatenate([crossing, identity[joined[met]]])
+    speed = tracks.table["speed_mm_s"].to_numpy(np.float64)[inside]
+    axial = tracks.table["vz_mm_s"].to_numpy(np.float64)[inside]
+    n = int(inside.sum())
+    held, n_filled, n_voxels = (0.0, 0, 0) if density is None else _held(density, region)
+    return RegionNumbers(
+        area_um2=region.area_um2,
+        n_tracks=int(np.unique(crossing).size),
+        n_points=n,
+        mean_speed_mm_s=ratio(float(speed.sum()), n),
+        sd_speed_mm_s=float(speed.std()) if n else float("nan"),
+        mean_velocity_z_mm_s=ratio(float(axial.sum()), n),
+        tracks_a_voxel=ratio(held, n_voxels),
+        filled=ratio(n_filled, n_voxels),
+    )
+
+
+def _held(density: VesselMap, region: Region) -> tuple[float, int, int]:
+    """Sum over, number filled, and number of the map's voxels with their centre within."""
+    grid = density.grid
+    centres = [grid.origin_um[k] + grid.spacing_um[k] * np.arange(grid.shape[k]) for k in range(3)]
+    low, high = region.range_um
+    across = centres[region.axis]
+    depth = (across >= low) & (across <= high)
+    if grid.shape[region.axis] == 1:
+        depth[:] = True  # 2-D data: the one plane stands for all
+    elif not depth.any() and low <= high:
+        # Thinner than a voxel: the plane that it lies in.
+        depth[int(np.argmin(np.abs(across - (low + high) / 2)))] = True
+    rows, columns = (k for k in range(3) if k != region.axis)
+    n_rows, n_columns = grid.shape[rows], grid.shape[columns]
+    points = np.zeros((n_rows * n_columns, 3))
+    points[:, rows] = np.repeat(centres[rows], n_columns)
+    points[:, columns] = np.tile(centres[columns], n_rows)
+    mask = region._in_polygon(region._flat(points)).reshape(n_rows, n_columns)
+    index = np.unravel_index(density.index, density.shape)
+    held = depth[index[region.axis]] & mask[index[rows], index[columns]]
+    values = density.values[held]
+    n_voxels = int(depth.sum()) * int(mask.sum())
+    return float(values.sum(dtype=np.float64)), int(np.count_nonzero(values)), n_voxels
+
+
+def _area(corners: NDArray[np.float64]) -> float:
+    a, b = corners.T
+    return float(abs(np.dot(a, np.roll(b, -1)) - np.dot(b, np.roll(a, -1))) / 2)
+
+
+def _turn(edge: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross product of one edge with many vectors: which side of it they are on."""
+    return np.asarray(edge[0] * to[:, 1] - edge[1] * to[:, 0])
+
+
+def _side(
+    p: NDArray[np.float64], q: NDArray[np.float64], point: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Which side of the lines from p to q a point is on."""
+    along, to = q - p, point - p
+    return np.asarray(along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0])
+
+
+def _number(value: float, unit: str, spread: float | None = None) -> str:
+    if not np.isfinite(value):
+        return "none within"
+    more = f" ± {spread:.3g}" if spread is not None and np.isfinite(spread) else ""
+    return f"{value:.4g}{more} {unit}"

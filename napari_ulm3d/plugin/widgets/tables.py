@@ -1,0 +1,49 @@
+"""Small tables of names and numbers to read, and to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+__all__ = ["copy", "dress", "fill_table"]
+
+_MOST_ROWS_SEEN = 14
+_WIDEST = 112
+
+
+def dress(table: QTableWidget, names: list[str]) -> None:
+    """A table to read: no row numbers, nothing to edit, the first column the widest."""
+    table.setHorizontalHeaderLabels(names)
+    table.verticalHeader().hide()
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    header = table.horizontalHeader()
+    header.setMaximumSectionSize(_WIDEST)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+    table.hide()
+
+
+def fill_table(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
+    """Show rows of texts; the table is as high as they are, up to a limit."""
+    table.setRowCount(len(rows))
+    for at, row in enumerate(rows):
+        for column in range(table.columnCount()):
+            text = row[column] if column < len(row) else ""
+            item = QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(at, column, item)
+    table.resizeRowsToContents()
+    height = sum(table.rowHeight(k) for k in range(min(len(rows), _MOST_ROWS_SEEN)))
+    table.setFixedHeight(height + table.horizontalHeader().sizeHint().height() + 4)
+
+
+def copy(table: QTableWidget) -> str:
+    """The table as text, a line a row, cells apart by tabs."""
+    lines = []
+    for row in range(table.rowCount()):
+        cells = [table.item(row, column) for column in range(table.columnCount())]
+        lines.append("\t".join(cell.text() if cell else "" for cell in cells))
+    return "\n".join(lines)

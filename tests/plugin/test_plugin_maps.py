@@ -1,0 +1,374 @@
+"""Vessel maps and the colours of tracks: by mouse and keyboard, and without a viewer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+
+from plugin_hands import add, click, dock, enter, idle
+from qtpy.QtWidgets import QApplication
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.maps import accumulate, smooth_maps
+from napari_ulm3d.plugin.colouring import (
+    COLOURING,
+    QUANTITIES,
+    Colouring,
+    default_colouring,
+    default_range,
+    features_of,
+)
+from napari_ulm3d.plugin.layers import map_layer, tracks_layer
+from napari_ulm3d.plugin.placing import find_layer, make_layer, place
+from napari_ulm3d.plugin.results import Result
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.volumes import VesselMap
+
+SHAPE, SPACING = (18, 16, 14), (98.0, 150.0, 140.0)
+
+
+def straight_tracks(n_tracks: int = 60, n_frames: int = 20, seed: int = 0) -> Tracks:
+    """Tracks on straight lines through the volume, of their own speed and score each."""
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(0.2, 0.6, (n_tracks, 1, 3)) * np.array(SHAPE) * SPACING
+    step = rng.normal(0, 12, (n_tracks, 1, 3))
+    position = (start + np.arange(n_frames)[None, :, None] * step).reshape(-1, 3)
+    velocity = np.repeat(step[:, 0] * 0.26, n_frames, axis=0)
+    frame = np.tile(np.arange(n_frames), n_tracks) + np.repeat(
+        rng.integers(0, 80, n_tracks), n_frames
+    )
+    table = pd.DataFrame({"track_id": np.repeat(np.arange(n_tracks), n_frames), "frame": frame})
+    table["time_s"] = frame / 260.0
+    table[["z_um", "y_um", "x_um"]] = position
+    table[["vz_mm_s", "vy_mm_s", "vx_mm_s"]] = velocity
+    table["speed_mm_s"] = np.linalg.norm(velocity, axis=1)
+    table["score"] = np.repeat(rng.random(n_tracks), n_frames)
+    return Tracks(table)
+
+
+@pytest.fixture
+def mapped(viewer: Any, qtbot: Any) -> Any:
+    """A viewer with an acquisition, and a result of known tracks as if it had been run."""
+    frames = np.zeros((100, *SHAPE), np.complex64)
+    frames[:, 3, 4, 5] = 1
+    add(viewer, Acquisition.from_array(frames, SPACING, 260.0, origin_um=(500.0, -70.0, 30.0)))
+    session = session_of(viewer)
+    tracks = straight_tracks()
+    table = tracks.table.copy()
+    table[["z_um", "y_um", "x_um"]] += np.array([500.0, -70.0, 30.0])
+    session.change("maps", resolution_factor=4.0)
+    give(viewer, Tracks(table))
+    return viewer
+
+
+def give(viewer: Any, tracks: Tracks) -> Result:
+    session = session_of(viewer)
+    acquisition = session.acquisition
+    result = Result(
+        acquisition.grid, 260.0, acquisition.duration_s, session.config, Localizations.empty(), tracks
+    )  # fmt: skip
+    place(viewer, make_layer(tracks_layer(tracks, rate_hz=260.0), "tracks"))
+    session.set_result(result)
+    return result
+
+
+def density(result: Result, tracks: Tracks) -> Any:
+    return accumulate(tracks, result.grid, session_maps(result))["density"].dense()
+
+
+def session_maps(result: Result) -> Any:
+    return result.config.maps
+
+
+# --- colours, without a viewer --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", list(QUANTITIES))
+def test_default_ranges_are_robust_and_hold_nan(by: str) -> None:
+    values = features_of(straight_tracks().table)[by].to_numpy().copy()
+    low, high = default_range(values, by)
+    assert low < high
+    assert low <= np.percentile(values, 1)
+    assert high >= np.percentile(values, 99)
+    if QUANTITIES[by].signed:
+        assert low == -high
+    values[:3] = np.nan
+    if by != "time_s":
+        values[3] = 1e9  # one wild track must not dim all others
+    assert default_range(values, by) == pytest.approx((low, high), rel=0.2, abs=0.1)
+    assert default_range(values[:0], by)[0] < default_range(values[:0], by)[1]
+    assert default_range(np.full(9, 3.0), by)[0] < default_range(np.full(9, 3.0), by)[1]
+
+
+def test_direction_is_one_for_straight_down() -> None:
+    table = straight_tracks(3, 2).table.copy()
+    table["vz_mm_s"] = [5, 5, -5, -5, 0, 0]
+    table["speed_mm_s"] = [5, 5, 10, 10, 0, 0]
+    assert features_of(table)["direction"].tolist() == [1, 1, -0.5, -0.5, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "origin", "factor"),
+    [
+        ((100.0, 100.0, 100.0), (0.0, 0.0, 0.0), 5.0),
+        ((98.56, 150.0, 120.0), (500.0, -70.0, 30.0), 10.0),
+        ((50.0, 400.0, 25.0), (-10.0, 0.0, 5.0), 3.0),
+    ],
+)
+@pytest.mark.parametrize("name", ["density", "trajectory", "power_doppler"])
+def test_layers_sit_on_each_other(
+    spacing: Any, origin: Any, factor: float, name: str, viewer: Any
+) -> None:
+    """A bubble's voxel, its point, its track and its map voxel have one place in the world."""
+    frames = np.zeros((4, 12, 10, 8), np.complex64)
+    frames[:, 5, 6, 3] = 1
+    acquisition = Acquisition.from_array(frames, spacing, 50.0, origin_um=origin)
+    image = add(viewer, acquisition)
+    grid = acquisition.grid
+    at = grid.to_um(np.array([[5.0, 6.0, 3.0]]))[0]
+    world = image.data_to_world((1, 5, 6, 3))
+    np.testing.assert_allclose(world, (1 / 50, *at))
+    table = straight_tracks(1, 4).table.copy()
+    table[["z_um", "y_um", "x_um"]] = at
+    table["frame"], table["time_s"] = np.arange(4), np.arange(4) / 50
+    track = place(viewer, make_layer(tracks_layer(Tracks(table), rate_hz=50.0), "tracks"))
+    np.testing.assert_allclose(track.data_to_world(track.data[1, 1:]), world)
+    fine = grid if name == "power_doppler" else grid.isotropic(factor)
+    voxel = np.floor(fine.to_index(at[None]) + 0.5).astype(int)[0]
+    dense = np.zeros(fine.shape, np.float32)
+    dense[tuple(voxel)] = 1
+    for most in (10**8, dense.size // 20):  # whole, and pooled
+        vessel_map = VesselMap.from_dense(name, dense, fine)
+        layer = make_layer(map_layer(vessel_map, max_voxels=most), "map")
+        (drawn,) = np.argwhere(layer.data)
+        offset = np.abs(np.asarray(layer.data_to_world(drawn)) - at)
+        assert (offset <= np.asarray(layer.scale) / 2 + 1e-9).all()
+        np.testing.assert_allclose(  # the volumes' borders fall together
+            layer.data_to_world((-0.5, -0.5, -0.5)), grid.to_um(np.array([[-0.5] * 3]))[0]
+        )
+        assert layer.axis_labels == ("z", "y", "x")
+        assert [str(unit) for unit in layer.units] == ["micrometer"] * 3
+
+
+# --- in the viewer -------------------------------------------------------------------------------
+
+
+def test_the_range_of_colours_stays_when_tracks_are_filtered(mapped: Any, qtbot: Any) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    layer = find_layer(mapped, "tracks")
+    whole = layer.metadata[COLOURING]
+    before = dict(zip(map(tuple, layer.data), map(tuple, layer.track_colors), strict=True))
+    enter(maps.filters.fastest, "6")
+    idle(qtbot, maps)
+    layer = find_layer(mapped, "tracks")
+    assert 0 < len(layer.data) < len(before)
+    assert layer.metadata[COLOURING] == whole
+    for point, colour in zip(layer.data, layer.track_colors, strict=True):
+        assert before[tuple(point)] == tuple(colour)
+    assert layer.metadata["ulm3d"].n_tracks == session_of(mapped).shown.tracks.n_tracks
+    enter(maps.filters.fastest, "10000")
+    idle(qtbot, maps)
+    assert len(find_layer(mapped, "tracks").data) == len(before)
+
+
+def test_nan_does_not_spoil_the_colours(mapped: Any) -> None:
+    tracks = straight_tracks()
+    table = tracks.table.copy()
+    table.loc[:4, "score"] = np.nan
+    layer = make_layer(
+        tracks_layer(Tracks(table), rate_hz=260.0, colouring=Colouring("score", 0.0, 1.0)), "tracks"
+    )
+    colours = layer.track_colors
+    np.testing.assert_allclose(colours[:5], [[0.5, 0.5, 0.5, 1.0]] * 5)
+    assert np.isfinite(colours).all()
+    assert len(np.unique(colours, axis=0)) > 10
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_box_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, cut: bool) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    result = session_of(mapped).result
+    z = result.tracks.table["z_um"]
+    low, high = (round(float(v)) for v in z.quantile([0.3, 0.45]))
+    enter(maps.filters.box[0][0], str(low))
+    enter(maps.filters.box[0][1], str(high))
+    if cut:
+        click(maps.filters.cut)
+    idle(qtbot, maps)
+    inside = z.between(low, high)
+    passing = result.tracks.table["track_id"].isin(result.tracks.table["track_id"][inside])
+    rows = inside if cut else passing
+    some = Tracks(result.tracks.table[rows].reset_index(drop=True))
+    found = session_of(mapped).shown
+    assert 0 < some.n_tracks < result.tracks.n_tracks
+    assert len(found.tracks) == len(some)
+    # Straight tracks leave a slab once: none is cut in two.
+    np.testing.assert_array_equal(found.maps["density"].dense(), density(result, some))
+    np.testing.assert_array_equal(find_layer(mapped, "map").data, density(result, some))
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2)])
+def test_a_drawn_rectangle_keeps_the_tracks_that_pass_it(
+    mapped: Any, qtbot: Any, order: Any
+) -> None:
+    """Drawn with the mouse in each of the three planes."""
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    mapped.dims.order = order
+    mapped.reset_view()
+    result = session_of(mapped).result
+    click(maps.filters.rectangle)
+    QApplication.processEvents()
+    layer = find_layer(mapped, "region")
+    assert str(layer.mode) == "add_rectangle"
+    drag_on_canvas(mapped, (0.42, 0.42), (0.6, 0.6))
+    idle(qtbot, maps, timeout=20_000)
+    qtbot.waitUntil(lambda: maps.filters.chosen.regions is not None, timeout=5000)
+    qtbot.wait(300)
+    idle(qtbot, maps)
+    (prism,) = maps.filters.chosen.regions
+    assert prism.axis == order[1] - 1
+    positions = result.tracks.table
+    plane = [n for k, n in enumerate(("z_um", "y_um", "x_um")) if k != prism.axis]
+    (a0, b0), (a1, b1) = np.min(prism.corners_um, axis=0), np.max(prism.corners_um, axis=0)
+    inside = positions[plane[0]].between(a0, a1) & positions[plane[1]].between(b0, b1)
+    kept = positions["track_id"].isin(positions["track_id"][inside])
+    assert 0 < kept.sum() < len(positions)
+    assert len(session_of(mapped).shown.tracks) == kept.sum()
+    mapped.layers.remove(layer)
+    idle(qtbot, maps)
+    assert maps.filters.chosen.regions is None
+    assert session_of(mapped).shown.tracks.n_tracks == result.tracks.n_tracks
+
+
+def drag_on_canvas(viewer: Any, start: Any, end: Any) -> None:
+    """Drag over the canvas between two points given as shares of its size."""
+    from plugin_hands import LEFT
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    canvas = viewer.window._qt_viewer.canvas.native
+    points = [
+        QPoint(
+            round(canvas.width() * (start[0] + share * (end[0] - start[0]))),
+            round(canvas.height() * (start[1] + share * (end[1] - start[1]))),
+        )
+        for share in np.linspace(0, 1, 6)
+    ]
+    QTest.mouseMove(canvas, points[0])
+    QTest.mousePress(canvas, LEFT, Qt.KeyboardModifier.NoModifier, points[0])
+    for point in points:
+        QTest.mouseMove(canvas, point)
+        QTest.qWait(20)
+    QTest.mouseRelease(canvas, LEFT, Qt.KeyboardModifier.NoModifier, points[-1])
+    QApplication.processEvents()
+
+
+def test_smoothing_is_the_cores_and_needs_no_new_accumulation(
+    mapped: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    result = session_of(mapped).result
+    raw = accumulate(result.tracks, result.grid, session_maps(result))
+    monkeypatch.setattr("napari_ulm3d.plugin.mapping.MapAccumulator", None)
+    enter(maps.form.controls["smoothing_um"], "40")
+    idle(qtbot, maps)
+    assert maps.problem.text() == ""
+    expected = smooth_maps(raw, 40.0)
+    np.testing.assert_array_equal(find_layer(mapped, "map").data, expected["density"].dense())
+    for name, vessel_map in expected.items():
+        np.testing.assert_array_equal(session_of(mapped).shown.maps[name].values, vessel_map.values)
+    assert session_of(mapped).shown.config.maps.smoothing_um == 40.0
+
+
+def test_limits_that_a_person_set_outlive_a_filter(mapped: Any, qtbot: Any) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    find_layer(mapped, "map").contrast_limits = (0.0, 1.25)
+    enter(maps.filters.score, "0.3")
+    idle(qtbot, maps)
+    assert find_layer(mapped, "map").contrast_limits == [0.0, 1.25]
+
+
+def test_the_trajectory_volume_is_a_map_of_its_own(mapped: Any, qtbot: Any) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    session = session_of(mapped)
+    grid = session.acquisition.grid.isotropic(3.0)
+    dense = np.zeros(grid.shape, np.float32)
+    dense[5:9, 7, :] = 2
+    drawn = VesselMap.from_dense("trajectory", dense, grid)
+    result = session.result
+    session.set_result(
+        Result(grid=result.grid, rate_hz=260.0, duration_s=result.duration_s, config=result.config,
+               localizations=Localizations.empty(), tracks=Tracks.empty(), maps={"trajectory": drawn})
+    )  # fmt: skip
+    idle(qtbot, maps)
+    assert maps.problem.text() == ""
+    assert maps.which.currentText() == "Trajectory volume (network)"
+    layer = find_layer(mapped, "map")
+    np.testing.assert_array_equal(layer.data, dense)
+    assert "filters do not act" in maps.status.text()
+
+
+def test_no_tracks_pass_and_come_back(mapped: Any, qtbot: Any) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    n = len(find_layer(mapped, "tracks").data)
+    enter(maps.filters.slowest, "5000")
+    idle(qtbot, maps)
+    assert find_layer(mapped, "map") is None
+    assert find_layer(mapped, "tracks") is None
+    assert maps.status.text().startswith("0 of 60 tracks")
+    enter(maps.filters.slowest, "0")
+    idle(qtbot, maps)
+    assert len(find_layer(mapped, "tracks").data) == n
+    assert find_layer(mapped, "map") is not None
+
+
+def test_a_hundred_thousand_points_are_filtered_at_once(mapped: Any, qtbot: Any) -> None:
+    """A second on a machine that is not busy; here it may take a few."""
+    session_of(mapped).change("maps", fsc=False)
+    give(mapped, straight_tracks(5000, 20))
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    began = time.perf_counter()
+    before = maps.status.text()
+    enter(maps.filters.score, "0.5")
+    qtbot.waitUntil(lambda: maps.status.text() != before, timeout=10_000)
+    assert time.perf_counter() - began < 5
+    idle(qtbot, maps)
+
+
+def test_settings_know_what_smoothing_is() -> None:
+    field = type(PipelineConfig().maps).model_fields["smoothing_um"]
+    assert field.json_schema_extra == {"unit": "um"}
+    assert default_colouring(Tracks.empty()).high > 0
+
+
+def test_what_is_drawn_is_capped_and_said(mapped: Any, qtbot: Any) -> None:
+    from napari_ulm3d.plugin.widgets.section import Section
+
+    panel = dock(mapped, "Localize & track")
+    for section in panel.findChildren(Section):
+        section.expand()
+    assert panel.colours.drawn.text() == "All 1,200 track points are drawn."
+    tracks = session_of(mapped).result.tracks
+    place(mapped, make_layer(tracks_layer(tracks, rate_hz=260.0, max_points=300), "tracks"))
+    qtbot.waitUntil(lambda: panel.colours.drawn.text().startswith("300 of 1,200"), timeout=5000)
+    layer = find_layer(mapped, "tracks")
+    assert "300 of 1,200 points drawn" in layer.name
+    assert layer.metadata["ulm3d"] is tracks

@@ -1,0 +1,108 @@
+"""Movies of the view: turning and over time, of the size and length asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+
+from plugin_hands import add, choose, click, dock, enter
+
+from napari_ulm3d.plugin import movie
+
+
+@pytest.fixture
+def export(viewer: Any, flow: Any) -> Any:
+    add(viewer, flow.acquisition)
+    panel = dock(viewer, "Export")
+    enter(panel.movie.seconds, "0.5")
+    enter(panel.movie.fps, "8")
+    enter(panel.movie.width_px, "160")
+    return panel
+
+
+def test_over_time_by_way_of_another_reader(export: Any, qtbot: Any, tmp_path: Path) -> None:
+    imageio = pytest.importorskip("imageio.v3")
+    pytest.importorskip("napari_animation")
+    viewer = export.viewer
+    point = viewer.dims.point
+    choose(export.movie.kind, "from the first frame to the last")
+    times: list[float] = []
+    export.movie.maker.progressed.connect(lambda *_: times.append(viewer.dims.point[0]))
+    export.movie.save(str(tmp_path / "time.gif"))
+    assert export.movie.stop_button.isEnabled()
+    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    assert export.movie.problem.text() == ""
+    np.testing.assert_allclose(times, np.linspace(0, 59 / 260, 4), atol=0.6 / 260)
+    assert imageio.improps(tmp_path / "time.gif").shape[0] == 4
+    assert imageio.imread(tmp_path / "time.gif").shape[2] == 160
+    assert viewer.dims.point == point  # the view is as it was
+
+
+def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
+    imageio = pytest.importorskip("imageio.v3")
+    pytest.importorskip("napari_animation")
+    viewer = export.viewer
+    export.movie.save(str(tmp_path / "turn.mp4"))
+    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    assert "3-D view" in export.movie.problem.text()
+    assert not (tmp_path / "turn.mp4").exists()
+    viewer.dims.ndisplay = 3
+    viewer.scene.camera.angles = (10, -35, 60)
+    angles, seen, ups = viewer.scene.camera.angles, [], []
+
+    def look(*_: Any) -> None:
+        seen.append(viewer.scene.camera.view_direction)
+        ups.append(viewer.scene.camera.up_direction)
+
+    export.movie.maker.progressed.connect(look)
+    export.movie.save(str(tmp_path / "turn.mp4"))
+    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    assert export.movie.problem.text() == ""
+    assert len(imageio.imread(tmp_path / "turn.mp4")) == 4
+    np.testing.assert_allclose(seen[0], seen[-1], atol=1e-3)  # once round
+    np.testing.assert_allclose(ups, np.tile(ups[0], (4, 1)), atol=1e-3)  # upright throughout
+    np.testing.assert_allclose(viewer.scene.camera.angles, angles, atol=1e-3)
+
+
+def test_a_stopped_movie_leaves_no_file(export: Any, qtbot: Any, tmp_path: Path) -> None:
+    pytest.importorskip("napari_animation")
+    choose(export.movie.kind, "from the first frame to the last")
+    enter(export.movie.seconds, "60")
+    export.movie.save(str(tmp_path / "long.gif"))
+    qtbot.waitUntil(lambda: export.movie.bar.value() > 0, timeout=30_000)
+    click(export.movie.stop_button)
+    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=10_000)
+    assert "stopped" in export.movie.problem.text()
+    assert list(tmp_path.glob("*long*")) == []
+    assert export.movie.save_button.isEnabled()
+
+
+def test_without_napari_animation_it_says_how_to_install_it(
+    viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "napari_animation", None)
+    monkeypatch.setattr(movie, "find_spec", lambda name: None)
+    panel = dock(viewer, "Export")
+    assert movie.INSTALL in panel.movie.status.text()
+    assert not panel.movie.save_button.isEnabled()
+
+
+def test_a_name_that_is_no_movie(export: Any, qtbot: Any, tmp_path: Path) -> None:
+    export.movie.save(str(tmp_path / "movie.txt"))
+    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=5000)
+    assert ".mp4" in export.movie.problem.text()
+
+
+def test_sizes_are_even_and_keep_the_proportions() -> None:
+    assert movie.sizes(641, (300, 400)) == (480, 640)
+    height, width = movie.sizes(961, (333, 777))
+    assert height % 2 == width % 2 == 0
+    assert height / width == pytest.approx(333 / 777, rel=0.01)

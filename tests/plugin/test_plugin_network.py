@@ -1,0 +1,411 @@
+"""Networks in the widgets: methods, weights, device, cost, survivors, and a run from end to end."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+pytest.importorskip("torch")
+
+import torch
+from plugin_hands import choose, click, dock, drag, enter, idle
+from qtpy.QtWidgets import QApplication
+
+from napari_ulm3d.device import DeviceReport, inspect_device
+from napari_ulm3d.evaluate import bubbles_kept, read_truth
+from napari_ulm3d.filtering import correlation_map
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import read_map, read_table
+from napari_ulm3d.link import link
+from napari_ulm3d.networks import build, save_weights
+from napari_ulm3d.pipeline import run
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
+from napari_ulm3d.plugin.colouring import COLOURING
+from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.preview import for_network
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.widgets.device_box import report_text
+from napari_ulm3d.sparsify import sparsify_block
+from napari_ulm3d.tables import Localizations, Tracks
+
+SAMPLE = "mouse_brain_small"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A tiny network that never learnt anything, and finds bubbles all the same."""
+    torch.manual_seed(0)
+    model = build("BubbleNet", {"stem": 2, "channels": (6, 8), "blocks": 1, "head": 8})
+    with torch.no_grad():
+        model.head[-1].weight.mul_(20)
+        model.head[-1].bias[0] = 0.0
+        model.head[-1].bias[4:7] = -1.0  # sure of its places
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, model, name="tiny", scores={"min_score": 0.3})
+    return path
+
+
+@pytest.fixture
+def loaded(viewer: Any, flow: Any, folder_of: Any) -> Any:
+    """The small flow, opened from a folder, in three blocks."""
+    viewer.open(str(folder_of(flow.acquisition)), plugin="napari-ulm3d")
+    QApplication.processEvents()
+    session = session_of(viewer)
+    session.change("load", frames_per_block=20)
+    session.change("clutter", svd_range=(2, 200))
+    session.change("maps", resolution_factor=4.0)
+    return viewer
+
+
+def linked_as_set(session: Any) -> bool:
+    """Whether the result is linked as the settings say: it is, a moment after they change."""
+    made, asked = session.result.config, session.config
+    return made.link == asked.link and made.network.min_score == asked.network.min_score
+
+
+def by_network(panel: Any, weights: Path) -> None:
+    choose(panel.form.controls["localizer"], "network")
+    enter(panel.network_form.controls["weights"], str(weights))
+
+
+def test_the_method_chooses_its_controls(loaded: Any, weights: Path, qtbot: Any) -> None:
+    panel = dock(loaded, "Localize & track")
+    assert not panel.network.isVisible()
+    assert panel.form.controls["min_snr_db"].isVisible()
+    by_network(panel, weights)
+    assert panel.network.isVisible()
+    assert not panel.form.controls["min_snr_db"].isVisible()
+    assert panel.network_form.controls["min_score"].isVisible()
+    assert not panel.network_form.controls["trajectory_score"].isVisible()
+    session = session_of(loaded)
+    assert session.config.network.weights == str(weights)
+    choose(panel.form.controls["localizer"], "trajectory")
+    assert panel.network_form.controls["trajectory_score"].isVisible()
+    assert not panel.network_form.controls["min_score"].isVisible()
+    idle(qtbot, panel)
+    report = inspect_device()
+    labels = [label.text() for label in panel.findChildren(type(panel.status))]
+    assert any(str(report.torch) in text for text in labels)
+
+
+def test_the_device_report_names_the_line_that_installs() -> None:
+    bare = DeviceReport(2, 8_000_000_000, None, None, None, None, (("PyTorch, for the networks", "pip install torch"),))  # fmt: skip
+    text = report_text(bare, "auto")
+    assert "cannot run" in text
+    assert "<code>pip install torch</code>" in text
+    gpu = DeviceReport(8, 64_000_000_000, "2.13", "NVIDIA H200", 150_000_000_000, "2.3", ())
+    assert "on the GPU: NVIDIA H200, 150 GB" in report_text(gpu, "auto")
+    assert "on the CPU: 8 cores" in report_text(gpu, "cpu")
+    cpu = DeviceReport(2, 8_000_000_000, "2.13", None, None, None, ())
+    assert "no GPU" in report_text(cpu, "cuda")
+
+
+def test_the_device_is_chosen(loaded: Any, weights: Path, qtbot: Any) -> None:
+    from napari_ulm3d.plugin.widgets.device_box import DeviceBox
+
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    (box,) = panel.findChildren(DeviceBox)
+    choose(box.device, "cpu")
+    assert session_of(loaded).config.device == "cpu"
+    session_of(loaded).reset_config()
+    assert box.device.box.currentText() == "auto"
+
+
+def test_weights_that_are_not_there_are_one_sentence(loaded: Any, qtbot: Any) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, Path("/no/such.safetensors"))
+    click(panel.window_button)
+    idle(qtbot, panel)
+    assert "/no/such.safetensors" in panel.problem.text()
+    assert "\n" not in panel.problem.text()
+    assert panel.series_button.isEnabled()
+
+
+def test_the_whole_series_by_a_network_is_the_pipelines(
+    loaded: Any, weights: Path, qtbot: Any
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    click(panel.series_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    session = session_of(loaded)
+    expected = run(session.acquisition, session.config)
+    assert len(expected.localizations) > 100
+    pd.testing.assert_frame_equal(session.result.localizations.table, expected.localizations.table)
+    pd.testing.assert_frame_equal(session.result.tracks.table, expected.tracks.table)
+
+
+def test_a_frame_and_a_window_by_a_network(loaded: Any, weights: Path, qtbot: Any) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    session = session_of(loaded)
+    whole = run(session.acquisition, session.config).localizations.table
+    loaded.dims.set_point(0, 30 / 260.0)
+    click(panel.frame_button)
+    idle(qtbot, panel)
+    found = session.result.localizations.table
+    assert panel.problem.text() == ""
+    assert set(found["frame"]) == {30}
+    there = whole[whole["frame"] == 30]
+    # The noise is measured on the frames at hand: a bubble at the threshold may come or go.
+    assert abs(len(found) - len(there)) <= 0.2 * len(there) + 1
+    enter(panel.window_frames, "10")
+    click(panel.window_button)
+    idle(qtbot, panel)
+    assert set(session.result.localizations.frames) == set(range(25, 35))
+    assert session.result.scope == "frames 25 to 34"
+    assert session.result.n_frames == 10
+    enter(panel.window_frames, "1000")  # a window does not reach over its block
+    click(panel.window_button)
+    idle(qtbot, panel)
+    assert session.result.frames == (20, 40)
+
+
+def test_score_and_length_act_without_the_network(
+    loaded: Any, weights: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    click(panel.series_button)
+    idle(qtbot, panel)
+    session = session_of(loaded)
+    computed = session.result
+    for module in ("window_runs.localize_block", "runs.run_events"):
+        monkeypatch.setattr(f"napari_ulm3d.plugin.{module}", None)
+
+    def settled() -> None:
+        qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+        idle(qtbot, panel)
+
+    scores = computed.localizations.table["score"]
+    least = round(float(scores.quantile(0.5)), 3)
+    enter(panel.network_form.controls["min_score"], str(least))
+    settled()
+    table = computed.localizations.table
+    some = Localizations(table[table["score"] >= least].reset_index(drop=True))
+    assert 0 < len(some) < len(computed.localizations)
+    pd.testing.assert_frame_equal(session.result.localizations.table, some.table)
+    expected = link(some, 260.0, session.config.link)
+    pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
+    enter(panel.link_form.controls["min_length_frames"], "4")
+    settled()
+    expected = link(some, 260.0, session.config.link)
+    pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
+    # And back: what was computed is not lost.
+    enter(panel.network_form.controls["min_score"], "0.3")
+    settled()
+    assert len(session.result.localizations) == len(computed.localizations)
+    assert session.result.config.network.min_score == 0.3
+    assert panel.problem.text() == ""
+
+
+def test_a_trajectory_volume_is_drawn(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = build(
+        "SparseDeepSTULM",
+        {"space_axes": 3, "channels": 4, "input_kernel": 3, "convolutions": 1, "separable": True,
+         "time_pools": (2, 2), "transition_pool": 2, "doublings": 1, "pruning": False,
+         "deep_supervision": False},
+    )  # fmt: skip
+    path = tmp_path / "trajectories.safetensors"
+    save_weights(path, model.eval())
+    session = session_of(loaded)
+    session.change("network", trajectory_score=0.3)
+    maps = dock(loaded, "Vessel maps")
+    panel = dock(loaded, "Localize & track")
+    choose(panel.form.controls["localizer"], "trajectory")
+    enter(panel.network_form.controls["weights"], str(path))
+    click(panel.block_button)
+    idle(qtbot, panel, maps)
+    assert panel.problem.text() == ""
+    drawn = session.result.maps["trajectory"]
+    assert len(drawn.index)
+    assert maps.which.currentData() == "trajectory"
+    layer = find_layer(loaded, "map")
+    np.testing.assert_array_equal(layer.data, drawn.dense())
+    np.testing.assert_allclose(layer.scale, drawn.grid.spacing_um)
+
+
+def test_colours_of_tracks_are_set_and_kept(loaded: Any, qtbot: Any) -> None:
+    panel = dock(loaded, "Localize & track")
+    click(panel.series_button)
+    idle(qtbot, panel)
+    colours = panel.colours
+    from napari_ulm3d.plugin.widgets.section import Section
+
+    for section in panel.findChildren(Section):
+        section.expand()
+    QApplication.processEvents()
+    assert "All" in colours.drawn.text()
+    choose(colours.by, "Direction (-1 up, 1 deeper)")
+    colours.by.activated.emit(colours.by.currentIndex())
+    layer = find_layer(loaded, "tracks")
+    assert layer.color_by == "direction"
+    assert (layer.metadata[COLOURING].low, layer.metadata[COLOURING].high) == (-1, 1)
+    choose(colours.by, "Speed (mm/s)")
+    colours.by.activated.emit(colours.by.currentIndex())
+    enter(colours.high, "7.5")
+    assert find_layer(loaded, "tracks").metadata[COLOURING].high == 7.5
+    enter(panel.link_form.controls["max_speed_mm_s"], "12")  # links again by itself
+    qtbot.waitUntil(lambda: linked_as_set(session_of(loaded)), timeout=20_000)
+    idle(qtbot, panel)
+    assert find_layer(loaded, "tracks").metadata[COLOURING].high == 7.5
+    click(colours.reset)
+    kept = find_layer(loaded, "tracks").metadata[COLOURING]
+    assert kept.high != 7.5
+    assert not kept.chosen
+
+
+# --- sparsify -------------------------------------------------------------------------------------
+
+
+def open_sample(viewer: Any) -> Any:
+    viewer.open_sample("napari-ulm3d", SAMPLE)
+    QApplication.processEvents()
+    session = session_of(viewer)
+    session.change("load", frames_per_block=100)
+    return session
+
+
+def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any) -> None:
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel, timeout=120_000)
+    truth = read_truth(session.truth_path)
+    seen = []
+    for threshold in (0.05, 0.6):
+        drag(panel.histogram, 0, threshold)
+        qtbot.wait(50)
+        mask = find_layer(viewer, "kept voxels").data.astype(bool)
+        here = truth.positions_um[truth.frames == session.frame]
+        here = here[session.acquisition.grid.contains(here)]
+        n = int(bubbles_kept(mask, here, session.acquisition.grid).sum())
+        assert panel.survivors.text().startswith(f"{n} of {len(here)} true bubbles survive")
+        seen.append(n)
+    assert seen[0] > seen[1]
+
+
+def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) -> None:
+    session = open_sample(viewer)
+    session.change("network", weights=str(weights))
+    session.change("localize", localizer="network")
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel, timeout=120_000)
+    text = panel.costs.text()
+    assert "Sparse:" in text
+    assert "Dense:" in text
+    assert "tiny on the" in text
+    rate = panel._rate
+    assert rate.voxels_per_s > 100
+    from napari_ulm3d.plugin.costs import cost
+
+    acquisition, config = session.acquisition, session.config
+    n_all = acquisition.grid.size
+    sparse, dense = (cost(rate, n, acquisition, config) for n in (n_all / 20, n_all))
+    assert dense.seconds == pytest.approx(20 * sparse.seconds)
+    assert dense.memory_bytes == pytest.approx(20 * sparse.memory_bytes)
+    assert str(dense) in text
+
+
+def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "mask.safetensors"
+    save_weights(path, build("MaskCNN", {"channels": 4}).eval(), name="mask")
+    session = session_of(loaded)
+    session.change("sparsify", weights=str(path))
+    panel = dock(loaded, "Sparsify")
+    idle(qtbot, panel, timeout=120_000)
+    choose(panel.form.controls["strategy"], "learned")
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    assert panel.form.controls["weights"].isVisible()
+    config = for_network(session.config)
+    blocks = session.acquisition.blocks(20)
+    psf, _ = acquisition_psf(session.acquisition, config, blocks[0])
+    block = blocks[session.frame // 20]
+    frames = filter_block(block, session.acquisition, config).frames
+    kept = sparsify_block([correlation_map(frames, psf)], config.sparsify)
+    expected = kept.dense()[session.frame - block.first_frame] != 0
+    shown = find_layer(loaded, "kept voxels").data.astype(bool)
+    assert 0 < expected.mean() < 1
+    # The mask is a threshold on a sum that may round otherwise on frames cut otherwise.
+    assert np.mean(shown != expected) < 0.002
+
+
+# --- from end to end -----------------------------------------------------------------------------
+
+
+def test_from_the_sample_to_an_export_and_the_same_by_the_command_line(
+    viewer: Any, weights: Path, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_ulm3d.cli import main
+
+    session = open_sample(viewer)
+    session.change("maps", resolution_factor=4.0)
+    session.change("link", min_length_frames=3)
+    image = viewer.layers[0]
+    sparsify = dock(viewer, "Sparsify")
+    idle(qtbot, sparsify, timeout=120_000)
+    drag(sparsify.histogram, 0, 0.3)
+    assert session.config.sparsify.threshold == pytest.approx(0.3, abs=0.02)
+    panel = dock(viewer, "Localize & track")
+    by_network(panel, weights)
+    click(panel.window_button)  # a window first, to try
+    idle(qtbot, panel, timeout=120_000)
+    assert panel.problem.text() == ""
+    assert session.result.n_frames == 32
+    assert session.result.frames[1] == 200  # its block ends there
+    out = tmp_path / "by_widget"
+    enter(panel.folder, str(out))
+    click(panel.series_button)
+    idle(qtbot, panel, timeout=120_000)
+    assert panel.problem.text() == ""
+    tracks, grid = find_layer(viewer, "tracks"), session.acquisition.grid
+    np.testing.assert_allclose(tracks.scale, (1 / 260, 1, 1, 1))
+    np.testing.assert_allclose(find_layer(viewer, "map").scale, grid.isotropic(4.0).spacing_um)
+    border = np.asarray(grid.spacing_um) / 2  # a bubble lies within its voxel
+    assert (tracks.extent.world[0][-3:] >= image.extent.world[0][-3:] - border - 1e-6).all()
+    assert (tracks.extent.world[1][-3:] <= image.extent.world[1][-3:] + border + 1e-6).all()
+    maps = dock(viewer, "Vessel maps")
+    idle(qtbot, maps)
+    whole = session.result.tracks
+    enter(maps.filters.length, "5")
+    idle(qtbot, maps)
+    lengths = whole.table.groupby("track_id").size()
+    assert 0 < session.shown.tracks.n_tracks == (lengths >= 5).sum() < whole.n_tracks
+
+    export = dock(viewer, "Export")
+    for what, suffix in (("tracks", ".csv"), ("density", ".ome.tif")):
+        choose(export.what, what)
+        choose(export.format, suffix)
+        enter(export.target, str(tmp_path / what))
+        click(export.export_button)
+        idle(qtbot, export)
+        assert export.problem.text() == ""
+    filtered = read_table(tmp_path / "tracks.csv", Tracks)
+    assert filtered.n_tracks == session.shown.tracks.n_tracks
+    exported = read_map(tmp_path / "density.ome.tif")
+    np.testing.assert_array_equal(exported.values, session.shown.maps["density"].values)
+    viewer.open(str(tmp_path / "tracks.csv"), plugin="napari-ulm3d")
+    reopened = viewer.layers[-1]
+    assert reopened.metadata["ulm3d"].n_tracks == filtered.n_tracks
+    np.testing.assert_allclose(reopened.scale, tracks.scale)
+
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(export.line.toPlainText())
+    words[words.index("--out") + 1] = str(tmp_path / "by_line")
+    assert main(words[1:]) == 0
+    mine, theirs = (ResultsFolder.open(folder) for folder in (out, tmp_path / "by_line"))
+    pd.testing.assert_frame_equal(mine.localizations().table, theirs.localizations().table)
+    pd.testing.assert_frame_equal(mine.tracks().table, theirs.tracks().table)
+    np.testing.assert_array_equal(mine.map("density").values, theirs.map("density").values)
