@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
+from statistics import median
 
 from napari_ulm3d.io.atomic import atomic_path
 
@@ -40,8 +42,9 @@ def write_plot(path: Path, curve: Rows, validations: Rows, metric: str = "jaccar
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
-    _lines(losses, curve, [n for n in _names(curve) if n not in ("rate", "seconds", "voxels")])
-    losses.set(xlabel="step", ylabel="loss", yscale="symlog")
+    terms = [n for n in _names(curve) if n not in ("rate", "seconds", "voxels")]
+    _lines(losses, _running_median(curve, terms), terms)
+    losses.set(xlabel="step", ylabel="loss, running median", yscale="symlog")
     shown = [n for n in _names(validations) if n == "score" or n.startswith(f"{metric}_")]
     _lines(scores, validations, shown)
     scores.set(xlabel="step", ylabel=f"{metric.capitalize()}, validation", ylim=(0, 1))
@@ -51,6 +54,18 @@ def write_plot(path: Path, curve: Rows, validations: Rows, metric: str = "jaccar
 
 def _names(rows: Rows) -> list[str]:
     return [name for name in (rows[-1] if rows else {}) if name != "step"]
+
+
+def _running_median(rows: Rows, names: list[str]) -> Rows:
+    """Single batches scatter so widely that the course would be hidden."""
+    half = len(rows) // 40
+    near = [rows[max(0, k - half) : k + half + 1] for k in range(len(rows))]
+    return [
+        # A term may begin later than the training, with a phase of its own.
+        {"step": row["step"]}
+        | {n: float(median([r[n] for r in some if n in r] or [nan])) for n in names}
+        for row, some in zip(rows, near, strict=True)
+    ]
 
 
 def _lines(axes, rows: Rows, names: list[str]) -> None:  # type: ignore[no-untyped-def]
