@@ -33,7 +33,12 @@ def demo(
     acquisition = open_acquisition(folder)
     config = PipelineConfig()
     resume = (out / "run.toml").is_file()
-    follow(run_events(acquisition, config, out, resume=resume), acquisition, config, out)
+    follow(
+        lambda tell: run_events(acquisition, config, out, resume=resume, tell=tell),
+        acquisition,
+        config,
+        out,
+    )
 
     typer.echo("")
     evaluate(out, folder / "truth.parquet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,6 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -22,22 +21,31 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import (
     BlockFailed,
     BlockFinished,
+    BlockProgress,
     ClusterReady,
     Event,
+    FramesDone,
     Noted,
     RunFinished,
     RunReport,
     StageStarted,
     advice,
 )
+from napari_ulm3d.pipeline.progress import Tell
 
 __all__ = ["follow", "print_report"]
 
 
 def follow(
-    events: Iterator[Event], acquisition: Acquisition, config: PipelineConfig, out: Path
+    start: Callable[[Tell], Iterator[Event]],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    out: Path,
 ) -> RunReport:
-    """Consume a run's events, show its progress on stderr and its report on stdout."""
+    """Consume a run's events, show its progress on stderr and its report on stdout.
+
+    `start` begins the run, with the callback that shows how far a block has come.
+    """
     console = Console(stderr=True)
     t, z, y, x = acquisition.shape
     spacing = " x ".join(f"{s:g}" for s in acquisition.grid.spacing_um)
@@ -55,28 +63,28 @@ def follow(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("frames, {task.fields[rate]}"),
+        TextColumn("frames"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}"),
     )
+    done = FramesDone()
     try:
         with Progress(*columns, console=console, transient=not sys.stderr.isatty()) as progress:
-            task = progress.add_task("localizing", total=t, rate="")
-            for event in events:
+            task = progress.add_task("localizing", total=t, pace="")
+
+            def show(event: Event | BlockProgress) -> None:
+                done.hear(event)
+                progress.update(task, completed=int(done.frames), pace=done.text(t))
+
+            for event in start(show):
                 if isinstance(event, BlockFinished):
-                    rate = (
-                        "reused"
-                        if event.reused
-                        else f"{event.n_frames / max(event.seconds, 1e-9):.0f} volumes/s"
-                    )
-                    progress.update(task, advance=event.n_frames, rate=rate)
+                    show(event)
                 elif isinstance(event, BlockFailed):
                     said = f"  block {event.index + 1} of {event.n_blocks} is left out: "
                     console.print(
                         said + event.reason, highlight=False, markup=False, soft_wrap=True
                     )
-                    progress.update(task, advance=event.n_frames)
+                    show(event)
                 elif isinstance(event, Noted):
                     console.print(
                         f"  note: {event.text}", highlight=False, markup=False, soft_wrap=True
@@ -86,6 +94,7 @@ def follow(
                     shown = f", shown at {event.dashboard}" if event.dashboard else ""
                     console.print(f"  {workers}{shown}", highlight=False, soft_wrap=True)
                 elif isinstance(event, StageStarted):
+                    done.hear(event)
                     progress.update(task, description=event.name)
                 elif isinstance(event, RunFinished):
                     report = event.report

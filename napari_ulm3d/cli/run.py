@@ -177,10 +177,21 @@ def run(
     if scheduler is not None:  # its workers have other current folders
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
-    events = run_events(
-        acquisition, settings, out, resume=resume, overwrite=overwrite, execution=execution
+    report = follow(
+        lambda tell: run_events(
+            acquisition,
+            settings,
+            out,
+            resume=resume,
+            overwrite=overwrite,
+            execution=execution,
+            tell=tell,
+        ),
+        acquisition,
+        settings,
+        out,
     )
-    if follow(events, acquisition, settings, out).failed:
+    if report.failed:
         raise typer.Exit(_BLOCKS_LEFT_OUT)
 
 

@@ -7,6 +7,8 @@ is PALA's `MatOut_zdir` as a signed density: tracks going deeper minus tracks co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.maps import traverse
+from napari_ulm3d.maps.runs import ROW, MemoryBound, SortedRuns
 from napari_ulm3d.maps.smoothing import smooth_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -23,15 +26,17 @@ __all__ = ["MapAccumulator", "accumulate"]
 
 _ROWS_AT_ONCE = 100_000
 _VOXELS_AT_ONCE = 1 << 19
+# Measured at most, of a table that is full and of the merging of what was written.
+_BYTES_A_VOXEL = 80
 _COLUMNS = ["z_um", "y_um", "x_um", "time_s", "vz_mm_s", "speed_mm_s"]
 
 
 class MapAccumulator:
     """Adds tracks up into maps, as many times as wanted; memory grows with occupied voxels.
 
-    About 60 bytes an occupied voxel. The maps do not depend, to the bit, on how the
-    tracks were split over calls of `add`, nor on their order; the two half sets depend
-    on the order alone.
+    About 60 bytes an occupied voxel, or no more than `bound` allows. The maps do not depend,
+    to the bit, on the bound, on how the tracks were split over calls of `add`, nor on their
+    order; the two half sets depend on the order alone.
 
     Parameters
     ----------
@@ -40,9 +45,12 @@ class MapAccumulator:
     config
         `resolution_factor` gives the maps' grid, ``grid.isotropic(factor)``; `fsc` says
         whether the two half sets are kept; `smoothing_um` how far the maps are smoothed.
+    bound
+        Memory for what is added up, past which it goes to a temporary file; None: as much as
+        it needs. The finished maps come on top.
     """
 
-    def __init__(self, grid: Grid, config: MapConfig) -> None:
+    def __init__(self, grid: Grid, config: MapConfig, bound: MemoryBound | None = None) -> None:
         self.config = config
         self.grid = grid.isotropic(config.resolution_factor)
         if self.grid.size >= 2**62:
@@ -52,12 +60,18 @@ class MapAccumulator:
             )
         self.n_tracks = 0
         self.last_time_s = 0.0
+        self._bound = bound
+        self._most_rows = None if bound is None else max(1, bound.n_bytes // _BYTES_A_VOXEL)
+        self._runs: SortedRuns | None = None
+        self._empty_table()
+
+    def _empty_table(self) -> None:
         self._rows = 0
         self._slots = np.zeros(1 << 13, np.int32)
         capacity = self._slots.size // 2
         self._index = np.zeros(capacity, np.int64)
         self._count = np.zeros(capacity, np.int32)
-        self._even = np.zeros(capacity if config.fsc else 0, np.int32)
+        self._even = np.zeros(capacity if self.config.fsc else 0, np.int32)
         self._direction = np.zeros(capacity, np.int32)
         self._speed = np.zeros(capacity, np.int64)
         self._axial = np.zeros(capacity, np.int64)
@@ -67,7 +81,7 @@ class MapAccumulator:
     @property
     def n_voxels(self) -> int:
         """Number of voxels that a track has passed through."""
-        return self._rows
+        return self._settled()
 
     def add(self, tracks: Tracks) -> None:
         """Add tracks; a track must come whole, in one call.
@@ -109,6 +123,9 @@ class MapAccumulator:
         axial = table["vz_mm_s"].to_numpy(np.float64)
         track = 0
         while track < bounds.size:
+            most = self._most_rows
+            if most is not None and self._rows and self._rows + int(bounds[track]) > most:
+                self._write_out()
             self._reserve(self._rows + int(bounds[track]))
             track, self._rows = traverse.deposit(
                 points, spacing, speed, axial, time_s, starts, bounds, shape,
@@ -122,7 +139,8 @@ class MapAccumulator:
     def _reserve(self, rows: int) -> None:
         """Make room for `rows` voxels: columns grow by a half, the hash table doubles."""
         if rows > self._index.size:
-            capacity = max(rows, self._index.size * 3 // 2)
+            capacity = self._index.size * 3 // 2
+            capacity = max(rows, min(capacity, self._most_rows or capacity))
             for name in (
                 "_index", "_count", "_direction", "_speed", "_axial", "_reached", "_mark", "_even"
             ):  # fmt: skip
@@ -135,6 +153,45 @@ class MapAccumulator:
         if 2 * rows > self._slots.size:
             size = 1 << int(2 * rows - 1).bit_length()
             self._slots = traverse.rehash(self._index, self._rows, size)
+
+    def _write_out(self) -> None:
+        """Move the table's rows to the disk."""
+        assert self._bound is not None
+        assert self._most_rows is not None
+        if self._runs is None:
+            self._runs = SortedRuns(self._bound.folder, max(1, self._most_rows // 8))
+        names = [name for name in ROW.names or () if name != "even" or self.config.fsc]
+
+        def rows() -> Iterator[NDArray[np.void]]:
+            for part in self._table(*names):
+                records = np.zeros(part["index"].size, ROW)
+                for name, column in part.items():
+                    records[name] = column
+                yield records
+
+        self._runs.append(rows())
+        self._rows = 0
+        self._slots[:] = 0
+        for column in (self._count, self._even, self._direction, self._speed, self._axial):
+            column[:] = 0
+
+    def _settled(self) -> int:
+        """Number of voxels; what is partly on the disk is there as a whole afterwards."""
+        if self._runs is None:
+            return self._rows
+        if self._rows:
+            self._write_out()
+        self._empty_table()
+        return self._runs.settle()
+
+    def _gathered(self, *names: str) -> Iterator[tuple[slice, Mapping[str, NDArray[np.generic]]]]:
+        """Columns in the order of voxels, in portions: no large double-precision arrays."""
+        start = 0
+        self._settled()
+        for part in self._table(*names) if self._runs is None else self._runs.portions():
+            size = part[names[0]].size
+            yield slice(start, start + size), part
+            start += size
 
     def maps(self) -> dict[str, VesselMap]:
         """The maps so far, all on the fine grid.

@@ -14,6 +14,7 @@ from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
+    BlockProgress,
     ClusterReady,
     Event,
     MapsFinished,
@@ -24,14 +25,17 @@ from napari_ulm3d.pipeline.events import (
     StageStarted,
 )
 from napari_ulm3d.pipeline.process import process, sequence_breaks
+from napari_ulm3d.pipeline.progress import FramesDone
 from napari_ulm3d.pipeline.runner import Run, run, run_events
 
 __all__ = [
     "BlockFailed",
     "BlockFinished",
+    "BlockProgress",
     "ClusterReady",
     "Event",
     "Execution",
+    "FramesDone",
     "MapsFinished",
     "Noted",
     "Run",

@@ -50,6 +50,7 @@ def attempt_block(
     config: PipelineConfig,
     stop: Callable[[], bool],
     filtered: FilteredBlock | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Attempt:
     """`localize_block`, with whatever goes wrong as a value.
 
@@ -59,7 +60,7 @@ def attempt_block(
         `stop` said so.
     """
     try:
-        return Attempt(localize_block(block, acquisition, psf, config, stop, filtered))
+        return Attempt(localize_block(block, acquisition, psf, config, stop, filtered, progress))
     except Cancelled:
         raise
     except UlmError as error:

@@ -10,7 +10,6 @@ under way, so that it is known which block kills workers.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,30 +18,25 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
-from napari_ulm3d._version import __version__
 from napari_ulm3d.acquisition import Acquisition, Block, source_path
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
 from napari_ulm3d.execution import Execution
 from napari_ulm3d.filtering import Psf
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
+from napari_ulm3d.pipeline.cluster_client import START_S, connected_client, local_client
 from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, first_readable
-from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory, worker_share
-from napari_ulm3d.pipeline.workers import (
-    Preparation,
-    measure_psf,
-    visible_gpus,
-    work_on,
-    worker_version,
-)
+from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.progress import TellShare
+from napari_ulm3d.pipeline.workers import measure_psf, work_on
 
 __all__ = ["Cluster"]
 
 log = logging.getLogger("napari_ulm3d")
 
 _POLL_S = 0.2
-_START_S = 60.0
 _WITHOUT_WORKERS_S = 300.0
 
 
@@ -87,10 +81,11 @@ class Cluster:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self._execution.scheduler is None:
-                self._start_local(stack)
-            else:
-                self._connect(stack)
+            self._client = (
+                local_client(stack, self._execution, self._config)
+                if self._execution.scheduler is None
+                else connected_client(stack, self._execution)
+            )
             self._closing = stack.pop_all()
         return self
 
@@ -137,17 +132,28 @@ class Cluster:
         psf: Psf,
         config: PipelineConfig,
         stop: Stop,
+        tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
         """The jobs in their order, each with the last attempt at it."""
 
-        def submit(job: Job) -> Any:
-            return self._client.submit(
-                work_on, job.block, _alone(acquisition, job.block), psf, config, pure=False
-            )
-
         waiting = iter(jobs)
         under_way: deque[_Flight] = deque()
+        submitted: dict[int, Block] = {}
+        topic = f"ulm3d-{uuid4().hex}" if tell is not None else ""
+
+        def submit(job: Job) -> Any:
+            submitted[job.block.index] = job.block
+            alone = _alone(acquisition, job.block)
+            return self._client.submit(work_on, job.block, alone, psf, config, topic, pure=False)
+
+        def heard(event: tuple[float, tuple[int, float]]) -> None:
+            index, share = event[1]
+            if tell is not None and index in submitted:
+                tell(submitted[index], share)
+
         try:
+            if topic:
+                self._client.subscribe_topic(topic, heard)
             while True:
                 while len(under_way) < self._most_under_way():
                     job = next(waiting, None)
@@ -164,6 +170,8 @@ class Cluster:
                 yield flight.job, attempt
         finally:
             if self._client.status == "running":
+                if topic:
+                    self._client.unsubscribe_topic(topic)
                 self._client.cancel([f.future for f in under_way if f.future is not None])
 
     def _outcome(
@@ -201,84 +209,6 @@ class Cluster:
 
     # --- the client -------------------------------------------------------------------------
 
-    def _start_local(self, stack: ExitStack) -> None:
-        import dask
-        from distributed import Client, LocalCluster
-
-        n = self._execution.workers or 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = str(max(1, (cores or 1) // n))
-        names = ("NUMBA", "OMP", "MKL", "OPENBLAS")
-        environment = {f"{name}_NUM_THREADS": threads for name in names}
-        budget = self._execution.memory_bytes
-        settings = {
-            # Before numpy and torch are imported, which look once.
-            "distributed.nanny.pre-spawn-environ": environment,
-            # A block that kills its worker must not take all the others' workers with it.
-            "distributed.scheduler.allowed-failures": 0,
-            # Results leave at once: nothing to put on disk, nothing to wait for.
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-        }
-        try:
-            with dask.config.set(settings):
-                cluster = LocalCluster(
-                    n_workers=n,
-                    threads_per_worker=1,
-                    memory_limit="auto"
-                    if budget is None
-                    else worker_share(self._execution, budget),
-                    dashboard_address="127.0.0.1:0",
-                    # Other people on this computer must not get at the workers.
-                    security=find_spec("cryptography") is not None or None,
-                    silence_logs=logging.CRITICAL,
-                )
-            stack.callback(_close, cluster)
-            self._client = stack.enter_context(Client(cluster, set_as_default=False))
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise BackendError(
-                f"{n} workers could not be started ({error}). Try fewer, or none."
-            ) from error
-        gpus = () if self._config.device == "cpu" else tuple(visible_gpus())
-        self._client.register_plugin(_as_plugin(Preparation(gpus)), name="ulm3d")
-
-    def _connect(self, stack: ExitStack) -> None:
-        from distributed import Client
-        from distributed.security import Security
-
-        address, execution = self._execution.scheduler, self._execution
-        security = None
-        try:
-            if address is not None and address.startswith("tls://"):
-                security = Security(
-                    tls_ca_file=execution.tls_ca,
-                    tls_client_cert=execution.tls_cert,
-                    tls_client_key=execution.tls_key,
-                    require_encryption=True,
-                )
-            client = Client(address, security=security, set_as_default=False, timeout=15)
-            self._client = stack.enter_context(client)
-            self._client.wait_for_workers(1, timeout=_START_S)
-            versions = self._client.run(worker_version)
-        except (OSError, TimeoutError) as error:
-            raise BackendError(
-                f"{address}: no cluster with workers answers there "
-                f"({' '.join(str(error).split())[:200] or type(error).__name__}). Check the "
-                "address, the certificates, and that workers have been started."
-            ) from error
-        except ImportError as error:
-            raise BackendError(
-                f"{address}: the workers lack napari-ulm3d ({error}). Install the same version "
-                "there."
-            ) from error
-        other = {version for version in versions.values() if version != __version__}
-        if other:
-            raise BackendError(
-                f"{address}: workers have napari-ulm3d {', '.join(sorted(other))}, this is "
-                f"{__version__}. Install the same version everywhere."
-            )
-
     def _most_under_way(self) -> int:
         """Two blocks a worker: one that it works on and one that waits for it."""
         now = time.monotonic()
@@ -298,7 +228,7 @@ class Cluster:
 
         self._until_done(future, stop)
         try:
-            return future.result(timeout=_START_S)
+            return future.result(timeout=START_S)
         except KilledWorker:
             return None
         except (CancelledError, OSError) as error:
@@ -330,14 +260,6 @@ class Cluster:
                 )
 
 
-def _close(cluster: Any) -> None:
-    """End the workers. The result is there: one that is slow to end must not cost it."""
-    try:
-        cluster.close(timeout=_START_S)
-    except TimeoutError:
-        log.warning("Some workers did not end in time; they end with this process.")
-
-
 def _refuse_unreachable(acquisition: Acquisition) -> None:
     for source in acquisition.sources:
         if source_path(source) is None:
@@ -358,14 +280,3 @@ def _died(block: Block) -> str:
         f"{block.name}: the worker died that worked on it, {ATTEMPTS} times (killed, or out of "
         "memory). Use shorter blocks (load.frames_per_block, or --memory) or fewer workers."
     )
-
-
-def _as_plugin(preparation: Preparation) -> Any:
-    """The preparation as Dask knows plugins; made here, so that `workers` needs no Dask."""
-    from distributed import WorkerPlugin
-
-    class PreparationPlugin(WorkerPlugin):
-        def setup(self, worker: Any) -> None:
-            preparation.apply(int(worker.name))
-
-    return PreparationPlugin()

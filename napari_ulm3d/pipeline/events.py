@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockFailed",
     "BlockFinished",
+    "BlockProgress",
     "ClusterReady",
     "Event",
     "MapsFinished",
@@ -126,6 +127,26 @@ class BlockFailed:
     n_frames: int
     name: str
     reason: str
+
+
+@dataclass(frozen=True)
+class BlockProgress:
+    """How far the work on a block has come: told by a callback while it goes on, no `Event`.
+
+    Attributes
+    ----------
+    index, n_blocks
+        Which block, of how many.
+    n_frames
+        The frames it holds.
+    share
+        Of its frames that are localized, 0 to 1; it falls back when the block is tried again.
+    """
+
+    index: int
+    n_blocks: int
+    n_frames: int
+    share: float
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from napari_ulm3d.acquisition import Acquisition, Block
@@ -19,6 +20,7 @@ from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
 from napari_ulm3d.pipeline.blocks import acquisition_psf
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.progress import TellShare, throttled
 
 __all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "first_readable"]
 
@@ -59,8 +61,13 @@ class Executor(Protocol):
         psf: Psf,
         config: PipelineConfig,
         stop: Stop,
+        tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
-        """The jobs in their order, each with the last attempt at it."""
+        """The jobs in their order, each with the last attempt at it.
+
+        `tell` hears now and then which share of a block is done; of several blocks at a time
+        where several are worked on, and from any thread.
+        """
         ...
 
     def peak_memory_bytes(self) -> int | None:
@@ -89,12 +96,20 @@ class SerialExecutor:
         psf: Psf,
         config: PipelineConfig,
         stop: Stop,
+        tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
         for job in jobs:
-            yield job, self._outcome(job, acquisition, psf, config, stop)
+            progress = None if tell is None else throttled(partial(tell, job.block))
+            yield job, self._outcome(job, acquisition, psf, config, stop, progress)
 
     def _outcome(
-        self, job: Job, acquisition: Acquisition, psf: Psf, config: PipelineConfig, stop: Stop
+        self,
+        job: Job,
+        acquisition: Acquisition,
+        psf: Psf,
+        config: PipelineConfig,
+        stop: Stop,
+        progress: Callable[[float], None] | None,
     ) -> Attempt:
         if job.kept is not None:
             self._measured = None
@@ -105,7 +120,7 @@ class SerialExecutor:
             measured, self._measured = self._measured, None
             filtered = measured[1] if measured and measured[0] == job.block.index else None
             del measured
-            attempt = attempt_block(job.block, acquisition, psf, config, stop, filtered)
+            attempt = attempt_block(job.block, acquisition, psf, config, stop, filtered, progress)
             return_free_memory()
             if attempt.error is None or of_settings(attempt.error):
                 break

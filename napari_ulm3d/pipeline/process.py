@@ -25,6 +25,7 @@ from napari_ulm3d.pipeline.blocks import stages_of_a_block
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
+    BlockProgress,
     Event,
     MapsFinished,
     RunPrepared,
@@ -32,6 +33,7 @@ from napari_ulm3d.pipeline.events import (
 )
 from napari_ulm3d.pipeline.executors import Executor, Job, SerialExecutor
 from napari_ulm3d.pipeline.networks import key_facts, used_weights
+from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.provenance import block_key, source_fingerprint
 from napari_ulm3d.tables import Localizations, Tracks
@@ -67,6 +69,7 @@ def process(
     store: BlockStore | None = None,
     stop: Callable[[], bool] | None = None,
     executor: Executor | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Event]:
     """Run all stages over an acquisition.
 
@@ -85,6 +88,9 @@ def process(
         Asked often; when it says True the run ends with `Cancelled`.
     executor
         Who works on the blocks; None: this process, one block at a time.
+    tell
+        Hears several times a second how far a block has come, while the generator is at work on
+        it; in any thread.
 
     Yields
     ------
@@ -115,12 +121,18 @@ def process(
     finished: deque[_Done] = deque()
     breaks = sequence_breaks(acquisition, config)
 
+    def share_told(block: Block, share: float) -> None:
+        if tell is not None:
+            tell(BlockProgress(block.index, len(blocks), block.n_frames, share))
+
     def localized() -> Iterator[Localizations]:
         first_error: UlmError | None = None
         any_good = False
         jobs = _jobs(blocks, config, psf, store, stop, key_facts(config, psf, weights))
         began = time.perf_counter()
-        for job, attempt in executor.outcomes(jobs, acquisition, psf, config, stop):
+        for job, attempt in executor.outcomes(
+            jobs, acquisition, psf, config, stop, None if tell is None else share_told
+        ):
             error, result = attempt.error, attempt.result
             if result is None:
                 error = error or UlmError(f"{job.block.name}: there is no result.")

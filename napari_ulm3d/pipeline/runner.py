@@ -31,6 +31,7 @@ from napari_ulm3d.pipeline.executors import Executor, SerialExecutor
 from napari_ulm3d.pipeline.memory import Fitted, fit_to_memory
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
+from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.recording import Recording
 from napari_ulm3d.provenance import acquisition_facts, program_facts
 from napari_ulm3d.tables import Localizations, Tracks
@@ -184,6 +185,7 @@ def run_events(
     overwrite: bool = False,
     stop: Callable[[], bool] | None = None,
     execution: Execution | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Event]:
     """Run the whole pipeline, telling what happens as it happens.
 
@@ -208,6 +210,8 @@ def run_events(
         Asked often; when it says True the run ends with `Cancelled`.
     execution
         Workers and memory; None: this process. The result does not depend on the workers.
+    tell
+        Hears how far blocks have come while they are worked on, as `process`.
 
     Yields
     ------
@@ -243,7 +247,14 @@ def run_events(
             yield ClusterReady(cluster.n_workers, cluster.dashboard)
             executor = cluster
         events = _reported(
-            process(acquisition, fitted.config, store=recording, stop=stop, executor=executor),
+            process(
+                acquisition,
+                fitted.config,
+                store=recording,
+                stop=stop,
+                executor=executor,
+                tell=tell,
+            ),
             executor,
         )
         # Before the workers go: it takes back what they were asked for.

@@ -12,6 +12,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +89,12 @@ class Job(QObject):
     failed = Signal(object)
     stopped = Signal()
     ended = Signal()
+    _told = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._stop: threading.Event | None = None
+        self._told.connect(self._on_yield)
 
     @property
     def running(self) -> bool:
@@ -121,6 +124,11 @@ class Job(QObject):
         """Ask the work to end; it does so at its next look."""
         if self._stop is not None:
             self._stop.set()
+
+    def tell(self, value: Any) -> None:
+        """Progress from the work itself, between what it yields; from any thread."""
+        with suppress(RuntimeError):  # the widget may have gone, and nobody listens
+            self._told.emit(value)
 
     def _on_yield(self, value: Any) -> None:
         if not self.stopping:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import html
 import logging
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from napari_ulm3d.acquisition import Acquisition, source_path
 from napari_ulm3d.config import PipelineConfig
@@ -20,8 +18,10 @@ from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import (
     BlockFailed,
     BlockFinished,
+    BlockProgress,
     ClusterReady,
     Event,
+    FramesDone,
     MapsFinished,
     Noted,
     RunFinished,
@@ -29,6 +29,7 @@ from napari_ulm3d.pipeline import (
     StageStarted,
     run_events,
 )
+from napari_ulm3d.pipeline.progress import Tell, time_text
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.plugin.job import Stop, Work, waits
 from napari_ulm3d.plugin.layers import localizations_layer, map_layer, tracks_layer
@@ -67,6 +68,8 @@ class Progress:
         Blocks that could not be worked on so far; the run goes on without them.
     note
         What is to be said once, as rich text: who works on the blocks, what was changed.
+    pace
+        Speed and time left in words, where the run knows better than the clock of the widget.
     """
 
     stage: str
@@ -76,6 +79,7 @@ class Progress:
     layers: tuple[Any, ...] = ()
     failed: tuple[BlockFailed, ...] = ()
     note: str = ""
+    pace: str = ""
 
     def text(self, seconds: float) -> str:
         """The progress in words, with the speed and the time left."""
@@ -85,10 +89,8 @@ class Progress:
             return f"{self.stage}…{failed}"
         rate = self.n_frames / max(seconds, 1e-9)
         left = seconds * (1 - self.share) / self.share
-        return (
-            f"{self.stage}: {self.n_frames:,} of {self.n_all:,} frames, {rate:,.0f} volumes/s, "
-            f"about {_time(left)} left{failed}"
-        )
+        pace = self.pace or f"{rate:,.0f} volumes/s, about {time_text(left)} left"
+        return f"{self.stage}: {self.n_frames:,} of {self.n_all:,} frames, {pace}{failed}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,16 @@ class _Grown:
     failed: list[BlockFailed] = field(default_factory=list)
     trajectories: TrajectorySum = field(default_factory=TrajectorySum)
     n_frames: int = 0
+    done: FramesDone = field(default_factory=FramesDone)
+
+    def progress(
+        self, n_all: int, stage: str = "Localizing", layers: tuple[Any, ...] = ()
+    ) -> Progress:
+        """How far it has come, the block under way included."""
+        frames = self.done.frames
+        share = frames / n_all if frames else None
+        failed, pace = tuple(self.failed), self.done.text(n_all)
+        return Progress(stage, share, int(frames), n_all, layers, failed, pace=pace)
 
     def tables(self) -> tuple[Localizations, Tracks]:
         found = Tracks.concat(self.tracks).table
@@ -121,16 +133,24 @@ def series_work(
     config: PipelineConfig,
     folder: str | None,
     execution: Execution | None = None,
+    tell: Callable[[Progress], None] | None = None,
 ) -> Work:
     """Run the whole pipeline, into a results folder if one is named.
 
-    Stopped, it ends with the result of the blocks that were finished, if there are any.
+    Stopped, it ends with the result of the blocks that were finished, if there are any. `tell`
+    hears how far a block has come while the work waits for it.
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
         grown = _Grown()
+
+        def heard(progress: BlockProgress) -> None:
+            grown.done.hear(progress)
+            if tell is not None:
+                tell(grown.progress(acquisition.n_frames))
+
         try:
-            events = _events(acquisition, config, folder, stop, execution)
+            events = _events(acquisition, config, folder, stop, execution, heard)
             maps, report = yield from _follow(acquisition, events, stop, grown)
         except Cancelled:
             if not grown.localizations:
@@ -176,10 +196,9 @@ def _follow(
     for event in events:
         if stop():
             raise Cancelled("The run was stopped; finished blocks are kept.")
+        grown.done.hear(event)
         if isinstance(event, StageStarted):
-            n = grown.n_frames
-            failed = tuple(grown.failed)
-            yield Progress(event.name.capitalize(), n / n_all if n else None, n, n_all, (), failed)
+            yield grown.progress(n_all, event.name.capitalize())
         elif isinstance(event, ClusterReady):
             yield Progress("Working", note=_cluster_text(event))
         elif isinstance(event, Noted):
@@ -187,8 +206,7 @@ def _follow(
         elif isinstance(event, BlockFailed):
             grown.failed.append(event)
             grown.n_frames += event.n_frames
-            share, failed = grown.n_frames / n_all, tuple(grown.failed)
-            yield Progress("Localizing", share, grown.n_frames, n_all, (), failed)
+            yield grown.progress(n_all)
         elif isinstance(event, BlockFinished):
             grown.n_frames += event.n_frames
             grown.localizations.append(event.result.localizations)
@@ -199,8 +217,7 @@ def _follow(
             if time.perf_counter() - told > _SECONDS_BETWEEN_LAYERS:
                 layers = _growing(acquisition, grown)
                 told = time.perf_counter()
-            share, failed = grown.n_frames / n_all, tuple(grown.failed)
-            yield Progress("Localizing", share, grown.n_frames, n_all, layers, failed)
+            yield grown.progress(n_all, layers=layers)
         elif isinstance(event, MapsFinished):
             grown.tracks.append(event.tracks)
             maps = event
@@ -221,9 +238,10 @@ def _events(
     folder: str | None,
     stop: Stop,
     execution: Execution | None,
+    tell: Tell,
 ) -> Generator[Event, None, None]:
     if folder is None:
-        for event in run_events(acquisition, config, stop=stop, execution=execution):
+        for event in run_events(acquisition, config, stop=stop, execution=execution, tell=tell):
             _say(event)
             yield event
         return
@@ -235,7 +253,7 @@ def _events(
         )
     resume = there
     yield from run_events(
-        acquisition, config, folder, resume=resume, stop=stop, execution=execution
+        acquisition, config, folder, resume=resume, stop=stop, execution=execution, tell=tell
     )
 
 
@@ -321,10 +339,3 @@ def _growing(acquisition: Acquisition, grown: _Grown) -> tuple[Any, ...]:
         return ()
     layer = tracks_layer(tracks, rate_hz=acquisition.rate_hz, max_points=_GROWING_POINTS)
     return (make_layer(layer, "tracks"),)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = int(np.ceil(seconds / 60))
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -138,6 +138,11 @@ class TrainingConfig(StageConfig):
     name: str = setting("network", "What to call the weights.")
     notes: tuple[str, ...] = setting((), "Sentences for the weights' card.")
     seed: int = setting(0, "Seed of the first weights and of the order of windows.", ge=0)
+    start: str | None = setting(
+        None,
+        "Weights of the same network to start from, a file or the name of shipped ones; none: "
+        "drawn by the seed.",
+    )
     steps: int = setting(6000, "Steps of the optimizer in all.", ge=1)
     batch_windows: int = setting(2, "Windows a step.", ge=1)
     checkpoint_steps: int = setting(100, "Steps between checkpoints.", ge=1)

@@ -14,6 +14,7 @@ import torch
 
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.networks.shipped import find_weights, load_weights
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.train.checkpoint import TrainingState, load_state, save_state
 from napari_ulm3d.train.config import OptimizerConfig, TrainingConfig
@@ -40,11 +41,19 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
 
 
 def new_state(task: Task, device: str = "cpu") -> TrainingState:
-    """Network and optimizer at the start, drawn by the training's seed."""
+    """Network and optimizer at the start, drawn by the training's seed or of `config.start`.
+
+    Raises
+    ------
+    ConfigError, InputError
+        The weights to start from are not there, or are another network's.
+    """
     config = task.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = task.network()
+    if config.start is not None:
+        _load_start(model, config.start)
     model = model.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -54,6 +63,19 @@ def new_state(task: Task, device: str = "cpu") -> TrainingState:
     return TrainingState(
         model, copy.deepcopy(model), optimizer, config=config.model_dump(mode="json")
     )
+
+
+def _load_start(model: torch.nn.Module, start: str) -> None:
+    path = find_weights(start, start)
+    loaded = load_weights(path, (type(model).__name__,)).network
+    given: Any = loaded.config
+    wanted: Any = model.config
+    if given != wanted:
+        raise ConfigError(
+            f"{path}: its network has other sizes than this training's. "
+            "Set [network] as in its card, or leave `start` out."
+        )
+    model.load_state_dict(loaded.state_dict())
 
 
 def train_step(

@@ -26,6 +26,7 @@ from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import (
     BlockFailed,
     BlockFinished,
+    BlockProgress,
     ClusterReady,
     RunFinished,
     run,
@@ -73,12 +74,21 @@ def assert_same(one: Path, other: Path) -> None:
 def test_the_result_is_that_of_one_process(
     files: Path, alone: Path, tmp_path: Path, workers: int
 ) -> None:
+    told: list[BlockProgress] = []
     events = list(
         run_events(
-            open_acquisition(files, LOAD), CONFIG, tmp_path / "r", execution=Execution(workers=workers)
+            open_acquisition(files, LOAD),
+            CONFIG,
+            tmp_path / "r",
+            execution=Execution(workers=workers),
+            tell=told.append,
         )
-    )  # fmt: skip
+    )
     assert_same(alone, tmp_path / "r")
+    # Workers tell how far they are; what the last ones say may come when all is over.
+    assert {0, 1, 2} <= {one.index for one in told} <= set(range(6))
+    assert all((one.n_blocks, one.n_frames) == (6, 10) for one in told)
+    assert all(0 < one.share <= 1 for one in told)
     (ready,) = [event for event in events if isinstance(event, ClusterReady)]
     assert ready.n_workers == workers
     assert not ready.dashboard or ready.dashboard.startswith("http://127.0.0.1:")

@@ -39,8 +39,9 @@ def test_shipped_settings_are_valid(path):
     config.check_seeds()
     assert config.name == path.stem
     network = make_task(config).network()
-    assert type(network).__name__ == PRESETS[path.stem].architecture
-    if path.stem != "bubblenet":
+    preset = "bubblenet" if config.task == "bubblenet" else path.stem
+    assert type(network).__name__ == PRESETS[preset].architecture
+    if preset != "bubblenet":
         assert any("Small" in note for note in config.notes)
 
 

@@ -219,7 +219,8 @@ class LocalizePanel(Panel):
         except UlmError as error:
             self.problem.say(str(error))
             return
-        self._start(runs.series_work(acquisition, self.session.config, folder, execution))
+        config, tell = self.session.config, self._job.tell
+        self._start(runs.series_work(acquisition, config, folder, execution, tell))
 
     def _relink(self) -> None:
         computed, acquisition = self._computed, self.session.acquisition

@@ -1,0 +1,166 @@
+"""Rows of voxels on disk, where a table of them would not fit into memory.
+
+As in a log-structured merge tree (O'Neil et al., Acta Informatica 33:351-385, 1996): a full
+table is appended as one run, sorted by voxel, without a look at what is there already, and
+runs are merged into one when they have grown to twice what the last merging left. So the disk
+is read and written in order, and each row a few times only, however long the acquisition.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import ResultsError
+
+__all__ = ["ROW", "MemoryBound", "SortedRuns"]
+
+#: What a voxel has gathered: whole numbers, and its first arrival.
+ROW = np.dtype(
+    [
+        ("index", "<i8"), ("speed", "<i8"), ("axial", "<i8"),
+        ("count", "<i4"), ("even", "<i4"), ("direction", "<i4"), ("reached", "<f4"),
+    ]
+)  # fmt: skip
+_SUMS = ("speed", "axial", "count", "even", "direction")
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class MemoryBound:
+    """Memory for maps that accumulate, and where the rest of them goes.
+
+    Attributes
+    ----------
+    n_bytes
+        Most memory of the table of voxels.
+    folder
+        For a temporary file, which has no name where the system allows it, so that nothing is
+        left behind however the process ends; None: the system's folder for temporary files.
+    """
+
+    n_bytes: int
+    folder: Path | None = None
+
+
+class SortedRuns:
+    """Sorted runs of voxel rows in a temporary file.
+
+    Parameters
+    ----------
+    folder
+        Where the file lives; None: the system's folder for temporary files.
+    rows_at_once
+        How many rows are held in memory while runs are merged, about.
+    """
+
+    def __init__(self, folder: Path | None, rows_at_once: int) -> None:
+        self._folder, self._at_once = folder, rows_at_once
+        self._file = self._new_file()
+        self._starts = [0]  # of each run, in rows, then the end of the last
+        self._after_merging = 0
+
+    def append(self, portions: Iterable[Rows]) -> None:
+        """Add a run: rows of distinct voxels, ascending, in portions."""
+        self._starts.append(self._written(self._file, self._starts[-1], portions))
+        if len(self._starts) == 2:
+            self._after_merging = self._starts[-1]
+        elif self._starts[-1] > 2 * self._after_merging:
+            self._merge()
+
+    def settle(self) -> int:
+        """Make one run of all; return its number of rows."""
+        if len(self._starts) > 2:
+            self._merge()
+        return self._starts[-1]
+
+    def portions(self) -> Iterator[Rows]:
+        """The rows in ascending order, one a voxel."""
+        self.settle()
+        for low in range(0, self._starts[-1], self._at_once):
+            yield self._read(low, min(low + self._at_once, self._starts[-1]))
+
+    def _merge(self) -> None:
+        merged = self._new_file()
+        n_rows = self._written(merged, 0, self._merged())
+        _close(self._file)
+        self._file, self._starts, self._after_merging = merged, [0, n_rows], n_rows
+
+    def _merged(self) -> Iterator[Rows]:
+        """All runs' rows in ascending order, those of one voxel added up."""
+        at, ends = self._starts[:-1], self._starts[1:]
+        portion = max(1, self._at_once // len(at))
+        held = [np.empty(0, ROW) for _ in at]
+        while True:
+            for run, rows in enumerate(held):
+                if not rows.size and at[run] < ends[run]:
+                    stop = min(at[run] + portion, ends[run])
+                    held[run], at[run] = self._read(at[run], stop), stop
+            last = [rows["index"][-1] for rows in held if rows.size]
+            if not last:
+                return
+            # Up to here no run has anything more to come.
+            counts = [int(np.searchsorted(r["index"], min(last), side="right")) for r in held]
+            yield _added_up(np.concatenate([r[:n] for r, n in zip(held, counts, strict=True)]))
+            held = [rows[n:] for rows, n in zip(held, counts, strict=True)]
+
+    def _read(self, start: int, stop: int) -> Rows:
+        with self._told():
+            self._file.seek(start * ROW.itemsize)
+            data = bytearray((stop - start) * ROW.itemsize)
+            self._file.readinto(data)  # type: ignore[attr-defined]
+        return np.frombuffer(data, ROW)
+
+    def _written(self, file: IO[bytes], start: int, portions: Iterable[Rows]) -> int:
+        """Write rows; return where they end."""
+        for rows in portions:
+            with self._told():
+                file.seek(start * ROW.itemsize)
+                file.write(rows.tobytes())
+                file.flush()
+            start += rows.size
+        return start
+
+    def _new_file(self) -> IO[bytes]:
+        with self._told():
+            file = tempfile.TemporaryFile(prefix=".maps.", dir=self._folder)
+        weakref.finalize(self, _close, file)
+        return file
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResultsError(
+                f"{self._folder or tempfile.gettempdir()}: the maps do not fit into the memory "
+                f"that they may take, nor can they be kept here ({error.strerror or error}). Make "
+                "room on this disk, or allow more memory (--memory)."
+            ) from error
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what a full disk had no room for is not wanted any more
+        file.close()
+
+
+def _added_up(rows: Rows) -> Rows:
+    """One row a voxel, ascending; sums are of whole numbers, so their order does not matter."""
+    rows = rows[np.argsort(rows["index"], kind="stable")]
+    first = np.flatnonzero(np.diff(rows["index"], prepend=-1))
+    if first.size == rows.size:
+        return rows
+    out = rows[first]
+    for name in _SUMS:
+        out[name] = np.add.reduceat(rows[name], first)
+    out["reached"] = np.minimum.reduceat(rows["reached"], first)
+    return out

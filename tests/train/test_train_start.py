@@ -1,0 +1,42 @@
+"""Starting a training from weights that exist."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.networks.weights import save_weights
+from napari_ulm3d.train.config import TrainConfig
+from napari_ulm3d.train.loop import new_state
+from napari_ulm3d.train.task import make_task
+
+SMALL = {"stem": 2, "channels": [4], "blocks": 1, "head": 4}
+
+
+def settings(**changes) -> TrainConfig:
+    return TrainConfig.from_dict({"network": SMALL, "device": "cpu", **changes})
+
+
+def test_training_starts_from_the_weights_named(tmp_path):
+    first = new_state(make_task(settings(seed=3)))
+    path = tmp_path / "first.safetensors"
+    save_weights(path, first.model, name="first")
+    second = new_state(make_task(settings(seed=4, start=str(path))))
+    for state in (second.model.state_dict(), second.average.state_dict()):
+        for name, value in first.model.state_dict().items():
+            assert torch.equal(state[name], value)
+    # The network is a copy: training it leaves others who loaded the file alone.
+    with torch.no_grad():
+        next(second.model.parameters()).add_(1)
+    third = new_state(make_task(settings(seed=4, start=str(path))))
+    assert torch.equal(next(third.model.parameters()), next(first.model.parameters()))
+
+
+def test_weights_of_other_sizes_are_refused(tmp_path):
+    path = tmp_path / "first.safetensors"
+    save_weights(path, new_state(make_task(settings())).model)
+    with pytest.raises(ConfigError, match="other sizes"):
+        new_state(make_task(settings(network={**SMALL, "head": 8}, start=str(path))))
+    with pytest.raises(ConfigError, match="No weights"):
+        new_state(make_task(settings(start="nothing-of-that-name")))
