@@ -144,6 +144,7 @@ def sparsify(viewer: Any) -> None:
 
 def localize(viewer: Any) -> None:
     """Localize & track: tracks and bubbles over the frames."""
+    viewer.window.resize(1366, 880)
     filtered(viewer)
     panel = run_series(viewer)
     hide(viewer, "map")
@@ -152,6 +153,7 @@ def localize(viewer: Any) -> None:
 
 def network(viewer: Any) -> None:
     """Localize & track by the network: its weights, the device, and tracks by direction."""
+    viewer.window.resize(1366, 880)
     filtered(viewer)
     session = session_of(viewer)
     if WEIGHTS is not None:
@@ -164,6 +166,7 @@ def network(viewer: Any) -> None:
     viewer.dims.ndisplay = 3
     viewer.reset_view()
     viewer.scene.camera.angles = (10, -35, 60)
+    viewer.scene.camera.zoom *= 0.8  # the longest tracks whole
     viewer.layers[0].visible = False
     hide(viewer, "filtered frames preview")
     find_layer(viewer, "tracks").tail_length = 400

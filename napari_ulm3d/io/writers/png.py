@@ -161,10 +161,10 @@ def _colours(
 
     norm = FuncNorm((forward, inverse), vmin=-top if map_.signed else 0.0, vmax=top)
     if map_.signed:
-        # Black at zero, as in PALA: blue comes up, red goes deeper.
+        # Black at zero, as in colour Doppler: red comes towards the probe, blue goes deeper.
         colours: Colormap = LinearSegmentedColormap.from_list(
             "flow",
-            ["#d9f6ff", "#5cc8ff", "#1668e0", "#0a2463", "#000000", "#5f0f10", "#d62b1f", "#ff9d3c", "#fff4c9"],
+            ["#fff4c9", "#ff9d3c", "#d62b1f", "#5f0f10", "#000000", "#0a2463", "#1668e0", "#5cc8ff", "#d9f6ff"],
             N=512,
         )  # fmt: skip
     elif map_.name == "speed":
