@@ -8,6 +8,7 @@ is PALA's `MatOut_zdir` as a signed density: tracks going deeper minus tracks co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ _ROWS_AT_ONCE = 100_000
 _VOXELS_AT_ONCE = 1 << 19
 # Measured at most, of a table that is full and of the merging of what was written.
 _BYTES_A_VOXEL = 80
+_FEWEST_VOXELS = 512
 _COLUMNS = ["z_um", "y_um", "x_um", "time_s", "vz_mm_s", "speed_mm_s"]
 
 
@@ -61,7 +63,9 @@ class MapAccumulator:
         self.n_tracks = 0
         self.last_time_s = 0.0
         self._bound = bound
-        self._most_rows = None if bound is None else max(1, bound.n_bytes // _BYTES_A_VOXEL)
+        self._most_rows = (
+            None if bound is None else max(_FEWEST_VOXELS, bound.n_bytes // _BYTES_A_VOXEL)
+        )
         self._runs: SortedRuns | None = None
         self._empty_table()
 
@@ -69,6 +73,7 @@ class MapAccumulator:
         self._rows = 0
         self._slots = np.zeros(1 << 13, np.int32)
         capacity = self._slots.size // 2
+        capacity = min(capacity, self._most_rows or capacity)
         self._index = np.zeros(capacity, np.int64)
         self._count = np.zeros(capacity, np.int32)
         self._even = np.zeros(capacity if self.config.fsc else 0, np.int32)
@@ -157,13 +162,13 @@ class MapAccumulator:
     def _write_out(self) -> None:
         """Move the table's rows to the disk."""
         assert self._bound is not None
-        assert self._most_rows is not None
+        at_once = max(1024, (self._most_rows or 0) // 16)
         if self._runs is None:
-            self._runs = SortedRuns(self._bound.folder, max(1, self._most_rows // 8))
+            self._runs = SortedRuns(self._bound.folder, at_once)
         names = [name for name in ROW.names or () if name != "even" or self.config.fsc]
 
         def rows() -> Iterator[NDArray[np.void]]:
-            for part in self._table(*names):
+            for part in self._table(*names, at_once=at_once):
                 records = np.zeros(part["index"].size, ROW)
                 for name, column in part.items():
                     records[name] = column
@@ -184,14 +189,22 @@ class MapAccumulator:
         self._empty_table()
         return self._runs.settle()
 
-    def _gathered(self, *names: str) -> Iterator[tuple[slice, Mapping[str, NDArray[np.generic]]]]:
-        """Columns in the order of voxels, in portions: no large double-precision arrays."""
+    def _table(
+        self, *names: str, at_once: int = _VOXELS_AT_ONCE
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Columns of the table in the order of voxels, in portions."""
+        order = np.argsort(self._index[: self._rows])
+        for low in range(0, order.size, at_once):
+            part = order[low : low + at_once]
+            yield {name: getattr(self, f"_{name}")[part] for name in names}
+
+    def _gathered(self, *names: str) -> Iterator[tuple[slice, Any]]:
+        """Columns of all voxels, as `_table`, each with its place among all."""
         start = 0
-        self._settled()
         for part in self._table(*names) if self._runs is None else self._runs.portions():
-            size = part[names[0]].size
-            yield slice(start, start + size), part
-            start += size
+            stop = start + part[names[0]].size
+            yield slice(start, stop), part
+            start = stop
 
     def maps(self) -> dict[str, VesselMap]:
         """The maps so far, all on the fine grid.
@@ -209,17 +222,18 @@ class MapAccumulator:
         With `config.smoothing_um` they are smoothed (see `smooth_maps`); nothing else is: not
         the halves, nor the arrival times.
         """
-        order, index = self._sorted()
-        count = self._count[order]
+        n = self._settled()
+        index = np.empty(n, np.int64)
+        density, speed, axial, direction = (np.empty(n, np.float32) for _ in range(4))
+        for at, part in self._gathered("index", "count", "speed", "axial", "direction"):
+            index[at], density[at], direction[at] = part["index"], part["count"], part["direction"]
+            scale = traverse.FIXED_POINT * part["count"]
+            speed[at], axial[at] = part["speed"] / scale, part["axial"] / scale
         maps = {
-            "density": self._map("density", index, count, "tracks"),
-            "speed": self._map("speed", index, _means(self._speed, order, count), "mm/s"),
-            "velocity_z": self._map(
-                "velocity_z", index, _means(self._axial, order, count), "mm/s", signed=True
-            ),
-            "direction": self._map(
-                "direction", index, self._direction[order], "tracks", signed=True
-            ),
+            "density": self._map("density", index, density, "tracks"),
+            "speed": self._map("speed", index, speed, "mm/s"),
+            "velocity_z": self._map("velocity_z", index, axial, "mm/s", signed=True),
+            "direction": self._map("direction", index, direction, "tracks", signed=True),
         }
         return smooth_maps(maps, self.config.smoothing_um)
 
@@ -233,9 +247,11 @@ class MapAccumulator:
         """
         if not self.config.fsc:
             raise ConfigError("Half sets were not kept. Set maps.fsc to true.")
-        order, index = self._sorted()
-        even = self._even[order]
-        odd = self._count[order] - even
+        n = self._settled()
+        index = np.empty(n, np.int64)
+        even, odd = np.empty(n, np.float32), np.empty(n, np.float32)
+        for at, part in self._gathered("index", "even", "count"):
+            index[at], even[at], odd[at] = part["index"], part["even"], part["count"] - part["even"]
         return (
             self._map("density_even", index, even, "tracks"),
             self._map("density_odd", index, odd, "tracks"),
@@ -243,25 +259,26 @@ class MapAccumulator:
 
     def arrival_times_s(self) -> NDArray[np.float32]:
         """(n_voxels,) when each occupied voxel was first reached, seconds, ascending."""
-        return np.sort(self._reached[: self._rows])
-
-    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        order = np.argsort(self._index[: self._rows])
-        return order, self._index[order]
+        if self._runs is None:
+            return np.sort(self._reached[: self._rows])
+        times_s = np.empty(self._settled(), np.float32)
+        for at, part in self._gathered("reached"):
+            times_s[at] = part["reached"]
+        times_s.sort()
+        return times_s
 
     def _map(
         self,
         name: str,
         index: NDArray[np.int64],
-        values: NDArray[np.generic],
+        values: NDArray[np.float32],
         unit: str,
         signed: bool = False,
     ) -> VesselMap:
-        single = values.astype(np.float32, copy=False)
-        held = single != 0
+        held = values != 0
         if not held.all():
-            index, single = index[held], single[held]
-        return VesselMap(name, self.grid, index, single, unit, signed)
+            index, values = index[held], values[held]
+        return VesselMap(name, self.grid, index, values, unit, signed)
 
 
 def accumulate(tracks: Tracks, grid: Grid, config: MapConfig) -> dict[str, VesselMap]:
@@ -277,17 +294,6 @@ def accumulate(tracks: Tracks, grid: Grid, config: MapConfig) -> dict[str, Vesse
     accumulator = MapAccumulator(grid, config)
     accumulator.add(tracks)
     return accumulator.maps()
-
-
-def _means(
-    sums: NDArray[np.int64], order: NDArray[np.int64], count: NDArray[np.int32]
-) -> NDArray[np.float32]:
-    """Fixed-point sums over counts, in portions: no large double-precision arrays."""
-    out = np.empty(order.size, np.float32)
-    for low in range(0, order.size, _VOXELS_AT_ONCE):
-        part = slice(low, low + _VOXELS_AT_ONCE)
-        out[part] = sums[order[part]] / (traverse.FIXED_POINT * count[part])
-    return out
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +120,7 @@ class SortedRuns:
             self._file.readinto(data)  # type: ignore[attr-defined]
         return np.frombuffer(data, ROW)
 
-    def _written(self, file: IO[bytes], start: int, portions: Iterable[Rows]) -> int:
+    def _written(self, file: BinaryIO, start: int, portions: Iterable[Rows]) -> int:
         """Write rows; return where they end."""
         for rows in portions:
             with self._told():
@@ -130,9 +130,9 @@ class SortedRuns:
             start += rows.size
         return start
 
-    def _new_file(self) -> IO[bytes]:
+    def _new_file(self) -> BinaryIO:
         with self._told():
-            file = tempfile.TemporaryFile(prefix=".maps.", dir=self._folder)
+            file = tempfile.TemporaryFile(prefix=".maps.", dir=self._folder)  # noqa: SIM115
         weakref.finalize(self, _close, file)
         return file
 
@@ -148,7 +148,7 @@ class SortedRuns:
             ) from error
 
 
-def _close(file: IO[bytes]) -> None:
+def _close(file: BinaryIO) -> None:
     with suppress(OSError):  # what a full disk had no room for is not wanted any more
         file.close()
 

@@ -43,7 +43,8 @@ class RunPrepared:
     Attributes
     ----------
     facts
-        For `run.toml`: the PSF, and the weights of each network with their hash.
+        For `run.toml`: the PSF, the weights of each network with their hash, and at which frames
+        tracks would end for every `link.breaks`.
     notes
         The same in sentences, for the log.
     """
@@ -52,8 +53,10 @@ class RunPrepared:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, psf: Psf, weights: tuple[UsedWeights, ...]) -> RunPrepared:
-        """From the PSF and the weights that are used."""
+    def of(
+        cls, psf: Psf, weights: tuple[UsedWeights, ...], sequences: dict[str, list[int]]
+    ) -> RunPrepared:
+        """From the PSF, the weights that are used, and the frames at which sequences begin."""
         widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
         patch = " x ".join(str(n) for n in psf.shape)
         notes = [f"PSF: {psf.source}; {widths} voxels, patch {patch}"]
@@ -68,6 +71,7 @@ class RunPrepared:
                 "carrier_rad": psf.carrier_rad,
             }
         }
+        facts["sequences"] = {kind: frames for kind, frames in sequences.items() if frames}
         if weights:
             facts["weights"] = {used.role: used.facts() for used in weights}
         return cls(facts, tuple(notes))

@@ -6,14 +6,16 @@ import ctypes
 import sys
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.execution import Execution
+from napari_ulm3d.pipeline.networks import NETWORKS
 
 __all__ = ["Fitted", "fit_to_memory", "peak_memory_bytes", "return_free_memory", "worker_share"]
 
@@ -21,8 +23,15 @@ __all__ = ["Fitted", "fit_to_memory", "peak_memory_bytes", "return_free_memory",
 _PROCESS_BYTES = 400_000_000
 # ... how many times the block it takes while it works on one, ...
 _BLOCKS_HELD = 2.2
-# ... and what the process that links and maps takes beside that.
+# ... what the libraries of networks take, ...
+_TORCH_BYTES = 250_000_000
+# ... and what the process that links and maps takes beside that, ...
 _MAPPING_BYTES = 300_000_000
+# ... of which maps have so much, and may take what else is free.
+_MAP_BYTES = 200_000_000
+
+# Of the memory for a block, what a network gets at least: a smaller share makes windows small.
+_NETWORK_SHARE = 0.25
 
 # A shorter window knows too few frames to tell tissue from flow.
 _FEWEST_FRAMES = 32
@@ -30,18 +39,30 @@ _FEWEST_FRAMES = 32
 
 @dataclass(frozen=True)
 class Fitted:
-    """Settings that fit a memory budget, and what was changed, a sentence each."""
+    """Settings that fit a memory budget.
+
+    Attributes
+    ----------
+    notes
+        What was changed, a sentence each.
+    map_bytes
+        What maps may take while they accumulate; None: what they need.
+    """
 
     config: PipelineConfig
     notes: tuple[str, ...] = ()
+    map_bytes: int | None = None
 
 
 def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: Execution) -> Fitted:
-    """Shorter blocks, where those of the settings would take more memory than the run may.
+    """Shorter blocks, smaller windows of a network and maps on the disk, to keep to a budget.
 
     The share of singular components that the clutter filter removes stays: tissue of a
     Doppler bandwidth B fills about 2 B T + 1 components of a window of T seconds (Slepian
     and Pollak, Bell Syst. Tech. J. 40, 1961), so their number goes with the length.
+
+    A network on the CPU whose memory is not set (`network.memory_gb`) is given what the block
+    leaves free, and at least a quarter of what there is for both. On a GPU it takes the GPU's.
 
     Parameters
     ----------
@@ -60,20 +81,51 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
     blocks = acquisition.blocks(config.load.frames_per_block)
     longest = max(block.n_frames for block in blocks)
     frame_bytes = acquisition.grid.size * acquisition.dtype.itemsize
-    room = worker_share(execution, budget) - _PROCESS_BYTES
-    if execution.workers is None and execution.scheduler is None:
-        room -= _MAPPING_BYTES
-    frames = max(0, int(room / (_BLOCKS_HELD * frame_bytes)))
-    if frames >= longest:
-        return Fitted(config)
-    if frames < _FEWEST_FRAMES:
-        least = ceil(_FEWEST_FRAMES * _BLOCKS_HELD * frame_bytes + budget - room)
+    alone = not execution.parallel
+    room = worker_share(execution, budget) - _PROCESS_BYTES - (_MAPPING_BYTES if alone else 0)
+    share = 0.0
+    if _network_on_cpu(config, execution):
+        room -= _TORCH_BYTES
+        if config.network.memory_gb is None:
+            share = _NETWORK_SHARE
+        else:
+            room -= int(1e9 * config.network.memory_gb)
+    frames = max(0, int((1 - share) * room / (_BLOCKS_HELD * frame_bytes)))
+    if frames < min(_FEWEST_FRAMES, longest):
+        missing = ceil(_FEWEST_FRAMES * _BLOCKS_HELD * frame_bytes / (1 - share)) - room
+        least = budget + missing * (execution.workers or 1)
         raise ConfigError(
             f"In {execution.memory} there is room for windows of {frames} frames of this size, "
             f"and tissue cannot be told from flow in less than {_FEWEST_FRAMES}. Allow at least "
-            f"{least / 1e9:.1f}GB (--memory){', or fewer workers' if execution.workers else ''}."
+            f"{ceil(least / 1e8) / 10:.1f}GB (--memory)"
+            f"{', or fewer workers' if execution.workers else ''}."
         )
-    return _shortened(config, longest, frames, execution)
+    notes: tuple[str, ...] = ()
+    if frames < longest:
+        config, note = _shortened(config, longest, frames, execution)
+        notes = (note,)
+    spare = room - int(_BLOCKS_HELD * frame_bytes * min(frames, longest))
+    if share:
+        memory_gb = floor(spare / 1e7) / 100
+        config = config.replace(network=config.network.replace(memory_gb=memory_gb))
+        notes += (
+            f"The network may take {memory_gb:g} GB (network.memory_gb), for {execution.memory} "
+            "in all.",
+        )
+        spare = 0
+    if execution.scheduler is not None:  # this process holds no frames
+        spare = max(0, budget - _PROCESS_BYTES - _MAPPING_BYTES)
+    elif execution.workers is not None:
+        spare = 0
+    return Fitted(config, notes, _MAP_BYTES + max(0, spare))
+
+
+def _network_on_cpu(config: PipelineConfig, execution: Execution) -> bool:
+    """Whether a network takes memory of the processes that work on blocks."""
+    if config.localize.localizer not in NETWORKS or config.device == "cuda":
+        return False
+    # What a cluster's workers have is not known here.
+    return execution.scheduler is not None or resolve_device(config.device) == "cpu"
 
 
 def worker_share(execution: Execution, budget: int) -> int:
@@ -84,7 +136,10 @@ def worker_share(execution: Execution, budget: int) -> int:
     return max(0, budget - _PROCESS_BYTES - _MAPPING_BYTES) // execution.workers
 
 
-def _shortened(config: PipelineConfig, longest: int, frames: int, execution: Execution) -> Fitted:
+def _shortened(
+    config: PipelineConfig, longest: int, frames: int, execution: Execution
+) -> tuple[PipelineConfig, str]:
+    """Settings of shorter windows, and what to say of them."""
     changes: dict[str, Any] = {"load": config.load.replace(frames_per_block=frames)}
     said = (
         f"Blocks of {longest} frames do not fit into {execution.memory}: windows of at most "
@@ -102,7 +157,7 @@ def _shortened(config: PipelineConfig, longest: int, frames: int, execution: Exe
             f", with clutter.svd_range={shorter[0]},{shorter[1]} in place of {first},{last}: the "
             "same share of the components. Slow flow is filtered more strongly so"
         )
-    return Fitted(config.replace(**changes), (f"{said}.",))
+    return config.replace(**changes), f"{said}."
 
 
 def peak_memory_bytes() -> int | None:

@@ -70,13 +70,16 @@ class UsedWeights:
 
     def facts(self) -> dict[str, Any]:
         """What `run.toml` says of it."""
-        return {
+        facts: dict[str, Any] = {
             "name": self.card.name or self.path.stem,
             "architecture": self.card.architecture,
             "file": str(self.path),
             "sha256": self.sha256,
             "notes": list(self.card.notes),
         }
+        if self.card.architecture in NETWORKS["network"]:
+            facts["min_score"] = _trained_score(self.card)
+        return facts
 
 
 def default_weights(localizer: str, acquisition: Acquisition) -> str:
@@ -252,9 +255,13 @@ def _localizer_path(acquisition: Acquisition, config: PipelineConfig) -> Path:
 
 
 def _least_score(config: PipelineConfig, card: WeightsCard) -> float:
-    """Of the settings, else of the weights' validation, else the default."""
+    """Of the settings, else as trained."""
+    least = config.network.min_score
+    return _trained_score(card) if least is None else least
+
+
+def _trained_score(card: WeightsCard) -> float:
+    """Of the weights' validation, else the default."""
     from napari_ulm3d.localize.network import DEFAULT_MIN_SCORE
 
-    if config.network.min_score is not None:
-        return config.network.min_score
     return float(np.clip(card.scores.get("min_score", DEFAULT_MIN_SCORE), 0, 1))

@@ -9,7 +9,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.filtering import Psf
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link_frames
-from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
+from napari_ulm3d.maps import MapAccumulator, MemoryBound, resolution, saturation_curve
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.blocks import stages_of_a_block
 from napari_ulm3d.pipeline.events import (
@@ -70,6 +70,7 @@ def process(
     stop: Callable[[], bool] | None = None,
     executor: Executor | None = None,
     tell: Tell | None = None,
+    map_bound: MemoryBound | None = None,
 ) -> Iterator[Event]:
     """Run all stages over an acquisition.
 
@@ -91,6 +92,8 @@ def process(
     tell
         Hears several times a second how far a block has come, while the generator is at work on
         it; in any thread.
+    map_bound
+        Memory for the maps while they accumulate; None: what they need.
 
     Yields
     ------
@@ -114,8 +117,8 @@ def process(
     weights = used_weights(acquisition, config)
     yield StageStarted("point-spread function")
     psf = executor.psf(blocks, acquisition, config)
-    yield RunPrepared.of(psf, weights)
-    accumulator = MapAccumulator(grid, config.maps)
+    yield RunPrepared.of(psf, weights, _sequences(acquisition, config))
+    accumulator = MapAccumulator(grid, config.maps, map_bound)
     power, n_frames = np.zeros(grid.shape, np.float64), 0
     trajectories = TrajectorySum()
     finished: deque[_Done] = deque()
@@ -183,6 +186,8 @@ def process(
         tracks = Tracks.empty()
 
     yield StageStarted("mapping")
+    # Before the maps, so that the half sets are never held beside them.
+    fsc = resolution(*accumulator.halves()) if config.maps.fsc else None
     maps = accumulator.maps()
     maps["power_doppler"] = VesselMap.from_dense(
         "power_doppler", (power / n_frames).astype(np.float32), grid, "a.u."
@@ -194,7 +199,7 @@ def process(
         tracks=tracks,
         maps=maps | trajectories.maps(),
         saturation=saturation,
-        resolution=resolution(*accumulator.halves()) if config.maps.fsc else None,
+        resolution=fsc,
     )
 
 
@@ -206,6 +211,17 @@ def sequence_breaks(acquisition: Acquisition, config: PipelineConfig) -> list[in
     if config.link.breaks == "files":
         return [block.first_frame for block in blocks[1:] if block.start == 0]
     return []
+
+
+def _sequences(acquisition: Acquisition, config: PipelineConfig) -> dict[str, list[int]]:
+    """The breaks of every kind: whoever links again later need not open the files for them."""
+    kinds: tuple[Literal["files", "blocks"], ...] = ("files", "blocks")
+    return {
+        kind: sequence_breaks(
+            acquisition, config.model_copy(update={"link": config.link.replace(breaks=kind)})
+        )
+        for kind in kinds
+    }
 
 
 def _jobs(

@@ -13,7 +13,7 @@ from typing import Any
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.execution import Execution
-from napari_ulm3d.maps import Resolution
+from napari_ulm3d.maps import MemoryBound, Resolution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
@@ -254,6 +254,7 @@ def run_events(
                 stop=stop,
                 executor=executor,
                 tell=tell,
+                map_bound=_map_bound(fitted, out),
             ),
             executor,
         )
@@ -265,6 +266,13 @@ def run_events(
                     yield StageStarted("writing")
                 _record(recording, event)
             yield event
+
+
+def _map_bound(fitted: Fitted, out: str | PathLike[str] | None) -> MemoryBound | None:
+    """Maps that do not fit go to the results folder's disk: temporary files may be in memory."""
+    if fitted.map_bytes is None:
+        return None
+    return MemoryBound(fitted.map_bytes, None if out is None else Path(out))
 
 
 def _recording(

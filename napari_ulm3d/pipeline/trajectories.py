@@ -13,7 +13,11 @@ __all__ = ["TrajectorySum"]
 
 
 class TrajectorySum:
-    """The counts of all blocks so far; memory grows with the voxels reached."""
+    """The counts of all blocks so far.
+
+    Memory grows with the voxels reached, not with the blocks: 12 bytes each, and 17 more
+    while a block is added.
+    """
 
     def __init__(self) -> None:
         self._map: VesselMap | None = None
@@ -26,11 +30,7 @@ class TrajectorySum:
             return
         old = self._map
         if old is not None:
-            index = np.concatenate([old.index, new.index])
-            values = np.concatenate([old.values, new.values]).astype(np.float64)
-            index, of = np.unique(index, return_inverse=True)
-            sums = np.bincount(of, values, minlength=index.size).astype(np.float32)
-            new = VesselMap(new.name, new.grid, index, sums, new.unit)
+            new = _sum(old, new)
         self._map = new
         self._reached.append((end_s, new.index.size))
 
@@ -55,3 +55,20 @@ class TrajectorySum:
                 "share_of_final": reached / max(self._map.index.size, 1),
             }
         )
+
+
+def _sum(old: VesselMap, new: VesselMap) -> VesselMap:
+    """Two maps of whole numbers added up, without sorting the large one again."""
+    at = np.searchsorted(old.index, new.index)
+    known = at < old.index.size
+    known[known] = old.index[at[known]] == new.index[known]
+    values = old.values.copy()
+    values[at[known]] += new.values[known]
+    at, added = at[~known], ~known
+    return VesselMap(
+        old.name,
+        old.grid,
+        np.insert(old.index, at, new.index[added]),
+        np.insert(values, at, new.values[added]),
+        old.unit,
+    )

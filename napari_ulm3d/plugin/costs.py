@@ -14,7 +14,8 @@ from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.networks.shipped import find_weights, load_weights
+from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights, load_weights
+from napari_ulm3d.pipeline.networks import NETWORKS
 
 __all__ = ["Cost", "Rate", "cost", "measured_rate"]
 
@@ -32,21 +33,37 @@ class Rate:
     ----------
     voxels_per_s
         Kept voxels a second, all windows that run at once together.
-    bytes_per_voxel
-        At the peak of a prediction, by `networks.memory.forward_bytes`.
+    window_bytes
+        Memory at the peak of a prediction, by the law of the network (`networks.memory`): of the
+        kept voxels of a window and its frames.
     at_once
         Windows that are computed at once.
     device
         ``cpu`` or ``cuda``.
     name
         Of the weights.
+    localizer
+        ``network`` or ``trajectory``.
+    window_frames
+        Frames of a window where the network has a length of its own; else the settings say it.
+    dense
+        Whether it computes every voxel, kept or not.
     """
 
     voxels_per_s: float
-    bytes_per_voxel: float
+    window_bytes: Callable[[float, int], float]
     at_once: int
     device: str
     name: str
+    localizer: str = "network"
+    window_frames: int | None = None
+    dense: bool = False
+
+    @property
+    def whose(self) -> str:
+        """The network in words."""
+        kind = "trajectory network" if self.localizer == "trajectory" else "bubble network"
+        return f"{kind} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -64,34 +81,55 @@ _rates: dict[tuple[str, str], Rate] = {}
 _lock = threading.Lock()
 
 
-def measured_rate(config: PipelineConfig, stop: Callable[[], bool] | None = None) -> Rate:
-    """The rate of `BubbleNet` with the settings' weights on their device; measured once a session.
+def measured_rate(
+    config: PipelineConfig, stop: Callable[[], bool] | None = None, *, flat: bool = False
+) -> Rate:
+    """The rate of a network with the settings' weights on their device; measured once a session.
 
-    Takes a few seconds the first time: not for the GUI thread. Where the settings' weights are
-    not to be had, an untrained network of the usual size stands in: speed does not depend on what
-    it learnt.
+    The trajectory network where the settings localize with it, else `BubbleNet`. Takes a few seconds the first time: not for the GUI thread. Where the settings' weights are
+    not to be had, an untrained `BubbleNet` of the usual size stands in: speed does not depend on
+    what it learnt.
+
+    Parameters
+    ----------
+    flat
+        Whether the acquisition is 2-D, for which there is a trajectory network of its own.
 
     Raises
     ------
+    ConfigError, InputError
+        The weights of the trajectory network cannot be used.
     BackendError
         The device of the settings is not there.
     Cancelled
         `stop` said so.
     """
     device = resolve_device(config.device)
-    network, name, identity = _network(config, device)
+    trajectory = config.localize.localizer == "trajectory"
+    if trajectory:
+        default = "sparse-2d-small" if flat else "sparse-3d-small"
+        path = find_weights(config.network.weights, default)
+        loaded = load_weights(path, NETWORKS["trajectory"], device)
+        identity = loaded.sha256
+    else:
+        network, name, identity = _network(config, device)
     with _lock:
         key = (identity, device)
         if key not in _rates:
-            _rates[key] = _measure(network, device, name, stop)
+            if trajectory:
+                _rates[key] = _measure_trajectory(loaded, stop)
+            else:
+                _rates[key] = _measure(network, device, name, stop)
         return _rates[key]
 
 
 def cost(rate: Rate, n_voxels: float, acquisition: Acquisition, config: PipelineConfig) -> Cost:
     """What a run over the series costs when every frame has this many voxels.
 
-    Windows overlap by their margins, so that some frames are computed twice. Where memory is
-    short a run makes its windows shorter; here it is that of whole ones.
+    Windows of `BubbleNet` overlap by their margins, so that some frames are computed twice. Where
+    memory is short a run makes its windows shorter, or cuts them into tiles; here it is that of
+    whole ones. Of trajectories it is that of bubbles that stay in a voxel for a time step of the
+    network.
 
     Parameters
     ----------
@@ -101,10 +139,16 @@ def cost(rate: Rate, n_voxels: float, acquisition: Acquisition, config: Pipeline
         Voxels a frame: the kept ones, or all for a dense run.
     """
     network = config.network
+    if rate.dense:
+        n_voxels = acquisition.grid.size
+    if rate.window_frames is not None:  # one after the other
+        seconds = n_voxels * acquisition.n_frames / rate.voxels_per_s
+        n_bytes = rate.window_bytes(n_voxels * rate.window_frames, rate.window_frames)
+        return Cost(seconds, n_bytes * rate.at_once)
     window = min(network.window_frames, config.load.frames_per_block, acquisition.n_frames)
     own = max(window - 2 * network.margin_frames, 1)
     seconds = n_voxels * acquisition.n_frames * max(window / own, 1.0) / rate.voxels_per_s
-    return Cost(seconds, n_voxels * window * rate.bytes_per_voxel * rate.at_once)
+    return Cost(seconds, rate.window_bytes(n_voxels * window, window) * rate.at_once)
 
 
 def _network(config: PipelineConfig, device: str) -> tuple[Any, str, str]:
@@ -152,7 +196,61 @@ def _measure(network: Any, device: str, name: str, stop: Callable[[], bool] | No
 
     run(given.window(0, frames))  # what is slow only once
     seconds = min(run(given) for _ in range(2))
-    return Rate(len(kept) / seconds, forward_bytes(network.config), at_once, device, name)
+    a_voxel = forward_bytes(network.config)
+    return Rate(len(kept) / seconds, lambda n, _: n * a_voxel, at_once, device, name)
+
+
+def _measure_trajectory(loaded: LoadedNetwork, stop: Callable[[], bool] | None) -> Rate:
+    import torch
+
+    from napari_ulm3d.config import NetworkConfig
+    from napari_ulm3d.localize.trajectory import count_trajectories, window_of
+    from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
+    from napari_ulm3d.networks.memory import stored_bytes, trajectory_bytes
+    from napari_ulm3d.sparse_frames import SparseFrames
+
+    settings: Any = loaded.network.config
+    device, frames = loaded.device, window_of(loaded.network, loaded.card)
+    at_once = 1 if device == "cuda" else torch.get_num_threads()
+    volume = (64, 1, 64) if settings.space_axes == 2 else (16, 16, 16)
+    shape = (frames * at_once, *volume)
+    # Bubbles of some voxels that stay where they are.
+    from scipy.ndimage import maximum_filter
+
+    rng = np.random.default_rng(0)
+    seeds = rng.random(volume) < _OCCUPANCY / 27
+    seeds[tuple(n // 2 for n in volume)] = True
+    places = maximum_filter(seeds, 3)
+    kept = np.argwhere(np.broadcast_to(places, shape)).astype(np.int32)
+    values = (0.3 * rng.normal(size=(len(kept), 2)) @ [1, 1j]).astype(np.complex64)
+    given = SparseFrames(kept, values, shape)
+    grid = Grid(volume, (100.0, 100.0, 100.0))
+
+    def run() -> float:
+        began = time.perf_counter()
+        count_trajectories(
+            loaded.network, given, grid, frames, NetworkConfig(), device=device, stop=stop
+        )
+        return time.perf_counter() - began
+
+    run()  # what is slow only once
+    seconds = run()
+
+    sparse = isinstance(settings, SparseDeepSTULMConfig)
+
+    def window_bytes(n_kept: float, n_frames: int) -> float:
+        steps = -(-n_frames // settings.head_time_stride)
+        a_frame = n_kept / n_frames
+        if sparse:
+            return trajectory_bytes(settings, round(n_kept), round(a_frame * steps))
+        # A dense network has no zeros to leave out; what training stores is more than it needs.
+        side = max(a_frame, 1.0) ** (1 / settings.space_axes)
+        return float(stored_bytes(settings, (n_frames, *[round(side)] * settings.space_axes)))
+
+    name = loaded.card.name or loaded.path.stem
+    n_voxels = len(kept) if sparse else int(np.prod(shape))
+    speed = n_voxels / seconds
+    return Rate(speed, window_bytes, at_once, device, name, "trajectory", frames, not sparse)
 
 
 def _time_text(seconds: float) -> str:

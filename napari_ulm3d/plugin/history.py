@@ -44,6 +44,8 @@ class RunEntry:
         Results folder; empty where there is none.
     result
         The result itself, while it is held in memory.
+    computed
+        The result before its tracks were linked again; None where they were not.
     """
 
     key: str
@@ -54,6 +56,7 @@ class RunEntry:
     rows: tuple[tuple[str, str], ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     result: Result | None = None
+    computed: Result | None = None
 
     @property
     def reopens(self) -> bool:
@@ -89,23 +92,40 @@ class RunHistory(QObject):
         known = self.entry_of(result)
         if known is not None:
             return known
-        folder = "" if result.folder is None else str(Path(result.folder).absolute())
-        entry = RunEntry(
-            key=uuid.uuid4().hex,
-            name=result.name,
-            created=datetime.now().astimezone().isoformat(timespec="seconds"),
-            scope=result.title,
-            folder=folder,
-            rows=tuple(result.rows()),
-            settings=settings_of(result.config),
-            result=result,
-        )
+        entry = self._entry(result, result.title)
+        folder = entry.folder
         rest = [e for e in self.entries if not folder or e.folder != folder]
         self.entries = _bounded([entry, *rest])
         if folder:
             self._save()
         self.changed.emit()
         return entry
+
+    def update(self, computed: Result, result: Result) -> None:
+        """Tracks of a run were linked again: its entry shows them, and keeps what was computed.
+
+        The entry of a results folder stays as the folder is; beside it there is one entry for what
+        was made of it in memory.
+        """
+        of_run = next((e for e in self.entries if e.computed is computed), None)
+        of_run = of_run or self.entry_of(computed)
+        if of_run is None or of_run.folder:
+            of_run = self._entry(result, f"{result.title}, linked again")
+            self.entries = [of_run, *self.entries]
+        new = replace(
+            of_run,
+            rows=tuple(result.rows()),
+            settings=settings_of(result.config),
+            result=result,
+            computed=computed,
+        )
+        self.entries = _bounded([new if e.key == new.key else e for e in self.entries])
+        self.changed.emit()
+
+    def computed_of(self, result: Result) -> Result:
+        """The result as it was computed, before its tracks were linked again."""
+        entry = self.entry_of(result)
+        return result if entry is None or entry.computed is None else entry.computed
 
     def remove(self, keys: Sequence[str]) -> None:
         """Forget runs; their results folders stay as they are."""
@@ -121,6 +141,19 @@ class RunHistory(QObject):
     def of_key(self, key: str) -> RunEntry | None:
         """The entry with this key."""
         return next((entry for entry in self.entries if entry.key == key), None)
+
+    @staticmethod
+    def _entry(result: Result, scope: str) -> RunEntry:
+        return RunEntry(
+            key=uuid.uuid4().hex,
+            name=result.name,
+            created=datetime.now().astimezone().isoformat(timespec="seconds"),
+            scope=scope,
+            folder="" if result.folder is None else str(Path(result.folder).absolute()),
+            rows=tuple(result.rows()),
+            settings=settings_of(result.config),
+            result=result,
+        )
 
     def _save(self, gone: Collection[str] = ()) -> None:
         # Other windows add to the same list: what they added stays.
@@ -182,8 +215,9 @@ def _bounded(entries: list[RunEntry]) -> list[RunEntry]:
         if entry.result is not None:
             n_held += 1
             n_bytes += _bytes_of(entry.result)
+            n_bytes += 0 if entry.computed is None else _bytes_of(entry.computed)
             if n_held > 1 and (n_held > _MOST_RESULTS or n_bytes > _MOST_BYTES):
-                entry = replace(entry, result=None)
+                entry = replace(entry, result=None, computed=None)
         out.append(entry)
     return out
 

@@ -64,7 +64,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         ) from error
     finished = results.complete
     wave = acquisition.get("wavelength_um")
-    return Result(
+    result = Result(
         grid=results.grid,
         rate_hz=rate_hz,
         duration_s=n_frames / rate_hz,
@@ -82,6 +82,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         wavelength_um=None if wave is None else float(wave),
         files=tuple(str(name) for name in acquisition.get("files", [])),
     )
+    return result.prepared(facts)
 
 
 def result_of_table(path: str | PathLike[str], like: Result | Acquisition | None) -> Result:

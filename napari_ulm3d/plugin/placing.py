@@ -103,7 +103,8 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
 class Placer(QObject):
     """Places layers one after the other, a turn of the event loop each.
 
-    A layer takes some 50 ms to be added; several at once would be felt.
+    A layer takes some 50 ms to be added, and as long to be drawn first; several at once would
+    be felt.
     """
 
     def __init__(self, parent: QObject) -> None:
@@ -126,17 +127,30 @@ class Placer(QObject):
         done: Callable[[], None],
     ) -> None:
         """Take away the layers of stale roles, place the others, then call `done`."""
-        self._steps.extend(partial(remove, viewer, role) for role in stale_roles)
-        self._steps.extend(partial(place, viewer, layer) for layer in layers)
-        self._steps.append(done)
-        self._timer.start()
+        self.take_turns(
+            *(partial(remove, viewer, role) for role in stale_roles),
+            *(partial(place, viewer, layer) for layer in layers),
+            done,
+        )
+
+    def take_turns(self, *steps: Callable[[], Any]) -> None:
+        """Do these after what is waiting already, a turn of the event loop each."""
+        self._steps.extend(steps)
+        if self._steps:
+            self._timer.start()
+
+    def forget(self) -> None:
+        """What is waiting is not to be done any more."""
+        self._steps.clear()
+        self._timer.stop()
 
     def _step(self) -> None:
         step = self._steps[0]
         try:
             step()
         finally:
-            self._steps.popleft()
+            if self._steps and self._steps[0] is step:
+                self._steps.popleft()
             if not self._steps:
                 self._timer.stop()
 

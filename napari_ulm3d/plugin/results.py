@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class Result:
         Of the acquisition, where known: scores are taken by it.
     files
         The acquisition's files.
+    sequences
+        Frames at which tracks end, by what `link.breaks` says.
+    trained_score
+        network: least score of a bubble where the settings name none; of the weights.
     """
 
     grid: Grid
@@ -58,6 +62,8 @@ class Result:
     frames: tuple[int, int] | None = None
     wavelength_um: float | None = None
     files: tuple[str, ...] = ()
+    sequences: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    trained_score: float | None = None
 
     @property
     def title(self) -> str:
@@ -69,6 +75,28 @@ class Result:
             n = len(self.failed)
             parts.append(f"{n} block{'s' if n > 1 else ''} failed")
         return ", ".join(parts)
+
+    def prepared(self, facts: dict[str, Any]) -> Result:
+        """With what its run found out before the first block (`RunPrepared.facts`, `run.toml`)."""
+        score = facts.get("weights", {}).get("localizer", {}).get("min_score")
+        sequences = facts.get("sequences", {})
+        return replace(
+            self,
+            sequences={kind: tuple(map(int, frames)) for kind, frames in sequences.items()},
+            trained_score=None if score is None else float(score),
+        )
+
+    def breaks(self, kind: str) -> list[int]:
+        """Frames at which tracks end for this `link.breaks`; before failed blocks always."""
+        failed = (block.first_frame for block in self.failed)
+        return sorted({*self.sequences.get(kind, ()), *failed})
+
+    def least_score(self, config: PipelineConfig) -> float | None:
+        """Least score of its bubbles by these settings; None where no network scored them."""
+        if self.config.localize.localizer != "network":
+            return None
+        asked = config.network.min_score
+        return self.trained_score if asked is None else asked
 
     @property
     def n_frames(self) -> int:

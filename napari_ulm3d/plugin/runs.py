@@ -25,22 +25,25 @@ from napari_ulm3d.pipeline import (
     MapsFinished,
     Noted,
     RunFinished,
+    RunPrepared,
     RunReport,
     StageStarted,
     run_events,
 )
-from napari_ulm3d.pipeline.progress import Tell, time_text
+from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.plugin.job import Stop, Work, waits
 from napari_ulm3d.plugin.layers import localizations_layer, map_layer, tracks_layer
 from napari_ulm3d.plugin.opening import mapped, result_of_folder
 from napari_ulm3d.plugin.placing import make_layer
+from napari_ulm3d.plugin.progress import Progress
 from napari_ulm3d.plugin.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = [
     "Outcome",
     "Progress",
+    "files_of",
     "outcome_of",
     "reopen_work",
     "result_of",
@@ -52,45 +55,6 @@ log = logging.getLogger("napari_ulm3d")
 # While a run goes on, so few points are drawn that renewing them is never felt.
 _GROWING_POINTS = 10_000
 _SECONDS_BETWEEN_LAYERS = 1.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come.
-
-    Attributes
-    ----------
-    share
-        0 to 1; None while that is not known.
-    layers
-        Layers to show now, grown since the last.
-    failed
-        Blocks that could not be worked on so far; the run goes on without them.
-    note
-        What is to be said once, as rich text: who works on the blocks, what was changed.
-    pace
-        Speed and time left in words, where the run knows better than the clock of the widget.
-    """
-
-    stage: str
-    share: float | None = None
-    n_frames: int = 0
-    n_all: int = 0
-    layers: tuple[Any, ...] = ()
-    failed: tuple[BlockFailed, ...] = ()
-    note: str = ""
-    pace: str = ""
-
-    def text(self, seconds: float) -> str:
-        """The progress in words, with the speed and the time left."""
-        n = len(self.failed)
-        failed = f"\n{n} block{'s' if n > 1 else ''} failed and left out" if n else ""
-        if not self.n_frames or not self.share:
-            return f"{self.stage}…{failed}"
-        rate = self.n_frames / max(seconds, 1e-9)
-        left = seconds * (1 - self.share) / self.share
-        pace = self.pace or f"{rate:,.0f} volumes/s, about {time_text(left)} left"
-        return f"{self.stage}: {self.n_frames:,} of {self.n_all:,} frames, {pace}{failed}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +75,7 @@ class _Grown:
     failed: list[BlockFailed] = field(default_factory=list)
     trajectories: TrajectorySum = field(default_factory=TrajectorySum)
     n_frames: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
     done: FramesDone = field(default_factory=FramesDone)
 
     def progress(
@@ -151,7 +116,7 @@ def series_work(
 
         try:
             events = _events(acquisition, config, folder, stop, execution, heard)
-            maps, report = yield from _follow(acquisition, events, stop, grown)
+            told, report = yield from _follow(acquisition, events, stop, grown)
         except Cancelled:
             if not grown.localizations:
                 raise
@@ -166,18 +131,19 @@ def series_work(
                 folder=None if folder is None else Path(folder),
             )
             made = mapped(partial)
-            return outcome_of(replace(made, maps={**made.maps, **grown.trajectories.maps()}))
+            maps = {**made.maps, **grown.trajectories.maps()}
+            return outcome_of(replace(made.prepared(grown.facts), maps=maps))
         found, tracks = grown.tables()
         result = replace(
             result_of(acquisition, config, found, tracks, "whole series"),
-            maps=maps.maps,
-            saturation=maps.saturation,
-            resolution=maps.resolution,
+            maps=told.maps,
+            saturation=told.saturation,
+            resolution=told.resolution,
             report=report,
             folder=None if folder is None else Path(folder),
             failed=tuple(grown.failed),
         )
-        return outcome_of(result)
+        return outcome_of(result.prepared(grown.facts))
 
     return work
 
@@ -199,6 +165,8 @@ def _follow(
         grown.done.hear(event)
         if isinstance(event, StageStarted):
             yield grown.progress(n_all, event.name.capitalize())
+        elif isinstance(event, RunPrepared):
+            grown.facts = event.facts
         elif isinstance(event, ClusterReady):
             yield Progress("Working", note=_cluster_text(event))
         elif isinstance(event, Noted):
@@ -245,16 +213,20 @@ def _events(
             _say(event)
             yield event
         return
-    there = (Path(folder) / "run.toml").is_file()
-    if there and ResultsFolder.open(folder).complete:
+    resume = (Path(folder) / "run.toml").is_file()
+    # One that left blocks out is tried again there.
+    if resume and _is_whole(ResultsFolder.open(folder)):
         raise ResultsError(
             f"{folder}: already holds a run that is finished. Choose another folder, or reopen "
             "that run with Run history."
         )
-    resume = there
     yield from run_events(
         acquisition, config, folder, resume=resume, stop=stop, execution=execution, tell=tell
     )
+
+
+def _is_whole(results: ResultsFolder) -> bool:
+    return results.complete and not results.facts().get("result", {}).get("failed")
 
 
 def _say(event: Event) -> None:
@@ -283,6 +255,11 @@ def _cluster_text(event: ClusterReady) -> str:
     return f'{workers} at work; <a href="{link}">dashboard: {link}</a>'
 
 
+def files_of(acquisition: Acquisition) -> tuple[str, ...]:
+    """The files of an acquisition, where it has any."""
+    return tuple(str(path) for path in map(source_path, acquisition.sources) if path)
+
+
 def result_of(
     acquisition: Acquisition,
     config: PipelineConfig,
@@ -300,7 +277,7 @@ def result_of(
         scope=scope,
         name=acquisition.name,
         wavelength_um=acquisition.wavelength_um,
-        files=tuple(str(path) for path in map(source_path, acquisition.sources) if path),
+        files=files_of(acquisition),
     )
 
 

@@ -165,10 +165,16 @@ class Session(QObject):
         self.acquisition_changed.emit()
         self.result_changed.emit()
 
-    def set_result(self, result: Result) -> None:
-        """Make this the result that maps and export work on, and remember the run."""
+    def set_result(self, result: Result, computed: Result | None = None) -> None:
+        """Make this the result that maps and export work on, and remember the run.
+
+        `computed` is the result that it was made of by linking again, of the same run.
+        """
         self.result = self.shown = result
-        self.history.add(result)
+        if computed is None:
+            self.history.add(result)
+        else:
+            self.history.update(computed, result)
         self.result_changed.emit()
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -14,7 +14,7 @@ from napari_ulm3d.filtering import FilteredBlock, Psf
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link
 from napari_ulm3d.pipeline.blocks import localize_block
-from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.pipeline.networks import NETWORKS, used_weights
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.plugin.job import Stop, Work
 from napari_ulm3d.plugin.opening import mapped
@@ -39,6 +39,7 @@ def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
     """Localize one frame; a network sees the frames about it that it needs."""
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
+        facts = _weights_facts(preview, config)
         margin = _frames_about(config)
         part = yield from _prepared(preview, config, frame, (frame - margin, frame + margin + 1))
         done = yield from _localized(part, preview.acquisition, config, stop)
@@ -50,7 +51,7 @@ def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
         )
         if done.trajectory is not None:
             result = replace(result, maps=_trajectory(done, preview.acquisition))
-        return outcome_of(result)
+        return outcome_of(result.prepared(facts))
 
     return work
 
@@ -64,7 +65,7 @@ def window_work(
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        acquisition = preview.acquisition
+        acquisition, facts = preview.acquisition, _weights_facts(preview, config)
         span = None
         if n_frames is not None:
             first = frame - n_frames // 2
@@ -78,12 +79,13 @@ def window_work(
         scope = f"block {part.block.index}" if n_frames is None else f"frames {first} to {last}"
         result = result_of(acquisition, config, done.localizations, tracks, scope)
         made = mapped(replace(result, frames=(first, last + 1)))
-        return outcome_of(replace(made, maps={**made.maps, **_trajectory(done, acquisition)}))
+        maps = {**made.maps, **_trajectory(done, acquisition)}
+        return outcome_of(replace(made.prepared(facts), maps=maps))
 
     return work
 
 
-def relink_work(computed: Result, config: PipelineConfig, breaks: Sequence[int] = ()) -> Work:
+def relink_work(computed: Result, config: PipelineConfig) -> Work:
     """Tracks and maps anew from localizations that are there; nothing is localized again.
 
     Parameters
@@ -92,19 +94,19 @@ def relink_work(computed: Result, config: PipelineConfig, breaks: Sequence[int] 
         A result as it was computed.
     config
         Its `link`, `maps` and, of a network's bubbles, `network.min_score` are applied.
-    breaks
-        Frames at which tracks end, as in the run.
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
         yield Progress("Linking")
         found, changes = computed.localizations, {"link": config.link, "maps": config.maps}
-        least = config.network.min_score
+        least = computed.least_score(config)
         if computed.config.localize.localizer == "network":
-            changes["network"] = computed.config.network.replace(min_score=least)
+            asked = config.network.min_score
+            changes["network"] = computed.config.network.replace(min_score=asked)
             if least is not None and (found.table["score"] < least).any():
                 table = found.table
                 found = Localizations(table[table["score"] >= least].reset_index(drop=True))
+        breaks = computed.breaks(config.link.breaks)
         tracks = link(found, computed.rate_hz, config.link, breaks=breaks)
         yield Progress("Mapping")
         again = replace(
@@ -119,6 +121,12 @@ def relink_work(computed: Result, config: PipelineConfig, breaks: Sequence[int] 
         return outcome_of(mapped(again))
 
     return work
+
+
+def _weights_facts(preview: Preview, config: PipelineConfig) -> dict[str, Any]:
+    """What is known of the networks before they run, as in `run.toml`."""
+    used = used_weights(preview.acquisition, config)
+    return {"weights": {one.role: one.facts() for one in used}}
 
 
 def _frames_about(config: PipelineConfig) -> int:

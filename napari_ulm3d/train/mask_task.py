@@ -71,7 +71,7 @@ class MaskTask:
         dice, entropy = [], []
         for window in windows:
             logit = model(_input(window, device))
-            wanted = torch.as_tensor(np.ascontiguousarray(window.wanted)[None]).to(device)
+            wanted = torch.as_tensor(window.wanted[None]).to(device)
             dice.append(soft_dice(torch.sigmoid(logit), wanted))
             entropy.append(
                 functional.binary_cross_entropy_with_logits(
@@ -144,10 +144,12 @@ def _mirrored(window: MaskWindow, axes: NDArray[np.bool_]) -> MaskWindow:
     frames = np.flip(window.frames, chosen)
     # Depth mirrored, the phase of a bubble would fall where it grew.
     frames = frames.conj() if axes[1] else frames
-    return MaskWindow(np.ascontiguousarray(frames), np.flip(window.wanted, chosen))
+    # Copied, not only made contiguous: an axis of one voxel keeps its negative stride there,
+    # which torch refuses.
+    return MaskWindow(frames.copy(), np.flip(window.wanted, chosen).copy())
 
 
 def _input(window: MaskWindow, device: str) -> Tensor:
     """(1, 2, t, z, y, x)."""
-    frames = torch.as_tensor(np.ascontiguousarray(window.frames))
+    frames = torch.as_tensor(window.frames)
     return torch.view_as_real(frames).movedim(-1, 0)[None].contiguous().to(device)

@@ -17,7 +17,10 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.execution import Execution
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.pipeline import Noted, run_events
+from napari_ulm3d.maps.runs import SortedRuns
+from napari_ulm3d.networks.bubblenet import BubbleNetConfig
+from napari_ulm3d.networks.memory import forward_bytes, most_voxels
+from napari_ulm3d.pipeline import Noted, run, run_events
 from napari_ulm3d.pipeline.memory import fit_to_memory
 
 COMPLEX = np.dtype(np.complex64)
@@ -90,9 +93,106 @@ def test_windows_too_short_for_the_filter_are_refused(execution: Execution) -> N
         fit_to_memory(large(), PipelineConfig(), execution)
     # What it asks for is enough.
     least = str(refused.value).split("Allow at least ")[1].split("GB")[0]
-    if execution.workers is None:
-        enough = execution.replace(memory=f"{least}GB")
-        assert fit_to_memory(large(), PipelineConfig(), enough).config.load.frames_per_block >= 32
+    enough = execution.replace(memory=f"{least}GB")
+    assert fit_to_memory(large(), PipelineConfig(), enough).config.load.frames_per_block >= 32
+
+
+NETWORK = PipelineConfig(device="cpu").with_settings(["localize.localizer=network"])
+
+
+@pytest.mark.parametrize(
+    ("execution", "frames", "memory_gb"),
+    [
+        (Execution(memory="8.95GB"), 162, 2.02),
+        (Execution(memory="12GB"), 200, 3.66),
+        (Execution(memory="16.7GB", workers=2), 149, 1.85),
+        (Execution(memory="9GB", scheduler="tcp://h:1"), 169, 2.11),
+    ],
+)
+def test_a_network_gets_what_the_blocks_leave(
+    execution: Execution, frames: int, memory_gb: float
+) -> None:
+    fitted = fit_to_memory(large(), NETWORK, execution)
+    assert fitted.config.load.frames_per_block == frames
+    assert fitted.config.network.memory_gb == pytest.approx(memory_gb, abs=0.02)
+    assert f"{fitted.config.network.memory_gb:g} GB (network.memory_gb)" in fitted.notes[-1]
+    again = fit_to_memory(large(), fitted.config, execution)
+    assert again.config == fitted.config
+    assert not again.notes
+
+
+def test_the_windows_of_a_network_shrink_to_its_share() -> None:
+    fitted = fit_to_memory(large(edge=64), NETWORK, Execution(memory="1.5GB"))
+    memory_gb = fitted.config.network.memory_gb
+    assert memory_gb is not None
+    assert memory_gb < 0.2
+    architecture = BubbleNetConfig()
+    voxels = most_voxels(architecture, "cpu", memory_gb)
+    assert voxels * forward_bytes(architecture) <= 1e9 * memory_gb
+    assert voxels < most_voxels(architecture, "cpu", 100.0)
+
+
+def test_memory_that_was_set_for_a_network_is_left_to_it() -> None:
+    config = NETWORK.with_settings(["network.memory_gb=3.0"])
+    fitted = fit_to_memory(large(), config, Execution(memory="8.95GB"))
+    assert fitted.config.network.memory_gb == 3.0
+    # (8.95 - 0.95 - 3) GB at 2.2 times 16.8 MB a frame
+    assert fitted.config.load.frames_per_block == 135
+    for other in (PipelineConfig(), NETWORK.with_settings(["device=cuda"])):
+        if other.device == "cuda":  # its memory is not this one
+            fitted = fit_to_memory(large(), other, Execution(memory="9GB", scheduler="tcp://h:1"))
+        else:
+            fitted = fit_to_memory(large(), other, Execution(memory="9GB"))
+        assert fitted.config.network.memory_gb is None
+
+
+def test_maps_get_what_is_left_over() -> None:
+    assert fit_to_memory(large(), PipelineConfig(), Execution()).map_bytes is None
+    for execution, map_gb in (
+        (Execution(memory="4GB"), 0.2),
+        (Execution(memory="9GB"), 0.2 + 9 - 0.7 - 2.2 * 200 * 128**3 * 8 / 1e9),
+        (Execution(memory="20GB", workers=2), 0.2),
+        (Execution(memory="20GB", scheduler="tcp://h:1"), 0.2 + 20 - 0.7),
+    ):
+        map_bytes = fit_to_memory(large(), PipelineConfig(), execution).map_bytes
+        assert map_bytes == pytest.approx(map_gb * 1e9, rel=0.2 if map_gb < 0.3 else 0.01)
+
+
+def test_maps_on_the_disk_are_the_same(
+    flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole run, with room for a single voxel; nothing of it stays in the folder."""
+    written = []
+    append = SortedRuns.append
+    monkeypatch.setattr(
+        SortedRuns, "append", lambda runs, rows: written.append(runs) or append(runs, rows)
+    )
+    config = PipelineConfig().with_settings(
+        [
+            "load.frames_per_block=20",
+            "clutter.svd_range=2,200",
+            "link.min_length_frames=4",
+            "maps.resolution_factor=4",
+        ]
+    )
+    run(flow.acquisition, config, tmp_path / "free")
+    assert not written
+    monkeypatch.setattr("napari_ulm3d.maps.accumulator._FEWEST_VOXELS", 1)
+    monkeypatch.setattr("napari_ulm3d.pipeline.memory._MAP_BYTES", -(10**12) + 1)
+    monkeypatch.setattr("napari_ulm3d.pipeline.memory._PROCESS_BYTES", 0)
+    run(flow.acquisition, config, tmp_path / "bound", execution=Execution(memory="1TB"))
+    assert written
+    names = sorted(p.relative_to(tmp_path / "free") for p in (tmp_path / "free").rglob("*.*"))
+    assert names == sorted(
+        p.relative_to(tmp_path / "bound") for p in (tmp_path / "bound").rglob("*.*")
+    )
+    for name in ("saturation.csv", "fsc.csv", "tracks.parquet"):
+        assert (tmp_path / "free" / name).read_bytes() == (tmp_path / "bound" / name).read_bytes()
+    free, bound = (ResultsFolder.open(tmp_path / name) for name in ("free", "bound"))
+    assert len(free.map_names()) == 5
+    for name in free.map_names():
+        assert free.map(name).index.tobytes() == bound.map(name).index.tobytes()
+        assert free.map(name).values.tobytes() == bound.map(name).values.tobytes()
 
 
 def test_the_windows_are_recorded(flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.io import open_acquisition
+from napari_ulm3d.link import link
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.history import RunHistory, differing_settings, history_file
 from napari_ulm3d.plugin.logbook import LogBook
@@ -127,6 +130,67 @@ def test_a_run_in_a_folder_is_reopened_in_another_session(
     assert json.loads(history_file().read_text()) == []
 
 
+def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    session = session_of(loaded)
+    session.change("link", breaks="files")
+    local = dock(loaded, "Localize & track")
+    panel = dock(loaded, "Run history")
+    click(local.series_button)
+    idle(qtbot, local)
+    computed = session.result
+
+    def link_with(max_speed: str) -> None:
+        enter(local.link_form.controls["max_speed_mm_s"], max_speed)
+        asked = float(max_speed)
+        qtbot.waitUntil(lambda: session.result.config.link.max_speed_mm_s == asked, timeout=20_000)
+        idle(qtbot, local)
+
+    for speed in ("9", "12"):
+        link_with(speed)
+        assert panel.runs.rowCount() == 1
+        click_row(panel.runs, 0)
+        assert ("link.max_speed_mm_s", speed, "30") in rows_of(panel.settings)
+        # Tracks end between files again, as in the run.
+        expected = link(computed.localizations, 260.0, session.config.link, breaks=[20, 40])
+        pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
+        assert expected.n_tracks > link(computed.localizations, 260.0, session.config.link).n_tracks
+    assert session.history.computed_of(session.result) is computed
+
+    # A results folder stays what it is: one entry more, however often it is linked again.
+    session.change("link", max_speed_mm_s=30.0)
+    enter(local.folder, str(tmp_path / "out"))
+    idle(qtbot, local)
+    click(local.series_button)
+    idle(qtbot, local)
+    for speed in ("10", "20"):
+        link_with(speed)
+        whats = [row[1] for row in rows_of(panel.runs)]
+        assert whats == ["whole series, linked again", "whole series", "whole series"]
+    click_row(panel.runs, 1)
+    assert not any(name == "link.max_speed_mm_s" for name, *_ in rows_of(panel.settings))
+
+
+def test_a_reopened_run_is_linked_again_with_its_breaks(
+    make_napari_viewer: Any, flow: Any, folder_of: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    """Without its files at hand: run.toml says where sequences begin."""
+    settings = ["clutter.svd_range=2,200", "load.frames_per_block=10", "maps.fsc=false"]
+    acquisition = open_acquisition(folder_of(flow.acquisition, n_files=3))
+    run(acquisition, PipelineConfig().with_settings(settings), tmp_path / "r")
+    viewer = make_napari_viewer(show=True)
+    session, local = session_of(viewer), dock(viewer, "Localize & track")
+    panel = dock(viewer, "Run history")
+    panel.open_folder(str(tmp_path / "r"))
+    idle(qtbot, panel)
+    found = session.result.localizations
+    for kind, breaks in (("blocks", [10, 20, 30, 40, 50]), ("files", [20, 40])):
+        choose(local.link_form.controls["breaks"], kind)
+        qtbot.waitUntil(lambda k=kind: session.result.config.link.breaks == k, timeout=20_000)
+        idle(qtbot, local)
+        expected = link(found, 260.0, session.config.link, breaks=breaks)
+        pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
+
+
 def test_a_folder_of_the_command_line_joins_the_list(
     viewer: Any, flow: Any, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -220,8 +284,35 @@ def test_a_broken_block_is_counted_named_and_left_out(
     assert {0, 59} <= set(result.localizations.table["frame"])
     assert "1 block failed" in find_layer(loaded, "tracks").name
     assert "IQ002.npy" in local.status.text()
+    assert not local.retry_button.isVisible()  # there is no folder that keeps the other blocks
     panel = dock(loaded, "Run history")
     assert rows_of(panel.runs)[0][1] == "whole series, 1 block failed"
     log = dock(loaded, "Log")
     lines = [log.lines.item(k).text() for k in range(log.lines.count())]
     assert any("IQ002.npy" in line for line in lines)
+
+
+def test_broken_blocks_are_tried_again(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    folder = Path(session_of(loaded).paths[0])
+    second = sorted(folder.glob("IQ*.npy"))[1]
+    whole = second.read_bytes()
+    local = dock(loaded, "Localize & track")
+    assert not local.retry_button.isVisible()
+    second.write_bytes(whole[:3000])
+    enter(local.folder, str(tmp_path / "out"))
+    click(local.series_button)
+    idle(qtbot, local)
+    assert len(session_of(loaded).result.failed) == 1
+    assert local.retry_button.isVisible()
+    second.write_bytes(whole)
+    session_of(loaded).change("link", max_speed_mm_s=12.0)  # the run's own settings are used
+    idle(qtbot, local)
+    click(local.retry_button)
+    idle(qtbot, local)
+    assert local.problem.text() == ""
+    result = session_of(loaded).result
+    assert not result.failed
+    assert result.config.link.max_speed_mm_s == 30.0
+    expected = run(session_of(loaded).acquisition, result.config)
+    pd.testing.assert_frame_equal(result.tracks.table, expected.tracks.table)
+    assert not local.retry_button.isVisible()

@@ -253,6 +253,59 @@ def test_a_drawn_rectangle_keeps_the_tracks_that_pass_it(
     assert session_of(mapped).shown.tracks.n_tracks == result.tracks.n_tracks
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_drawn_polygon_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, cut: bool) -> None:
+    """A triangle clicked corner by corner, in the plane of depth against lateral."""
+    from matplotlib.path import Path as Outline
+
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    mapped.dims.order = (0, 2, 1, 3)
+    mapped.reset_view()
+    result = session_of(mapped).result
+    click(maps.filters.polygon)
+    if cut:
+        click(maps.filters.cut)
+    QApplication.processEvents()
+    layer = find_layer(mapped, "region")
+    assert str(layer.mode) == "add_polygon"
+    corners = [(0.40, 0.40), (0.66, 0.46), (0.44, 0.70)]
+    for corner in corners[:2]:
+        click_on_canvas(mapped, corner)
+    qtbot.wait(400)  # a person takes time between two corners
+    # It is not closed yet: nothing is filtered, and the pencil stays.
+    assert session_of(mapped).shown.tracks.n_tracks == result.tracks.n_tracks
+    assert str(layer.mode) == "add_polygon"
+    click_on_canvas(mapped, corners[2])  # a double click begins with one
+    click_on_canvas(mapped, corners[2], twice=True)
+    qtbot.waitUntil(lambda: not layer._is_creating, timeout=5000)
+    qtbot.waitUntil(lambda: not maps.filters._settled.isActive(), timeout=5000)
+    idle(qtbot, maps)
+    (prism,) = maps.filters.chosen.regions
+    assert prism.axis == 1
+    table = result.tracks.table
+    inside = Outline(np.asarray(prism.corners_um)).contains_points(table[["z_um", "x_um"]])
+    passing = table["track_id"].isin(table["track_id"][inside])
+    assert 0 < inside.sum() < passing.sum() < len(table)
+    shown = session_of(mapped).shown.tracks
+    assert len(shown) == (inside if cut else passing).sum()
+
+
+def click_on_canvas(viewer: Any, at: Any, twice: bool = False) -> None:
+    """Click on the canvas at a point given as shares of its size."""
+    from plugin_hands import LEFT
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    canvas = viewer.window._qt_viewer.canvas.native
+    point = QPoint(round(at[0] * canvas.width()), round(at[1] * canvas.height()))
+    none = Qt.KeyboardModifier.NoModifier
+    QTest.mouseMove(canvas, point)
+    QApplication.processEvents()
+    (QTest.mouseDClick if twice else QTest.mouseClick)(canvas, LEFT, none, point)
+    QApplication.processEvents()
+
+
 def drag_on_canvas(viewer: Any, start: Any, end: Any) -> None:
     """Drag over the canvas between two points given as shares of its size."""
     from plugin_hands import LEFT

@@ -317,6 +317,53 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     assert str(dense) in text
 
 
+def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None:
+    from napari_ulm3d.networks.memory import trajectory_bytes
+    from napari_ulm3d.networks.shipped import find_weights, load_weights
+    from napari_ulm3d.plugin.costs import cost
+
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel, timeout=120_000)
+    assert "by the bubble network" in panel.costs.text()
+    session.change("localize", localizer="trajectory")
+    idle(qtbot, panel, timeout=120_000)
+    assert "by the trajectory network sparse-3d-small on the CPU" in panel.costs.text()
+    settings = load_weights(
+        find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
+    ).network.config
+    rate = panel._rate
+    made = cost(rate, 1000, session.acquisition, session.config)
+    frames = rate.window_frames
+    steps = -(-frames // settings.head_time_stride)
+    law = trajectory_bytes(settings, 1000 * frames, 1000 * steps)
+    assert made.memory_bytes == law * rate.at_once
+    n_frames = session.acquisition.n_frames
+    assert made.seconds == pytest.approx(1000 * n_frames / rate.voxels_per_s)
+
+
+def test_a_score_below_the_cut_of_the_weights_asks_for_a_run(
+    loaded: Any, weights: Path, qtbot: Any
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    click(panel.window_button)
+    idle(qtbot, panel)
+    session = session_of(loaded)
+    assert session.result.trained_score == 0.3  # of the card: the settings name none
+    assert not panel.linking.isVisible()
+    enter(panel.network_form.controls["min_score"], "0.2")
+    qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+    idle(qtbot, panel)
+    assert "from a score of 0.3 on" in panel.linking.text()
+    assert panel.linking.isVisible()
+    enter(panel.network_form.controls["min_score"], "0.4")
+    qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+    idle(qtbot, panel)
+    assert not panel.linking.isVisible()
+    assert session.result.localizations.table["score"].min() >= 0.4
+
+
 def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = tmp_path / "mask.safetensors"

@@ -28,6 +28,7 @@ from napari_ulm3d.maps import accumulate
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.placing import find_layer
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.widgets.section import Section
 from napari_ulm3d.tables import Localizations, Tracks
 
 
@@ -360,3 +361,45 @@ def test_empty_results_are_no_error(viewer: Any, qtbot: Any) -> None:
     assert isinstance(session.result.localizations, Localizations)
     assert len(session.result.localizations) == 0
     assert session.result.grid == Grid((8, 8, 8), (100, 100, 100))
+
+
+def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    """Two workers asked for in the folded-away field, on a series of three blocks."""
+    pytest.importorskip("distributed")
+    panel = dock(loaded, "Localize & track")
+    (section,) = (one for one in panel.findChildren(Section) if one.title.text() == "Workers")
+    assert not panel.workers.isVisible()
+    click(section.title)
+    assert panel.workers.isVisible()
+    enter(panel.workers.fields["workers"], "many")
+    click(panel.series_button)
+    assert "workers" in panel.problem.text()
+    assert panel.series_button.isEnabled()
+    enter(panel.workers.fields["workers"], "2")
+    click(panel.series_button)
+    qtbot.waitUntil(lambda: "2 workers at work" in panel.cluster.text(), timeout=60_000)
+    assert panel.cluster.isVisible()
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    session = session_of(loaded)
+    expected = run(session.acquisition, session.config)
+    assert len(expected.tracks)
+    pd.testing.assert_frame_equal(session.result.tracks.table, expected.tracks.table)
+    pd.testing.assert_frame_equal(session.result.localizations.table, expected.localizations.table)
+
+
+def test_the_bar_moves_within_a_block(
+    loaded: Any, flow: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_ulm3d.pipeline.blocks._CHUNK_BYTES", 10 * flow.frames[0].nbytes)
+    monkeypatch.setattr("napari_ulm3d.pipeline.executors.throttled", lambda tell: tell)
+    session_of(loaded).change("load", frames_per_block=60)  # one block
+    panel = dock(loaded, "Localize & track")
+    values: list[int] = []
+    panel.bar.valueChanged.connect(values.append)
+    texts: list[str] = []
+    panel._job.progressed.connect(lambda progress: texts.append(progress.text(1.0)))
+    click(panel.series_button)
+    idle(qtbot, panel)
+    assert {167, 333, 500, 667, 833} <= set(values)
+    assert any("20 of 60 frames" in text and "left" in text for text in texts)

@@ -13,7 +13,7 @@ from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.train.loop import new_state, train, train_step
 from napari_ulm3d.train.mask_config import MaskTrainConfig
-from napari_ulm3d.train.mask_task import MaskTask, MaskWindow
+from napari_ulm3d.train.mask_task import MaskTask, MaskWindow, _mirrored
 from napari_ulm3d.train.stream import BatchStream
 from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
 from napari_ulm3d.train.trajectory_data import TrajectoryWindow, mirrored
@@ -270,3 +270,17 @@ def test_a_task_does_not_resume_another(tmp_path):
     run(mask_config(steps=1), tmp_path / "out")
     with pytest.raises(Exception, match="another"):
         run(trajectory_config(steps=1), tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 1, 7), (4, 5, 6, 7)], ids=["plane", "volume"])
+def test_mirrored_windows_can_be_trained_on(shape):
+    rng = np.random.default_rng(0)
+    frames = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    window = MaskWindow(frames, np.abs(frames) > 1)
+    mirrored = _mirrored(window, np.ones(4, bool))
+    task = MaskTask(mask_config(), [])
+    state = new_state(task)
+    row = train_step(state, [mirrored], task)
+    assert np.isfinite(row["loss"])
+    np.testing.assert_array_equal(mirrored.frames, frames[::-1, ::-1, ::-1, ::-1].conj())
+    np.testing.assert_array_equal(np.abs(mirrored.frames) > 1, mirrored.wanted)

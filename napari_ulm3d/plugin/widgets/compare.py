@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from napari_ulm3d.plugin.controls import calm
 from napari_ulm3d.plugin.job import LatestJob, Problem, Stop, waits
 from napari_ulm3d.plugin.layers import VALUE
 from napari_ulm3d.plugin.measuring import ROLE as MEASURE
-from napari_ulm3d.plugin.placing import ROLE, find_layer, place, remove
+from napari_ulm3d.plugin.placing import ROLE, Placer, find_layer, place, remove
 from napari_ulm3d.plugin.widgets.measure import MeasureBox
 from napari_ulm3d.plugin.widgets.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.widgets.tables import copy, dress, fill_table
@@ -49,6 +50,7 @@ class ComparePanel(Panel):
         self._layer_job = LatestJob(self)
         self._layer_job.finished.connect(self._on_layers)
         self._layer_job.failed.connect(self._on_failed)
+        self._placer = Placer(self)
         self._more: list[Source] = []
         self._compared: Compared | None = None
         self._hidden: list[weakref.ref[Any]] = []
@@ -268,12 +270,19 @@ class ComparePanel(Panel):
                 self._hidden.append(weakref.ref(old))
                 old.visible = False
         placed = {layer.metadata[ROLE]: layer for layer in layers}
-        for role in ROLES:
-            if role in placed:
-                layer = place(self.viewer, placed[role])
-                layer.colorbar.visible = view != "overlay"
-            else:
-                remove(self.viewer, role)
+        self._placer.forget()
+        self._placer.take_turns(
+            *(partial(self._show_role, role, placed.get(role), view) for role in ROLES),
+            partial(self._arrange, view),
+        )
+
+    def _show_role(self, role: str, layer: Any, view: str) -> None:
+        if layer is None:
+            remove(self.viewer, role)
+        else:
+            place(self.viewer, layer).colorbar.visible = view != "overlay"
+
+    def _arrange(self, view: str) -> None:
         grid = self.viewer.canvas.grid
         grid.stride, grid.shape = 1, (1, -1)
         grid.enabled = view == "side by side"
@@ -284,6 +293,7 @@ class ComparePanel(Panel):
 
     def _show_nothing(self) -> None:
         """Take the comparison away; what it hid is seen again."""
+        self._placer.forget()
         if any(find_layer(self.viewer, role) is not None for role in ROLES):
             self.viewer.canvas.grid.enabled = False
             for role in ROLES:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QSpinBox
 
-from napari_ulm3d.config import LocalizeConfig, NetworkConfig
+from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.execution import Execution
-from napari_ulm3d.pipeline import sequence_breaks
-from napari_ulm3d.pipeline.networks import NETWORKS
 from napari_ulm3d.plugin import runs, window_runs
 from napari_ulm3d.plugin.controls import calm
 from napari_ulm3d.plugin.forms import SettingsForm
 from napari_ulm3d.plugin.job import Job, Work
 from napari_ulm3d.plugin.placing import Placer, place
 from napari_ulm3d.plugin.results import Result
-from napari_ulm3d.plugin.widgets.device_box import DeviceBox
+from napari_ulm3d.plugin.widgets.methods import Methods
 from napari_ulm3d.plugin.widgets.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.widgets.rows import form
 from napari_ulm3d.plugin.widgets.section import Section
 from napari_ulm3d.plugin.widgets.track_colours import TrackColours
+from napari_ulm3d.plugin.widgets.workers_box import WorkersBox
 
 __all__ = ["LocalizePanel"]
 
-_LOCALIZE = ("localizer", "min_snr_db", "min_fit_snr_db", "min_correlation", "max_bubbles")
-_NETWORK = ("weights", "min_score", "trajectory_score")
-_CONVENTIONAL = ("gaussian", "radial", "centroid", "parabolic")
 _STEPS = 1000
 # Of so many localizations tracks are linked again as soon as a setting changes.
 _LINKED_AT_ONCE = 300_000
@@ -50,9 +44,8 @@ class LocalizePanel(Panel):
         self._job.stopped.connect(self._on_stopped)
         self._job.ended.connect(self._enable)
         self._placer = Placer(self)
-        # The result as it was computed, and what was made of it by linking again.
+        # The result as it was computed, before it was linked again.
         self._computed: Result | None = None
-        self._linked: Result | None = None
         self._relinking = QTimer(self)
         self._relinking.setSingleShot(True)
         self._relinking.setInterval(_SETTLED_MS)
@@ -64,44 +57,13 @@ class LocalizePanel(Panel):
         self.session.result_changed.connect(self._on_result)
         self.session.config_changed.connect(self._on_config)
         self._on_acquisition()
-        self._on_config("localize")
 
     def _build_methods(self) -> None:
         self.column.addWidget(heading("Bubbles"))
-        conventional = {
-            name: ("localizer", _CONVENTIONAL)
-            for name, field in LocalizeConfig.model_fields.items()
-            if name != "localizer" and not _methods(field.description)
-        }
-        self.form = SettingsForm(self.session, "localize", _LOCALIZE, when=conventional)
-        self.column.addWidget(self.form)
-        rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
-        self.more = Section(
-            "More", SettingsForm(self.session, "localize", rest, when=conventional, hint="none")
-        )
-        self.column.addWidget(self.more)
-        networks = {
-            name: ("localize.localizer", _methods(field.description) or tuple(NETWORKS))
-            for name, field in NetworkConfig.model_fields.items()
-        }
-        rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
-        hint = "as trained"
-        self.network = QWidget()
-        column = QVBoxLayout(self.network)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        self.network_form = SettingsForm(
-            self.session, "network", _NETWORK, when=networks, hint=hint
-        )
-        column.addWidget(self.network_form)
-        column.addWidget(DeviceBox(self.session))
-        column.addWidget(
-            Section(
-                "More of the network",
-                SettingsForm(self.session, "network", rest, when=networks, hint="what is free"),
-            )
-        )
-        self.column.addWidget(self.network)
+        self.methods = Methods(self.session)
+        self.column.addWidget(self.methods)
+        self.form, self.network_form = self.methods.form, self.methods.network_form
+        self.network = self.methods.network
 
     def _build_tracks(self) -> None:
         self.column.addWidget(heading("Tracks"))
@@ -130,7 +92,8 @@ class LocalizePanel(Panel):
             "stopped there goes on where it stopped."
         )
         self.row(self.folder, button("…", "Choose a results folder.", self._choose_folder))
-        self.column.addWidget(Section("Workers", self._workers()))
+        self.workers = WorkersBox()
+        self.column.addWidget(Section("Workers", self.workers))
         self.window_frames = calm(QSpinBox())
         self.window_frames.setRange(2, 100_000)
         self.window_frames.setValue(32)
@@ -168,22 +131,13 @@ class LocalizePanel(Panel):
         self.column.addWidget(self.cluster)
         self.status = note("No acquisition yet.")
         self.column.addWidget(self.status)
-
-    def _workers(self) -> QWidget:
-        """Fields of `Execution` that a person sets in the viewer."""
-        box = QWidget()
-        rows = form()
-        box.setLayout(rows)
-        self.execution: dict[str, QLineEdit] = {}
-        hints = {"workers": "this process", "scheduler": "none", "memory": "what is free"}
-        for name, hint in hints.items():
-            edit = QLineEdit()
-            edit.setPlaceholderText(hint)
-            edit.setToolTip(Execution.model_fields[name].description or "")
-            edit.setClearButtonEnabled(True)
-            rows.addRow(name.capitalize(), edit)
-            self.execution[name] = edit
-        return box
+        self.retry_button = button(
+            "Retry broken blocks",
+            "Work again on the blocks that were left out, with the settings of the run and into its "
+            "results folder; the others are kept. Load files that were mended again first.",
+            self._retry,
+        )
+        self.column.addWidget(self.retry_button)
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -213,25 +167,32 @@ class LocalizePanel(Panel):
         if acquisition is None:
             return
         folder = self.folder.text().strip() or None
-        asked = {name: edit.text().strip() or None for name, edit in self.execution.items()}
         try:
-            execution = Execution.from_dict(asked)
+            execution = self.workers.execution()
         except UlmError as error:
             self.problem.say(str(error))
             return
         config, tell = self.session.config, self._job.tell
         self._start(runs.series_work(acquisition, config, folder, execution, tell))
 
+    def _retry(self) -> None:
+        acquisition, computed = self.session.acquisition, self._computed
+        if acquisition is None or computed is None or not _can_retry(computed, acquisition):
+            return
+        try:
+            execution = self.workers.execution()
+        except UlmError as error:
+            self.problem.say(str(error))
+            return
+        folder, tell = str(computed.folder), self._job.tell
+        self._start(runs.series_work(acquisition, computed.config, folder, execution, tell))
+
     def _relink(self) -> None:
-        computed, acquisition = self._computed, self.session.acquisition
+        computed = self._computed
         if computed is None:
             return
-        breaks = []
-        if acquisition is not None and computed.scope == "whole series":
-            breaks = sequence_breaks(acquisition, self.session.config)
-            breaks = sorted({*breaks, *(block.first_frame for block in computed.failed)})
         self._linked_from = computed
-        self._start(window_runs.relink_work(computed, self.session.config, breaks))
+        self._start(window_runs.relink_work(computed, self.session.config))
 
     def _start(self, work: Work) -> None:
         self.problem.say(None)
@@ -251,10 +212,6 @@ class LocalizePanel(Panel):
     # --- linking again when settings change ------------------------------------------------------
 
     def _on_config(self, section: str) -> None:
-        if section == "localize":
-            by_network = self.session.config.localize.localizer in NETWORKS
-            self.network.setVisible(by_network)
-            self.more.setVisible(not by_network)
         if section in ("link", "network") and self._computed is not None:
             self._relinking.start()
 
@@ -280,10 +237,10 @@ class LocalizePanel(Panel):
         return not same and len(shown.localizations) + len(shown.tracks) > 0
 
     def _say_about_score(self) -> None:
-        computed, least = self._computed, self.session.config.network.min_score
-        low = None if computed is None else computed.config.network.min_score
-        by_network = computed is not None and computed.config.localize.localizer == "network"
-        below = by_network and low is not None and least is not None and least < low
+        computed, config = self._computed, self.session.config
+        low = None if computed is None else computed.least_score(computed.config)
+        least = None if computed is None else computed.least_score(config)
+        below = low is not None and least is not None and least < low
         self.linking.setText(
             f"The run kept bubbles from a score of {low:g} on: for a lower one run it again."
             if below
@@ -293,8 +250,9 @@ class LocalizePanel(Panel):
 
     def _on_result(self) -> None:
         result = self.session.result
-        if result is not self._linked:
-            self._computed = result
+        computed = None if result is None else self.session.history.computed_of(result)
+        if computed is not self._computed:
+            self._computed = computed
             self.linking.hide()
         self._enable()
 
@@ -321,9 +279,8 @@ class LocalizePanel(Panel):
         )
 
     def _conclude(self, result: Result) -> None:
-        self._linked = result if self._linked_from is not None else None
-        self._linked_from = None
-        self.session.set_result(result)
+        computed, self._linked_from = self._linked_from, None
+        self.session.set_result(result, computed)
         QTimer.singleShot(0, self._enable)
         rows = result.rows() if result.report is None else result.report.rows()
         lines = [f"{name}: {value}" for name, value in rows]
@@ -347,7 +304,7 @@ class LocalizePanel(Panel):
 
     def _on_acquisition(self) -> None:
         acquisition = self.session.acquisition
-        self._computed = self._linked = None
+        self._computed = None
         self.status.setText(
             "No acquisition yet."
             if acquisition is None
@@ -362,7 +319,12 @@ class LocalizePanel(Panel):
             self.frame_button, self.window_button, self.block_button, self.series_button
         ):  # fmt: skip
             push.setEnabled(ready)
-        self.relink_button.setEnabled(idle and self._computed is not None)
+        computed, acquisition = self._computed, self.session.acquisition
+        self.relink_button.setEnabled(idle and computed is not None)
+        self.retry_button.setVisible(
+            computed is not None and acquisition is not None and _can_retry(computed, acquisition)
+        )
+        self.retry_button.setEnabled(ready)
         self.cancel_button.setEnabled(not idle and not self._job.stopping)
         if idle:
             self.bar.setRange(0, _STEPS)
@@ -370,8 +332,7 @@ class LocalizePanel(Panel):
             self.bar.setFormat("")
 
 
-def _methods(description: str | None) -> tuple[str, ...]:
-    """The methods that a setting is for, where its description begins with them."""
-    prefix = re.match(r"([\w, ]+):", description or "")
-    words = tuple(word.strip() for word in prefix[1].split(",")) if prefix else ()
-    return tuple(word for word in words if word in (*_CONVENTIONAL, *NETWORKS))
+def _can_retry(computed: Result, acquisition: Acquisition) -> bool:
+    """Whether blocks are missing from the results folder of this very acquisition."""
+    same = set(computed.files) == set(runs.files_of(acquisition))
+    return bool(computed.failed) and computed.folder is not None and same

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from napari_ulm3d.plugin.forms import SettingsForm
 from napari_ulm3d.plugin.job import LatestJob
 from napari_ulm3d.plugin.layers import POOLED
 from napari_ulm3d.plugin.mapping import OF_TRACKS, Accumulated, Rebuilt, Wish, rebuild_work
-from napari_ulm3d.plugin.placing import find_layer, place, remove
+from napari_ulm3d.plugin.placing import Placer, find_layer, place, remove
 from napari_ulm3d.plugin.plots import Curve, Plot
 from napari_ulm3d.plugin.results import Result
 from napari_ulm3d.plugin.widgets.map_filters import FilterBox
@@ -48,6 +50,7 @@ class MapsPanel(Panel):
         self._job.progressed.connect(self._on_made)
         self._job.finished.connect(self._on_curves)
         self._job.failed.connect(self._on_failed)
+        self._placer = Placer(self)
         self._known: Accumulated | None = None
         self._drawn = TrackFilter()
         self.which = calm(QComboBox())
@@ -171,16 +174,21 @@ class MapsPanel(Panel):
         if made.wish.name not in OF_TRACKS:
             tracks = "Not made of tracks, so filters do not act on it; "
         self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
+        steps: list[Callable[[], Any]] = []
         if made.tracks_layer is not None:
-            place(self.viewer, made.tracks_layer)
+            steps.append(partial(place, self.viewer, made.tracks_layer))
         elif not made.n_tracks:
-            remove(self.viewer, "tracks")
+            steps.append(partial(remove, self.viewer, "tracks"))
         if made.layer is None:
-            remove(self.viewer, _ROLE)
-            return
-        if not result.complete:
-            made.layer.name = f"{made.layer.name} (stopped early)"
-        self.looks.dress(self.viewer, place(self.viewer, made.layer))
+            steps.append(partial(remove, self.viewer, _ROLE))
+        else:
+            if not result.complete:
+                made.layer.name = f"{made.layer.name} (stopped early)"
+            steps.append(partial(self._show_map, made.layer))
+        self._placer.take_turns(*steps)
+
+    def _show_map(self, layer: Any) -> None:
+        self.looks.dress(self.viewer, place(self.viewer, layer))
 
     def _on_curves(self, outcome: tuple[Accumulated, Result]) -> None:
         self._known, shown = outcome

@@ -135,8 +135,9 @@ class SparsifyPanel(Panel):
         self.costs = note()
         self.costs.setToolTip(
             "Time of the whole series if every frame keeps as many voxels as this one, from the "
-            "rate of the bubble network measured on this device; memory of its windows at their "
-            "peak. Where memory is short, windows are made shorter."
+            "rate of the network measured on this device; memory of its windows at their peak. It "
+            "is the trajectory network where that is the localizer, else the bubble network. Where "
+            "memory is short, windows are made smaller."
         )
         self.column.addWidget(self.costs)
         self.histogram.show_message("The histogram of the current frame comes here.")
@@ -273,7 +274,9 @@ class SparsifyPanel(Panel):
             return
         if self._rate is None:
             self.costs.setText("Measuring the network's speed on this device…")
-        self._measuring.request(waits(lambda stop: measured_rate(config, stop)))
+        acquisition = self.session.acquisition
+        flat = acquisition is not None and acquisition.grid.shape[1] == 1
+        self._measuring.request(waits(lambda stop: measured_rate(config, stop, flat=flat)))
 
     def _on_no_rate(self, problem: Any) -> None:
         self.costs.setText(problem.sentence)
@@ -290,9 +293,13 @@ class SparsifyPanel(Panel):
         sparse = cost(rate, n_kept, acquisition, config)
         dense = cost(rate, acquisition.grid.size, acquisition, config)
         where = "GPU" if rate.device == "cuda" else "CPU"
+        both = (
+            f"Dense, as it always is: {dense}."
+            if rate.dense
+            else f"Sparse: {sparse}.\nDense: {dense}."
+        )
         self.costs.setText(
-            f"Sparse: {sparse}.\nDense: {dense}.\n"
-            f"{acquisition.n_frames:,} frames, {rate.name} on the {where}, "
+            f"{both}\n{acquisition.n_frames:,} frames by the {rate.whose} on the {where}, "
             f"{rate.voxels_per_s:,.0f} voxels/s measured."
         )
 
