@@ -130,8 +130,10 @@ def test_interrupted_and_resumed(flow, tmp_path: Path) -> None:
     assert subprocess.run([*command, "whole"], cwd=tmp_path, timeout=120).returncode == 0
 
     process = subprocess.Popen(
-        [*command, "stopped"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+        [*command, "stopped"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        # Programs started in the background inherit that they ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     blocks = tmp_path / "stopped" / "blocks"
     give_up = time.monotonic() + 60
     while not (blocks.is_dir() and len(list(blocks.glob("0*.npz"))) >= 2):

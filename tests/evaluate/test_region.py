@@ -94,7 +94,16 @@ def test_any_polygon_against_matplotlib_and_fine_steps(seed: int, n: int, axis: 
     stepped = inside.reshape(801, 200).any(axis=0)
     met = region.crossed(start, stop)
     assert not (stepped & ~met).any()  # what a step sees is met
-    assert (met & ~stepped).sum() <= 3  # and little else: corners cut between two steps
+    # And nothing else: a corner may be cut between two steps, which finer ones see.
+    cut = np.flatnonzero(met & ~stepped)
+    share = np.linspace(0, 1, 100_001)[:, None]
+    seen = 0
+    for k in cut:
+        points = start[k] + share * (stop[k] - start[k])
+        flat = points[:, [a for a in range(3) if a != axis]]
+        inside = Polygon(np.vstack([corners, corners[:1]]), closed=True).contains_points(flat)
+        seen += bool((inside & (points[:, axis] >= 300) & (points[:, axis] <= 600)).any())
+    assert len(cut) - seen <= 1
 
 
 def test_two_dimensional_data() -> None:

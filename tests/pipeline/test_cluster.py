@@ -228,6 +228,8 @@ def test_ctrl_c_ends_a_run_with_workers_in_one_line(flow, tmp_path: Path) -> Non
          "--wavelength-um", "100", "--set", "clutter.svd_range=2,200", "--set",
          "load.frames_per_block=10"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Programs started in the background inherit that they ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not list(tmp_path.glob("r/blocks/*.npz")):
         assert process.poll() is None

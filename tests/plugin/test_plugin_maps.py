@@ -260,8 +260,10 @@ def test_a_drawn_polygon_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, 
 
     maps = dock(mapped, "Vessel maps")
     idle(qtbot, maps)
+    qtbot.wait(300)  # the canvas takes its size beside the new dock
     mapped.dims.order = (0, 2, 1, 3)
     mapped.reset_view()
+    qtbot.wait(300)
     result = session_of(mapped).result
     click(maps.filters.polygon)
     if cut:
@@ -277,6 +279,7 @@ def test_a_drawn_polygon_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, 
     assert session_of(mapped).shown.tracks.n_tracks == result.tracks.n_tracks
     assert str(layer.mode) == "add_polygon"
     click_on_canvas(mapped, corners[2])  # a double click begins with one
+    qtbot.wait(50)
     click_on_canvas(mapped, corners[2], twice=True)
     qtbot.waitUntil(lambda: not layer._is_creating, timeout=5000)
     qtbot.waitUntil(lambda: not maps.filters._settled.isActive(), timeout=5000)
@@ -300,8 +303,10 @@ def click_on_canvas(viewer: Any, at: Any, twice: bool = False) -> None:
     canvas = viewer.window._qt_viewer.canvas.native
     point = QPoint(round(at[0] * canvas.width()), round(at[1] * canvas.height()))
     none = Qt.KeyboardModifier.NoModifier
-    QTest.mouseMove(canvas, point)
-    QApplication.processEvents()
+    # napari follows the mouse at most every few milliseconds, and takes no corner where it was last.
+    for near in (QPoint(6, 6), QPoint(3, 3)):
+        QTest.mouseMove(canvas, point + near)
+        QTest.qWait(60)
     (QTest.mouseDClick if twice else QTest.mouseClick)(canvas, LEFT, none, point)
     QApplication.processEvents()
 
