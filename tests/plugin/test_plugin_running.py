@@ -121,7 +121,10 @@ def long_series(n_frames: int = 4000) -> Acquisition:
     return Acquisition.from_array(np.tile(frames, (20, 1, 1, 1)), (100, 150, 150), 500.0)
 
 
-def test_cancel_ends_within_a_second_and_keeps_what_is_finished(viewer: Any, qtbot: Any) -> None:
+def test_cancel_ends_within_a_second_and_keeps_what_is_finished(
+    viewer: Any, qtbot: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="napari_ulm3d")
     add(viewer, long_series())
     session = session_of(viewer)
     session.change("load", frames_per_block=50)
@@ -130,6 +133,9 @@ def test_cancel_ends_within_a_second_and_keeps_what_is_finished(viewer: Any, qtb
     click(panel.series_button)
     qtbot.waitUntil(lambda: "volumes/s" in panel.status.text(), timeout=60_000)
     assert "left" in panel.status.text()
+    # The bar moves within a block; what is kept are the finished ones.
+    finished = ["block 1 of 80", "block 2 of 80"]
+    qtbot.waitUntil(lambda: all(name in caplog.text for name in finished), timeout=60_000)
     click(panel.cancel_button)
     asked = time.perf_counter()
     qtbot.waitUntil(lambda: not panel._job.running, timeout=10_000)
