@@ -6,8 +6,9 @@ loads neither torch nor Qt nor napari.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from napari_ulm3d._lazy import lazily
 from napari_ulm3d._version import __version__ as __version__
 
 # Name -> where it lives.
@@ -51,14 +52,7 @@ if TYPE_CHECKING:
     from napari_ulm3d.volumes import VesselMap as VesselMap
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(globals(), _PUBLIC)
 
 
 def __dir__() -> list[str]:

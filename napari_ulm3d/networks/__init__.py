@@ -8,8 +8,9 @@ and loaded with `weights.load_network`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from napari_ulm3d._lazy import lazily
 
 if TYPE_CHECKING:
     from napari_ulm3d.networks.architecture import DeepSTULMConfig, SparseDeepSTULMConfig
@@ -84,10 +85,5 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when first used: torch takes a second or two to import.
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+# Loaded when first used: torch takes a second or two to import.
+__getattr__ = lazily(globals(), _WHERE)

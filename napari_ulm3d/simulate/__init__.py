@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from napari_ulm3d._lazy import lazily
 
 if TYPE_CHECKING:
     from napari_ulm3d.simulate.config import SimulationConfig
@@ -48,10 +49,5 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when first used: the compiled parts take a second to import.
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+# Loaded when first used: the compiled parts take a second to import.
+__getattr__ = lazily(globals(), _WHERE)
