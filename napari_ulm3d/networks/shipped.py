@@ -20,7 +20,7 @@ from napari_ulm3d.networks.weights import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LoadedNetwork", "find_weights", "load_weights"]
+__all__ = ["LoadedNetwork", "find_weights", "load_weights", "weights_facts"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,18 @@ class LoadedNetwork:
 
     def facts(self) -> dict[str, Any]:
         """What a run records of it, as plain values."""
-        return {
-            "name": self.card.name or self.path.stem,
-            "architecture": self.card.architecture,
-            "file": fspath(self.path),
-            "sha256": self.sha256,
-            "device": self.device,
-            "notes": list(self.card.notes),
-        }
+        return {**weights_facts(self.path, self.sha256, self.card), "device": self.device}
+
+
+def weights_facts(path: Path, sha256: str, card: WeightsCard) -> dict[str, Any]:
+    """What a run records of a weights file, as plain values."""
+    return {
+        "name": card.name or path.stem,
+        "architecture": card.architecture,
+        "file": fspath(path),
+        "sha256": sha256,
+        "notes": list(card.notes),
+    }
 
 
 def find_weights(wanted: str | None, default: str) -> Path:

@@ -18,7 +18,7 @@ from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import Cancelled, InputError
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, power_doppler
 from napari_ulm3d.io.results import BlockResult
-from napari_ulm3d.networks.shipped import find_weights, load_weights
+from napari_ulm3d.networks.shipped import find_weights, load_weights, weights_facts
 from napari_ulm3d.networks.weights import WeightsCard, read_card, weights_hash
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import sparsify_block
@@ -70,13 +70,7 @@ class UsedWeights:
 
     def facts(self) -> dict[str, Any]:
         """What `run.toml` says of it."""
-        facts: dict[str, Any] = {
-            "name": self.card.name or self.path.stem,
-            "architecture": self.card.architecture,
-            "file": str(self.path),
-            "sha256": self.sha256,
-            "notes": list(self.card.notes),
-        }
+        facts = weights_facts(self.path, self.sha256, self.card)
         if self.card.architecture in NETWORKS["network"]:
             facts["min_score"] = _trained_score(self.card)
         return facts
