@@ -34,7 +34,9 @@ def demo(
     config = PipelineConfig()
     resume = (out / "run.toml").is_file()
     follow(
-        lambda tell: run_events(acquisition, config, out, resume=resume, tell=tell),
+        lambda tell, stop: run_events(
+            acquisition, config, out, resume=resume, stop=stop, tell=tell
+        ),
         acquisition,
         config,
         out,

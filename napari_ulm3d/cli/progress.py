@@ -17,7 +17,9 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.cli.interrupt import heeding_interrupts
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.pipeline import (
     BlockFailed,
     BlockFinished,
@@ -37,14 +39,15 @@ __all__ = ["follow", "print_report"]
 
 
 def follow(
-    start: Callable[[Tell], Iterator[Event]],
+    start: Callable[[Tell, Callable[[], bool]], Iterator[Event]],
     acquisition: Acquisition,
     config: PipelineConfig,
     out: Path,
 ) -> RunReport:
     """Consume a run's events, show its progress on stderr and its report on stdout.
 
-    `start` begins the run, with the callback that shows how far a block has come.
+    `start` begins the run, with the callback that shows how far a block has come and the one
+    that says whether Ctrl-C was pressed.
     """
     console = Console(stderr=True)
     t, z, y, x = acquisition.shape
@@ -69,14 +72,17 @@ def follow(
     )
     done = FramesDone()
     try:
-        with Progress(*columns, console=console, transient=not sys.stderr.isatty()) as progress:
+        with (
+            heeding_interrupts() as interrupted,
+            Progress(*columns, console=console, transient=not sys.stderr.isatty()) as progress,
+        ):
             task = progress.add_task("localizing", total=t, pace="")
 
             def show(event: Event | BlockProgress) -> None:
                 done.hear(event)
                 progress.update(task, completed=int(done.frames), pace=done.text(t))
 
-            for event in start(show):
+            for event in start(show, interrupted):
                 if isinstance(event, BlockFinished):
                     show(event)
                 elif isinstance(event, BlockFailed):
@@ -98,12 +104,12 @@ def follow(
                     progress.update(task, description=event.name)
                 elif isinstance(event, RunFinished):
                     report = event.report
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Cancelled) as error:
         if (out / "run.toml").is_file():
             console.print(
                 f"Finished blocks are kept: add --resume to go on in {out}.", highlight=False
             )
-        raise
+        raise KeyboardInterrupt from error
     if report is None:
         raise RuntimeError("the run ended without a report")
     print_report(report, out)

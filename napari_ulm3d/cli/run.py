@@ -178,13 +178,14 @@ def run(
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
     report = follow(
-        lambda tell: run_events(
+        lambda tell, stop: run_events(
             acquisition,
             settings,
             out,
             resume=resume,
             overwrite=overwrite,
             execution=execution,
+            stop=stop,
             tell=tell,
         ),
         acquisition,

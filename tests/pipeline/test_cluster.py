@@ -221,7 +221,7 @@ def test_workers_are_given_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_ends_a_run_with_workers_in_one_line(flow, tmp_path: Path) -> None:
-    np.save(tmp_path / "long.npy", np.concatenate([flow.frames] * 20))
+    np.save(tmp_path / "long.npy", np.concatenate([flow.frames] * 40))
     process = subprocess.Popen(
         [sys.executable, "-m", "napari_ulm3d", "run", "long.npy", "--out", "r", "--workers", "1",
          "--axes", "tzyx", "--voxel-um", "100", "150", "150", "--rate", "260",

@@ -1,0 +1,51 @@
+"""Ctrl-C that cannot be lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Interrupt", "heeding_interrupts"]
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed; the `stop` of a run."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def __call__(self) -> bool:
+        return self.pressed
+
+
+@contextmanager
+def heeding_interrupts() -> Iterator[Interrupt]:
+    """Remember Ctrl-C besides raising `KeyboardInterrupt`.
+
+    Python discards an exception that is raised within a finalizer or a callback of the garbage
+    collector, and libraries have both: there Ctrl-C alone would be lost and the run go on.
+
+    Yields
+    ------
+    Interrupt
+        True once Ctrl-C was pressed, also where the exception went nowhere.
+    """
+    interrupt = Interrupt()
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread may; and who started us so that Ctrl-C is ignored means it.
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+        yield interrupt
+        return
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        interrupt.pressed = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, heed)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
