@@ -137,6 +137,11 @@ def test_the_terminal_shows_the_share_of_a_long_block(
     monkeypatch.setattr(Progress, "update", watched)
     config = CONFIG.with_settings(["load.frames_per_block=60"])
     acquisition = flow.acquisition
-    follow(lambda tell: run_events(acquisition, config, tell=tell), acquisition, config, tmp_path)
+    follow(
+        lambda tell, stop: run_events(acquisition, config, stop=stop, tell=tell),
+        acquisition,
+        config,
+        tmp_path,
+    )
     assert {10, 20, 30, 40, 50, 60} <= set(shown)
     assert shown == sorted(shown)
