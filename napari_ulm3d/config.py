@@ -291,6 +291,11 @@ class NetworkConfig(StageConfig):
     merge_fwhm: float = setting(
         0.3, "network: predictions closer than this are one bubble.", "widths of the PSF", gt=0
     )
+    views: Literal[1, 2, 4, 8] = setting(
+        2,
+        "network: mirror images of a window whose predictions are averaged; each takes the time "
+        "of one.",
+    )
     window_frames: int = setting(
         32, "network: frames given to the network at once, at most.", "frames", ge=1
     )

@@ -12,7 +12,8 @@ from scipy.special import gammainc
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
 from napari_ulm3d.localize.inference import Span, run_windows
-from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
+from napari_ulm3d.localize.views import averaged_output
+from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.networks.bubblenet_peaks import BubblePredictions, find_peaks
 from napari_ulm3d.networks.memory import most_voxels
 from napari_ulm3d.networks.precision import half_precision
@@ -227,7 +228,7 @@ def _predict_window(
     import torch
 
     with torch.inference_mode():
-        out = model(collate([window], device, backend))
+        out = averaged_output(model, window, config.views, device, backend)
         probability = torch.sigmoid(out.logit)
         rows = (probability >= config.candidate_score).nonzero().flatten()
 

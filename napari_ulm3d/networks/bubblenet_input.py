@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,28 @@ class BubbleInput:
             shape=(stop - start, *self.shape[1:]),
             first_frame=self.first_frame + start,
         )
+
+    def mirrored(self, axes: Collection[int]) -> tuple[BubbleInput, NDArray[np.intp]]:
+        """The mirror image along some axes, and the row of this input that each of its rows was.
+
+        Depth mirrored, the phase of a bubble would fall where it grew: the values are conjugated.
+
+        Parameters
+        ----------
+        axes
+            Of 0 to 3: t, z, y, x.
+        """
+        coordinates = self.coordinates.copy()
+        for axis in axes:
+            coordinates[:, axis] = self.shape[axis] - 1 - coordinates[:, axis]
+        order = np.lexsort(coordinates.T[::-1])
+        correlation, amplitude = self.correlation[order], self.amplitude[order]
+        if 1 in axes:
+            correlation, amplitude = correlation.conj(), amplitude.conj()
+        image = replace(
+            self, coordinates=coordinates[order], correlation=correlation, amplitude=amplitude
+        )
+        return image, order
 
 
 def noise_level(frames: NDArray[Any]) -> float:

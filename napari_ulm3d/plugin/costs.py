@@ -147,7 +147,8 @@ def cost(rate: Rate, n_voxels: float, acquisition: Acquisition, config: Pipeline
         return Cost(seconds, n_bytes * rate.at_once)
     window = min(network.window_frames, config.load.frames_per_block, acquisition.n_frames)
     own = max(window - 2 * network.margin_frames, 1)
-    seconds = n_voxels * acquisition.n_frames * max(window / own, 1.0) / rate.voxels_per_s
+    often = network.views * max(window / own, 1.0)
+    seconds = n_voxels * acquisition.n_frames * often / rate.voxels_per_s
     return Cost(seconds, rate.window_bytes(n_voxels * window, window) * rate.at_once)
 
 
@@ -184,7 +185,7 @@ def _measure(network: Any, device: str, name: str, stop: Callable[[], bool] | No
     kept = np.argwhere(maximum_filter(seeds, (1, 3, 3, 3))).astype(np.int32)
     values = (rng.normal(size=(len(kept), 2)) @ [1, 1j]).astype(np.complex64)
     given = BubbleInput(kept, 0.3 * values, values, shape, (3.0, 3.0, 3.0))  # type: ignore[arg-type]
-    config = NetworkConfig(window_frames=frames, margin_frames=0, min_score=0.99)
+    config = NetworkConfig(window_frames=frames, margin_frames=0, min_score=0.99, views=1)
     grid = Grid(tuple(volume), (100.0, 100.0, 100.0))  # type: ignore[arg-type]
 
     def run(part: BubbleInput) -> float:

@@ -128,8 +128,6 @@ def flipped(
 ) -> tuple[BubbleInput, Bubbles]:
     """Mirror a window along the chosen ones of t, z, y, x.
 
-    Depth mirrored, the phase of a bubble would fall where it grew: the values are conjugated.
-
     Parameters
     ----------
     block, bubbles
@@ -137,21 +135,14 @@ def flipped(
     axes
         (4,) bool.
     """
-    coordinates = block.coordinates.copy()
     frame, position, velocity = bubbles.frame, bubbles.position.copy(), bubbles.velocity.copy()
-    for axis in np.flatnonzero(axes):
+    chosen = np.flatnonzero(axes).tolist()
+    for axis in chosen:
         last = block.shape[axis] - 1
-        coordinates[:, axis] = last - coordinates[:, axis]
         if axis == 0:
             frame, velocity = last - frame, -velocity
         else:
             position[:, axis - 1] = last - position[:, axis - 1]
             velocity[:, axis - 1] *= -1
-    order = np.lexsort(coordinates.T[::-1])
-    correlation, amplitude = block.correlation[order], block.amplitude[order]
-    if axes[1]:
-        correlation, amplitude = correlation.conj(), amplitude.conj()
-    mirrored = replace(
-        block, coordinates=coordinates[order], correlation=correlation, amplitude=amplitude
-    )
-    return mirrored, Bubbles(frame, position, velocity, bubbles.level)
+    image, _ = block.mirrored(chosen)
+    return image, Bubbles(frame, position, velocity, bubbles.level)
