@@ -47,8 +47,9 @@ def fingerprint(acquisition: Acquisition) -> str:
 def source_fingerprint(source: FrameSource) -> str:
     """A hash of one source.
 
-    Of a file: its name, size and three samples of 64 KiB (head, middle, tail). A source
-    that is no file (an array) counts with its first and last frame.
+    Of a file, and of those that hold its values where it is but the header: name, size and
+    three samples of 64 KiB (head, middle, tail). A source that is no file (an array) counts with
+    its first and last frame.
     """
     digest = hashlib.sha256(repr((source.shape, str(source.dtype))).encode())
     path = source_path(source)
@@ -57,6 +58,8 @@ def source_fingerprint(source: FrameSource) -> str:
             digest.update(f"{file.relative_to(path)}:{file.stat().st_size}".encode())
     if path is not None and path.is_file():
         _hash_file(digest, path)
+        for data in getattr(source, "data_files", ()):
+            _hash_file(digest, data)
     else:
         total = source.shape[0]
         digest.update(source.read(0, 1).tobytes())

@@ -69,7 +69,7 @@ _ALL = (
             vessels=VesselsConfig(flow=FlowConfig(max_speed_mm_s=30.0)),
         ),
         "Volumes of the rat brain at half the frequency: half a wavelength a voxel in depth.",
-        "Kind of probe: Chavignon et al., IEEE Trans. Med. Imaging 2022 (multiplexed 8 MHz "
+        "Kind of probe: Chavignon et al., IEEE Trans. Biomed. Eng. 2022 (multiplexed 8 MHz "
         "matrix, rat brain). Voxel, rate, widths, levels and speed chosen here.",
     ),
     Preset(

@@ -11,6 +11,7 @@ import pytest
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import BackendError, InputError, MissingMetadataError
 from napari_ulm3d.io.reading.open import describe, open_acquisition
+from napari_ulm3d.provenance import source_fingerprint
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
 GREY = np.random.default_rng(3).integers(0, 200, (6, 5, 4, 3), dtype=np.uint8)
@@ -214,3 +215,23 @@ def test_real_files(shared_data: Path) -> None:
     mouse = shared_data / "ulm_maps" / "awake_mouse" / "mouse04week2.mat"
     vessel_map = open_acquisition(mouse, GIVEN.replace(variable="mapVelocity", axes="zx"))
     assert vessel_map.shape == (1, 1596, 1, 1601)
+
+
+def test_new_values_under_an_old_header_are_another_source(tmp_path: Path) -> None:
+    """What `--resume` asks: a .mhd stays as it is when the frames in its .raw are replaced."""
+    sitk = pytest.importorskip("SimpleITK")
+    image = sitk.GetImageFromArray(np.zeros((4, 5, 6, 7), np.float32), isVector=False)
+    path = tmp_path / "movie.mhd"
+    sitk.WriteImage(image, str(path))
+    given = LoadConfig(voxel_um=(100, 100, 100), rate_hz=100, wavelength_um=100)
+
+    def fingerprint() -> str:
+        return source_fingerprint(open_acquisition(path, given).sources[0])
+
+    before = fingerprint()
+    assert fingerprint() == before
+    raw = path.with_suffix(".raw")
+    values = np.fromfile(raw, np.float32)
+    values[values.size // 2] = 1
+    values.tofile(raw)
+    assert fingerprint() != before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,8 @@ class StoredFrames:
         The file's path and `format`, for messages.
     log
         Linearize a log-compressed movie.
+    data_files
+        Files that hold the values where `file` holds but the header.
     """
 
     stored: StoredArray
@@ -77,6 +80,7 @@ class StoredFrames:
     file: str
     format: str
     log: LogScale | None = None
+    data_files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:

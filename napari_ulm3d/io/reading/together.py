@@ -179,7 +179,9 @@ def _open_file(path: Path, config: LoadConfig) -> _Opened:
                 "is complex and cannot have an axis c of real and imaginary part",
                 "Leave c out of --axes.",
             )
-        sources.append(StoredFrames(array, axes, str(path), reader.name))
+        sources.append(
+            StoredFrames(array, axes, str(path), reader.name, data_files=content.data_files)
+        )
     facts = content.facts
     if content.spacing_um is not None and any(content.spacing_um):
         facts = replace(facts, voxel_um=_by_letter(content.spacing_um, axes))
