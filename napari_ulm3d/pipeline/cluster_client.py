@@ -19,7 +19,8 @@ __all__ = ["START_S", "connected_client", "local_client"]
 
 log = logging.getLogger("napari_ulm3d")
 
-#: For so long a cluster may take to answer.
+#: For so long a cluster may take to be reached, and then to answer.
+CONNECT_S = 15.0
 START_S = 60.0
 
 
@@ -113,7 +114,7 @@ def connected_client(stack: ExitStack, execution: Execution) -> Any:
                 tls_client_key=execution.tls_key,
                 require_encryption=True,
             )
-        client = Client(address, security=security, set_as_default=False, timeout=15)
+        client = Client(address, security=security, set_as_default=False, timeout=CONNECT_S)
         stack.enter_context(client)
         client.wait_for_workers(1, timeout=START_S)
         versions = client.run(worker_version)

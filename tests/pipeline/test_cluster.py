@@ -290,7 +290,8 @@ def test_a_cluster_that_runs_already(
     assert_same(alone, tmp_path / "r")
 
 
-def test_no_cluster_there(files: Path) -> None:
+def test_no_cluster_there(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_ulm3d.pipeline.cluster_client.CONNECT_S", 2.0)
     with pytest.raises(BackendError, match=r"tcp://127.0.0.1:1: no cluster"):
         list(
             run_events(
