@@ -20,7 +20,7 @@ def settings_page() -> str:
         "`--set section.key=value`; in a file: `--config settings.toml` with one table a section;",
         'in Python: `PipelineConfig().with_settings(["section.key=value"])`.',
         "",
-        "<!-- Made by scripts/settings_table.py; change the descriptions in napari_ulm3d/config.py. -->",
+        "<!-- Made by scripts/settings_table.py; change the descriptions in napari_ulm3d/config/. -->",
     ]
     for name, field in PipelineConfig.model_fields.items():
         stage = field.annotation

@@ -59,15 +59,16 @@ class _NoWheel(QObject):
 
 
 class _Choice(Control):
-    def __init__(self, words: tuple[str, ...]) -> None:
+    def __init__(self, choices: tuple[Any, ...]) -> None:
         super().__init__()
+        self._choices = choices  # words, or numbers
         self.box = calm(QComboBox())
-        self.box.addItems(list(words))
-        self.box.textActivated.connect(self._tell)
+        self.box.addItems([str(choice) for choice in choices])
+        self.box.activated.connect(self._tell)
         self.row.addWidget(self.box)
 
-    def _tell(self, word: str) -> None:
-        self.edited.emit(word)
+    def _tell(self, place: int) -> None:
+        self.edited.emit(self._choices[place])
 
     def show_value(self, value: Any) -> None:
         self.box.setCurrentText(str(value))

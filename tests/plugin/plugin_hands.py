@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit
 
@@ -89,4 +89,6 @@ def _at_work(panel: Any) -> list[bool]:
     from napari_ulm3d.plugin.placing import Placer
 
     jobs = [job.running for job in panel.findChildren(Job)]
-    return jobs + [placer.busy for placer in panel.findChildren(Placer)]
+    # Work that waits for more of the same to come counts too.
+    waiting = [timer.isActive() for timer in panel.findChildren(QTimer) if timer.isSingleShot()]
+    return jobs + waiting + [placer.busy for placer in panel.findChildren(Placer)]

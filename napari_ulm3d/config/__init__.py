@@ -1,0 +1,42 @@
+"""The settings: one frozen model a stage, gathered in `PipelineConfig`; TOML in and out.
+
+This is the one truth for Python, the command line, the widgets and the files: names,
+units, defaults, ranges and descriptions stand here and nowhere else. Names and
+defaults follow Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4, Table 1) and PALA
+(Heiles et al., Nat. Biomed. Eng. 2022) where they are sound.
+"""
+
+from __future__ import annotations
+
+from napari_ulm3d.config.base import (
+    Device,
+    OddTriple,
+    Positive,
+    PositiveTriple,
+    StageConfig,
+    setting,
+)
+from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
+from napari_ulm3d.config.load import LoadConfig
+from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfig
+from napari_ulm3d.config.mapping import LinkConfig, MapConfig
+from napari_ulm3d.config.pipeline import PipelineConfig
+
+__all__ = [
+    "ClutterConfig",
+    "Device",
+    "LinkConfig",
+    "LoadConfig",
+    "LocalizeConfig",
+    "Localizer",
+    "MapConfig",
+    "NetworkConfig",
+    "OddTriple",
+    "PipelineConfig",
+    "Positive",
+    "PositiveTriple",
+    "PsfConfig",
+    "SparsifyConfig",
+    "StageConfig",
+    "setting",
+]

@@ -1,0 +1,91 @@
+"""What all settings share: frozen pydantic models, with TOML in and out."""
+
+from __future__ import annotations
+
+import tomllib
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_ulm3d.errors import ConfigError
+
+__all__ = ["Device", "OddTriple", "Positive", "PositiveTriple", "StageConfig", "setting"]
+
+Positive = Annotated[float, Field(gt=0)]
+PositiveTriple = tuple[Positive, Positive, Positive]
+Device = Literal["auto", "cpu", "cuda"]
+OddTriple = tuple[
+    Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
+
+
+def setting(default: Any, description: str, unit: str = "", **bounds: Any) -> Any:
+    """A field with its description and unit, both shown by --help and the tooltips."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **bounds)
+
+
+Model = TypeVar("Model", bound="StageConfig")
+
+
+class StageConfig(BaseModel):
+    """What all settings share: frozen, unknown names are errors, TOML in and out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed, validated."""
+        return _validated(type(self), {**self.model_dump(), **changes})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        return _validated(cls, values)
+
+    @classmethod
+    def from_toml(cls, path: str | PathLike[str]) -> Self:
+        """Read settings from a TOML file; a `run.toml` of a results folder serves as well."""
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such settings file.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
+        config = values.get("config", values)
+        if "acquisition" in values and "result" not in values:
+            # The result is the end of a run.toml: what is before it may have been lost as well.
+            raise ConfigError(f"{path}: the run.toml was cut short; give the settings themselves.")
+        if not isinstance(config, dict):
+            raise ConfigError(f"{path}: `config` must be a table.")
+        try:
+            return cls.from_dict(config)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values without None (which TOML does not have)."""
+        return _without_none(self.model_dump(mode="json"))
+
+    def to_toml(self, path: str | PathLike[str]) -> None:
+        """Write the settings as TOML."""
+        Path(path).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or model.__name__}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigError(f"Bad settings: {problems}.") from error

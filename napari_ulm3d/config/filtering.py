@@ -1,0 +1,96 @@
+"""From frames to kept voxels: clutter filter, point-spread function, sparsification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from napari_ulm3d.config.base import OddTriple, Positive, PositiveTriple, StageConfig, setting
+
+__all__ = ["ClutterConfig", "PsfConfig", "SparsifyConfig"]
+
+
+class ClutterConfig(StageConfig):
+    """Removing tissue: singular value decomposition and/or a temporal bandpass."""
+
+    method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Which filter.")
+    svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
+        (12, 200), "First and last singular component kept, counted from 1 (strongest)."
+    )
+    svd_automatic: bool = setting(
+        False, "Choose the first component kept from the data instead (see filtering.svd)."
+    )
+    bandpass_hz: tuple[Positive, Positive] = setting(
+        (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz"
+    )
+    bandpass_order: int = setting(2, "Order of the Butterworth bandpass.", ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.svd_range[0] > self.svd_range[1]:
+            raise ValueError(f"svd_range {self.svd_range} must ascend")
+        if self.bandpass_hz[0] >= self.bandpass_hz[1]:
+            raise ValueError(f"bandpass_hz {self.bandpass_hz} must ascend")
+        return self
+
+
+class PsfConfig(StageConfig):
+    """The point-spread function: the image of one bubble."""
+
+    source: Literal["auto", "analytic", "data"] = setting(
+        "auto",
+        "Where the image of a bubble comes from. analytic: a Gaussian of fwhm_voxels; data: the "
+        "data's isolated bubbles; auto: a Gaussian, for networks of the widths measured on the "
+        "isolated bubbles.",
+    )
+    fwhm_voxels: PositiveTriple = setting(
+        (3.0, 3.0, 3.0), "Full width at half maximum of the magnitude along z, y, x.", "voxels"
+    )
+    patch_voxels: OddTriple | None = setting(
+        None,
+        "Size of the PSF's patch along z, y, x (odd); none: a width on either side of the centre.",
+        "voxels",
+    )
+    carrier: Literal["data", "wavelength", "none"] = setting(
+        "data",
+        "analytic, auto, IQ: the axial phase, measured on the data, from the wavelength, or zero.",
+    )
+    min_bubbles: int = setting(
+        30, "data: fewest isolated bubbles that an estimate may rest on.", "bubbles", ge=1
+    )
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.patch_voxels is not None and any(n % 2 == 0 for n in self.patch_voxels):
+            raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
+        return self
+
+
+class SparsifyConfig(StageConfig):
+    """Which voxels of the correlation map are kept for the networks."""
+
+    strategy: Literal["threshold", "topk", "contrast", "learned"] = setting(
+        "threshold", "How voxels are chosen."
+    )
+    threshold: float = setting(
+        0.1, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
+    )
+    top_k: int = setting(50_000, "topk: keep this many strongest voxels a block.", "voxels", ge=1)
+    min_snr_db: float = setting(9.0, "contrast: least local signal-to-noise ratio.", "dB")
+    patch_voxels: OddTriple = setting(
+        (7, 7, 7), "contrast: patch of the local noise level.", "voxels"
+    )
+    weights: str | None = setting(
+        None,
+        "learned: weights of the mask network, a file or the name of shipped ones; "
+        "none: those shipped.",
+    )
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if any(n % 2 == 0 for n in self.patch_voxels):
+            raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
+        if max(self.patch_voxels) < 3:
+            raise ValueError(f"patch_voxels {self.patch_voxels} must span 3 voxels along an axis")
+        return self

@@ -1,0 +1,48 @@
+"""How files are read."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from napari_ulm3d.config.base import PositiveTriple, StageConfig, setting
+
+__all__ = ["LoadConfig"]
+
+
+class LoadConfig(StageConfig):
+    """How to read files, and what they do not say themselves. None: as the file says."""
+
+    variable: str | None = setting(
+        None, "Name of the array in the file (HDF5 path or MATLAB variable)."
+    )
+    axes: str | None = setting(
+        None,
+        "Axis order of the stored array as read in Python: letters of tzyx, c for a pair of "
+        "real and imaginary part; y or t may be absent (MATLAB v7.3 reads as tyxz, v5 as zxyt).",
+    )
+    voxel_um: PositiveTriple | None = setting(None, "Voxel spacing along z, y, x.", "um")
+    rate_hz: float | None = setting(None, "Volumes a second.", "Hz", gt=0)
+    origin_um: tuple[float, float, float] | None = setting(
+        None, "Position of the centre of the first voxel, z, y, x.", "um"
+    )
+    wavelength_um: float | None = setting(None, "Wavelength in the tissue.", "um", gt=0)
+    frequency_hz: float | None = setting(None, "Transmit centre frequency.", "Hz", gt=0)
+    sound_speed_m_s: float | None = setting(None, "Speed of sound.", "m/s", gt=0)
+    log_compressed_db: float | None = setting(
+        None, "The movie is log-compressed over this dynamic range; linearize it.", "dB", gt=0
+    )
+    frames_per_block: int = setting(
+        200, "Frames that are filtered together; longer files are cut evenly.", "frames", ge=2
+    )
+
+    @field_validator("axes")
+    @classmethod
+    def _axis_letters(cls, axes: str | None) -> str | None:
+        if axes is None:
+            return None
+        letters = "".join(axes.lower().replace(",", " ").split())
+        if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):
+            raise ValueError(
+                f"axes '{axes}' must be distinct letters of t z y x c, z and x among them"
+            )
+        return letters

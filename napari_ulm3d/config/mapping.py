@@ -1,0 +1,55 @@
+"""From localizations to tracks and vessel maps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from napari_ulm3d.config.base import StageConfig, setting
+
+__all__ = ["LinkConfig", "MapConfig"]
+
+
+class LinkConfig(StageConfig):
+    """Joining localizations into trajectories."""
+
+    max_speed_mm_s: float = setting(
+        30.0, "Fastest bubble: a link is at most this times the time it spans.", "mm/s", gt=0
+    )
+    max_gap_frames: int = setting(
+        0,
+        "Frames in a row that a bubble may be missed within a track; the positions are filled in "
+        "on a straight line. More than 2 lets false links in.",
+        "frames",
+        ge=0,
+    )
+    min_length_frames: int = setting(
+        9, "Shortest track kept: frames in which its bubble was localized.", "frames", ge=2
+    )
+    smoothing_frames: int = setting(
+        5,
+        "Window of the centred moving average over positions, shorter at a track's ends "
+        "(1: none; an even number counts as one less).",
+        "frames",
+        ge=1,
+    )
+    breaks: Literal["none", "files", "blocks"] = setting(
+        "none",
+        "Where all tracks end: none: the frames follow each other without a pause; files: the "
+        "scanner paused between files; blocks: at the border of every block.",
+    )
+
+
+class MapConfig(StageConfig):
+    """Accumulating tracks into vessel maps."""
+
+    resolution_factor: float = setting(
+        10.0, "Super-resolution: map voxel = smallest voxel spacing / this.", gt=0
+    )
+    smoothing_um: float = setting(
+        0.0,
+        "Standard deviation of the Gaussian that the maps are smoothed with; 0: none. The measured "
+        "resolution is that of the maps before.",
+        "um",
+        ge=0,
+    )
+    fsc: bool = setting(True, "Measure the resolution by Fourier shell correlation of two halves.")
