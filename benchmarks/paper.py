@@ -8,9 +8,11 @@ data can be had: all networks are trained here, on scenes of the simulator, and 
 numbers is the paper's.
 
 Stage 1 trains the networks that the cache lacks, each for at most --minutes-each; run again, it
-goes on where it stopped. Stage 2 (--evaluate, or when all are trained) scores what is there on
-the sets paper2d-N and paper3d-N: each sample's output is binarised, all samples of a scene are
-added up, and one Dice coefficient is taken. Scores are kept in the cache too.
+goes on where it stopped. Stage 2 (--evaluate, or when all are trained) takes of each training the
+better ones of its best and its last weights, by more validation scenes than a training can
+afford, and scores them on the sets paper2d-N and paper3d-N: each sample's output is binarised,
+all samples of a scene are added up, and one Dice coefficient is taken. Scores are kept in the
+cache too.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import machine_line
+from benchmarks.paper_choice import choose_weights, trained_weights
 from benchmarks.paper_scores import Predict, Score, TestScene, conventional, pooled, scene_of
 from benchmarks.paper_tables import (
     Row,
@@ -139,10 +142,11 @@ def score_all(
     device = resolve_device(options.device)
     for axes in (2, 3):
         group = f"{axes}d"
-        own = [v for v in wanted if v.group and _axes(v) == axes and _weights(v, options.cache)]
+        own = [v for v in wanted if v.group and _axes(v) == axes and _trained(v, options.cache)]
         counts = scale.bubbles_3d if axes == 3 else scale.bubbles_2d
         if not own:
             continue
+        weights = {v.name: choose_weights(v, options.cache, device) for v in own}
         trajectory = [v.config for v in own if isinstance(v.config, TrajectoryTrainConfig)]
         up = trajectory[0].network.upsampling
         methods: dict[str, tuple[str, Predict]] = {
@@ -150,8 +154,8 @@ def score_all(
         }
         for variant in own:
             methods[variant.name] = (
-                weights_hash(_path(variant, options.cache)),
-                _network(variant, options.cache, device),
+                weights_hash(weights[variant.name]),
+                _network(variant, weights[variant.name], device),
             )
         scores: dict[str, dict[int, Score]] = {name: {} for name in methods}
         for n in counts:
@@ -170,14 +174,13 @@ def score_all(
                 scores[name][n] = score
         rows[group].append(Row("conventional ULM", scores[next(iter(methods))]))
         for variant in own:
-            card = read_card(_path(variant, options.cache))
+            card = read_card(weights[variant.name])
             for table in variant.group:
                 row = Row(
                     _title(variant, table),
                     scores[variant.name],
-                    _steps_done(variant, options.cache),
-                    variant.config.steps,
-                    60 * (card.hours or 0.0),
+                    card.steps or 0,
+                    *_progress(variant, options.cache),
                 )
                 rows[table].append(row)
     return {group: found if len(found) else [] for group, found in rows.items()}
@@ -207,11 +210,11 @@ class _Scores:
             partial.write_text(json.dumps(self.values, indent=1) + "\n")
 
 
-def _network(variant: Variant, cache: Path, device: str) -> Predict:
+def _network(variant: Variant, weights: Path, device: str) -> Predict:
     """A trained network as a method: voxels chosen as in its training, binarised at one half."""
     config = variant.config
     assert isinstance(config, TrajectoryTrainConfig)
-    network, _ = load_network(_path(variant, cache), device)
+    network, _ = load_network(weights, device)
     keep = keeper(config.data)
 
     def predict(test: TestScene) -> list[tuple[NDArray[np.bool_], float]]:
@@ -254,23 +257,25 @@ def _axes(variant: Variant) -> int:
     return config.network.space_axes if isinstance(config, TrajectoryTrainConfig) else 0
 
 
-def _path(variant: Variant, cache: Path) -> Path:
-    return cache / variant.name / f"{variant.name}.safetensors"
-
-
-def _weights(variant: Variant, cache: Path) -> bool:
-    return _path(variant, cache).is_file()
+def _trained(variant: Variant, cache: Path) -> bool:
+    return trained_weights(variant, cache).is_file()
 
 
 def _steps_done(variant: Variant, cache: Path) -> int:
     """Steps of the checkpoint in the cache."""
+    return _progress(variant, cache)[0]
+
+
+def _progress(variant: Variant, cache: Path) -> tuple[int, float]:
+    """Steps of the checkpoint in the cache, and the minutes that they took."""
     from safetensors import safe_open
 
     path = cache / variant.name / CHECKPOINT
     if not path.is_file():
-        return 0
+        return 0, 0.0
     with safe_open(str(path), framework="pt") as file:
-        return int(json.loads(file.metadata()["napari_ulm3d_training"])["step"])
+        facts = json.loads(file.metadata()["napari_ulm3d_training"])
+    return int(facts["step"]), float(facts["seconds"]) / 60
 
 
 def _scaled(scale: Scale, times: float) -> Scale:

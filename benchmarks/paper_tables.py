@@ -14,11 +14,23 @@ __all__ = ["Row", "concentration_table", "cost_table", "plot_concentration", "pl
 
 @dataclass(frozen=True)
 class Row:
-    """One method over concentrations; `steps` of 0: nothing was trained."""
+    """One method over concentrations.
+
+    Attributes
+    ----------
+    title
+        In the table.
+    scores
+        By the number of bubbles.
+    step
+        Of the training, when the weights that are scored were reached.
+    of_steps, minutes
+        Length of the training; 0: there was none.
+    """
 
     title: str
     scores: dict[int, Score]
-    steps: int = 0
+    step: int = 0
     of_steps: int = 0
     minutes: float = 0.0
 
@@ -26,14 +38,13 @@ class Row:
     def trained(self) -> str:
         if not self.of_steps:
             return "-"
-        whole = "" if self.steps >= self.of_steps else f" of {self.of_steps}"
-        return f"{self.steps}{whole}, {self.minutes:.1f} min"
+        return f"{self.step} of {self.of_steps}, {self.minutes:.1f} min"
 
 
 def concentration_table(rows: Sequence[Row]) -> str:
     """Dice (precision, recall) over the bubbles in view."""
     counts = list(rows[0].scores)
-    header = ["method", *(f"{n} bubbles" for n in counts), "steps"]
+    header = ["method", *(f"{n} bubbles" for n in counts), "step, training"]
     lines = []
     for row in rows:
         cells = [f"{s.dice:.3f} ({s.precision:.2f}, {s.recall:.2f})" for s in row.scores.values()]
@@ -44,7 +55,13 @@ def concentration_table(rows: Sequence[Row]) -> str:
 def cost_table(rows: Sequence[Row]) -> str:
     """Dice over the bubbles in view, and what it costs: voxels kept, seconds a sample."""
     counts = list(rows[0].scores)
-    header = ["strategy", *(f"Dice, {n} bubbles" for n in counts), "kept", "s a sample", "steps"]
+    header = [
+        "strategy",
+        *(f"Dice, {n} bubbles" for n in counts),
+        "kept",
+        "s a sample",
+        "step, training",
+    ]
     lines = []
     for row in rows:
         scores = list(row.scores.values())

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_ulm3d.networks.targets import Trajectories
+from napari_ulm3d.networks.weights import read_card
 from napari_ulm3d.sparse import SparseTensor
 from napari_ulm3d.train.task import make_task
 
@@ -122,6 +123,10 @@ def test_train_stop_go_on_and_score(tmp_path, capsys):
     assert text.count("conventional ULM") == 2
     assert (tmp_path / "figures" / "paper_dice.png").stat().st_size > 5000
     assert (tmp_path / "figures" / "paper_strategies.png").stat().st_size > 5000
+    # Of the best and the last weights the better ones on validation are scored.
+    card = read_card(tmp_path / "cache" / "dense-2d" / "chosen.safetensors")
+    assert set(card.scores) == {"best", "last"}
+    assert (card.steps == 3) or card.scores["best"] > card.scores["last"]
     # Scores are kept: nothing is computed again.
     main([*words, "--only", *few, "--evaluate"])
     again = capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""Which weights of a training are scored: those of its best validation, or the last ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+
+from benchmarks.paper_variants import Variant
+from napari_ulm3d.networks.weights import load_network, read_card, save_weights
+from napari_ulm3d.train.loop import CHECKPOINT
+from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
+from napari_ulm3d.train.trajectory_task import TrajectoryTask
+
+__all__ = ["choose_weights", "trained_weights"]
+
+SCENES = 6
+"""Of each number of bubbles; the trainings themselves validate on one, which is noisy."""
+
+FIRST_SEED = 8_000_020_000
+"""Of neither training, nor the trainings' validation, nor test."""
+
+_AVERAGE = "average."
+
+
+def trained_weights(variant: Variant, cache: Path) -> Path:
+    """What the training wrote: the weights of its best validation."""
+    return cache / variant.name / f"{variant.config.name}.safetensors"
+
+
+def choose_weights(variant: Variant, cache: Path, device: str) -> Path:
+    """The better ones on more validation scenes than the training could afford.
+
+    Chosen once; kept beside the training, with the scores of both in the card.
+
+    Parameters
+    ----------
+    variant
+        A trajectory network that is trained.
+    cache
+        The folder of trainings.
+    device
+        Where to compute.
+    """
+    best = trained_weights(variant, cache)
+    chosen, checkpoint = best.with_name("chosen.safetensors"), best.with_name(CHECKPOINT)
+    newest = max(best.stat().st_mtime, checkpoint.stat().st_mtime)
+    if chosen.is_file() and chosen.stat().st_mtime >= newest:
+        return chosen
+    config = variant.config
+    assert isinstance(config, TrajectoryTrainConfig)
+    held = config.validation.replace(scenes=SCENES, first_seed=FIRST_SEED)
+    task = TrajectoryTask(config.replace(validation=held), target=variant.target)
+    network, card = load_network(best, device)
+    scores = {"best": _score(task, network, config.steps, device)}
+    with safe_open(str(checkpoint), framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(_AVERAGE)]  # noqa: SIM118
+        last = {name.removeprefix(_AVERAGE): file.get_tensor(name) for name in names}
+    of_best = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(last)
+    scores["last"] = _score(task, network.eval(), config.steps, device)
+    if scores["last"] < scores["best"]:
+        network.load_state_dict(of_best)
+    facts = card.model_dump(exclude={"architecture", "config", "weights_sha256", "scores"})
+    if scores["last"] >= scores["best"]:
+        facts |= {"steps": config.steps, "notes": ("The last weights of the training.",)}
+    save_weights(chosen, network, **facts, scores=scores)
+    print(
+        f"{variant.name}: validation {scores['best']:.3f} at step {read_card(best).steps}, "
+        f"{scores['last']:.3f} at the end",
+        flush=True,
+    )
+    return chosen
+
+
+def _score(task: TrajectoryTask, network: object, step: int, device: str) -> float:
+    scores = task.validate(network, step, device)  # type: ignore[arg-type]
+    assert scores is not None
+    return scores["score"]
