@@ -64,12 +64,16 @@ def choose(box: Any, text: str) -> None:
 
 def drag(plot: Any, line: int, to: float, steps: int = 4) -> None:
     """Drag a plot's line to a value."""
-    start, end = plot.line_pixel(line), plot.pixel_of(to)
+    start = plot.line_pixel(line)
     QTest.mousePress(plot, LEFT, Qt.KeyboardModifier.NoModifier, start.toPoint())
     for share in np.linspace(0, 1, steps + 1)[1:]:
-        QTest.mouseMove(plot, (start + (end - start) * float(share)).toPoint())
+        # Where the value stands now: the plot may be laid out anew while one drags.
+        way = plot.pixel_of(to) - start
+        QTest.mouseMove(plot, (start + way * float(share)).toPoint())
         QApplication.processEvents()
-    QTest.mouseRelease(plot, LEFT, Qt.KeyboardModifier.NoModifier, end.toPoint())
+    end = plot.pixel_of(to).toPoint()
+    QTest.mouseMove(plot, end)
+    QTest.mouseRelease(plot, LEFT, Qt.KeyboardModifier.NoModifier, end)
 
 
 def idle(qtbot: Any, *panels: Any, timeout: int = 60_000) -> None:
