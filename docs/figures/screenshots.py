@@ -1,14 +1,13 @@
 """Pictures of the napari widgets at work, for the documentation.
 
-``scripts/with-display.sh python docs/figures/screenshots.py [FOLDER [MOVIE.tif]]`` drives a
-real viewer over the small sample acquisition and writes ``plugin_*.png`` into FOLDER
-(docs/images). MOVIE.tif is the rat-brain movie of the guide.
+``scripts/with-display.sh python docs/figures/screenshots.py`` drives a real viewer over the
+small sample acquisition and writes ``plugin_*.png``; ``--help`` names the options.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,15 +29,21 @@ SAMPLE = "mouse_brain_small"
 WEIGHTS = os.environ.get("ULM3D_WEIGHTS")
 
 
-def main(folder: Path, movie: str | None = None) -> None:
-    """Make all pictures; that of the rat brain when its movie is at hand."""
-    folder = folder.absolute()
+def main() -> None:
+    """Make the pictures; that of the rat brain when its movie is at hand."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=IMAGES, help="where to write")
+    parser.add_argument("--movie", type=Path, help="the rat-brain movie of the guide (a TIFF)")
+    parser.add_argument("--only", nargs="+", choices=PICTURES, default=list(PICTURES))
+    options = parser.parse_args()
+    folder = options.folder.absolute()
+    movie = options.movie and str(options.movie.absolute())
     os.chdir(ROOT)
     os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # not the person's own list of runs
-    if movie is not None:
+    if movie:
         picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
-    for name, make in PICTURES.items():
-        picture(folder, name, lambda viewer, make=make: on_sample(viewer, make))
+    for name in options.only:
+        picture(folder, name, lambda viewer, make=PICTURES[name]: on_sample(viewer, make))
 
 
 def on_sample(viewer: Any, make: Callable[[Any], None]) -> None:
@@ -260,13 +265,15 @@ def log(viewer: Any) -> None:
     panel = dock(viewer, "Log")
     local = dock(viewer, "Localize & track")
     with tempfile.TemporaryDirectory() as folder:
-        local.folder.setText(folder)
+        os.chdir(folder)
+        local.folder.setText("results")
         local.series_button.click()
         rest(local)
         local.series_button.click()  # the folder is full: an error with its way out
         rest(local)
+        os.chdir(ROOT)
     close(local)
-    panel.lines.setCurrentRow(panel.lines.count() - 1)
+    panel.lines.scrollToBottom()
 
 
 def workflow(viewer: Any) -> None:
@@ -324,4 +331,4 @@ PICTURES: dict[str, Callable[[Any], None]] = {
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES, *sys.argv[2:3])
+    main()
