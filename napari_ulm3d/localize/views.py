@@ -18,12 +18,12 @@ __all__ = ["MIRRORS", "averaged_output"]
 MIRRORS: tuple[tuple[int, ...], ...] = (
     (),
     (2, 3),
-    (0, 1),
-    (0, 1, 2, 3),
+    (2,),
+    (3,),
+    (0,),
+    (0, 2, 3),
     (0, 2),
     (0, 3),
-    (1, 2),
-    (1, 3),
 )
 """Axes of t, z, y, x that each view mirrors; the first 1, 2, 4 or 8 of them are used."""
 
