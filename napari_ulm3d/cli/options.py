@@ -1,17 +1,20 @@
-"""Options that several commands share: how to read a file that does not say it all."""
+"""Flags made from settings: how to read a file that does not say it all, and where to work."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from napari_ulm3d.config import LoadConfig, StageConfig
+from napari_ulm3d.execution import Execution
 
-__all__ = ["describe_setting", "takes_load_options"]
+__all__ = ["describe_setting", "takes_execution_options", "takes_load_options"]
 
 
 def describe_setting(model: type[StageConfig], name: str) -> str:
@@ -25,40 +28,86 @@ def describe_setting(model: type[StageConfig], name: str) -> str:
 
 Triple = tuple[float, float, float]
 
-# Setting, its type, its flags with what they take.
-_LOAD_FLAGS: tuple[tuple[str, Any, tuple[str, ...], str], ...] = (
-    ("variable", str, ("--variable",), "NAME"),
-    ("axes", str, ("--axes",), "AXES"),
-    ("voxel_um", Triple, ("--voxel-um",), "Z Y X"),
-    ("rate_hz", float, ("--rate",), "HZ"),
-    ("origin_um", Triple, ("--origin-um",), "Z Y X"),
-    ("wavelength_um", float, ("--wavelength-um",), "UM"),
-    ("frequency_mhz", float, ("--frequency-mhz",), "MHZ"),
-    ("sound_speed_m_s", float, ("--sound-speed", "--speed-of-sound"), "M_S"),
-    ("log_compressed_db", float, ("--log-compressed",), "DB"),
+
+@dataclass(frozen=True)
+class _Group:
+    """Flags that stand for one parameter of a command: settings of a model.
+
+    Attributes
+    ----------
+    parameter
+        Of the command; it is given a dictionary of the settings that were given.
+    model
+        Has the descriptions.
+    panel
+        Of --help.
+    flags
+        Setting, its type, its flags, what they take.
+    """
+
+    parameter: str
+    model: type[StageConfig]
+    panel: str
+    flags: tuple[tuple[str, Any, tuple[str, ...], str], ...]
+
+
+_LOAD = _Group(
+    "load",
+    LoadConfig,
+    "Input",
+    (
+        ("variable", str, ("--variable",), "NAME"),
+        ("axes", str, ("--axes",), "AXES"),
+        ("voxel_um", Triple, ("--voxel-um",), "Z Y X"),
+        ("rate_hz", float, ("--rate",), "HZ"),
+        ("origin_um", Triple, ("--origin-um",), "Z Y X"),
+        ("wavelength_um", float, ("--wavelength-um",), "UM"),
+        ("frequency_hz", float, ("--frequency-mhz",), "MHZ"),
+        ("sound_speed_m_s", float, ("--sound-speed", "--speed-of-sound"), "M_S"),
+        ("log_compressed_db", float, ("--log-compressed",), "DB"),
+    ),
+)
+_EXECUTION = _Group(
+    "execution",
+    Execution,
+    "Workers and memory",
+    (
+        ("workers", int, ("--workers",), "N"),
+        ("scheduler", str, ("--scheduler",), "ADDRESS"),
+        ("tls_ca", Path, ("--tls-ca",), "FILE"),
+        ("tls_cert", Path, ("--tls-cert",), "FILE"),
+        ("tls_key", Path, ("--tls-key",), "FILE"),
+        ("memory", str, ("--memory",), "AMOUNT"),
+    ),
 )
 
 
 def takes_load_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of `LoadConfig`.
+    """Give a command the flags of `LoadConfig` in place of its parameter `load`."""
+    return _with_flags(command, _LOAD)
 
-    The command's parameter `load`, a dictionary of the settings that were given, is
-    replaced by one flag a setting.
-    """
 
+def takes_execution_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags of `Execution` in place of its parameter `execution`."""
+    return _with_flags(command, _EXECUTION)
+
+
+def _with_flags(command: Callable[..., None], group: _Group) -> Callable[..., None]:
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> None:
-        given = {name: kwargs.pop(name) for name, *_ in _LOAD_FLAGS if name in kwargs}
-        load = {name: value for name, value in given.items() if value is not None}
-        if "frequency_mhz" in load:
-            load["frequency_hz"] = load.pop("frequency_mhz") * 1e6
-        command(*args, load=load, **kwargs)
+        given: dict[str, Any] = {}
+        for name, _, flags, _ in group.flags:
+            value: Any = kwargs.pop(name, None)
+            if value is not None:
+                value = str(value) if isinstance(value, Path) else value
+                given[name] = value * 1e6 if _is_mhz(flags) else value
+        command(*args, **{group.parameter: given}, **kwargs)
 
     hints = get_type_hints(command, include_extras=True)
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
-        if name == "load":
-            parameters += [_flag(*flag) for flag in _LOAD_FLAGS]
+        if name == group.parameter:
+            parameters += [_flag(group, *flag) for flag in group.flags]
         else:
             keyword = inspect.Parameter.KEYWORD_ONLY
             parameters.append(parameter.replace(kind=keyword, annotation=hints[name]))
@@ -68,15 +117,20 @@ def takes_load_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_flags
 
 
-def _flag(name: str, kind: Any, flags: tuple[str, ...], takes: str) -> inspect.Parameter:
-    if name == "frequency_mhz":
-        text = describe_setting(LoadConfig, "frequency_hz").replace("In Hz", "In MHz")
-    else:
-        text = describe_setting(LoadConfig, name)
-    option = typer.Option(*flags, metavar=takes, help=text, rich_help_panel="Input")
+def _flag(
+    group: _Group, name: str, kind: Any, flags: tuple[str, ...], takes: str
+) -> inspect.Parameter:
+    text = describe_setting(group.model, name)
+    if _is_mhz(flags):
+        text = text.replace("In Hz", "In MHz")
+    option = typer.Option(*flags, metavar=takes, help=text, rich_help_panel=group.panel)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _is_mhz(flags: tuple[str, ...]) -> bool:
+    return flags[0].endswith("-mhz")

@@ -20,10 +20,10 @@ from napari_ulm3d.execution import Execution
 
 __all__ = ["run"]
 
-_MANY = "Workers and memory"
 _BLOCKS_LEFT_OUT = 3  # exit code
 
 
+@options.takes_execution_options
 @options.takes_load_options
 def run(
     files: Annotated[
@@ -86,57 +86,7 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            help=options.describe_setting(Execution, "workers"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help=options.describe_setting(Execution, "scheduler"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    tls_ca: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-ca",
-            help=options.describe_setting(Execution, "tls_ca"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-cert",
-            help=options.describe_setting(Execution, "tls_cert"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-key",
-            help=options.describe_setting(Execution, "tls_key"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="AMOUNT",
-            help=options.describe_setting(Execution, "memory"),
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
+    execution: Any = None,
 ) -> None:
     """Run the whole pipeline on the files of one acquisition.
 
@@ -169,12 +119,8 @@ def run(
         raise typer.BadParameter(
             "name the files of the acquisition, or a --config that records them."
         )
-    tls = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
-    execution = Execution.from_dict(
-        {"workers": workers, "scheduler": scheduler, "memory": memory}
-        | {name: None if file is None else str(file) for name, file in tls.items()}
-    )
-    if scheduler is not None:  # its workers have other current folders
+    where = Execution.from_dict(execution)
+    if where.scheduler is not None:  # its workers have other current folders
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
     report = follow(
@@ -184,7 +130,7 @@ def run(
             out,
             resume=resume,
             overwrite=overwrite,
-            execution=execution,
+            execution=where,
             stop=stop,
             tell=tell,
         ),
