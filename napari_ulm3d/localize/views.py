@@ -71,16 +71,16 @@ def averaged_output(
         out: BubbleOutput = model(collate([image], device, backend))
         # Back to front: where an axis is mirrored, so is what points along it.
         sign = [-1.0 if axis in axes else 1.0 for axis in (1, 2, 3)]
-        space = torch.tensor(sign, device=out.offset.device, dtype=out.offset.dtype)
+        space = torch.tensor(sign, device=out.offset.device)
         motion = space * (-1.0 if 0 in axes else 1.0)
-        precision = torch.exp(-2 * out.log_sigma)
+        precision = torch.exp(-2 * out.log_sigma.float())  # of 32 bits, whatever the network has
         said = torch.cat(
             [
-                out.logit[:, None],
+                out.logit[:, None].float(),
                 out.offset * space * precision,
                 precision,
                 out.velocity * motion,
-                out.level[:, None],
+                out.level[:, None].float(),
             ],
             dim=1,
         )
