@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 __all__ = ["Interrupt", "heeding_interrupts"]
 
@@ -25,8 +27,9 @@ class Interrupt:
 def heeding_interrupts() -> Iterator[Interrupt]:
     """Remember Ctrl-C besides raising `KeyboardInterrupt`.
 
-    Python discards an exception that is raised within a finalizer or a callback of the garbage
-    collector, and libraries have both: there Ctrl-C alone would be lost and the run go on.
+    Python discards an exception that is raised within a finalizer, a callback of the garbage
+    collector or one of C code (numba's compiler has such): there Ctrl-C alone would be lost, but
+    for a traceback on stderr, and the run go on. Here it is remembered, and not printed.
 
     Yields
     ------
@@ -44,8 +47,14 @@ def heeding_interrupts() -> Iterator[Interrupt]:
         interrupt.pressed = True
         raise KeyboardInterrupt
 
+    def say(discarded: Any) -> None:
+        if not issubclass(discarded.exc_type, KeyboardInterrupt):
+            said_before(discarded)
+
+    said_before, sys.unraisablehook = sys.unraisablehook, say
     signal.signal(signal.SIGINT, heed)
     try:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = said_before

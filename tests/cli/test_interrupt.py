@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -14,20 +16,37 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
 class _Finalized:
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act = act
+
     def __del__(self) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        for _ in range(1000):  # the handler runs here, and what it raises goes nowhere
-            pass
+        self.act()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_in_a_finalizer_is_remembered() -> None:
+def _press() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):  # the handler runs here, and what it raises goes nowhere
+        pass
+
+
+def _fail() -> None:
+    raise ValueError("something else")
+
+
+def test_ctrl_c_in_a_finalizer_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda discarded: told.append(discarded.exc_type))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with heeding_interrupts() as interrupted:
-            _Finalized()
+            _Finalized(_press)
             assert interrupted()
+            assert told == []  # no traceback on stderr
+            _Finalized(_fail)
+            assert told == [ValueError]
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        _Finalized(_press)
+        assert told == [ValueError, KeyboardInterrupt]
         with heeding_interrupts() as interrupted:
             assert not interrupted()
             with pytest.raises(KeyboardInterrupt):
