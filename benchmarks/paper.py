@@ -42,6 +42,7 @@ from benchmarks.paper_variants import MASK, SCALES, Scale, Variant, variants
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.networks.weights import load_network, read_card, weights_hash
+from napari_ulm3d.train.checkpoint import read_progress
 from napari_ulm3d.train.loop import CHECKPOINT, train
 from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
 from napari_ulm3d.train.trajectory_data import keeper, scene_windows
@@ -175,12 +176,14 @@ def score_all(
         rows[group].append(Row("conventional ULM", scores[next(iter(methods))]))
         for variant in own:
             card = read_card(weights[variant.name])
+            of_steps, seconds = read_progress(options.cache / variant.name / CHECKPOINT)
             for table in variant.group:
                 row = Row(
                     _title(variant, table),
                     scores[variant.name],
                     card.steps or 0,
-                    *_progress(variant, options.cache),
+                    of_steps,
+                    seconds / 60,
                 )
                 rows[table].append(row)
     return {group: found if len(found) else [] for group, found in rows.items()}
@@ -263,19 +266,7 @@ def _trained(variant: Variant, cache: Path) -> bool:
 
 def _steps_done(variant: Variant, cache: Path) -> int:
     """Steps of the checkpoint in the cache."""
-    return _progress(variant, cache)[0]
-
-
-def _progress(variant: Variant, cache: Path) -> tuple[int, float]:
-    """Steps of the checkpoint in the cache, and the minutes that they took."""
-    from safetensors import safe_open
-
-    path = cache / variant.name / CHECKPOINT
-    if not path.is_file():
-        return 0, 0.0
-    with safe_open(str(path), framework="pt") as file:
-        facts = json.loads(file.metadata()["napari_ulm3d_training"])
-    return int(facts["step"]), float(facts["seconds"]) / 60
+    return read_progress(cache / variant.name / CHECKPOINT)[0]
 
 
 def _scaled(scale: Scale, times: float) -> Scale:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
+from torch import nn
 
 from benchmarks.paper_variants import Variant
-from napari_ulm3d.networks.weights import load_network, read_card, save_weights
+from napari_ulm3d.networks.weights import load_network, save_weights
+from napari_ulm3d.train.checkpoint import read_average, read_progress
 from napari_ulm3d.train.loop import CHECKPOINT
 from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
 from napari_ulm3d.train.trajectory_task import TrajectoryTask
@@ -19,8 +20,6 @@ SCENES = 6
 
 FIRST_SEED = 8_000_020_000
 """Of neither training, nor the trainings' validation, nor test."""
-
-_AVERAGE = "average."
 
 
 def trained_weights(variant: Variant, cache: Path) -> Path:
@@ -52,28 +51,26 @@ def choose_weights(variant: Variant, cache: Path, device: str) -> Path:
     held = config.validation.replace(scenes=SCENES, first_seed=FIRST_SEED)
     task = TrajectoryTask(config.replace(validation=held), target=variant.target)
     network, card = load_network(best, device)
-    scores = {"best": _score(task, network, config.steps, device)}
-    with safe_open(str(checkpoint), framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith(_AVERAGE)]  # noqa: SIM118
-        last = {name.removeprefix(_AVERAGE): file.get_tensor(name) for name in names}
+    step, _ = read_progress(checkpoint)
     of_best = {name: value.clone() for name, value in network.state_dict().items()}
-    network.load_state_dict(last)
-    scores["last"] = _score(task, network.eval(), config.steps, device)
+    scores = {"best": _score(task, network, step, device)}
+    network.load_state_dict(read_average(checkpoint))
+    scores["last"] = _score(task, network, step, device)
+    facts = card.model_dump(exclude={"architecture", "config", "weights_sha256", "scores"})
     if scores["last"] < scores["best"]:
         network.load_state_dict(of_best)
-    facts = card.model_dump(exclude={"architecture", "config", "weights_sha256", "scores"})
-    if scores["last"] >= scores["best"]:
-        facts |= {"steps": config.steps, "notes": ("The last weights of the training.",)}
+    else:
+        facts |= {"steps": step, "notes": ("The last weights of the training.",)}
     save_weights(chosen, network, **facts, scores=scores)
     print(
-        f"{variant.name}: validation {scores['best']:.3f} at step {read_card(best).steps}, "
+        f"{variant.name}: validation {scores['best']:.3f} at step {card.steps}, "
         f"{scores['last']:.3f} at the end",
         flush=True,
     )
     return chosen
 
 
-def _score(task: TrajectoryTask, network: object, step: int, device: str) -> float:
-    scores = task.validate(network, step, device)  # type: ignore[arg-type]
+def _score(task: TrajectoryTask, network: nn.Module, step: int, device: str) -> float:
+    scores = task.validate(network, step, device)
     assert scores is not None
     return scores["score"]

@@ -8,7 +8,6 @@ from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleOutput
     from napari_ulm3d.sparse import Backend
@@ -65,13 +64,13 @@ def averaged_output(
     if views == 1:
         plain: BubbleOutput = model(collate([window], device, backend))
         return plain
-    sums: Tensor | None = None
+    sums = torch.zeros((len(window), 11), device=device)
     for axes in MIRRORS[:views]:
         image, rows_of = window.mirrored(axes)
         out: BubbleOutput = model(collate([image], device, backend))
         # Back to front: where an axis is mirrored, so is what points along it.
         sign = [-1.0 if axis in axes else 1.0 for axis in (1, 2, 3)]
-        space = torch.tensor(sign, device=out.offset.device)
+        space = torch.tensor(sign, device=device)
         motion = space * (-1.0 if 0 in axes else 1.0)
         precision = torch.exp(-2 * out.log_sigma.float())  # of 32 bits, whatever the network has
         said = torch.cat(
@@ -84,12 +83,9 @@ def averaged_output(
             ],
             dim=1,
         )
-        rows = torch.from_numpy(rows_of).to(said.device)
-        sums = torch.zeros_like(said) if sums is None else sums
-        sums[rows] += said
+        sums[torch.from_numpy(rows_of).to(device)] += said
         if not axes:
             coordinates = out.coordinates
-    assert sums is not None
     precision = sums[:, 4:7]
     return BubbleOutput(
         logit=sums[:, 0] / views,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.atomic import atomic_path
 
-__all__ = ["TrainingState", "load_state", "save_state"]
+__all__ = ["TrainingState", "load_state", "read_average", "read_progress", "save_state"]
 
 _KEY = "napari_ulm3d_training"
 _REMEDY = "Start the training anew in another folder."
@@ -84,6 +84,26 @@ def save_state(path: str | PathLike[str], state: TrainingState) -> None:
     facts = json.dumps({name: getattr(state, name) for name in _FACTS})
     with atomic_path(path) as partial:
         save_file(plain, partial, {_KEY: facts})
+
+
+def read_progress(path: str | PathLike[str]) -> tuple[int, float]:
+    """Steps of a checkpoint, and the seconds that they took; zeros where there is none."""
+    from safetensors import safe_open
+
+    if not Path(path).is_file():
+        return 0, 0.0
+    with safe_open(str(path), framework="pt") as file:
+        facts = json.loads(file.metadata()[_KEY])
+    return int(facts["step"]), float(facts["seconds"])
+
+
+def read_average(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint, those of its last step, by name."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118
+        return {name.removeprefix("average."): file.get_tensor(name) for name in names}
 
 
 def load_state(path: str | PathLike[str], state: TrainingState) -> None:
