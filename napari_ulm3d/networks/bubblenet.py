@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from napari_ulm3d.config import StageConfig, setting
@@ -35,7 +35,7 @@ from napari_ulm3d.sparse import (
 
 __all__ = ["BubbleNet", "BubbleNetConfig", "BubbleOutput", "ComplexConv", "PhaseStem"]
 
-_SPACE, _TIME, _HALF = (1, 3, 3, 3), (3, 1, 1, 1), (1, 2, 2, 2)
+_SPACE, _HALF = (1, 3, 3, 3), (1, 2, 2, 2)
 
 
 class BubbleNetConfig(StageConfig):
@@ -48,10 +48,20 @@ class BubbleNetConfig(StageConfig):
         min_length=1,
     )
     blocks: int = setting(2, "Residual blocks a level, on the way down and on the way up.", ge=1)
+    time_kernel: int = setting(
+        3, "Frames that each convolution over time takes in (odd).", "frames", ge=1
+    )
     head: int = setting(64, "Hidden channels of the output head.", ge=1)
     reach_voxels: float = setting(
         2.0, "Farthest a bubble may be from its voxel along each axis.", "voxels", gt=0
     )
+
+    @field_validator("time_kernel")
+    @classmethod
+    def _odd(cls, frames: int) -> int:
+        if frames % 2 == 0:
+            raise ValueError(f"{frames} frames have no middle one; use an odd number")
+        return frames
 
 
 @dataclass(frozen=True)
@@ -117,13 +127,14 @@ class PhaseStem(nn.Module):
     phase of a bubble, which differs with its depth and with the tissue above it, drops out.
     """
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, time_kernel: int) -> None:
         super().__init__()
+        time = _over_time(time_kernel)
         self.correlation = nn.Sequential(
-            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, _TIME)
+            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, time)
         )
         self.amplitude = nn.Sequential(
-            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, _TIME)
+            ComplexConv(1, filters, _SPACE), ComplexConv(filters, filters, time)
         )
         self.out_channels = 4 * filters + N_CHANNELS - 4
 
@@ -152,7 +163,7 @@ class _Block(nn.Module):
     Unlike batch statistics these do not depend on how many bubbles share a window.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, time_kernel: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             Pointwise(nn.LayerNorm(channels)),
@@ -160,15 +171,15 @@ class _Block(nn.Module):
             SubmanifoldConv(channels, channels, _SPACE),
             Pointwise(nn.LayerNorm(channels)),
             Pointwise(nn.SiLU()),
-            SubmanifoldConv(channels, channels, _TIME),
+            SubmanifoldConv(channels, channels, _over_time(time_kernel)),
         )
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         return x.with_features(x.features + self.layers(x).features)
 
 
-def _blocks(channels: int, n: int) -> nn.Sequential:
-    return nn.Sequential(*(_Block(channels) for _ in range(n)))
+def _over_time(frames: int) -> tuple[int, int, int, int]:
+    return (frames, 1, 1, 1)
 
 
 class BubbleNet(nn.Module):
@@ -184,15 +195,20 @@ class BubbleNet(nn.Module):
         super().__init__()
         self.config = config = config or BubbleNetConfig()
         widths, n = config.channels, config.blocks
-        self.stem = PhaseStem(config.stem)
+        time = config.time_kernel
+
+        def blocks(channels: int) -> nn.Sequential:
+            return nn.Sequential(*(_Block(channels, time) for _ in range(n)))
+
+        self.stem = PhaseStem(config.stem, time)
         self.entry = Pointwise(nn.Linear(self.stem.out_channels, widths[0]))
-        self.down = nn.ModuleList(_blocks(width, n) for width in widths)
+        self.down = nn.ModuleList(blocks(width) for width in widths)
         self.pool = MaxPool(_HALF)
         steps = list(pairwise(widths))
         self.widen = nn.ModuleList(Pointwise(nn.Linear(a, b)) for a, b in steps)
         self.rise = nn.ModuleList(InverseConv(b, a, _HALF, _HALF, 0) for a, b in steps)
         self.join = nn.ModuleList(Pointwise(nn.Linear(2 * a, a)) for a, _ in steps)
-        self.up = nn.ModuleList(_blocks(a, n) for a, _ in steps)
+        self.up = nn.ModuleList(blocks(a) for a, _ in steps)
         last = nn.Linear(config.head, 11)
         self.head = nn.Sequential(
             nn.LayerNorm(widths[0]), nn.Linear(widths[0], config.head), nn.SiLU(), last

@@ -44,6 +44,11 @@ class BubbleTask:
     def voxels(self, windows: Sequence[Window]) -> int:
         return sum(len(window.block) for window in windows)
 
+    def shares(self, windows: Sequence[Window]) -> list[float]:
+        """By bubbles and, for windows almost without any, by voxels, as in `bubble_loss`."""
+        sizes = [len(w.targets) + 0.01 * len(w.block) for w in windows]
+        return [size / sum(sizes) for size in sizes]
+
     def loss(self, model: nn.Module, windows: Sequence[Window], step: int, device: str) -> Loss:
         blocks = [window.block for window in windows]
         targets = batch_targets(

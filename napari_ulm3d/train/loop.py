@@ -14,11 +14,13 @@ import torch
 
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.networks.growth import grown
 from napari_ulm3d.networks.shipped import find_weights, load_weights
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.train.checkpoint import TrainingState, load_state, save_state
 from napari_ulm3d.train.config import OptimizerConfig, TrainingConfig
 from napari_ulm3d.train.curves import write_csv, write_plot
+from napari_ulm3d.train.gradients import batch_gradient
 from napari_ulm3d.train.stream import BatchStream
 from napari_ulm3d.train.task import Task, make_task
 
@@ -28,6 +30,9 @@ CHECKPOINT = "checkpoint.safetensors"
 
 # What may differ between the pieces of one training without changing its result.
 _FREE = ("device", "checkpoint_steps", "log_steps", "notes", "inference")
+
+# In which sizes the network to start from may be smaller.
+_GROWS = {"time_kernel"}
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -70,12 +75,14 @@ def _load_start(model: torch.nn.Module, start: str) -> None:
     loaded = load_weights(path, (type(model).__name__,)).network
     given: Any = loaded.config
     wanted: Any = model.config
-    if given != wanted:
+    state = grown(loaded.state_dict(), model.state_dict())
+    alike = given.model_dump(exclude=_GROWS) == wanted.model_dump(exclude=_GROWS)
+    if state is None or not alike:
         raise ConfigError(
-            f"{path}: its network has other sizes than this training's. "
-            "Set [network] as in its card, or leave `start` out."
+            f"{path}: its network has other sizes than this training's. Set [network] as in its "
+            "card (time_kernel may be longer), or leave `start` out."
         )
-    model.load_state_dict(loaded.state_dict())
+    model.load_state_dict(state)
 
 
 def train_step(
@@ -89,9 +96,7 @@ def train_step(
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         model.train()
-        loss = task.loss(model, windows, state.step, device)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        loss = batch_gradient(task, model, windows, state.step, device)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
         if not bool(norm.isfinite()):
             raise ConfigError(
@@ -99,8 +104,8 @@ def train_step(
                 "Train with a lower optimizer.learning_rate."
             )
         state.optimizer.step()
-        row |= {"loss": float(loss.total.detach())}
-        row |= {name: float(term.detach()) for name, term in loss.terms.items()}
+        row |= {"loss": float(loss.total)}
+        row |= {name: float(term) for name, term in loss.terms.items()}
     state.step += 1
     _average(state, config.optimizer.average)
     return row

@@ -64,6 +64,9 @@ class MaskTask:
     def voxels(self, windows: Sequence[MaskWindow]) -> int:
         return sum(window.frames.size for window in windows)
 
+    def shares(self, windows: Sequence[MaskWindow]) -> None:
+        """Batch statistics are taken of all windows together."""
+
     def loss(self, model: nn.Module, windows: Sequence[MaskWindow], step: int, device: str) -> Loss:
         """Mean over windows; planes and volumes do not fit into one tensor."""
         config = self.config.loss

@@ -68,6 +68,14 @@ class Task(Protocol, Generic[W]):
         """The loss of a batch at a step (from 0)."""
         ...
 
+    def shares(self, windows: Sequence[W]) -> Sequence[float] | None:
+        """Each window's share in the batch's loss, where that is a mean over windows.
+
+        They can then be computed one by one. None: they cannot, as where batch statistics are
+        taken.
+        """
+        ...
+
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float] | None:
         """Scores on held-out scenes by name, ``score`` among them, after `step` steps.
 

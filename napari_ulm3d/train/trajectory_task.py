@@ -77,6 +77,9 @@ class TrajectoryTask:
     def voxels(self, windows: Sequence[TrajectoryWindow]) -> int:
         return sum(len(window.frames) for window in windows)
 
+    def shares(self, windows: Sequence[TrajectoryWindow]) -> None:
+        """Batch statistics are taken of all windows together."""
+
     def loss(
         self, model: nn.Module, windows: Sequence[TrajectoryWindow], step: int, device: str
     ) -> Loss:

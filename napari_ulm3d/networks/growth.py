@@ -1,0 +1,45 @@
+"""Weights of a network in a larger one that computes the same, to train on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["grown"]
+
+
+def grown(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Weights with their kernels widened by zeros on both sides alike.
+
+    A convolution with such a kernel gives what it gave before, so that a training goes on from
+    what was learned and finds out what the farther neighbours are good for (after Net2Net,
+    Chen, Goodfellow and Shlens, ICLR 2016).
+
+    Parameters
+    ----------
+    weights
+        State of the smaller network; kernels are (c_out, *kernel, c_in).
+    wanted
+        State of the larger one, of which only the shapes are read.
+
+    Returns
+    -------
+    dict or None
+        State for the larger network; None where it is not the smaller one with wider kernels.
+    """
+    if weights.keys() != wanted.keys():
+        return None
+    out = {}
+    for name, value in weights.items():
+        shape = wanted[name].shape
+        if value.ndim != len(shape):
+            return None
+        more = [b - a for a, b in zip(value.shape, shape, strict=True)]
+        kernel = range(1, value.ndim - 1)
+        if any(m < 0 or m % 2 or (m and axis not in kernel) for axis, m in enumerate(more)):
+            return None
+        sides = [half for m in reversed(more) for half in (m // 2, m // 2)]
+        out[name] = functional.pad(value, sides)
+    return out

@@ -1,0 +1,73 @@
+"""The gradient of a batch: at once, or window by window in several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_ulm3d.train.task import Loss, Task
+
+__all__ = ["batch_gradient"]
+
+
+def batch_gradient(
+    task: Task, model: nn.Module, windows: Sequence[Any], step: int, device: str
+) -> Loss:
+    """Set the gradient of the weights to that of the batch's loss.
+
+    On the CPU, where the task names each window's share of the loss, every window is computed by
+    one thread, as many at once as PyTorch may use threads: small sparse layers leave most of a
+    second core idle. The sum is taken in the order of the windows, so that it has the same bits
+    for any number of threads.
+
+    Returns
+    -------
+    Loss
+        Detached, for the log.
+    """
+    model.zero_grad(set_to_none=True)
+    shares = task.shares(windows)
+    if device != "cpu" or shares is None:
+        loss = task.loss(model, windows, step, device)
+        loss.total.backward()
+        return _detached(loss, 1.0)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+
+    def one(window: Any, share: float) -> tuple[Loss, tuple[Tensor | None, ...]]:
+        loss = task.loss(model, [window], step, device)
+        gradient = torch.autograd.grad(share * loss.total, weights, allow_unused=True)
+        return _detached(loss, share), gradient
+
+    pairs = [(w, s) for w, s in zip(windows, shares, strict=True) if s > 0]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(min(threads, len(pairs)), "gradient", _alone) as pool:
+            done = list(pool.map(one, *zip(*pairs, strict=True)))
+    finally:
+        torch.set_num_threads(threads)  # of threads that are made from here on
+    for weight, *parts in zip(weights, *(gradient for _, gradient in done), strict=True):
+        used = [part for part in parts if part is not None]
+        weight.grad = torch.stack(used).sum(0) if used else None
+    losses = [loss for loss, _ in done]
+    return Loss(
+        torch.stack([loss.total for loss in losses]).sum(),
+        {
+            name: torch.stack([loss.terms[name] for loss in losses]).sum()
+            for name in losses[0].terms
+        },
+    )
+
+
+def _alone() -> None:
+    torch.set_num_threads(1)  # of this thread
+
+
+def _detached(loss: Loss, share: float) -> Loss:
+    return Loss(
+        share * loss.total.detach(),
+        {name: share * term.detach() for name, term in loss.terms.items()},
+    )
