@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,47 +20,25 @@ import numpy as np
 from benchmarks.concentration import LOCALIZERS as CONVENTIONAL
 from benchmarks.concentration import SETS, Row, plot, write_json
 from benchmarks.machine import machine_line, markdown_table
-from napari_ulm3d.acquisition import Acquisition
+from benchmarks.scenes import (
+    VALIDATION_SEED,
+    Scene,
+    above,
+    make_scene,
+    score,
+    validation_scenes,
+)
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.evaluate import EvaluateConfig, Truth, evaluate
-from napari_ulm3d.link import link
 from napari_ulm3d.networks.shipped import find_weights
 from napari_ulm3d.networks.weights import read_card
 from napari_ulm3d.pipeline import Run, run
-from napari_ulm3d.simulate import preset, simulate, standard_config
-from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate import preset, standard_config
 from napari_ulm3d.tables import Localizations
 
 CUTS = (6, 8, 10, 12, 14)
 """First singular components kept that `--choose` tries."""
 LEAST_SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 LEAST_FIT_DB = (12.0, 14.0, 16.0, 18.0, 20.0)
-VALIDATION_SEED = 8_000_010_000
-"""First seed of `--choose`: of neither training nor test, nor the training's own validation."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Frames in memory with their truth."""
-
-    name: str
-    acquisition: Acquisition
-    truth: Truth
-
-
-def make_scene(settings: SimulationConfig) -> Scene:
-    """Simulate all frames, so that a run's time is the run's own."""
-    simulation = simulate(settings)
-    lazy = simulation.acquisition
-    acquisition = Acquisition.from_array(
-        lazy.read(0, lazy.n_frames),
-        lazy.grid.spacing_um,
-        lazy.rate_hz,
-        origin_um=lazy.grid.origin_um,
-        wavelength_um=lazy.wavelength_um,
-        name=settings.name,
-    )
-    return Scene(settings.name, acquisition, Truth(simulation.truth))
 
 
 def run_scene(scene: Scene, config: PipelineConfig) -> tuple[Row, Run]:
@@ -69,19 +46,11 @@ def run_scene(scene: Scene, config: PipelineConfig) -> tuple[Row, Run]:
     began = time.perf_counter()
     done = run(scene.acquisition, config)
     seconds = time.perf_counter() - began
-    acquisition, truth = scene.acquisition, scene.truth
-    scores = evaluate(
-        done.localizations,
-        done.tracks,
-        truth,
-        acquisition.grid,
-        acquisition.wavelength_um,
-        EvaluateConfig(),
-        frames=(0, acquisition.n_frames),
-    )
-    bubbles = len(truth) / acquisition.n_frames
+    scores = score(scene, done.localizations, done.tracks)
+    n_frames = scene.acquisition.n_frames
+    bubbles = len(scene.truth) / n_frames
     name = config.localize.localizer
-    return Row(scene.name, name, bubbles, acquisition.n_frames, seconds, scores), done
+    return Row(scene.name, name, bubbles, n_frames, seconds, scores), done
 
 
 def table(rows: list[Row]) -> str:
@@ -148,18 +117,7 @@ def warm_up(localizers: list[str], config: PipelineConfig) -> None:
 def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
     """Validation scenes of 10, 40 and 160 bubbles, by cut and least score: Jaccard index of the
     localizations and of tracked positions, and Dice."""
-    base = preset("mouse-brain-15MHz")
-    scenes = [
-        make_scene(
-            base.replace(
-                name=f"validation-{n}",
-                n_frames=options.frames or 200,
-                seed=VALIDATION_SEED + k,
-                bubbles=base.bubbles.replace(n_bubbles=n),
-            )
-        )
-        for k, n in enumerate((10, 40, 160))
-    ]
+    scenes = validation_scenes(options.frames or 200)
     lines = []
     for first in options.cuts:
         last = config.clutter.svd_range[1]
@@ -168,12 +126,12 @@ def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
         low = network.replace(network=network.network.replace(min_score=LEAST_SCORES[0]))
         found = [run_scene(scene, low)[1].localizations for scene in scenes]
         for least in LEAST_SCORES:
-            kept = [_above(part, least) for part in found]
-            lines.append([str(first), f"network, {least:g}", *_scored(scenes, kept, config)])
+            kept = [above(part, least) for part in found]
+            lines.append([str(first), f"network, {least:g}", *_scored(scenes, kept)])
         for level in LEAST_FIT_DB:
             fit = cut.replace(localize=cut.localize.replace(min_fit_snr_db=level))
             kept = [run_scene(scene, fit)[1].localizations for scene in scenes]
-            lines.append([str(first), f"gaussian, {level:g} dB", *_scored(scenes, kept, config)])
+            lines.append([str(first), f"gaussian, {level:g} dB", *_scored(scenes, kept)])
         print(f"first component {first}: done", flush=True)
     return markdown_table(
         [
@@ -190,23 +148,10 @@ def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
     )
 
 
-def _above(found: Localizations, least: float) -> Localizations:
-    return Localizations(found.table[found.table["score"] >= least].reset_index(drop=True))
-
-
-def _scored(scenes: list[Scene], found: list[Localizations], config: PipelineConfig) -> list[str]:
+def _scored(scenes: list[Scene], found: list[Localizations]) -> list[str]:
     values = []
     for scene, localizations in zip(scenes, found, strict=True):
-        acquisition = scene.acquisition
-        scores = evaluate(
-            localizations,
-            link(localizations, acquisition.rate_hz, config.link),
-            scene.truth,
-            acquisition.grid,
-            acquisition.wavelength_um,
-            EvaluateConfig(),
-            frames=(0, acquisition.n_frames),
-        )
+        scores = score(scene, localizations)
         values.append((scores.localization.jaccard, scores.tracked.jaccard, scores.map.dice))
     cells = []
     for column in np.array(values).T:

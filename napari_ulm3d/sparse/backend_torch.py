@@ -3,11 +3,14 @@
 Within an offset no target row comes twice, so no two additions collide and the same input gives
 the same bits. Pairs go through in chunks that stay in the processor's cache; the gathered
 rows are never kept: the backward pass gathers them again from the input, the weight and the map.
+Few pairs, which fit into one chunk, are gathered and added for all offsets at once, because there
+the calls take longer than the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -78,10 +81,47 @@ def _chunks(
         yield source[part].long(), target[part].long()
 
 
+def _together(
+    pairs: KernelMap, transposed: bool, width: int
+) -> tuple[Tensor, Tensor, list[int], list[int]] | None:
+    """Source and target rows of all offsets but the identity, the offsets, and the pairs of each.
+
+    None where the gathered rows are more than one chunk.
+    """
+    listed = pairs.starts[-1] * (1 + pairs.mirrored)
+    if pairs.fine.device.type != "cpu" or listed * width > _CHUNK["cpu"]:
+        return None
+    if "together" not in pairs.cache:
+        first, second = pairs.fine.long(), pairs.coarse.long()
+        sizes = [b - a for a, b in pairwise(pairs.starts)]
+        offsets = list(range(len(sizes)))
+        if pairs.mirrored:
+            first, second = torch.cat([first, second]), torch.cat([second, first])
+            offsets += [pairs.volume - 1 - offset for offset in offsets]
+            sizes += sizes
+        pairs.cache["together"] = first, second, offsets, sizes
+    first, second, offsets, sizes = pairs.cache["together"]
+    return (second, first, offsets, sizes) if transposed else (first, second, offsets, sizes)
+
+
 def _accumulate(
     out: Tensor, features: Tensor, weight: Tensor, pairs: KernelMap, transposed: bool
 ) -> None:
     """Add ``features[source] @ weight[o]`` to ``out[target]``; weight is (offsets, c_in, c_out)."""
+    together = _together(pairs, transposed, max(weight.shape[1:]))
+    if together is not None:
+        source, target, offsets, sizes = together
+        if pairs.mirrored:
+            out.addmm_(features, weight[pairs.volume // 2])
+        gathered = features.index_select(0, source)
+        products = gathered.new_empty((len(source), weight.shape[2]))
+        of = weight.unbind()
+        for offset, rows, product in zip(
+            offsets, gathered.split(sizes), products.split(sizes), strict=True
+        ):
+            torch.mm(rows, of[offset], out=product)
+        out.index_add_(0, target, products)
+        return
     for offset in range(pairs.volume):
         if pairs.is_identity(offset):
             out.addmm_(features, weight[offset])
@@ -96,6 +136,17 @@ def _accumulate(
 def _correlate(left: Tensor, right: Tensor, pairs: KernelMap, transposed: bool) -> Tensor:
     """(offsets, c_left, c_right): ``left[source].T @ right[target]`` over each offset's pairs."""
     out = left.new_zeros((pairs.volume, left.shape[1], right.shape[1]))
+    together = _together(pairs, transposed, max(left.shape[1], right.shape[1]))
+    if together is not None:
+        source, target, offsets, sizes = together
+        if pairs.mirrored:
+            torch.mm(left.T, right, out=out[pairs.volume // 2])
+        rows = left.index_select(0, source).split(sizes)
+        others = right.index_select(0, target).split(sizes)
+        into = out.unbind()
+        for offset, a, b in zip(offsets, rows, others, strict=True):
+            torch.mm(a.T, b, out=into[offset])
+        return out
     for offset in range(pairs.volume):
         if pairs.is_identity(offset):
             torch.mm(left.T, right, out=out[offset])

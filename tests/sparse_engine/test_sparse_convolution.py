@@ -263,8 +263,9 @@ def test_samples_of_a_batch_do_not_mix():
         torch.testing.assert_close(alone.features, y.features[y.indices[:, 0] == sample])
 
 
-def test_same_input_gives_same_bits():
-    x = random_tensor((24, 24, 24), channels=16, occupancy=0.3)
+@pytest.mark.parametrize("occupancy", [0.05, 0.3])  # few pairs, and many
+def test_same_input_gives_same_bits(occupancy):
+    x = random_tensor((24, 24, 24), channels=16, occupancy=occupancy)
     x = x.with_features(x.features.float())
     layer = SubmanifoldConv(16, 16, (3, 3, 3))
     results = []
@@ -276,18 +277,30 @@ def test_same_input_gives_same_bits():
         assert all(torch.equal(a, b) for a, b in zip(results[0], again, strict=True))
 
 
-def test_many_chunks_give_what_one_gives(monkeypatch):
+LAYERS = {
+    "submanifold": SubmanifoldConv(4, 6, (3, 3, 3)),
+    "over one axis": SubmanifoldConv(4, 6, (3, 1, 1)),
+    "strided": SparseConv(4, 6, (3, 3, 3), 2),
+    "transposed": SparseTransposedConv(4, 6, (2, 2, 2), 2),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("occupancy", [0.0, 0.02, 0.5])
+def test_few_pairs_at_once_give_what_offset_after_offset_gives(name, occupancy, monkeypatch):
     from napari_ulm3d.sparse import backend_torch
 
-    x = random_tensor((20, 20, 20), channels=4, occupancy=0.5)
-    layer = SubmanifoldConv(4, 4, (3, 3, 3)).double()
-    one = layer(x)
-    g_one = torch.autograd.grad(one.features.square().sum(), [x.features, layer.weight])
-    monkeypatch.setitem(backend_torch._CHUNK, "cpu", 4 * 300)
-    many = layer(x)
-    g_many = torch.autograd.grad(many.features.square().sum(), [x.features, layer.weight])
-    torch.testing.assert_close(one.features, many.features)
-    torch.testing.assert_close(g_one, g_many)
+    layer = LAYERS[name].double()
+    results = []
+    for chunk in (2**18, 4 * 300, 0):  # at once; by offset; by offset in chunks
+        monkeypatch.setitem(backend_torch._CHUNK, "cpu", chunk)
+        x = random_tensor((20, 20, 20), channels=4, occupancy=occupancy)
+        y = layer(x)
+        gradient = torch.autograd.grad(y.features.square().sum(), [x.features, layer.weight])
+        results.append([y.features, *gradient])
+    for other in results[1:]:
+        for found, wanted in zip(other, results[0], strict=True):
+            torch.testing.assert_close(found, wanted)
 
 
 def test_layers_start_as_torch_layers_do():
