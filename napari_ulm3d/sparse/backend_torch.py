@@ -3,8 +3,7 @@
 Within an offset no target row comes twice, so no two additions collide and the same input gives
 the same bits. Pairs go through in chunks that stay in the processor's cache; the gathered
 rows are never kept: the backward pass gathers them again from the input, the weight and the map.
-Few pairs, which fit into one chunk, are gathered and added for all offsets at once, because there
-the calls take longer than the work.
+Few pairs are gathered and added for all offsets at once: there the calls take longer than the work.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ __all__ = ["convolve_torch"]
 # Numbers in one gathered chunk: 1 MiB of float32 fits a core's cache beside its product, while
 # on a GPU few large launches count for more.
 _CHUNK = {"cpu": 2**18, "cuda": 2**24}
+
+# Numbers gathered for all offsets at once, at most, on the CPU; measured from 2**18 to 2**22.
+_AT_ONCE = 2**19
 
 
 def convolve_torch(
@@ -86,10 +88,10 @@ def _together(
 ) -> tuple[Tensor, Tensor, list[int], list[int]] | None:
     """Source and target rows of all offsets but the identity, the offsets, and the pairs of each.
 
-    None where the gathered rows are more than one chunk.
+    None where the gathered rows are more than `_AT_ONCE` numbers.
     """
     listed = pairs.starts[-1] * (1 + pairs.mirrored)
-    if pairs.fine.device.type != "cpu" or listed * width > _CHUNK["cpu"]:
+    if pairs.fine.device.type != "cpu" or listed * width > _AT_ONCE:
         return None
     if "together" not in pairs.cache:
         first, second = pairs.fine.long(), pairs.coarse.long()

@@ -292,7 +292,8 @@ def test_few_pairs_at_once_give_what_offset_after_offset_gives(name, occupancy, 
 
     layer = LAYERS[name].double()
     results = []
-    for chunk in (2**18, 4 * 300, 0):  # at once; by offset; by offset in chunks
+    for at_once, chunk in ((2**30, 0), (0, 2**18), (0, 4 * 300)):
+        monkeypatch.setattr(backend_torch, "_AT_ONCE", at_once)
         monkeypatch.setitem(backend_torch._CHUNK, "cpu", chunk)
         x = random_tensor((20, 20, 20), channels=4, occupancy=occupancy)
         y = layer(x)
