@@ -102,6 +102,23 @@ def test_offsets_stay_within_reach():
     assert out[:, 4:7].max() <= 1
 
 
+@pytest.mark.parametrize("time_kernel", [1, 3, 7])
+def test_it_looks_as_far_in_time_as_its_kernels(time_kernel):
+    # One level of one block: the stem and the block each look half a kernel ahead.
+    model = BubbleNet(TINY.replace(channels=(8,), time_kernel=time_kernel))
+    block = some_input((12, 5, 5, 5), share=0.6)
+    plain = predictions(model, block)
+    changed = block.amplitude.copy()
+    changed[block.coordinates[:, 0] == 11] *= 3
+    differs = (predictions(model, replace(block, amplitude=changed)) != plain).any(dim=1).numpy()
+    assert block.coordinates[differs, 0].min() == 11 - 2 * (time_kernel // 2)
+
+
+def test_an_even_number_of_frames_is_refused():
+    with pytest.raises(ConfigError, match="odd"):
+        BubbleNetConfig.from_dict({"time_kernel": 4})
+
+
 def test_wrong_features_are_refused():
     x = collate([some_input()])
     with pytest.raises(ConfigError, match="9 channels"):
