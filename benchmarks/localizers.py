@@ -26,7 +26,10 @@ from benchmarks.scenes import (
     above,
     make_scene,
     score,
+    three_scores,
     validation_scenes,
+    with_first,
+    with_localizer,
 )
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.networks.shipped import find_weights
@@ -95,7 +98,7 @@ def compare(options: argparse.Namespace, config: PipelineConfig) -> list[Row]:
             settings = settings.replace(n_frames=options.frames)
         scene = make_scene(settings)
         for localizer in options.localizers:
-            row, _ = run_scene(scene, _with(config, localizer))
+            row, _ = run_scene(scene, with_localizer(config, localizer))
             rows.append(row)
             found = row.scores.localization
             print(
@@ -111,7 +114,7 @@ def warm_up(localizers: list[str], config: PipelineConfig) -> None:
     base = preset("mouse-brain-15MHz")
     scene = make_scene(base.replace(n_frames=40, seed=VALIDATION_SEED - 1))
     for localizer in localizers:
-        run(scene.acquisition, _with(config, localizer))
+        run(scene.acquisition, with_localizer(config, localizer))
 
 
 def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
@@ -120,18 +123,17 @@ def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
     scenes = validation_scenes(options.frames or 200)
     lines = []
     for first in options.cuts:
-        last = config.clutter.svd_range[1]
-        cut = config.replace(clutter=config.clutter.replace(svd_range=(first, last)))
-        network = _with(cut, "network")
+        cut = with_first(config, first)
+        network = with_localizer(cut, "network")
         low = network.replace(network=network.network.replace(min_score=LEAST_SCORES[0]))
         found = [run_scene(scene, low)[1].localizations for scene in scenes]
         for least in LEAST_SCORES:
             kept = [above(part, least) for part in found]
-            lines.append([str(first), f"network, {least:g}", *_scored(scenes, kept)])
+            lines.append([str(first), f"network, {least:g}", *_scored(scenes, kept, config)])
         for level in LEAST_FIT_DB:
             fit = cut.replace(localize=cut.localize.replace(min_fit_snr_db=level))
             kept = [run_scene(scene, fit)[1].localizations for scene in scenes]
-            lines.append([str(first), f"gaussian, {level:g} dB", *_scored(scenes, kept)])
+            lines.append([str(first), f"gaussian, {level:g} dB", *_scored(scenes, kept, config)])
         print(f"first component {first}: done", flush=True)
     return markdown_table(
         [
@@ -148,19 +150,11 @@ def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
     )
 
 
-def _scored(scenes: list[Scene], found: list[Localizations]) -> list[str]:
-    values = []
-    for scene, localizations in zip(scenes, found, strict=True):
-        scores = score(scene, localizations)
-        values.append((scores.localization.jaccard, scores.tracked.jaccard, scores.map.dice))
+def _scored(scenes: list[Scene], found: list[Localizations], config: PipelineConfig) -> list[str]:
     cells = []
-    for column in np.array(values).T:
+    for column in three_scores(scenes, found, config.link):
         cells += [" ".join(f"{value:.3f}" for value in column), f"{column.mean():.3f}"]
     return cells
-
-
-def _with(config: PipelineConfig, localizer: str) -> PipelineConfig:
-    return config.replace(localize=config.localize.replace(localizer=localizer))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -182,10 +176,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     config = PipelineConfig().with_settings(["maps.fsc=false", *options.settings])
     network = config.network.replace(weights=options.weights, min_score=options.min_score)
-    clutter = config.clutter
+    config = config.replace(network=network)
     if options.first is not None:
-        clutter = clutter.replace(svd_range=(options.first, clutter.svd_range[1]))
-    config = config.replace(network=network, clutter=clutter)
+        config = with_first(config, options.first)
 
     print(machine_line("torch", "scipy"))
     if "network" in options.localizers or options.choose:
@@ -197,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"Weights: {path.name}, {card.steps} steps; least score {least}. {' '.join(card.notes)}"
         )
     print(
-        f"Components kept: {clutter.svd_range}. Settings: {' '.join(options.settings) or 'defaults'}.\n"
+        f"Components kept: {config.clutter.svd_range}. Settings: {' '.join(options.settings) or 'defaults'}.\n"
     )
     if options.choose:
         print(f"\n{choose(options, config)}")

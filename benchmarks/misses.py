@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from benchmarks.machine import machine_line, markdown_table
-from benchmarks.scenes import Scene, validation_scenes
+from benchmarks.scenes import Scene, validation_scenes, with_first, with_localizer
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.evaluate import EvaluateConfig, Truth
 from napari_ulm3d.evaluate.pairing import match
@@ -76,8 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     config = PipelineConfig().with_settings(["maps.fsc=false", *options.settings])
-    clutter = config.clutter.replace(svd_range=(options.first, config.clutter.svd_range[1]))
-    config = config.replace(clutter=clutter)
+    config = with_first(config, options.first)
     print(machine_line("torch", "scipy"))
     print(f"Components from {options.first}. {' '.join(options.settings)}\n", flush=True)
     fast, far, kinds = [], [], []
@@ -86,8 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         speed = np.abs(truth.table["vz_mm_s"].to_numpy(np.float64))
         distance = nearest_other(truth) / scene.acquisition.wavelength_um
         for name in options.localizers:
-            localize = config.localize.replace(localizer=name)
-            found = run(scene.acquisition, config.replace(localize=localize)).localizations
+            found = run(scene.acquisition, with_localizer(config, name)).localizations
             hit, counted, shares = judged(scene, found)
             row = [scene.name, name]
             fast.append(row + by(speed[counted], SPEEDS_MM_S, hit[counted]))

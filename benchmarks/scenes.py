@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.config import LinkConfig
+from napari_ulm3d.config import LinkConfig, PipelineConfig
 from napari_ulm3d.evaluate import EvaluateConfig, Scores, Truth, evaluate
 from napari_ulm3d.link import link
 from napari_ulm3d.simulate import preset, simulate
@@ -58,11 +62,9 @@ def validation_scenes(frames: int, sample: int = 0) -> list[Scene]:
     ]
 
 
-def score(scene: Scene, found: Localizations, tracks: Tracks | None = None) -> Scores:
-    """Scores of a whole scene; tracks, when not given, are linked with default settings."""
+def score(scene: Scene, found: Localizations, tracks: Tracks) -> Scores:
+    """Scores of a whole scene."""
     acquisition = scene.acquisition
-    if tracks is None:
-        tracks = link(found, acquisition.rate_hz, LinkConfig())
     return evaluate(
         found,
         tracks,
@@ -72,6 +74,28 @@ def score(scene: Scene, found: Localizations, tracks: Tracks | None = None) -> S
         EvaluateConfig(),
         frames=(0, acquisition.n_frames),
     )
+
+
+def three_scores(
+    scenes: Sequence[Scene], found: Sequence[Localizations], config: LinkConfig
+) -> NDArray[np.float64]:
+    """(3, scenes): Jaccard index, that of tracked positions, and Dice, linked as `config` says."""
+    rows = []
+    for scene, part in zip(scenes, found, strict=True):
+        scores = score(scene, part, link(part, scene.acquisition.rate_hz, config))
+        rows.append((scores.localization.jaccard, scores.tracked.jaccard, scores.map.dice))
+    return np.array(rows).T
+
+
+def with_first(config: PipelineConfig, first: int) -> PipelineConfig:
+    """The settings with another first singular component kept."""
+    clutter = config.clutter
+    return config.replace(clutter=clutter.replace(svd_range=(first, clutter.svd_range[1])))
+
+
+def with_localizer(config: PipelineConfig, localizer: str) -> PipelineConfig:
+    """The settings with another localizer."""
+    return config.replace(localize=config.localize.replace(localizer=localizer))
 
 
 def above(found: Localizations, least: float) -> Localizations:

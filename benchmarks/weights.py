@@ -13,7 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.machine import machine_line, markdown_table
-from benchmarks.scenes import Scene, above, score, validation_scenes
+from benchmarks.scenes import (
+    Scene,
+    above,
+    three_scores,
+    validation_scenes,
+    with_first,
+    with_localizer,
+)
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.tables import Localizations
@@ -22,14 +29,13 @@ LEAST_FIT_DB = (16.0, 18.0)
 
 
 def summary(
-    samples: Sequence[Sequence[Scene]], found: Sequence[Sequence[Localizations]]
+    samples: Sequence[Sequence[Scene]],
+    found: Sequence[Sequence[Localizations]],
+    config: PipelineConfig,
 ) -> list[str]:
     """Jaccard index, that of tracked positions and Dice, each by number of bubbles and their mean."""
-    rows = []
-    for scenes, parts in zip(samples, found, strict=True):
-        scores = [score(*pair) for pair in zip(scenes, parts, strict=True)]
-        rows.append([(s.localization.jaccard, s.tracked.jaccard, s.map.dice) for s in scores])
-    means = np.mean(rows, axis=0).T
+    pairs = zip(samples, found, strict=True)
+    means = np.mean([three_scores(*pair, config.link) for pair in pairs], axis=0)
     return [" ".join(f"{v:.3f}" for v in row) + f" ({row.mean():.3f})" for row in means]
 
 
@@ -56,12 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
     lines = []
 
     def add(cut: int, name: str, parts: list[list[Localizations]], seconds: float) -> None:
-        lines.append([str(cut), name, *summary(samples, parts), f"{seconds:.0f}"])
+        lines.append([str(cut), name, *summary(samples, parts, base), f"{seconds:.0f}"])
         print(" | ".join(lines[-1]), flush=True)
 
     for cut in options.cuts:
-        clutter = base.clutter.replace(svd_range=(cut, base.clutter.svd_range[1]))
-        config = base.replace(clutter=clutter)
+        config = with_first(base, cut)
         for level in LEAST_FIT_DB if options.gaussian else ():
             fit = config.localize.replace(min_fit_snr_db=level)
             began = time.perf_counter()
@@ -70,11 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         for weights in options.weights or [None]:
             network = config.network.replace(weights=weights, min_score=min(options.least))
             began = time.perf_counter()
-            every = found(
-                config.replace(
-                    network=network, localize=config.localize.replace(localizer="network")
-                )
-            )
+            every = found(with_localizer(config.replace(network=network), "network"))
             seconds = time.perf_counter() - began
             for least in options.least:
                 kept = [[above(part, least) for part in parts] for parts in every]
