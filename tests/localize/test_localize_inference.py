@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 from torch import nn
 
 from napari_ulm3d.acquisition import Grid
@@ -126,11 +127,8 @@ def test_a_stop_is_heard_between_the_layers() -> None:
     assert list(run_windows(short, EVEN, lambda s: short(torch.ones(1)), window_frames=50))
 
 
-def block_of(shape=(40, 10, 8, 8), share=0.03) -> BubbleInput:
-    rng = np.random.default_rng(0)
-    coordinates = np.argwhere(rng.random(shape) < share).astype(np.int32)
-    values = (rng.normal(size=(len(coordinates), 2)) @ [1, 1j]).astype(np.complex64)
-    return BubbleInput(coordinates, 0.3 * values, 4 * values, shape, (2, 2, 2))
+def block_of() -> BubbleInput:
+    return random_block((40, 10, 8, 8), 0.03, fwhm_voxels=(2, 2, 2))
 
 
 def tiny() -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import Cancelled, ConfigError
@@ -34,10 +35,7 @@ def model() -> BubbleNet:
 
 @pytest.fixture
 def block() -> BubbleInput:
-    rng = np.random.default_rng(0)
-    coordinates = np.argwhere(rng.random(SHAPE) < 0.05).astype(np.int32)
-    values = (rng.normal(size=(len(coordinates), 2)) @ [1, 1j]).astype(np.complex64)
-    return BubbleInput(coordinates, 0.3 * values, 4 * values, SHAPE, (2, 2, 2), first_frame=100)
+    return random_block(SHAPE, 0.05, fwhm_voxels=(2, 2, 2), first_frame=100)
 
 
 def joined(parts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
 from napari_ulm3d.localize.views import MIRRORS, averaged_output
 from napari_ulm3d.networks import build
@@ -24,11 +25,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def window() -> BubbleInput:
-    rng = np.random.default_rng(2)
-    shape = (5, 6, 4, 8)
-    kept = np.argwhere(rng.random(shape) < 0.2).astype(np.int32)
-    values = rng.normal(size=(2, len(kept), 2)) @ [1, 1j]
-    return BubbleInput(kept, 0.3 * values[0], 3 * values[1], shape, (2.0, 3.0, 3.0))
+    return random_block((5, 6, 4, 8), 0.2, 2, level=3.0)
 
 
 @pytest.mark.parametrize("views", [2, 4, 8])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleNetConfig, ComplexConv
@@ -23,17 +24,7 @@ TINY = BubbleNetConfig(stem=3, channels=(8, 12), blocks=1, head=8)
 
 
 def some_input(shape=(6, 8, 7, 6), share=0.2, seed=0) -> BubbleInput:
-    rng = np.random.default_rng(seed)
-    coordinates = np.argwhere(rng.random(shape) < share).astype(np.int32)
-    n = len(coordinates)
-    values = rng.normal(size=(2, n, 2)) @ [1, 1j]
-    return BubbleInput(
-        coordinates,
-        (0.3 * values[0]).astype(np.complex64),
-        (3 * values[1]).astype(np.complex64),
-        shape,
-        (2.0, 2.5, 3.0),
-    )
+    return random_block(shape, share, seed, level=3.0)
 
 
 def predictions(model, *blocks):

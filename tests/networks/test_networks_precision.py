@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks import build
-from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
+from napari_ulm3d.networks.bubblenet_input import collate
 from napari_ulm3d.networks.precision import half_precision
 from napari_ulm3d.sparse import SparseTensor
 
@@ -19,11 +19,7 @@ def test_bubblenet_in_half_precision_says_nearly_the_same() -> None:
     # On the CPU autocast is for bfloat16, whose steps are eight times those of CUDA's float16.
     torch.manual_seed(0)
     net = build("BubbleNet", {"stem": 4, "channels": (8, 12), "blocks": 1, "head": 8}).eval()
-    rng = np.random.default_rng(0)
-    shape = (6, 8, 8, 8)
-    coordinates = np.argwhere(rng.random(shape) < 0.1).astype(np.int32)
-    values = (rng.normal(size=(len(coordinates), 2)) @ [1, 1j]).astype(np.complex64)
-    given = collate([BubbleInput(coordinates, 0.3 * values, 50 * values, shape, (2, 2, 2))])
+    given = collate([random_block((6, 8, 8, 8), 0.1, level=50.0)])
     with torch.inference_mode():
         full = net(given)
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
-from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.train.bubble_task import BubbleTask
 from napari_ulm3d.train.config import TrainConfig
 from napari_ulm3d.train.data import Window
@@ -32,16 +32,14 @@ def _threads():
 
 def window(seed: int, share: float, n_bubbles: int) -> Window:
     rng = np.random.default_rng(seed)
-    coordinates = np.argwhere(rng.random(SHAPE) < share).astype(np.int32)
-    values = (rng.normal(size=(2, len(coordinates), 2)) @ [1, 1j]).astype(np.complex64)
-    block = BubbleInput(coordinates, values[0], values[1], SHAPE, (2.0, 2.5, 3.0))
+    block = random_block(SHAPE, share, seed)
     bubbles = Bubbles(
         rng.integers(0, SHAPE[0], n_bubbles),
         rng.uniform(0, 5, (n_bubbles, 3)),
         rng.normal(size=(n_bubbles, 3)).astype(np.float32),
         np.ones(n_bubbles, np.float32),
     )
-    return Window(block, make_targets(coordinates, SHAPE, bubbles))
+    return Window(block, make_targets(block.coordinates, SHAPE, bubbles))
 
 
 WINDOWS = [window(1, 0.3, 9), window(2, 0.1, 2), window(3, 0.5, 4)]

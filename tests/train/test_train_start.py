@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from bubble_blocks import random_block
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
+from napari_ulm3d.networks.bubblenet_input import collate
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.train.config import TrainConfig
 from napari_ulm3d.train.loop import new_state
 from napari_ulm3d.train.task import make_task
 
 SMALL = {"stem": 2, "channels": [4], "blocks": 1, "head": 4}
-
-
-def some_input(shape=(9, 6, 5, 4), share=0.4) -> BubbleInput:
-    rng = np.random.default_rng(0)
-    coordinates = np.argwhere(rng.random(shape) < share).astype(np.int32)
-    values = (rng.normal(size=(2, len(coordinates), 2)) @ [1, 1j]).astype(np.complex64)
-    return BubbleInput(coordinates, values[0], values[1], shape, (2.0, 2.5, 3.0))
 
 
 def settings(**changes) -> TrainConfig:
@@ -60,7 +53,7 @@ def test_kernels_longer_in_time_change_nothing_at_first(tmp_path):
     for name, value in second.model.state_dict().items():
         middle = value[:, 2:-2] if value.shape != first.model.state_dict()[name].shape else value
         assert torch.equal(middle, first.model.state_dict()[name])
-    window = collate([some_input()])
+    window = collate([random_block((9, 6, 5, 4), 0.4)])
     with torch.no_grad():
         said, wanted = second.model(window), first.model(window)
     assert wanted.offset.std() > 0
