@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -176,26 +176,21 @@ def _workers(
 ) -> Iterator[tuple[Callable[..., Future[Any]], int]]:
     import torch
 
+    from napari_ulm3d.worker_threads import one_threaded_workers
+
     _watch(network)
     cancelled = threading.Event()
-    threads = torch.get_num_threads()
-    on_cuda = _on_cuda(device)
-    n_workers = 1 if on_cuda else threads
+    workers = 1 if _on_cuda(device) else torch.get_num_threads()
 
     def begin() -> None:
         _thread.cancelled = cancelled
-        if not on_cuda:
-            torch.set_num_threads(1)  # of this thread; of others only when they are made
 
-    pool = ThreadPoolExecutor(n_workers, "window", begin)
-    try:
-        yield pool.submit, n_workers
-    finally:
-        # Whoever stopped does not wait for layers that are being computed: they end unheard.
-        cancelled.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        if torch.get_num_threads() == threads:
-            torch.set_num_threads(threads)
+    # Whoever stopped does not wait for layers that are being computed: they end unheard.
+    with one_threaded_workers(workers, "window", begin=begin, wait=False) as pool:
+        try:
+            yield pool.submit, workers
+        finally:
+            cancelled.set()
 
 
 def _result(future: Future[T], stop: Callable[[], bool] | None) -> T:

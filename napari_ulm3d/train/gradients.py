@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from napari_ulm3d.train.task import Loss, Task
+from napari_ulm3d.worker_threads import one_threaded_workers
 
 __all__ = ["batch_gradient"]
 
@@ -20,9 +20,8 @@ def batch_gradient(
     """Set the gradient of the weights to that of the batch's loss.
 
     On the CPU, where the task names each window's share of the loss, every window is computed by
-    one thread, as many at once as PyTorch may use threads: small sparse layers leave most of a
-    second core idle. The sum is taken in the order of the windows, so that it has the same bits
-    for any number of threads.
+    one thread, as many at once as PyTorch may use threads. The sum is taken in the order of the
+    windows, so that it has the same bits for any number of threads.
 
     Returns
     -------
@@ -43,12 +42,8 @@ def batch_gradient(
         return _detached(loss, share), gradient
 
     pairs = [(w, s) for w, s in zip(windows, shares, strict=True) if s > 0]
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(min(threads, len(pairs)), "gradient", _alone) as pool:
-            done = list(pool.map(one, *zip(*pairs, strict=True)))
-    finally:
-        torch.set_num_threads(threads)  # of threads that are made from here on
+    with one_threaded_workers(min(torch.get_num_threads(), len(pairs)), "gradient") as pool:
+        done = list(pool.map(one, *zip(*pairs, strict=True)))
     for weight, *parts in zip(weights, *(gradient for _, gradient in done), strict=True):
         used = [part for part in parts if part is not None]
         weight.grad = torch.stack(used).sum(0) if used else None
@@ -60,10 +55,6 @@ def batch_gradient(
             for name in losses[0].terms
         },
     )
-
-
-def _alone() -> None:
-    torch.set_num_threads(1)  # of this thread
 
 
 def _detached(loss: Loss, share: float) -> Loss:
