@@ -43,11 +43,6 @@ class DeviceReport:
     spconv: str | None
     missing: tuple[tuple[str, str], ...]
 
-    @property
-    def sparse_backend(self) -> Literal["torch", "spconv"]:
-        """spconv on CUDA where it is installed; else our own engine in plain PyTorch."""
-        return "spconv" if self.gpu and self.spconv else "torch"
-
 
 def inspect_device() -> DeviceReport:
     """Look at the machine. Imports torch, which takes a second or two."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_ulm3d._version import __version__
+from napari_ulm3d.device import DeviceReport, inspect_device
 
 __all__ = ["doctor"]
 
@@ -27,8 +28,6 @@ _EXTRAS = {
 
 def doctor() -> None:
     """Show the device, the optional parts that are missing, and how to install them."""
-    from napari_ulm3d.device import inspect_device
-
     report = inspect_device()
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("napari-ulm3d", __version__)
@@ -40,7 +39,7 @@ def doctor() -> None:
     table.add_row("GPU", f"{report.gpu}{gpu_memory}" if report.gpu else "none that PyTorch can use")
     table.add_row(
         "sparse backend",
-        f"{report.sparse_backend}" + (f" (spconv {report.spconv})" if report.spconv else ""),
+        _sparse_backend(report),
     )
     table.add_row("networks", _shipped_networks())
     table.add_row("display", "yes" if has_display() else "none: the viewer cannot open here")
@@ -58,6 +57,17 @@ def doctor() -> None:
             console.print(f"  {what}\n      {line}", highlight=False, markup=False)
     else:
         console.print("\nNothing is missing.")
+
+
+def _sparse_backend(report: DeviceReport) -> str:
+    """What convolutions on the device are computed by; on a GPU spconv is tried out."""
+    if not (report.gpu and report.spconv):
+        return "torch" + (f" (spconv {report.spconv} is for a GPU)" if report.spconv else "")
+    from napari_ulm3d.sparse import resolve_backend
+
+    if resolve_backend(None, "cuda") == "torch":
+        return f"torch: spconv {report.spconv} does not compute right here"
+    return f"spconv {report.spconv}"
 
 
 def _shipped_networks() -> str:
