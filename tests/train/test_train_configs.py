@@ -39,7 +39,7 @@ def test_shipped_settings_are_valid(path):
     config.check_seeds()
     assert config.name == path.stem
     network = make_task(config).network()
-    preset = "bubblenet" if config.task == "bubblenet" else path.stem
+    preset = "bubblenet" if config.task == "bubblenet" else path.stem.removesuffix("-2")
     assert type(network).__name__ == PRESETS[preset].architecture
     if preset != "bubblenet":
         assert any("Small" in note for note in config.notes)
