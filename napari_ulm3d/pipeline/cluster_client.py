@@ -71,7 +71,9 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
                 dashboard_address="127.0.0.1:0",
                 # Other people on this computer must not get at the workers.
                 security=find_spec("cryptography") is not None or None,
-                silence_logs=logging.CRITICAL,
+                # What goes wrong is told by the run. When it is stopped, Dask's scheduler may find
+                # our end of a connection closed first and calls that critical, with a traceback.
+                silence_logs=logging.CRITICAL + 1,
             )
         stack.callback(_close, cluster)
         client = stack.enter_context(Client(cluster, set_as_default=False))

@@ -319,3 +319,28 @@ def test_amounts_of_memory(text: str, n_bytes: float) -> None:
 def test_what_does_not_go_together(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Execution.from_dict(values)
+
+
+def test_dask_says_nothing_beside_the_run(tmp_path: Path) -> None:
+    """Stopping may close a connection before its scheduler: critical to Dask, and no fault."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import logging
+            from contextlib import ExitStack
+            from napari_ulm3d.config import PipelineConfig
+            from napari_ulm3d.execution import Execution
+            from napari_ulm3d.pipeline.cluster_client import local_client
+
+            if __name__ == "__main__":
+                with ExitStack() as stack:
+                    local_client(stack, Execution(workers=1), PipelineConfig())
+                    logging.getLogger("distributed.scheduler").critical("Closed comm")
+                logging.getLogger("distributed.scheduler").critical("not ours")
+            """
+        )
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert "Closed comm" not in done.stderr
+    assert "not ours" in done.stderr
