@@ -6,12 +6,15 @@ import os
 import platform
 import sys
 from importlib import util
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from napari_ulm3d._version import __version__
-from napari_ulm3d.device import DeviceReport, inspect_device
+
+if TYPE_CHECKING:
+    from napari_ulm3d.device import DeviceReport
 
 __all__ = ["doctor"]
 
@@ -28,6 +31,8 @@ _EXTRAS = {
 
 def doctor() -> None:
     """Show the device, the optional parts that are missing, and how to install them."""
+    from napari_ulm3d.device import inspect_device
+
     report = inspect_device()
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("napari-ulm3d", __version__)

@@ -7,7 +7,6 @@ and give wrong numbers, and they have no backward pass.
 
 from __future__ import annotations
 
-import logging
 from importlib import util
 from typing import Literal
 
@@ -17,12 +16,9 @@ from torch import Tensor
 from napari_ulm3d.errors import BackendError, ConfigError
 from napari_ulm3d.sparse.backend_torch import convolve_torch
 from napari_ulm3d.sparse.kernel_maps import KernelMap
+from napari_ulm3d.sparse.spconv_check import spconv_fault
 
 __all__ = ["Backend", "convolve", "resolve_backend"]
-
-log = logging.getLogger("napari_ulm3d")
-
-_told: set[str] = set()
 
 Backend = Literal["torch", "spconv"]
 
@@ -37,29 +33,22 @@ def resolve_backend(wanted: Backend | None, device: torch.device | str) -> Backe
     """
     on_cuda = torch.device(device).type == "cuda"
     if wanted is None:
-        return "spconv" if on_cuda and _has_cuda_spconv() and not _fault(device) else "torch"
+        return (
+            "spconv"
+            if on_cuda and _has_cuda_spconv() and not spconv_fault(str(device))
+            else "torch"
+        )
     if wanted == "spconv" and not on_cuda:
         raise BackendError(
             "spconv gives wrong numbers on the CPU. Move the tensor to CUDA, or use the torch backend."
         )
     if wanted == "spconv" and not _has_cuda_spconv():
         raise BackendError('No spconv with CUDA is installed. Run: pip install "napari-ulm3d[gpu]"')
-    if wanted == "spconv" and (fault := _fault(device)):
+    if wanted == "spconv" and (fault := spconv_fault(str(device))):
         raise BackendError(f"spconv is not right on {device} ({fault}). Use the torch backend.")
     if wanted not in ("torch", "spconv"):
         raise BackendError(f"There is no sparse backend {wanted!r}. Use torch or spconv.")
     return wanted
-
-
-def _fault(device: torch.device | str) -> str | None:
-    """As `spconv_fault`; what it finds is told once."""
-    from napari_ulm3d.sparse.spconv_check import spconv_fault
-
-    fault = spconv_fault(name := str(torch.device(device)))
-    if fault and name not in _told:
-        _told.add(name)
-        log.warning("spconv is not right on %s and is not used: %s", name, fault)
-    return fault
 
 
 def _has_cuda_spconv() -> bool:

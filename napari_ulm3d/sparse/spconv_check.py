@@ -6,6 +6,7 @@ combinations that it knows no kernel for (traveller59/spconv, issues 455 and 563
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import cache
 
@@ -19,6 +20,8 @@ from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_m
 
 __all__ = ["spconv_fault"]
 
+log = logging.getLogger("napari_ulm3d")
+
 # Of BubbleNet's first and inner layers, in and out; 1 is what the paper's last layer makes.
 _CHANNELS = ((2, 24), (24, 24), (32, 48), (16, 1))
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 3e-2}
@@ -29,11 +32,20 @@ _KERNEL, _STRIDE, _PADDING = (3, 3, 3), (2, 2, 2), (1, 1, 1)
 def spconv_fault(device: str) -> str | None:
     """What is wrong with spconv on a device; None if a forward and a backward pass are right.
 
+    Tried, and told in the log, once.
+
     Parameters
     ----------
     device
         As PyTorch names it.
     """
+    fault = _trial(device)
+    if fault:
+        log.warning("spconv is not right on %s and is not used: %s", device, fault)
+    return fault
+
+
+def _trial(device: str) -> str | None:
     kind = torch.device(device).type
     generator = torch.Generator().manual_seed(0)
     shape = (10, 9, 8)

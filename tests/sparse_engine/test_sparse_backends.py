@@ -62,7 +62,7 @@ def test_the_processor_takes_torch_and_never_spconv():
 
 def test_cuda_takes_spconv_where_its_cuda_build_is(monkeypatch):
     monkeypatch.setattr(backend, "_has_cuda_spconv", lambda: True)
-    monkeypatch.setattr(backend, "_fault", lambda device: None)
+    monkeypatch.setattr(backend, "spconv_fault", lambda device: None)
     assert resolve_backend(None, "cuda") == "spconv"
     assert resolve_backend("torch", "cuda") == "torch"
     monkeypatch.setattr(backend, "_has_cuda_spconv", lambda: False)
@@ -168,7 +168,7 @@ def test_spconv_gets_neither_empty_lists_nor_double_precision(one_thread):
 
 @needs_cuda
 def test_spconv_is_right_on_this_gpu():
-    assert backend._fault("cuda") is None
+    assert backend.spconv_fault("cuda") is None
 
 
 @needs_cuda
