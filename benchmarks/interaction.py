@@ -123,7 +123,7 @@ def _others(rng: np.random.Generator, n: int, tries: int) -> list[int]:
 
 def _mapping(edge: int, tries: int) -> list[str]:
     """Time of a map's rebuilding after a filter changed."""
-    from napari_ulm3d.plugin.results import Result
+    from napari_ulm3d.plugin.state.results import Result
     from napari_ulm3d.tables import Localizations
 
     grid = Grid((edge, edge, edge), _SPACING_UM)
@@ -204,8 +204,8 @@ class _Window:
 
     def open(self, acquisition: Acquisition, frames_per_block: int) -> None:
         """Show an acquisition, without a clutter filter: its time is none of the viewer's."""
-        from napari_ulm3d.plugin.layers import acquisition_layer
-        from napari_ulm3d.plugin.placing import make_layer
+        from napari_ulm3d.plugin.layers.convert import acquisition_layer
+        from napari_ulm3d.plugin.layers.place import make_layer
 
         self.session.change("load", frames_per_block=frames_per_block)
         self.session.change("clutter", method="none")
@@ -266,8 +266,8 @@ class _Window:
 
     def rest(self) -> None:
         """Wait until no panel computes any more."""
-        from napari_ulm3d.plugin.job import Job
-        from napari_ulm3d.plugin.placing import Placer
+        from napari_ulm3d.plugin.jobs.job import Job
+        from napari_ulm3d.plugin.layers.place import Placer
 
         self._spin(0.2)
         while any(job.running for panel in self._panels for job in panel.findChildren(Job)) or any(
@@ -289,7 +289,7 @@ class _Window:
         return role in self._new
 
     def _data(self, role: str) -> NDArray[Any] | None:
-        from napari_ulm3d.plugin.placing import find_layer
+        from napari_ulm3d.plugin.layers.place import find_layer
 
         layer = find_layer(self.viewer, role)
         return None if layer is None else layer.data

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_ulm3d.networks import Trajectories, preset, trajectory_volume
-from napari_ulm3d.networks.losses import soft_dice, trajectory_loss, trajectory_target
+from napari_ulm3d.networks import preset
 from napari_ulm3d.networks.sparse_deepstulm import SparseDeepSTULM
 from napari_ulm3d.sparse import SparseTensor
+from napari_ulm3d.train.trajectory.dice_loss import soft_dice, trajectory_loss, trajectory_target
+from napari_ulm3d.train.trajectory.targets import Trajectories, trajectory_volume
 
 
 def main() -> None:

@@ -44,9 +44,9 @@ from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.networks.weights import load_network, read_card, weights_hash
 from napari_ulm3d.train.checkpoint import read_progress
 from napari_ulm3d.train.loop import CHECKPOINT, train
-from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
-from napari_ulm3d.train.trajectory_data import keeper, scene_windows
-from napari_ulm3d.train.trajectory_task import predicted_volume
+from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig
+from napari_ulm3d.train.trajectory.task import predicted_volume
+from napari_ulm3d.train.trajectory.windows import keeper, scene_windows
 
 GROUPS = {
     "2d": "Concentration, 2-D",

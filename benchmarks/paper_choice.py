@@ -10,8 +10,8 @@ from benchmarks.paper_variants import Variant
 from napari_ulm3d.networks.weights import load_network, save_weights
 from napari_ulm3d.train.checkpoint import read_average, read_progress
 from napari_ulm3d.train.loop import CHECKPOINT
-from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
-from napari_ulm3d.train.trajectory_task import TrajectoryTask
+from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig
+from napari_ulm3d.train.trajectory.task import TrajectoryTask
 
 __all__ = ["choose_weights", "trained_weights"]
 

@@ -13,9 +13,9 @@ from benchmarks.paper_variants import Scale
 from napari_ulm3d.config import ClutterConfig, LinkConfig, LocalizeConfig
 from napari_ulm3d.link import link
 from napari_ulm3d.localize import localize
-from napari_ulm3d.networks.targets import sample_trajectories, trajectory_volume
 from napari_ulm3d.simulate import standard_config
 from napari_ulm3d.train.scenes import CorrelatedScene, correlate_scene
+from napari_ulm3d.train.trajectory.targets import sample_trajectories, trajectory_volume
 
 __all__ = ["Score", "TestScene", "conventional", "pooled", "scene_of"]
 

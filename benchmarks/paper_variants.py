@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_ulm3d.networks.losses import trajectory_target
-from napari_ulm3d.networks.targets import Trajectories
 from napari_ulm3d.simulate import preset
 from napari_ulm3d.sparse import Coordinates, SparseTensor
 from napari_ulm3d.train.config import TrainingConfig
-from napari_ulm3d.train.mask_config import MaskTrainConfig
-from napari_ulm3d.train.task import Task, make_task
-from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
-from napari_ulm3d.train.trajectory_loss import Target, right_target
-from napari_ulm3d.train.trajectory_task import TrajectoryTask
+from napari_ulm3d.train.mask.config import MaskTrainConfig
+from napari_ulm3d.train.registry import make_task
+from napari_ulm3d.train.task import Task
+from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig
+from napari_ulm3d.train.trajectory.dice_loss import trajectory_target
+from napari_ulm3d.train.trajectory.loss import Target, right_target
+from napari_ulm3d.train.trajectory.targets import Trajectories
+from napari_ulm3d.train.trajectory.task import TrajectoryTask
 
 __all__ = ["MASK", "SCALES", "Scale", "Variant", "released_target", "variants"]
 

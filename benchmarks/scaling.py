@@ -108,7 +108,7 @@ def _child(
         began = time.perf_counter()
         executor: Executor = SerialExecutor()
         if workers:
-            from napari_ulm3d.pipeline.cluster import Cluster
+            from napari_ulm3d.pipeline.dask.executor import Cluster
 
             execution = Execution(workers=workers)
             executor = stack.enter_context(Cluster(acquisition, config, execution))

@@ -17,8 +17,8 @@ from typing import Any
 import napari
 from qtpy.QtWidgets import QApplication
 
-from napari_ulm3d.plugin.job import Job
-from napari_ulm3d.plugin.placing import Placer, find_layer
+from napari_ulm3d.plugin.jobs.job import Job
+from napari_ulm3d.plugin.layers.place import Placer, find_layer
 from napari_ulm3d.plugin.session import session_of
 
 PLUGIN = "napari-ulm3d"

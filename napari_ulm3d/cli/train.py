@@ -34,7 +34,7 @@ def train(
     Rauby et al.) or mask.
     """
     from napari_ulm3d.train.loop import train as run
-    from napari_ulm3d.train.read import read_config
+    from napari_ulm3d.train.registry import read_config
 
     settings = read_config(config)
     if device is not None:

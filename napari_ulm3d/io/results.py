@@ -29,7 +29,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ConfigError, InputError, ResultsError
 from napari_ulm3d.io.atomic import atomic_path, is_workplace
-from napari_ulm3d.io.reading.content import readable
+from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 

@@ -13,9 +13,9 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.errors import ConfigError, InputError
 from napari_ulm3d.localize.detect import Candidates, detect_maxima
-from napari_ulm3d.localize.fits import Fits, Stack
-from napari_ulm3d.localize.registry import LOCALIZERS
 from napari_ulm3d.localize.rejections import Rejections
+from napari_ulm3d.localize.subvoxel.fits import Fits, Stack
+from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS
 from napari_ulm3d.tables import Localizations
 
 __all__ = ["LocalizedFrames", "localize"]

@@ -11,8 +11,8 @@ from scipy.special import gammainc
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
-from napari_ulm3d.localize.inference import Span, run_windows
-from napari_ulm3d.localize.views import averaged_output
+from napari_ulm3d.localize.augmentation import averaged_output
+from napari_ulm3d.localize.windows import Span, run_windows
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.networks.bubblenet_peaks import BubblePredictions, find_peaks
 from napari_ulm3d.networks.memory import most_voxels

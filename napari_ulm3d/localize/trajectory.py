@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.localize.inference import Span, is_out_of_memory, run_windows
+from napari_ulm3d.localize.windows import Span, is_out_of_memory, run_windows
 from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
 from napari_ulm3d.networks.memory import trajectory_bytes, window_bytes
 from napari_ulm3d.networks.precision import half_precision

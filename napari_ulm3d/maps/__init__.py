@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from napari_ulm3d.maps.accumulator import MapAccumulator, accumulate
+from napari_ulm3d.maps.disk_spill import MemoryBound
 from napari_ulm3d.maps.resolution import Resolution, resolution
-from napari_ulm3d.maps.runs import MemoryBound
 from napari_ulm3d.maps.saturation import saturation, saturation_curve
 from napari_ulm3d.maps.smoothing import smooth_counts, smooth_maps, smooth_means
 

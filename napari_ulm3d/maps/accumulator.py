@@ -18,7 +18,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.maps import traverse
-from napari_ulm3d.maps.runs import ROW, MemoryBound, SortedRuns
+from napari_ulm3d.maps.disk_spill import ROW, MemoryBound, SortedRuns
 from napari_ulm3d.maps.smoothing import smooth_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap

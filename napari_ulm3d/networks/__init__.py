@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from napari_ulm3d.networks.memory import stored_bytes
     from napari_ulm3d.networks.registry import ARCHITECTURES, PRESETS, build, preset
     from napari_ulm3d.networks.sparse_deepstulm import SparseDeepSTULM, TrajectoryPrediction
-    from napari_ulm3d.networks.targets import (
-        Trajectories,
-        bubble_mask,
-        sample_trajectories,
-        trajectory_volume,
-    )
     from napari_ulm3d.networks.weights import (
         WeightsCard,
         load_network,
@@ -43,19 +37,15 @@ __all__ = [
     "MaskCNNConfig",
     "SparseDeepSTULM",
     "SparseDeepSTULMConfig",
-    "Trajectories",
     "TrajectoryPrediction",
     "WeightsCard",
-    "bubble_mask",
     "build",
     "load_network",
     "preset",
     "read_card",
-    "sample_trajectories",
     "save_weights",
     "shipped_weights",
     "stored_bytes",
-    "trajectory_volume",
     "weights_hash",
 ]
 
@@ -68,19 +58,15 @@ _WHERE = {
     "MaskCNNConfig": "mask_cnn",
     "SparseDeepSTULM": "sparse_deepstulm",
     "SparseDeepSTULMConfig": "architecture",
-    "Trajectories": "targets",
     "TrajectoryPrediction": "sparse_deepstulm",
     "WeightsCard": "weights",
-    "bubble_mask": "targets",
     "build": "registry",
     "load_network": "weights",
     "preset": "registry",
     "read_card": "weights",
-    "sample_trajectories": "targets",
     "save_weights": "weights",
     "shipped_weights": "weights",
     "stored_bytes": "memory",
-    "trajectory_volume": "targets",
     "weights_hash": "weights",
 }
 

@@ -240,7 +240,7 @@ def run_events(
         executor: Executor = SerialExecutor()
         if execution.parallel:
             # Imported here: a run in this process needs none of it.
-            from napari_ulm3d.pipeline.cluster import Cluster
+            from napari_ulm3d.pipeline.dask.executor import Cluster
 
             yield StageStarted("starting workers")
             cluster = closing.enter_context(Cluster(acquisition, fitted.config, execution))

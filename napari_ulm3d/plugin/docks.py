@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea
 
-from napari_ulm3d.plugin.comparing import Source
+from napari_ulm3d.plugin.panels.clutter import ClutterPanel
+from napari_ulm3d.plugin.panels.compare import ComparePanel
+from napari_ulm3d.plugin.panels.export import ExportPanel
+from napari_ulm3d.plugin.panels.history import HistoryPanel
+from napari_ulm3d.plugin.panels.load import LoadPanel
+from napari_ulm3d.plugin.panels.localize import LocalizePanel
+from napari_ulm3d.plugin.panels.log import LogPanel
+from napari_ulm3d.plugin.panels.maps import MapsPanel
+from napari_ulm3d.plugin.panels.panel import Panel
+from napari_ulm3d.plugin.panels.sparsify import SparsifyPanel
+from napari_ulm3d.plugin.panels.workflow import WorkflowPanel
 from napari_ulm3d.plugin.session import session_of
-from napari_ulm3d.plugin.widgets.clutter import ClutterPanel
-from napari_ulm3d.plugin.widgets.compare import ComparePanel
-from napari_ulm3d.plugin.widgets.export import ExportPanel
-from napari_ulm3d.plugin.widgets.history import HistoryPanel
-from napari_ulm3d.plugin.widgets.load import LoadPanel
-from napari_ulm3d.plugin.widgets.localize import LocalizePanel
-from napari_ulm3d.plugin.widgets.log import LogPanel
-from napari_ulm3d.plugin.widgets.maps import MapsPanel
-from napari_ulm3d.plugin.widgets.panel import Panel
-from napari_ulm3d.plugin.widgets.sparsify import SparsifyPanel
-from napari_ulm3d.plugin.widgets.workflow import WorkflowPanel
 
 if TYPE_CHECKING:
     import napari
@@ -36,13 +35,7 @@ __all__ = [
     "MapsDock",
     "SparsifyDock",
     "WorkflowDock",
-    "show_compare",
-    "show_load",
 ]
-
-PLUGIN = "napari-ulm3d"
-LOAD_NAME = "Load acquisition"
-COMPARE_NAME = "Compare & measure"
 
 
 class Dock(QScrollArea):
@@ -132,15 +125,3 @@ class WorkflowDock(Dock):
     """All of it in order."""
 
     panel_class = WorkflowPanel
-
-
-def show_load(viewer: Any, paths: list[str]) -> None:
-    """Open the Load widget on some paths."""
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, LOAD_NAME)
-    dock.panel.set_paths(paths)
-
-
-def show_compare(viewer: Any, first: Source, second: Source) -> None:
-    """Open the Compare & measure widget on two results."""
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, COMPARE_NAME)
-    dock.panel.choose(first, second)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ulm3d.errors import MissingMetadataError, ResultsError, UlmError
-from napari_ulm3d.plugin.layers import (
+from napari_ulm3d.plugin.layers.convert import (
     LayerData,
     acquisition_layer,
     localizations_layer,
@@ -31,8 +31,8 @@ _BUBBLE_UM = 100.0
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     """The function that reads these paths, or None when they are none of ours."""
-    from napari_ulm3d.io.reading.files import find_files
-    from napari_ulm3d.io.reading.registry import reader_for
+    from napari_ulm3d.io.formats.registry import reader_for
+    from napari_ulm3d.io.open.files import find_files
 
     paths = _listed(path)
     first = Path(fspath(paths[0]))
@@ -146,7 +146,7 @@ def _ask_for_metadata(paths: list[AnyPath], error: MissingMetadataError) -> list
     viewer = napari.current_viewer()
     if viewer is None:
         raise error
-    from napari_ulm3d.plugin.docks import show_load
+    from napari_ulm3d.plugin.panels.show import show_load
 
     show_load(viewer, [fspath(path) for path in paths])
     return _NOTHING

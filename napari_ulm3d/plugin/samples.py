@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.errors import Cancelled
-from napari_ulm3d.plugin.job import Job, Problem, Stop
-from napari_ulm3d.plugin.layers import LABELS, UNITS, LayerData, acquisition_layer
-from napari_ulm3d.plugin.placing import make_layer
+from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop
+from napari_ulm3d.plugin.layers.convert import LABELS, UNITS, LayerData, acquisition_layer
+from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.simulate.config import SimulationConfig
 
 __all__ = ["concentration", "high", "low", "middle", "simulate_work", "small"]

@@ -11,15 +11,15 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.plugin.colouring import complete_colouring
-from napari_ulm3d.plugin.history import RunHistory
-from napari_ulm3d.plugin.job import stop_all
-from napari_ulm3d.plugin.layers import value_of
-from napari_ulm3d.plugin.logbook import logbook
-from napari_ulm3d.plugin.preview import Preview
-from napari_ulm3d.plugin.results import Result
-from napari_ulm3d.plugin.series import DroppedSeries
-from napari_ulm3d.plugin.truth import find_truth
+from napari_ulm3d.plugin.jobs.dropped_files import DroppedSeries
+from napari_ulm3d.plugin.jobs.job import stop_all
+from napari_ulm3d.plugin.layers.convert import value_of
+from napari_ulm3d.plugin.layers.track_colors import complete_colouring
+from napari_ulm3d.plugin.state.history import RunHistory
+from napari_ulm3d.plugin.state.logbook import logbook
+from napari_ulm3d.plugin.state.preview import Preview
+from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.truth import find_truth
 
 __all__ = ["Session", "session_of"]
 

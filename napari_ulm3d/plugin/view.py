@@ -6,8 +6,8 @@ from os import PathLike
 from typing import Any
 
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.plugin.layers import map_layer, tracks_layer
-from napari_ulm3d.plugin.placing import make_layer, place
+from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
+from napari_ulm3d.plugin.layers.place import make_layer, place
 
 __all__ = ["add_results", "show_results"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.plugin.layers import VALUE
+from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 

@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import StageConfig, setting
-from napari_ulm3d.simulate.bubbles import BubbleConfig
 from napari_ulm3d.simulate.flow import FlowConfig
-from napari_ulm3d.simulate.vasculature.procedural import VasculatureConfig
+from napari_ulm3d.simulate.flow.bubbles import BubbleConfig
+from napari_ulm3d.simulate.vasculature.config import VasculatureConfig
 
 __all__ = [
     "ClutterModelConfig",

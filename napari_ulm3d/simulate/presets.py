@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.simulate.bubbles import BubbleConfig
 from napari_ulm3d.simulate.config import (
     ClutterModelConfig,
     GridConfig,
@@ -20,6 +19,7 @@ from napari_ulm3d.simulate.config import (
     VesselsConfig,
 )
 from napari_ulm3d.simulate.flow import FlowConfig
+from napari_ulm3d.simulate.flow.bubbles import BubbleConfig
 
 __all__ = ["PRESETS", "Preset", "preset"]
 

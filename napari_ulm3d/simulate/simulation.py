@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Grid
-from napari_ulm3d.simulate.bubbles import BubbleFrame
 from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.motion import RigidMotion
 from napari_ulm3d.simulate.imaging.render import Renderer
 from napari_ulm3d.simulate.imaging.scene import SceneFrame, scene_frames, truth_table

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.simulate.bubbles import BubbleFrame, stream_bubbles
+from napari_ulm3d.simulate.bubbles import stream_bubbles
 from napari_ulm3d.simulate.config import SimulationConfig
 from napari_ulm3d.simulate.flow import solve_flow
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 from napari_ulm3d.simulate.vasculature import (
     VesselNetwork,

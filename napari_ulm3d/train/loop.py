@@ -21,8 +21,9 @@ from napari_ulm3d.train.checkpoint import TrainingState, load_state, save_state
 from napari_ulm3d.train.config import OptimizerConfig, TrainingConfig
 from napari_ulm3d.train.curves import write_csv, write_plot
 from napari_ulm3d.train.gradients import batch_gradient
+from napari_ulm3d.train.registry import make_task
 from napari_ulm3d.train.stream import BatchStream
-from napari_ulm3d.train.task import Task, make_task
+from napari_ulm3d.train.task import Task
 
 __all__ = ["learning_rate", "new_state", "train", "train_step"]
 

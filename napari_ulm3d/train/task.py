@@ -8,10 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.train.config import TrainConfig, TrainingConfig
+from napari_ulm3d.train.config import TrainingConfig
 
-__all__ = ["Loss", "Task", "make_task"]
+__all__ = ["Loss", "Task"]
 
 W = TypeVar("W")
 
@@ -82,29 +81,3 @@ class Task(Protocol, Generic[W]):
         None: there is nothing to score yet. The scenes are made when first needed.
         """
         ...
-
-
-def make_task(config: TrainingConfig) -> Task:
-    """The task that settings describe.
-
-    Raises
-    ------
-    ConfigError
-        Settings of no task.
-    """
-    if isinstance(config, TrainConfig):
-        from napari_ulm3d.train.bubble_task import BubbleTask
-
-        return BubbleTask(config)
-    from napari_ulm3d.train.mask_config import MaskTrainConfig
-    from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
-
-    if isinstance(config, TrajectoryTrainConfig):
-        from napari_ulm3d.train.trajectory_task import TrajectoryTask
-
-        return TrajectoryTask(config)
-    if isinstance(config, MaskTrainConfig):
-        from napari_ulm3d.train.mask_task import MaskTask
-
-        return MaskTask(config)
-    raise ConfigError(f"{type(config).__name__} are the settings of no task.")

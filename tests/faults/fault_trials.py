@@ -133,7 +133,7 @@ def damaged(folder: Path, name: str, number: int) -> tuple[Files, str, str]:
 def _main(folder: Path, name: str, first: int, count: int) -> None:
     import warnings
 
-    from napari_ulm3d.io.reading.registry import readers
+    from napari_ulm3d.io.formats.registry import readers
 
     warnings.simplefilter("ignore")
     readers()
@@ -195,7 +195,7 @@ def _read(path: Path) -> Any:
 
     from napari_ulm3d.config import LoadConfig
     from napari_ulm3d.errors import InputError
-    from napari_ulm3d.io.reading.open import describe, open_acquisition
+    from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 
     given = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
     describe(path, given).lines()

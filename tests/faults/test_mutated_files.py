@@ -15,7 +15,7 @@ from fault_mutations import mutate
 from fault_samples import write_samples
 from fault_trials import GOOD, table, try_readers
 
-from napari_ulm3d.io.reading.registry import readers
+from napari_ulm3d.io.formats.registry import readers
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux")
 
@@ -49,7 +49,7 @@ def test_a_reader_that_fails_is_found(samples: Path, monkeypatch: pytest.MonkeyP
     sabotage = samples / "sitecustomize.py"
     sabotage.write_text(
         "import os\n"
-        "import napari_ulm3d.io.reading.open as opening\n"
+        "import napari_ulm3d.io.open.acquisition as opening\n"
         "whole, calls = opening.describe, []\n"
         "def describe(path, config):\n"
         "    calls.append(path)\n"

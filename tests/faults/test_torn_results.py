@@ -15,7 +15,7 @@ from fault_mutations import mutate
 
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ResultsError, UlmError
-from napari_ulm3d.io.reading.open import open_acquisition
+from napari_ulm3d.io.open.acquisition import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import BlockFinished, run, run_events
 

@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, UlmError
-from napari_ulm3d.io.reading.open import describe, open_acquisition
+from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.networks.weights import load_network, save_weights
 

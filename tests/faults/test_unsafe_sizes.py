@@ -21,8 +21,10 @@ from scipy.io import savemat
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.reading import h5chunks, limits, tiffsafety
-from napari_ulm3d.io.reading.open import open_acquisition
+from napari_ulm3d.io.formats.hdf5 import chunks as h5chunks
+from napari_ulm3d.io.formats.tiff import safety as tiffsafety
+from napari_ulm3d.io.open.acquisition import open_acquisition
+from napari_ulm3d.io.stored import limits
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
 MANY = (10**6, 400, 400, 400)  # 400 TB of complex numbers

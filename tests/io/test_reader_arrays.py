@@ -13,7 +13,7 @@ import zarr
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, MissingMetadataError
-from napari_ulm3d.io.reading.open import describe, open_acquisition
+from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
 RNG = np.random.default_rng(2)

@@ -10,7 +10,7 @@ import pytest
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import BackendError, InputError, MissingMetadataError
-from napari_ulm3d.io.reading.open import describe, open_acquisition
+from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 from napari_ulm3d.provenance import source_fingerprint
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)

@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, MissingMetadataError
-from napari_ulm3d.io.reading.open import describe, open_acquisition
+from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 
 GIVEN = LoadConfig(voxel_um=(98.56, 150.0, 150.0), rate_hz=260.0)
 COMPOUND = np.dtype([("real", "<f4"), ("imag", "<f4")])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_ulm3d.io.writers.deflate import deflate_sparse
+from napari_ulm3d.io.formats.tiff.deflate import deflate_sparse
 
 # Bit patterns of all kinds: zero bytes within a value, negative zero, NaN, bytes >= 144.
 PATTERNS = st.integers(0, 2**32 - 1) | st.sampled_from(

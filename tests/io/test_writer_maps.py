@@ -16,9 +16,9 @@ from PIL import Image
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.io.formats.matlab.writer import write_mat
+from napari_ulm3d.io.stored.dense_blocks import occupied_blocks
 from napari_ulm3d.io.writers import read_map, suffixes_for, write
-from napari_ulm3d.io.writers.blocks import occupied_blocks
-from napari_ulm3d.io.writers.matlab import write_mat
 from napari_ulm3d.volumes import VesselMap
 
 GRID = Grid((40, 33, 70), (10.0, 12.5, 11.0), (100.0, -205.0, 3.25))
@@ -68,14 +68,14 @@ def test_ome_tiff_round_trip(tmp_path, vessels, suffix):
 
 
 def test_many_strips_a_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_ulm3d.io.writers.ome_tiff._STRIP_BYTES", 4 * 70 * 5)
+    monkeypatch.setattr("napari_ulm3d.io.formats.tiff.ome_writer._STRIP_BYTES", 4 * 70 * 5)
     for vessels in (MAPS["volume"], MAPS["flat"]):
         write(vessels, tmp_path / "m.ome.tif")
         assert_same(read_map(tmp_path / "m.ome.tif"), vessels)
 
 
 def test_big_tiff_where_it_may_be_needed(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_ulm3d.io.writers.ome_tiff._CLASSIC_LIMIT", 0)
+    monkeypatch.setattr("napari_ulm3d.io.formats.tiff.ome_writer._CLASSIC_LIMIT", 0)
     write(MAPS["volume"], tmp_path / "m.ome.tif")
     assert (tmp_path / "m.ome.tif").read_bytes()[:4] == b"II+\0"
     assert_same(read_map(tmp_path / "m.ome.tif"), MAPS["volume"])

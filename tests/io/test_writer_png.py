@@ -10,9 +10,9 @@ from PIL import Image
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.io.formats.png.projection import project
+from napari_ulm3d.io.formats.png.writer import projection_figure
 from napari_ulm3d.io.writers import write
-from napari_ulm3d.io.writers.png import projection_figure
-from napari_ulm3d.io.writers.projection import project
 from napari_ulm3d.volumes import VesselMap
 
 

@@ -95,7 +95,7 @@ def test_matlab_struct_of_columns(tmp_path):
 
 
 def test_stream_equals_one_table(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_ulm3d.io.writers.tables._ROWS_A_GROUP", 60)
+    monkeypatch.setattr("napari_ulm3d.io.formats.tables.files._ROWS_A_GROUP", 60)
     parts = [make_localizations(25, seed=k) for k in range(7)]
     parts.insert(3, Localizations.empty())
     parts.insert(0, Localizations.empty())

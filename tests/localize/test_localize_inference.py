@@ -14,9 +14,9 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
 from napari_ulm3d.errors import BackendError, Cancelled
 from napari_ulm3d.localize import network as stage
-from napari_ulm3d.localize.inference import is_out_of_memory, run_windows
 from napari_ulm3d.localize.network import localize_network
 from napari_ulm3d.localize.trajectory import count_trajectories
+from napari_ulm3d.localize.windows import is_out_of_memory, run_windows
 from napari_ulm3d.networks import build
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.sparse_frames import SparseFrames

@@ -11,7 +11,7 @@ from localize_frames import GRID, bubbles, crowd, noise
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.errors import ConfigError, InputError
 from napari_ulm3d.localize import Rejections, localize
-from napari_ulm3d.localize.registry import LOCALIZERS
+from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS
 from napari_ulm3d.tables import Localizations
 
 NAMES = list(LOCALIZERS)

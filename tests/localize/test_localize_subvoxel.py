@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize import localize
-from napari_ulm3d.localize.registry import LOCALIZERS
+from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS
 
 # Largest error, voxels along an axis, of one noiseless bubble away from the border.
 BIAS = {"gaussian": 0.01, "radial": 0.05, "centroid": 0.15, "parabolic": 0.001}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from bubble_blocks import random_block
 
-from napari_ulm3d.localize.views import MIRRORS, averaged_output
+from napari_ulm3d.localize.augmentation import MIRRORS, averaged_output
 from napari_ulm3d.networks import build
 from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
 

@@ -95,7 +95,7 @@ def test_the_file_does_not_grow_with_the_acquisition(
 ) -> None:
     made, opened = tempfile.TemporaryFile, []
     monkeypatch.setattr(
-        "napari_ulm3d.maps.runs.tempfile.TemporaryFile",
+        "napari_ulm3d.maps.disk_spill.tempfile.TemporaryFile",
         lambda **options: opened.append(made(**options)) or opened[-1],
     )
     accumulator = MapAccumulator(GRID, CONFIG, MemoryBound(500_000, tmp_path))
@@ -134,7 +134,7 @@ def test_no_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     if not Path("/dev/full").exists():
         pytest.skip("this system has no disk that is always full")
     monkeypatch.setattr(
-        "napari_ulm3d.maps.runs.tempfile.TemporaryFile",
+        "napari_ulm3d.maps.disk_spill.tempfile.TemporaryFile",
         lambda **_: open("/dev/full", "r+b"),  # noqa: SIM115
     )
     with pytest.raises(ResultsError, match=r"No space left.*Make room"):

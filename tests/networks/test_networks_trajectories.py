@@ -18,15 +18,15 @@ from napari_ulm3d.networks import (
     DeepSTULMConfig,
     build,
     preset,
-    sample_trajectories,
     stored_bytes,
 )
 from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
-from napari_ulm3d.networks.losses import trajectory_loss
 from napari_ulm3d.networks.sparse_deepstulm import SparseDeepSTULM, likely_voxels
 from napari_ulm3d.sparse import SparseTensor
 from napari_ulm3d.sparse.convolution import InverseConv, SparseTransposedConv, SubmanifoldConv
 from napari_ulm3d.sparse.normalization import Linear
+from napari_ulm3d.train.trajectory.dice_loss import trajectory_loss
+from napari_ulm3d.train.trajectory.targets import sample_trajectories
 
 TINY = {
     "channels": 4,

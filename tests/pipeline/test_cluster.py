@@ -32,7 +32,7 @@ from napari_ulm3d.pipeline import (
     run,
     run_events,
 )
-from napari_ulm3d.pipeline.workers import Preparation, visible_gpus
+from napari_ulm3d.pipeline.dask.worker import Preparation, visible_gpus
 
 pytest.importorskip("distributed")
 
@@ -291,7 +291,7 @@ def test_a_cluster_that_runs_already(
 
 
 def test_no_cluster_there(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_ulm3d.pipeline.cluster_client.CONNECT_S", 2.0)
+    monkeypatch.setattr("napari_ulm3d.pipeline.dask.client.CONNECT_S", 2.0)
     with pytest.raises(BackendError, match=r"tcp://127.0.0.1:1: no cluster"):
         list(
             run_events(
@@ -331,7 +331,7 @@ def test_dask_says_nothing_beside_the_run(tmp_path: Path) -> None:
             from contextlib import ExitStack
             from napari_ulm3d.config import PipelineConfig
             from napari_ulm3d.execution import Execution
-            from napari_ulm3d.pipeline.cluster_client import local_client
+            from napari_ulm3d.pipeline.dask.client import local_client
 
             if __name__ == "__main__":
                 with ExitStack() as stack:

@@ -17,7 +17,7 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.execution import Execution
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.maps.runs import SortedRuns
+from napari_ulm3d.maps.disk_spill import SortedRuns
 from napari_ulm3d.networks.bubblenet import BubbleNetConfig
 from napari_ulm3d.networks.memory import forward_bytes, most_voxels
 from napari_ulm3d.pipeline import Noted, run, run_events

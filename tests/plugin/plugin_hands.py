@@ -10,8 +10,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.plugin.layers import acquisition_layer
-from napari_ulm3d.plugin.placing import make_layer
+from napari_ulm3d.plugin.layers.convert import acquisition_layer
+from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.plugin.session import session_of
 
 PLUGIN = "napari-ulm3d"
@@ -89,8 +89,8 @@ def idle(qtbot: Any, *panels: Any, timeout: int = 60_000) -> None:
 
 
 def _at_work(panel: Any) -> list[bool]:
-    from napari_ulm3d.plugin.job import Job
-    from napari_ulm3d.plugin.placing import Placer
+    from napari_ulm3d.plugin.jobs.job import Job
+    from napari_ulm3d.plugin.layers.place import Placer
 
     jobs = [job.running for job in panel.findChildren(Job)]
     # Work that waits for more of the same to come counts too.

@@ -23,8 +23,8 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.evaluate import evaluate, line_profile, map_difference, plane, read_truth
 from napari_ulm3d.io.writers import write
 from napari_ulm3d.pipeline import run
-from napari_ulm3d.plugin.comparing import Source
-from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.jobs.compare import Source
+from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.simulate import sample_data_path
 

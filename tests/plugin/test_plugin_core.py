@@ -12,11 +12,11 @@ import pytest
 
 from napari_ulm3d.acquisition import Acquisition, ArraySource, Grid
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.plugin.commands import command_line, python_lines
-from napari_ulm3d.plugin.decibels import DYNAMIC_RANGE_DB, DecibelSeries
-from napari_ulm3d.plugin.filters import TrackFilter, filter_tracks
-from napari_ulm3d.plugin.layers import map_layer, rate_of, tracks_layer
-from napari_ulm3d.plugin.regions import Prism
+from napari_ulm3d.plugin.layers.convert import map_layer, rate_of, tracks_layer
+from napari_ulm3d.plugin.layers.decibels import DYNAMIC_RANGE_DB, DecibelSeries
+from napari_ulm3d.plugin.state.commands import command_line, python_lines
+from napari_ulm3d.plugin.state.regions import Prism
+from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -208,7 +208,7 @@ def test_writers_refuse_what_they_cannot_save(tmp_path: Path) -> None:
 
 
 def test_results_tell_themselves() -> None:
-    from napari_ulm3d.plugin.results import Result
+    from napari_ulm3d.plugin.state.results import Result
     from napari_ulm3d.tables import Localizations
 
     result = Result(

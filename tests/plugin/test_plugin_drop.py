@@ -18,7 +18,7 @@ from test_plugin_core import tracks_table  # noqa: E402
 from napari_ulm3d.acquisition import Acquisition, Grid  # noqa: E402
 from napari_ulm3d.config import PipelineConfig  # noqa: E402
 from napari_ulm3d.io.writers import read_map, read_table, write  # noqa: E402
-from napari_ulm3d.plugin.layers import map_layer, tracks_layer  # noqa: E402
+from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer  # noqa: E402
 from napari_ulm3d.plugin.session import session_of  # noqa: E402
 from napari_ulm3d.tables import Tracks  # noqa: E402
 from napari_ulm3d.volumes import VesselMap  # noqa: E402

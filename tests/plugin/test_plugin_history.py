@@ -26,10 +26,10 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.link import link
 from napari_ulm3d.pipeline import run
-from napari_ulm3d.plugin.history import RunHistory, differing_settings, history_file
-from napari_ulm3d.plugin.logbook import LogBook
-from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import Session, session_of
+from napari_ulm3d.plugin.state.history import RunHistory, differing_settings, history_file
+from napari_ulm3d.plugin.state.logbook import LogBook
 
 
 @pytest.fixture

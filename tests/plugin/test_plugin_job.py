@@ -14,7 +14,7 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from napari_ulm3d.errors import Cancelled, ConfigError
-from napari_ulm3d.plugin.job import Job, LatestJob, stop_all, waits
+from napari_ulm3d.plugin.jobs.job import Job, LatestJob, stop_all, waits
 
 
 def test_progress_and_result_come_to_the_gui_thread(qtbot: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import napari_ulm3d
-from napari_ulm3d.io.reading.registry import known_suffixes
+from napari_ulm3d.io.formats.registry import known_suffixes
 
 npe2 = pytest.importorskip("npe2")
 

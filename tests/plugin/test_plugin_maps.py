@@ -19,7 +19,9 @@ from qtpy.QtWidgets import QApplication
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.maps import accumulate, smooth_maps
-from napari_ulm3d.plugin.colouring import (
+from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
+from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.track_colors import (
     COLOURING,
     QUANTITIES,
     Colouring,
@@ -27,10 +29,8 @@ from napari_ulm3d.plugin.colouring import (
     default_range,
     features_of,
 )
-from napari_ulm3d.plugin.layers import map_layer, tracks_layer
-from napari_ulm3d.plugin.placing import find_layer, make_layer, place
-from napari_ulm3d.plugin.results import Result
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -341,7 +341,7 @@ def test_smoothing_is_the_cores_and_needs_no_new_accumulation(
     idle(qtbot, maps)
     result = session_of(mapped).result
     raw = accumulate(result.tracks, result.grid, session_maps(result))
-    monkeypatch.setattr("napari_ulm3d.plugin.mapping.MapAccumulator", None)
+    monkeypatch.setattr("napari_ulm3d.plugin.jobs.rebuild_maps.MapAccumulator", None)
     enter(maps.form.controls["smoothing_um"], "40")
     idle(qtbot, maps)
     assert maps.problem.text() == ""
@@ -418,7 +418,7 @@ def test_settings_know_what_smoothing_is() -> None:
 
 
 def test_what_is_drawn_is_capped_and_said(mapped: Any, qtbot: Any) -> None:
-    from napari_ulm3d.plugin.widgets.section import Section
+    from napari_ulm3d.plugin.controls.section import Section
 
     panel = dock(mapped, "Localize & track")
     for section in panel.findChildren(Section):

@@ -15,7 +15,7 @@ pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from plugin_hands import add, choose, click, dock, enter
 
-from napari_ulm3d.plugin import movie
+from napari_ulm3d.plugin.jobs import movie
 
 
 @pytest.fixture

@@ -28,11 +28,11 @@ from napari_ulm3d.link import link
 from napari_ulm3d.networks import build, save_weights
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
-from napari_ulm3d.plugin.colouring import COLOURING
-from napari_ulm3d.plugin.placing import find_layer
-from napari_ulm3d.plugin.preview import for_network
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.layers.track_colors import COLOURING
+from napari_ulm3d.plugin.panels.parts.device import report_text
 from napari_ulm3d.plugin.session import session_of
-from napari_ulm3d.plugin.widgets.device_box import report_text
+from napari_ulm3d.plugin.state.preview import for_network
 from napari_ulm3d.sparsify import sparsify_block
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -109,7 +109,7 @@ def test_the_device_report_names_the_line_that_installs() -> None:
 
 
 def test_the_device_is_chosen(loaded: Any, weights: Path, qtbot: Any) -> None:
-    from napari_ulm3d.plugin.widgets.device_box import DeviceBox
+    from napari_ulm3d.plugin.panels.parts.device import DeviceBox
 
     panel = dock(loaded, "Localize & track")
     by_network(panel, weights)
@@ -241,7 +241,7 @@ def test_colours_of_tracks_are_set_and_kept(loaded: Any, qtbot: Any) -> None:
     click(panel.series_button)
     idle(qtbot, panel)
     colours = panel.colours
-    from napari_ulm3d.plugin.widgets.section import Section
+    from napari_ulm3d.plugin.controls.section import Section
 
     for section in panel.findChildren(Section):
         section.expand()
@@ -307,7 +307,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     assert "tiny on the" in text
     rate = panel._rate
     assert rate.voxels_per_s > 100
-    from napari_ulm3d.plugin.costs import cost
+    from napari_ulm3d.plugin.state.costs import cost
 
     acquisition, config = session.acquisition, session.config
     n_all = acquisition.grid.size
@@ -320,7 +320,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
 def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None:
     from napari_ulm3d.networks.memory import trajectory_bytes
     from napari_ulm3d.networks.shipped import find_weights, load_weights
-    from napari_ulm3d.plugin.costs import cost
+    from napari_ulm3d.plugin.state.costs import cost
 
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")

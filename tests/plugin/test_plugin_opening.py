@@ -16,7 +16,11 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.writers import write
 from napari_ulm3d.pipeline import BlockFinished, run, run_events
-from napari_ulm3d.plugin.opening import result_of_folder, result_of_table, result_of_truth
+from napari_ulm3d.plugin.state.saved_results import (
+    result_of_folder,
+    result_of_table,
+    result_of_truth,
+)
 
 CONFIG = PipelineConfig().with_settings(
     ["clutter.svd_range=2,200", "load.frames_per_block=20", "maps.resolution_factor=4"]

@@ -13,8 +13,8 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.plugin.layers import VALUE, localizations_layer, map_layer, tracks_layer
-from napari_ulm3d.plugin.placing import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.convert import VALUE, localizations_layer, map_layer, tracks_layer
+from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 

@@ -26,9 +26,9 @@ from napari_ulm3d.io.writers import read_map, read_table
 from napari_ulm3d.link import link
 from napari_ulm3d.maps import accumulate
 from napari_ulm3d.pipeline import run
-from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
-from napari_ulm3d.plugin.widgets.section import Section
 from napari_ulm3d.tables import Localizations, Tracks
 
 
@@ -190,7 +190,7 @@ def test_a_broken_file_is_left_out_and_named(
 
 
 def test_closing_the_window_ends_the_run(make_napari_viewer: Any, qtbot: Any) -> None:
-    from napari_ulm3d.plugin import job
+    from napari_ulm3d.plugin.jobs import job
 
     viewer = make_napari_viewer(show=True)
     add(viewer, long_series())

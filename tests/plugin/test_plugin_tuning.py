@@ -23,7 +23,7 @@ from napari_ulm3d.filtering import (
     power_doppler,
     svd_spectrum,
 )
-from napari_ulm3d.plugin.placing import find_layer
+from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.sparsify import sparsify
 
@@ -215,7 +215,7 @@ def test_the_overlay_can_be_taken_away(loaded: Any, qtbot: Any) -> None:
 
 def test_every_setting_has_a_tooltip_from_the_config(viewer: Any) -> None:
     panel = dock(viewer, "ULM workflow")
-    from napari_ulm3d.plugin.forms import SettingsForm
+    from napari_ulm3d.plugin.controls.form import SettingsForm
 
     forms = panel.findChildren(SettingsForm)
     shown = {(form.section, name) for form in forms for name in form.controls}

@@ -11,8 +11,9 @@ from scipy import stats
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError, InputError
-from napari_ulm3d.simulate.bubbles import BubbleConfig, stream_bubbles
+from napari_ulm3d.simulate.bubbles import stream_bubbles
 from napari_ulm3d.simulate.flow import FlowConfig, solve_flow
+from napari_ulm3d.simulate.flow.bubbles import BubbleConfig
 from napari_ulm3d.simulate.vasculature import VesselNetwork, procedural_network
 
 POINTS = BubbleConfig(bubble_radius_um=0.0, min_speed_mm_s=1e-6, max_speed_mm_s=None)

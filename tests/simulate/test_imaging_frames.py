@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from napari_ulm3d.simulate import Simulation, SimulationConfig
-from napari_ulm3d.simulate.bubbles import BubbleFrame
 from napari_ulm3d.simulate.config import (
     ClutterModelConfig,
     GridConfig,
@@ -17,6 +16,7 @@ from napari_ulm3d.simulate.config import (
     NoiseConfig,
     PsfModelConfig,
 )
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.render import Renderer
 from napari_ulm3d.simulate.vasculature import VesselNetwork
 

@@ -9,7 +9,6 @@ from scipy import stats
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.simulate import SimulationConfig
-from napari_ulm3d.simulate.bubbles import BubbleFrame
 from napari_ulm3d.simulate.config import (
     ClutterModelConfig,
     GridConfig,
@@ -17,6 +16,7 @@ from napari_ulm3d.simulate.config import (
     NoiseConfig,
     PsfModelConfig,
 )
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.amplitude import BubbleLevels
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.render import Renderer

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ulm3d.networks.targets import Trajectories
 from napari_ulm3d.networks.weights import read_card
 from napari_ulm3d.sparse import SparseTensor
-from napari_ulm3d.train.task import make_task
+from napari_ulm3d.train.registry import make_task
+from napari_ulm3d.train.trajectory.targets import Trajectories
 
 ROOT = Path(__file__).resolve().parents[2]
 

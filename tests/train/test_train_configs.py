@@ -11,12 +11,11 @@ import pytest
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks.registry import PRESETS
 from napari_ulm3d.train.config import TrainConfig
-from napari_ulm3d.train.mask_config import MaskDataConfig
-from napari_ulm3d.train.mask_task import mask_windows
-from napari_ulm3d.train.read import read_config
-from napari_ulm3d.train.task import make_task
-from napari_ulm3d.train.trajectory_config import TrajectoryDataConfig
-from napari_ulm3d.train.trajectory_data import keeper, training_windows
+from napari_ulm3d.train.mask.config import MaskDataConfig
+from napari_ulm3d.train.mask.task import mask_windows
+from napari_ulm3d.train.registry import make_task, read_config
+from napari_ulm3d.train.trajectory.config import TrajectoryDataConfig
+from napari_ulm3d.train.trajectory.windows import keeper, training_windows
 
 SHIPPED = sorted(Path(str(files("napari_ulm3d.train"))).glob("configs/*.toml"))
 SMALL = {

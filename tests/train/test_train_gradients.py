@@ -9,12 +9,12 @@ import pytest
 import torch
 from bubble_blocks import random_block
 
-from napari_ulm3d.train.bubble_task import BubbleTask
+from napari_ulm3d.train.bubbles.targets import Bubbles, make_targets
+from napari_ulm3d.train.bubbles.task import BubbleTask
+from napari_ulm3d.train.bubbles.windows import Window
 from napari_ulm3d.train.config import TrainConfig
-from napari_ulm3d.train.data import Window
 from napari_ulm3d.train.gradients import batch_gradient
 from napari_ulm3d.train.loop import new_state
-from napari_ulm3d.train.targets import Bubbles, make_targets
 from napari_ulm3d.train.task import Loss
 
 SHAPE = (4, 8, 7, 6)

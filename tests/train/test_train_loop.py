@@ -16,13 +16,13 @@ from napari_ulm3d.networks.bubblenet_input import BubbleInput, bubble_input
 from napari_ulm3d.networks.weights import load_network
 from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.sparse_frames import SparseFrames
-from napari_ulm3d.train.bubble_task import BubbleTask
+from napari_ulm3d.train.bubbles.targets import Bubbles, make_targets
+from napari_ulm3d.train.bubbles.task import BubbleTask
+from napari_ulm3d.train.bubbles.validate import ValidationScene
+from napari_ulm3d.train.bubbles.windows import Scene, Window
 from napari_ulm3d.train.config import TrainConfig
-from napari_ulm3d.train.data import Scene, Window
 from napari_ulm3d.train.loop import learning_rate, new_state, train, train_step
 from napari_ulm3d.train.stream import BatchStream
-from napari_ulm3d.train.targets import Bubbles, make_targets
-from napari_ulm3d.train.validate import ValidationScene
 
 SHAPE = (6, 12, 12, 12)
 TINY = {

@@ -9,9 +9,9 @@ from scipy.stats import norm
 
 from napari_ulm3d.networks.bubblenet import BubbleOutput
 from napari_ulm3d.sparse import Coordinates
+from napari_ulm3d.train.bubbles.loss import batch_targets, bubble_loss, count_loss, mixture_loss
+from napari_ulm3d.train.bubbles.targets import Bubbles, Targets, make_targets
 from napari_ulm3d.train.config import LossConfig
-from napari_ulm3d.train.losses import batch_targets, bubble_loss, count_loss, mixture_loss
-from napari_ulm3d.train.targets import Bubbles, Targets, make_targets
 
 COORDINATES = np.array([[0, 2, 2, 2], [0, 2, 2, 3], [0, 5, 5, 5], [1, 2, 2, 2]], np.int32)
 SHAPE = (2, 8, 8, 8)

@@ -7,9 +7,9 @@ import pytest
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.simulate.standard import TEST_SEEDS
+from napari_ulm3d.train.bubbles.validate import validation_scenes
+from napari_ulm3d.train.bubbles.windows import training_windows
 from napari_ulm3d.train.config import DataConfig, TrainConfig, ValidationConfig
-from napari_ulm3d.train.data import training_windows
-from napari_ulm3d.train.validate import validation_scenes
 
 CONFIG = DataConfig.from_dict(
     {

@@ -11,7 +11,7 @@ from napari_ulm3d.networks.bubblenet_input import collate
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.train.config import TrainConfig
 from napari_ulm3d.train.loop import new_state
-from napari_ulm3d.train.task import make_task
+from napari_ulm3d.train.registry import make_task
 
 SMALL = {"stem": 2, "channels": [4], "blocks": 1, "head": 4}
 

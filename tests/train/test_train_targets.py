@@ -8,8 +8,8 @@ import pytest
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
-from napari_ulm3d.train.data import flipped
-from napari_ulm3d.train.targets import Bubbles, make_targets, true_bubbles
+from napari_ulm3d.train.bubbles.targets import Bubbles, make_targets, true_bubbles
+from napari_ulm3d.train.bubbles.windows import flipped
 
 SHAPE = (4, 8, 8, 8)
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.networks.targets import Trajectories, trajectory_volume
 from napari_ulm3d.networks.weights import load_network
 from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.train.loop import new_state, train, train_step
-from napari_ulm3d.train.mask_config import MaskTrainConfig
-from napari_ulm3d.train.mask_task import MaskTask, MaskWindow, _mirrored
+from napari_ulm3d.train.mask.config import MaskTrainConfig
+from napari_ulm3d.train.mask.task import MaskTask, MaskWindow, _mirrored
 from napari_ulm3d.train.stream import BatchStream
-from napari_ulm3d.train.trajectory_config import TrajectoryTrainConfig
-from napari_ulm3d.train.trajectory_data import TrajectoryWindow, mirrored
-from napari_ulm3d.train.trajectory_task import TrajectoryTask, predicted_volume
+from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig
+from napari_ulm3d.train.trajectory.targets import Trajectories, trajectory_volume
+from napari_ulm3d.train.trajectory.task import TrajectoryTask, predicted_volume
+from napari_ulm3d.train.trajectory.windows import TrajectoryWindow, mirrored
 
 FRAMES, SIDE = 8, 8
 TINY_NETWORK = {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.simulate.bubbles import BubbleFrame
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.flow.channels import Channels, channels_of
 from napari_ulm3d.simulate.flow.transport import COLUMNS, admit, advance, observe, place
 
 if TYPE_CHECKING:
-    from napari_ulm3d.simulate.bubbles import BubbleConfig
+    from napari_ulm3d.simulate.flow.bubbles import BubbleConfig
     from napari_ulm3d.simulate.vasculature.network import VesselNetwork
 
 __all__ = ["Population"]

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.simulate.bubbles import BubbleFrame
 from napari_ulm3d.simulate.config import MicrobubbleConfig
+from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.amplitude import BubbleLevels
 from napari_ulm3d.simulate.imaging.motion import RigidMotion
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from napari_ulm3d.simulate.vasculature.boundary import BoundaryConditions
 from napari_ulm3d.simulate.vasculature.branches import smoothed
+from napari_ulm3d.simulate.vasculature.config import VasculatureConfig
 from napari_ulm3d.simulate.vasculature.network import VesselNetwork
-from napari_ulm3d.simulate.vasculature.procedural import VasculatureConfig, procedural_network
+from napari_ulm3d.simulate.vasculature.procedural import procedural_network
 from napari_ulm3d.simulate.vasculature.secomb import read_secomb
 from napari_ulm3d.simulate.vasculature.swc import read_swc
 from napari_ulm3d.simulate.vasculature.tables import read_network_tables

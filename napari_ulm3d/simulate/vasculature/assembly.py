@@ -17,7 +17,7 @@ from napari_ulm3d.simulate.vasculature.mesh import relative_neighbours
 from napari_ulm3d.simulate.vasculature.network import ARTERY, CAPILLARY, VEIN, VesselNetwork
 
 if TYPE_CHECKING:
-    from napari_ulm3d.simulate.vasculature.procedural import VasculatureConfig
+    from napari_ulm3d.simulate.vasculature.config import VasculatureConfig
 
 __all__ = ["assemble", "feeders"]
 

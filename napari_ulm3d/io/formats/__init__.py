@@ -1,0 +1,1 @@
+"""The file formats, one a folder: reader, safety and writer together."""

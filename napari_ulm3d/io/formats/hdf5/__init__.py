@@ -1,0 +1,1 @@
+"""HDF5 and MATLAB v7.3, read."""

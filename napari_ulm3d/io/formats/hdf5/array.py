@@ -1,0 +1,142 @@
+"""Datasets of HDF5 files as stored arrays, and the small values beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.io.formats.hdf5.chunks import can_inflate, inflate_into
+from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, short_texts, within
+from napari_ulm3d.io.stored.content import FileArray, Variable, fill_in_chunks
+from napari_ulm3d.io.stored.named_facts import plain
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["H5Array", "attributes_above", "complex_fields", "list_datasets", "small_values"]
+
+_SMALL_BYTES = 1 << 16
+_MOST_SMALL_VALUES = 1000
+
+
+@dataclass(frozen=True)
+class H5Array(FileArray):
+    """A dataset in h5py's order of axes; implements `StoredArray`. Opened at each read."""
+
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.path} ({self.dataset})"
+
+    def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Fill `out`; see `StoredArray.read_into`."""
+        import h5py
+
+        with h5py.File(self.path, "r") as file:
+            data = dataset_within(file, self.dataset)
+            if axis is None and data.ndim:
+                axis, start, stop = 0, 0, data.shape[0]
+            if axis is None:
+                out[...] = as_numbers(data[()])
+                return
+            if can_inflate(data):
+                inflate_into(data, out, axis, start, stop, as_numbers)
+                return
+            # Whole storage chunks at a time, or each would be inflated again and again.
+            align = data.chunks[axis] if data.chunks else 1
+            bytes_each = data.dtype.itemsize * data.size // max(1, data.shape[axis])
+            fill_in_chunks(
+                out, axis, start, stop, bytes_each, lambda index: as_numbers(data[index]), align
+            )
+
+
+def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
+    """Names of the real and imaginary field of a compound type, None for other types."""
+    names = dtype.names or ()
+    if len(names) != 2:
+        return None
+    for real, imag in (("real", "imag"), ("re", "im"), ("r", "i")):
+        if {name.lower() for name in names} == {real, imag}:
+            first, second = names
+            return (first, second) if first.lower() == real else (second, first)
+    return None
+
+
+def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type as numbers: complex for a compound of real and imaginary part."""
+    fields = complex_fields(dtype)
+    if fields is None:
+        return dtype
+    wide = any(dtype[name].itemsize > 4 for name in fields)
+    return np.dtype(np.complex128 if wide else np.complex64)
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Compound values as complex: a view where the memory is laid out so, else a copy."""
+    fields = complex_fields(values.dtype)
+    if fields is None:
+        return values
+    target = number_type(values.dtype)
+    half = np.dtype(f"f{target.itemsize // 2}")
+    if values.dtype == np.dtype([(fields[0], half), (fields[1], half)]):
+        return values.view(target)
+    numbers = np.empty(values.shape, target)
+    numbers.real, numbers.imag = values[fields[0]], values[fields[1]]
+    return numbers
+
+
+def list_datasets(file: h5py.File) -> list[Variable]:
+    """Every dataset, but for MATLAB's own groups (``#refs#``)."""
+    import h5py
+
+    found: list[Variable] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("#") and item.shape is not None:
+            found.append(Variable(name, tuple(item.shape), number_type(item.dtype)))
+
+    file.visititems(visit)
+    return found
+
+
+def small_values(file: h5py.File) -> dict[str, Any]:
+    """Attributes and small datasets of the file under dotted names, for `facts_from_names`."""
+    import h5py
+
+    values: dict[str, Any] = {}
+
+    def visit(name: str, item: object) -> None:
+        if name.startswith("#") or len(values) > _MOST_SMALL_VALUES:
+            return
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            text = item.attrs.get("MATLAB_class") == b"char"
+            small = item.size * item.dtype.itemsize <= _SMALL_BYTES and not elsewhere(item)
+            if small and (item.dtype.kind in "biufS" or short_texts(item)):
+                value = item[()]
+                if text and item.dtype.kind == "u":
+                    value = "".join(map(chr, np.asarray(value).reshape(-1)))
+                values[name.replace("/", ".")] = value
+        for key, value in item.attrs.items():  # type: ignore[attr-defined]
+            if not key.startswith(("MATLAB", "DIMENSION", "CLASS", "REFERENCE")):
+                values.setdefault(f"{name.replace('/', '.')}.{key}", value)
+
+    for key, value in file.attrs.items():
+        values[key] = value
+    file.visititems(visit)
+    return values
+
+
+def attributes_above(file: h5py.File, dataset: str) -> dict[str, Any]:
+    """Attributes of a dataset and of the groups that hold it, the nearest winning."""
+    merged = {key: plain(value) for key, value in file.attrs.items()}
+    parts = Path(dataset).parts
+    for depth in range(1, len(parts) + 1):
+        item = within(file, "/".join(parts[:depth]))
+        if item is not None:
+            merged |= {key: plain(value) for key, value in item.attrs.items()}
+    return {key: value for key, value in merged.items() if value is not None}

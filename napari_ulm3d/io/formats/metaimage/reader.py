@@ -1,0 +1,175 @@
+"""MetaImage files (``.mha``, ``.mhd`` with its raw file), the format of ITK.
+
+The header is text, a field a line, and ends at ``ElementDataFile``; the values follow it or
+are in a file beside it, as they are or as one zlib stream (Kitware's "MetaIO" manual).
+Lengths are in mm, ITK's convention. ITK fills in a spacing of 1 where the header has none;
+here it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    full_scale,
+    only_array,
+)
+from napari_ulm3d.io.stored.streams import FileBytes, InflatedBytes, fill_from_stream
+
+__all__ = ["READER", "MetaImageArray"]
+
+_TYPES = {
+    "CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4",
+    "LONG": "i4", "ULONG": "u4", "LONG_LONG": "i8", "ULONG_LONG": "u8",
+    "FLOAT": "f4", "DOUBLE": "f8",
+}  # fmt: skip
+_MOST_FIELDS, _MOST_LINE = 200, 4096
+
+
+@dataclass(frozen=True)
+class MetaImageArray(FileArray):
+    """An image, the slowest axis first; implements `StoredArray`.
+
+    `data` is the file that holds the values, from byte `offset` on.
+    """
+
+    data: str
+    offset: int
+    compressed: bool
+
+    def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Fill `out`; see `StoredArray.read_into`."""
+        with open(self.data, "rb") as file:
+            file.seek(self.offset)
+            stream = InflatedBytes(file) if self.compressed else FileBytes(file)
+            fill_from_stream(stream, self.dtype, self.shape, out, axis, start, stop)
+
+
+def _header(path: Path) -> tuple[dict[str, str], int]:
+    """The header's fields, and where it ends."""
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        for _ in range(_MOST_FIELDS):
+            line = file.readline(_MOST_LINE).decode("latin-1")
+            key, equals, value = line.partition("=")
+            if not equals:
+                break
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                return fields, file.tell()
+    raise InputError(path, "is MetaImage without ElementDataFile in its header", "Copy it again.")
+
+
+def _sniff(path: Path, head: bytes) -> bool:
+    return b"NDims" in head[:1024] and b"=" in head[:64] and head[:1].isalpha()
+
+
+def _is(fields: dict[str, str], *names: str) -> bool:
+    return any(fields.get(name, "").lower() in ("true", "1") for name in names)
+
+
+def _variable(path: Path, fields: dict[str, str]) -> Variable:
+    kind = _TYPES.get(fields.get("ElementType", "").removeprefix("MET_"))
+    if kind is None or fields.get("ElementNumberOfChannels", "1") != "1":
+        raise InputError(
+            path,
+            f"holds {fields.get('ElementType', 'no element type')} with "
+            f"{fields.get('ElementNumberOfChannels', '1')} channels",
+            "Save one number a voxel.",
+        )
+    big = _is(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    shape = tuple(int(n) for n in fields["DimSize"].split())[::-1]
+    if len(shape) != int(fields["NDims"]) or min(shape) < 1:
+        raise InputError(
+            path,
+            f"has NDims = {fields['NDims']} and DimSize = {fields['DimSize']}",
+            "Mend its header.",
+        )
+    return Variable(path.stem, shape, np.dtype(kind).newbyteorder(">" if big else "<"))
+
+
+def _list(path: Path) -> tuple[Variable, ...]:
+    return (_variable(path, _header(path)[0]),)
+
+
+def _open(path: Path, variable: str | None) -> Content:
+    fields, header_bytes = _header(path)
+    found = _variable(path, fields)
+    only_array(path, found, variable)
+    data, offset = _values(path, fields, header_bytes, found)
+    compressed = _is(fields, "CompressedData")
+    axes = {4: "tzyx", 3: "tzx"}.get(len(found.shape))
+    said = f"The axes are not named; its dimensions, last first, were taken as {axes}."
+    n = len(found.shape)
+    spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
+    first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
+    return Content(
+        arrays=(
+            MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed),
+        ),
+        variable=found.name,
+        why="the only array",
+        axes=axes,
+        axes_note=said if axes else "",
+        spacing_um=spacing_um,
+        first_um=first_um,
+        variables=(found,),
+        notes=("The spacing was taken as mm, ITK's convention.",) if spacing_um else (),
+        metadata={k: v for k, v in fields.items() if k not in ("ElementDataFile", "Comment")},
+        full_scale=full_scale(found.dtype),
+        data_files=() if data == path else (data,),
+    )
+
+
+def _values(
+    path: Path, fields: dict[str, str], header_bytes: int, found: Variable
+) -> tuple[Path, int]:
+    """The file that holds the values, and where in it they begin."""
+    named = fields["ElementDataFile"]
+    if fields.get("BinaryData", "True").lower() not in ("true", "1"):
+        raise InputError(path, "holds its values as text", "Save them as binary.")
+    if named.upper().startswith("LIST") or "%" in named or " " in named.strip():
+        raise InputError(path, "keeps its values in several files", "Save it as one .mha file.")
+    if named.upper() == "LOCAL":
+        return path, header_bytes
+    data = path.parent / named
+    # A header that somebody sent must not show what lies elsewhere on this computer.
+    if not data.resolve().is_relative_to(path.parent.resolve()):
+        raise InputError(
+            path,
+            f"names the data file {named}, which is outside of its folder",
+            "Put the data file beside it and mend the name in the header.",
+        )
+    if not data.is_file():
+        raise InputError(path, f"names the data file {named}, which is not there", "Copy it too.")
+    skipped = int(fields.get("HeaderSize", "0"))
+    if skipped == -1:  # the values are the end of the file, whatever precedes them
+        skipped = data.stat().st_size - prod(found.shape) * found.dtype.itemsize
+    if skipped < 0:
+        raise InputError(path, f"is longer than {named}, which holds its values", "Copy it again.")
+    return data, skipped
+
+
+def _lengths(fields: dict[str, str], n: int, *names: str) -> tuple[float, ...] | None:
+    """Lengths along the axes, micrometres, under the first of the names that is there."""
+    for name in names:
+        if name in fields:
+            values = [float(v) * 1e3 for v in reversed(fields[name].split())]
+            if len(values) != n or not np.isfinite(values).all():
+                raise ValueError(f"{name} = {fields[name]}")
+            return tuple(values)
+    return None
+
+
+READER = Reader("MetaImage", (".mha", ".mhd"), _sniff, _open, _list)

@@ -1,0 +1,1 @@
+"""NIfTI, read and written."""

@@ -1,0 +1,118 @@
+"""NIfTI images (``.nii``, ``.nii.gz``), axes x, y, z, t, read with nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.content import (
+    Content,
+    FileArray,
+    Reader,
+    Variable,
+    needs,
+    only_array,
+    stretch,
+)
+from napari_ulm3d.io.stored.facts import Facts, to_um
+
+__all__ = ["READER", "NiftiArray"]
+
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+_UNITS = {"meter": "m", "mm": "mm", "micron": "um"}
+
+
+class NiftiArray(FileArray):
+    """An image with its intensity scaling applied; implements `StoredArray`."""
+
+    def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Fill `out`; see `StoredArray.read_into`."""
+        with needs("nibabel", "NIfTI"):
+            import nibabel
+
+        proxy = nibabel.load(self.path).dataobj  # type: ignore[attr-defined]
+        out[...] = proxy[stretch(len(self.shape), axis, start, stop)]
+
+
+def _sniff(path: Path, head: bytes) -> bool:
+    if head[:2] == b"\x1f\x8b":
+        try:
+            with gzip.open(path, "rb") as file:
+                head = file.read(352)
+        except (OSError, EOFError, zlib.error):
+            return False
+    return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+
+
+def _load(path: Path) -> tuple[Any, Variable]:
+    with needs("nibabel", "NIfTI"):
+        import nibabel
+
+    image: Any = nibabel.load(path)
+    name = path.name.partition(".")[0]
+    return image, Variable(name, tuple(image.shape), np.dtype(image.dataobj.dtype))
+
+
+def _list(path: Path) -> tuple[Variable, ...]:
+    return (_load(path)[1],)
+
+
+def _open(path: Path, variable: str | None) -> Content:
+    image, found = _load(path)
+    only_array(path, found, variable)
+    if found.dtype.kind not in "iufc":
+        raise InputError(path, f"holds {found.dtype}", "Save one number a voxel.")
+    header = image.header
+    slope, inter = header.get_slope_inter()
+    scaled = slope not in (None, 1.0) or inter not in (None, 0.0)
+    space, time = header.get_xyzt_units()
+    zooms = [float(z) for z in header.get_zooms()]
+    n = len(found.shape)
+    axes = {3: "xyz", 4: "xyzt"}.get(n)
+    notes = []
+    um = to_um(_UNITS.get(space, ""))
+    spacing_um = first_um = None
+    if um and min(zooms[:3], default=0) > 0:
+        spacing_um = (*(value * um for value in zooms[:3]), None)[:n]
+        first_um = _first(image.affine, um, n)
+    else:
+        notes.append("The file does not say the unit of its spacing; it was not used.")
+    rate = None
+    if n == 4 and time in _SECONDS and zooms[3] > 0:
+        rate = 1 / (zooms[3] * _SECONDS[time])
+    text = bytes(header["descrip"].item()).decode("latin-1").strip("\0 ")
+    return Content(
+        arrays=(NiftiArray(str(path), found.shape, found.dtype),),
+        variable=found.name,
+        why="the only array",
+        axes=axes,
+        axes_note=f"The axes were taken as {axes}, NIfTI's; give --axes if z is not depth.",
+        facts=Facts(rate_hz=rate),
+        spacing_um=spacing_um,
+        first_um=first_um,
+        variables=(found,),
+        notes=tuple(notes),
+        metadata={"description": text} if text else {},
+        full_scale=float(np.iinfo(found.dtype).max)
+        if found.dtype.kind in "iu" and not scaled
+        else None,
+    )
+
+
+def _first(affine: NDArray[Any], um: float, n: int) -> tuple[float | None, ...] | None:
+    """The first voxel's position where the axes are not rotated or flipped."""
+    scale = affine[:3, :3]
+    if np.abs(scale - np.diag(np.diag(scale))).max() > 1e-6 * np.abs(scale).max():
+        return None
+    if np.diag(scale).min() <= 0:
+        return None
+    return (*(float(value) * um for value in affine[:3, 3]), None)[:n]
+
+
+READER = Reader("NIfTI", (".nii", ".nii.gz"), _sniff, _open, _list)

@@ -1,0 +1,75 @@
+"""Vessel maps as NIfTI-1: axes x, y, z, millimetres, streamed slab by slab.
+
+Layout after the NIfTI-1 header definition (nifti1.h, Cox et al. 2004). x is lateral, y
+elevation and z depth; the affine is spacing and origin, no rotation.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.io.stored.dense_blocks import slabs
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["write_nifti"]
+
+_FLOAT32 = 16
+_MM_AND_S = 2 | 8
+_SCANNER = 1
+
+
+def write_nifti(map_: VesselMap, path: Path) -> None:
+    """Write a map as float32; gzip-compressed where the suffix is ``.nii.gz``.
+
+    Raises
+    ------
+    ConfigError
+        An axis is longer than the 32767 voxels that NIfTI-1 can count.
+    """
+    if max(map_.shape) > 32767:
+        raise ConfigError(
+            f"NIfTI-1 has at most 32767 voxels along an axis, the map has {max(map_.shape)}. "
+            "Write .ome.tif or .zarr instead."
+        )
+    with ExitStack() as stack:
+        file: IO[bytes] | gzip.GzipFile = stack.enter_context(open(path, "wb"))
+        if path.name.lower().endswith(".gz"):
+            # Maps are nearly all zeros: the fastest level makes them small already.
+            file = stack.enter_context(
+                gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=1, mtime=0)
+            )
+        file.write(_header(map_))
+        # In file order x runs fastest: the C order of (z, y, x).
+        for slab in slabs(map_):
+            file.write(slab.astype("<f4", copy=False).tobytes())
+
+
+def _header(map_: VesselMap) -> bytes:
+    """The 348 header bytes and the 4 that say that no extension follows."""
+    nz, ny, nx = map_.shape
+    dz, dy, dx = (s / 1000 for s in map_.grid.spacing_um)
+    oz, oy, ox = (o / 1000 for o in map_.grid.origin_um)
+    least, most = (
+        (float(map_.values.min()), float(map_.values.max())) if map_.values.size else (0.0, 0.0)
+    )
+    text = f"{map_.name} [{map_.unit}]" if map_.unit else map_.name
+    return b"".join(
+        (
+            struct.pack("<i36x", 348),
+            struct.pack("<8h", 3, nx, ny, nz, 1, 1, 1, 1),
+            struct.pack("<3f4h", 0, 0, 0, 0, _FLOAT32, 32, 0),
+            struct.pack("<8f", 1, dx, dy, dz, 1, 1, 1, 1),
+            struct.pack("<3fhBB", 352, 1, 0, 0, 0, _MM_AND_S),
+            struct.pack("<4f2i", max(most, 0.0), min(least, 0.0), 0, 0, 0, 0),
+            struct.pack("<80s24s", text.encode("ascii", "replace")[:79], b""),
+            struct.pack("<2h", _SCANNER, _SCANNER),
+            struct.pack("<6f", 0, 0, 0, ox, oy, oz),
+            struct.pack("<12f", dx, 0, 0, ox, 0, dy, 0, oy, 0, 0, dz, oz),
+            struct.pack("<16s4s4x", map_.name.encode("ascii", "replace")[:15], b"n+1"),
+        )
+    )

@@ -1,0 +1,50 @@
+"""What ``.npy`` and ``.npz`` files share: the header, and axes and facts by name."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import numpy as np
+
+from napari_ulm3d.io.stored.content import Content, StoredArray, Variable, full_scale
+from napari_ulm3d.io.stored.named_facts import facts_from_names, plain, plain_values
+
+__all__ = ["npy_content", "read_header"]
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type; the file is left at the first element."""
+    version = np.lib.format.read_magic(file)
+    if version[0] == 1:
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)
+
+
+def npy_content(
+    array: StoredArray,
+    chosen: Variable,
+    why: str,
+    variables: tuple[Variable, ...],
+    values: dict[str, Any],
+) -> Content:
+    """The content of an array, with the facts of the small `values` beside it."""
+    facts, notes = facts_from_names(values, chosen.shape)
+    axes = {4: "tzyx", 3: "tzx"}.get(len(chosen.shape))
+    named = plain(values.get("axes", ""))
+    if isinstance(named, str) and len(named) == len(chosen.shape):
+        axes = named.lower()
+        said = f"The file names the axes: {axes}."
+    else:
+        said = f"The axes are not named; taken as {axes}." if axes else ""
+    return Content(
+        arrays=(array,),
+        variable=chosen.name,
+        why=why,
+        axes=axes,
+        axes_note=said,
+        facts=facts,
+        variables=variables,
+        notes=tuple(notes),
+        metadata=plain_values(values),
+        full_scale=full_scale(chosen.dtype),
+    )

@@ -1,0 +1,77 @@
+"""The formats that can be read: every reader module in `napari_ulm3d/io/formats/<format>/`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.content import Reader, readable
+
+__all__ = ["known_suffixes", "reader_for", "readers"]
+
+_HEAD_BYTES = 2048
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    """All formats, the special before the general.
+
+    A format is added by one folder in `napari_ulm3d/io/formats` with a module whose name ends
+    in ``reader`` and that defines ``READER = Reader(...)``; nothing else has to be changed.
+    """
+    package = __name__.rpartition(".")[0]
+    found = []
+    for module in pkgutil.walk_packages([str(Path(__file__).parent)], f"{package}."):
+        if not module.name.endswith("reader"):
+            continue
+        reader = getattr(importlib.import_module(module.name), "READER", None)
+        if isinstance(reader, Reader):
+            found.append(reader)
+    return tuple(sorted(found, key=lambda reader: (reader.priority, reader.name)))
+
+
+def known_suffixes() -> tuple[str, ...]:
+    """File name endings of all formats, sorted."""
+    return tuple(sorted({suffix for reader in readers() for suffix in reader.suffixes}))
+
+
+def reader_for(path: Path) -> Reader:
+    """The format of a file or folder, told by its content; a wrong suffix does not matter.
+
+    Raises
+    ------
+    InputError
+        When the path does not exist, is empty, or is of no known format.
+    """
+    if not path.exists():
+        raise InputError(path, "does not exist", "Check the name.")
+    head = b""
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD_BYTES)
+        except OSError as error:
+            raise InputError(
+                path, f"cannot be opened ({error.strerror or error})", "Ask for permission."
+            ) from error
+        if not head:
+            raise InputError(path, "is empty", "Copy it again from where it was made.")
+    for reader in readers():
+        with readable(path, reader.name):
+            if reader.sniff(path, head):
+                return reader
+    by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
+    if by_suffix:
+        raise InputError(
+            path,
+            f"is named like {by_suffix[0]} but its content is not",
+            "It may be damaged or misnamed: copy it again from where it was made.",
+        )
+    raise InputError(
+        path,
+        "is of no known format",
+        f"Known are files ending in {', '.join(known_suffixes())}.",
+    )

@@ -1,0 +1,171 @@
+"""Tables as Parquet and CSV, and back."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import pandas as pd
+
+from napari_ulm3d.errors import InputError, ResultsError
+from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.io.stored.content import readable
+from napari_ulm3d.tables import Localizations, Tracks
+
+__all__ = ["ParquetStream", "read_table", "unit_of", "write_csv", "write_parquet"]
+
+_ROWS_A_GROUP = 20_000
+
+Table = TypeVar("Table", Localizations, Tracks)
+
+# The longest suffix that fits wins: `speed_mm_s` is mm/s, not s.
+_UNITS = {"_mm_s": "mm/s", "_um": "um", "_s": "s", "_db": "dB", "_hz": "Hz"}
+
+
+def unit_of(column: str) -> str:
+    """Unit of a column by its name's ending; empty where it has none."""
+    return next((unit for ending, unit in _UNITS.items() if column.endswith(ending)), "")
+
+
+def write_parquet(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
+    """Parquet, Zstandard-compressed; units stand in each column's metadata (``unit``)."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(_arrow(obj), path, compression="zstd")
+
+
+def write_csv(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
+    """CSV with a header line; numbers are written so that they read back exactly."""
+    _frame(obj).to_csv(path, index=False)
+
+
+def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
+    """Read localizations or tracks from ``.parquet`` or ``.csv``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cls
+        `Localizations` or `Tracks`.
+
+    Raises
+    ------
+    ResultsError
+        The file is missing, unreadable, of another suffix, or lacks columns.
+    """
+    from pyarrow import csv
+
+    name = fspath(path)
+    if not Path(name).is_file():
+        raise ResultsError(f"{name}: no such table. Check the path.")
+    try:
+        with readable(name, "a table"):
+            if name.lower().endswith(".parquet"):
+                frame = pd.read_parquet(name, engine="pyarrow")
+            elif name.lower().endswith(".csv"):
+                frame = csv.read_csv(name).to_pandas()  # numbers exactly, unlike pandas' own
+            else:
+                raise ResultsError(f"{name}: not a table's suffix. Give a .parquet or .csv file.")
+            return cls(frame)
+    except ResultsError as error:
+        raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
+    except InputError as error:
+        raise ResultsError(f"{name}: {error.problem}. Write it anew from its run.") from error
+
+
+class ParquetStream:
+    """A Parquet file written part by part, which appears whole when the block ends well.
+
+    Parameters
+    ----------
+    path
+        Target; replaced if it is there.
+    cls
+        `Localizations` or `Tracks`: what an empty file is a table of.
+
+    Examples
+    --------
+    >>> with ParquetStream("tracks.parquet", Tracks) as stream:  # doctest: +SKIP
+    ...     stream.append(tracks)
+    """
+
+    def __init__(self, path: str | PathLike[str], cls: type[Localizations] | type[Tracks]) -> None:
+        self._path, self._cls = path, cls
+        self._columns: list[str] = []
+        self._waiting: list[Any] = []
+        self._writer: Any = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._temporary = self._stack.enter_context(atomic_path(self._path))
+        self._stack.push(self._finish)  # runs first, so that its errors reach atomic_path
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+    def append(self, part: Localizations | Tracks) -> None:
+        """Add rows; a part without rows may lack optional columns.
+
+        Raises
+        ------
+        ResultsError
+            The part has other columns than the first one.
+        """
+        if not len(part):
+            return
+        columns = [str(name) for name in part.table.columns]
+        self._columns = self._columns or columns
+        if set(columns) != set(self._columns):
+            raise ResultsError(
+                f"{fspath(self._path)}: rows with the columns {', '.join(columns)} do not fit "
+                f"those before them ({', '.join(self._columns)}). Write them to a file of their own."
+            )
+        self._waiting.append(_arrow(type(part)(part.table[self._columns])))
+        if sum(table.num_rows for table in self._waiting) >= _ROWS_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.concat_tables(self._waiting)
+        self._waiting = []
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._temporary, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        del table
+        pa.default_memory_pool().release_unused()
+
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
+        try:
+            if kind is None:
+                if self._writer is None and not self._waiting:
+                    self._waiting.append(_arrow(self._cls.empty()))
+                if self._waiting:
+                    self._flush()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+
+
+def _arrow(obj: Localizations | Tracks | pd.DataFrame) -> Any:
+    """An Arrow table whose columns carry their units."""
+    import pyarrow as pa
+
+    arrow = pa.Table.from_pandas(_frame(obj), preserve_index=False)
+    fields = [
+        field.with_metadata({"unit": unit_of(field.name)}) if unit_of(field.name) else field
+        for field in arrow.schema
+    ]
+    metadata = dict(arrow.schema.metadata or {})
+    if not isinstance(obj, pd.DataFrame):
+        metadata[b"napari_ulm3d"] = type(obj).__name__.lower().encode()
+    return arrow.cast(pa.schema(fields, metadata=metadata))
+
+
+def _frame(obj: Localizations | Tracks | pd.DataFrame) -> pd.DataFrame:
+    return obj if isinstance(obj, pd.DataFrame) else obj.table

@@ -1,0 +1,106 @@
+"""Opening TIFF files: nothing of other folders, nothing cut short, nothing inflated without end."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.limits import CappedFile, free_bytes
+from napari_ulm3d.io.stored.streams import InflatedBytes
+
+if TYPE_CHECKING:
+    import tifffile
+
+__all__ = ["opened_tiff", "refuse_bomb"]
+
+_AGAIN = "Copy it again from where it was made."
+_DESCRIPTION = 270
+_DEFLATE = (8, 32946)
+#: Deflate cannot do more.
+_MOST_GROWTH = 1032
+
+
+@contextmanager
+def opened_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
+    """A TIFF file whose pages are all there.
+
+    Raises
+    ------
+    InputError
+        It was cut short (tifffile goes on with the pages that are left), its pages run in
+        circles, or its OME-XML names files that are not in its folder.
+    """
+    import tifffile
+
+    with CappedFile(path) as raw, tifffile.TiffFile(raw) as file:
+        _refuse_lost_pages(path, file)
+        _refuse_other_folders(path, file)
+        yield file
+
+
+def _refuse_lost_pages(path: Path | str, file: tifffile.TiffFile) -> None:
+    """Follow the chain of pages: each lies in the file, and all of them have room in it."""
+    tiff, handle = file.tiff, file.filehandle
+
+    def number(form: str, size: int) -> int:
+        return int(struct.unpack(form, handle.read(size))[0])
+
+    offset, n_entries, seen = file.pages.first.offset, 0, set[int]()
+    while offset:
+        if offset + tiff.tagnosize > handle.size:
+            raise InputError(path, "was cut short: pages are behind its end", _AGAIN)
+        handle.seek(offset)
+        n_here = number(tiff.tagnoformat, tiff.tagnosize)
+        n_entries += n_here
+        if offset in seen or n_entries * tiff.tagsize > handle.size:
+            raise InputError(path, "is damaged: its pages run in circles", _AGAIN)
+        if not seen:
+            _refuse_lost_description(path, file, handle.read(n_here * tiff.tagsize))
+        seen.add(offset)
+        handle.seek(offset + tiff.tagnosize + n_here * tiff.tagsize)
+        offset = number(tiff.offsetformat, tiff.offsetsize)
+
+
+def _refuse_lost_description(path: Path | str, file: tifffile.TiffFile, entries: bytes) -> None:
+    """OME-TIFF says in its description what is what; tifffile goes on where it is lost."""
+    tiff = file.tiff
+    for start in range(0, len(entries) - tiff.tagsize + 1, tiff.tagsize):
+        (code,) = struct.unpack_from(tiff.byteorder + "H", entries, start)
+        if code == _DESCRIPTION and code not in file.pages.first.tags:
+            raise InputError(path, "was cut short: its description is behind its end", _AGAIN)
+
+
+def _refuse_other_folders(path: Path | str, file: tifffile.TiffFile) -> None:
+    xml = (file.ome_metadata or "") if file.is_ome else ""
+    for name in re.findall(r"FileName\s*=\s*[\"']([^\"']*)", xml):
+        if name in ("..", ".") or re.search(r"[/\\:]", name):
+            raise InputError(
+                path, f"names the file {name}, which is outside of its folder", "Put it there."
+            )
+
+
+def refuse_bomb(path: Path | str, page: Any) -> None:
+    """Refuse a page one of whose deflated segments is larger than the page has room for.
+
+    tifffile inflates a segment to its end, however far that is. A segment that could not
+    fill half of the free memory whatever it holds is not looked at.
+    """
+    if page.compression not in _DEFLATE:
+        return
+    room, free = prod(page.chunks) * page.dtype.itemsize, free_bytes()
+    with open(path, "rb") as file:
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if free is None or count * _MOST_GROWTH <= free // 2:
+                continue
+            file.seek(offset)
+            try:
+                InflatedBytes(file).skip(room + 1)
+            except EOFError:
+                continue
+            raise ValueError(f"a segment of page {page.index} is larger than {room} bytes")

@@ -1,0 +1,1 @@
+"""USTB's ultrasound file format, read."""

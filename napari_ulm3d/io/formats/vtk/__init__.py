@@ -1,0 +1,1 @@
+"""VTK files for ParaView, written."""

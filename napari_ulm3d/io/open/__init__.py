@@ -1,0 +1,1 @@
+"""Opening an acquisition: its files in order, its frames, and what the files say of it."""

@@ -1,0 +1,190 @@
+"""Opening an acquisition from its files, and saying what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_ulm3d.acquisition import Acquisition, Grid
+from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.errors import InputError, UlmError
+from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
+from napari_ulm3d.io.open.files import AnyPath, find_files
+from napari_ulm3d.io.open.series import load_files
+from napari_ulm3d.io.stored.content import Variable, readable
+from napari_ulm3d.io.stored.facts import missing_error
+
+__all__ = ["FileDescription", "describe", "open_acquisition"]
+
+
+#: Most arrays that a description lists.
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """What is in a file and how it would be read; everything may be missing but the path.
+
+    `problem` is the sentence that `open_acquisition` would raise, None when it would open.
+    """
+
+    path: str
+    format: str = ""
+    n_files: int = 1
+    variables: tuple[Variable, ...] = ()
+    variable: str | None = None
+    why: str = ""
+    axes: str | None = None
+    shape: tuple[int, int, int, int] | None = None
+    kind: Literal["iq", "envelope"] | None = None
+    voxel_um: tuple[float, float, float] | None = None
+    origin_um: tuple[float, float, float] | None = None
+    rate_hz: float | None = None
+    wavelength_um: float | None = None
+    frequency_hz: float | None = None
+    sound_speed_m_s: float | None = None
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None = None
+    problem: str | None = None
+
+    def lines(self) -> list[str]:
+        """The description for people, a line a fact."""
+        many = f" (first of {self.n_files} files)" if self.n_files > 1 else ""
+        lines = [f"{self.path}{many}", f"format: {self.format}"]
+        shown = [f"  {variable}" for variable in self.variables[:_SHOWN]]
+        if len(self.variables) > _SHOWN:
+            shown.append(f"  and {len(self.variables) - _SHOWN} more")
+        lines += ["arrays:", *shown]
+        if self.variable is not None and self.shape is not None:
+            lines.append(f"chosen: {self.variable}, {self.why}; stored axes {self.axes}")
+            t, z, y, x = self.shape
+            lines.append(f"frames: {t} of {z} x {y} x {x} voxels (z, y, x), {self.kind}")
+        for label, value, unit in (
+            ("voxel spacing z, y, x", self.voxel_um, "um"),
+            ("origin z, y, x", self.origin_um, "um"),
+            ("frame rate", self.rate_hz, "Hz"),
+            ("wavelength", self.wavelength_um, "um"),
+            ("frequency", self.frequency_hz, "Hz"),
+            ("speed of sound", self.sound_speed_m_s, "m/s"),
+        ):
+            numbers = value if isinstance(value, tuple) else (value,)
+            text = " ".join("not known" if v is None else f"{v:.6g}" for v in numbers)
+            lines.append(f"{label}: {text}" + ("" if value is None else f" {unit}"))
+        lines += [f"note: {note}" for note in self.notes]
+        if self.problem:
+            lines.append(f"cannot be opened as it is: {self.problem}")
+        return lines
+
+
+def open_acquisition(
+    paths: AnyPath | Sequence[AnyPath],
+    config: LoadConfig | None = None,
+    *,
+    keep_damaged: bool = False,
+) -> Acquisition:
+    """Open one acquisition; nothing but headers is read until frames are asked for.
+
+    Parameters
+    ----------
+    paths
+        A file, a folder of files, a pattern (``data/IQ*.mat``), or several of these.
+        Several files are consecutive blocks of one acquisition: in the order given when
+        named, counted through (IQ2 before IQ10) for a folder or pattern.
+    config
+        How to read, and what the files do not say. It wins over a sidecar
+        ``acquisition.toml`` in the folder, which wins over the files.
+    keep_damaged
+        Where most files fit together, let those that cannot be opened, or are unlike the
+        others, keep their place in time: as many frames as the first, which raise when read.
+
+    Returns
+    -------
+    Acquisition
+        Frames (t, z, y, x), complex64 IQ or float32 envelope; `notes` say what was assumed.
+
+    Raises
+    ------
+    MissingMetadataError
+        When spacing or rate is said by neither.
+    InputError
+        When a file is missing, damaged, of no known format, or unlike the others.
+    BackendError
+        When a format needs an optional library that is not installed.
+    """
+    files = find_files(paths)
+    loaded = load_files(files, config or LoadConfig(), keep_damaged)
+    resolved, sources = loaded.resolved, loaded.sources
+    if resolved.missing:
+        raise missing_error(str(files[0]), resolved.missing)
+    assert resolved.voxel_um is not None
+    assert resolved.rate_hz is not None
+    try:
+        grid = Grid(sources[0].shape[1:], resolved.voxel_um, resolved.origin_um)
+    except ValueError as error:
+        raise InputError(
+            files[0], f"says what cannot be: {error}", "Give --voxel-um and --origin-um."
+        ) from error
+    return Acquisition(
+        sources=sources,
+        grid=grid,
+        rate_hz=resolved.rate_hz,
+        kind="iq" if sources[0].dtype.kind == "c" else "envelope",
+        wavelength_um=resolved.wavelength_um,
+        frequency_hz=resolved.frequency_hz,
+        sound_speed_m_s=resolved.sound_speed_m_s,
+        name=_name(files),
+        notes=loaded.notes,
+        metadata=dict(loaded.content.metadata),
+    )
+
+
+def describe(
+    paths: AnyPath | Sequence[AnyPath], config: LoadConfig | None = None
+) -> FileDescription:
+    """Say what is in a file (or several of one acquisition), complete or not.
+
+    Only a file that cannot be looked at (absent, damaged, of no known format, its library
+    missing) is raised; everything else is told in `FileDescription.problem`.
+    """
+    files = find_files(paths)
+    reader = reader_for(files[0])
+    with readable(files[0], reader.name):
+        variables = reader.list(files[0])
+    found = FileDescription(str(files[0]), reader.name, len(files), variables)
+    try:
+        loaded = load_files(files, config or LoadConfig())
+    except UlmError as error:
+        return replace(found, problem=str(error))
+    resolved, source = loaded.resolved, loaded.sources[0]
+    _, z, y, x = source.shape
+    return replace(
+        found,
+        variable=loaded.content.variable,
+        why=loaded.content.why,
+        axes=loaded.axes,
+        shape=(sum(s.shape[0] for s in loaded.sources), z, y, x),
+        kind="iq" if source.dtype.kind == "c" else "envelope",
+        voxel_um=resolved.voxel_um,
+        origin_um=resolved.origin_um,
+        rate_hz=resolved.rate_hz,
+        wavelength_um=resolved.wavelength_um,
+        frequency_hz=resolved.frequency_hz,
+        sound_speed_m_s=resolved.sound_speed_m_s,
+        missing=resolved.missing,
+        notes=loaded.notes,
+        metadata=dict(loaded.content.metadata),
+        problem=str(missing_error(str(files[0]), resolved.missing)) if resolved.missing else None,
+    )
+
+
+def _name(files: Sequence[Path]) -> str:
+    """The file's name without its ending, or the folder's when there are several."""
+    if len(files) > 1:
+        return files[0].resolve().parent.name or "acquisition"
+    name = files[0].name
+    endings = [suffix for suffix in known_suffixes() if name.lower().endswith(suffix)]
+    stem = name[: -len(max(endings, key=len))] if endings else files[0].stem
+    return stem.removesuffix(".ome") or name

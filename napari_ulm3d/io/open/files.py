@@ -1,0 +1,72 @@
+"""Files, folders and patterns to a list of files in the order of their frames."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from os import PathLike, fspath
+from pathlib import Path
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
+from napari_ulm3d.io.stored.choosing import natural_key
+from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME
+
+__all__ = ["AnyPath", "find_files"]
+
+AnyPath = str | PathLike[str]
+
+
+def find_files(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
+    """The files that paths, folders and patterns stand for, in the order of their frames."""
+    if isinstance(paths, str | PathLike):
+        paths = [paths]
+    files: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if not path.exists() and glob.has_magic(fspath(given)):
+            matches = sorted(glob.glob(fspath(given)), key=natural_key)
+            if not matches:
+                raise InputError(given, "matches no file", "Check the pattern.")
+            files += [Path(match) for match in matches if Path(match).name != SIDECAR_NAME]
+        elif path.is_dir() and not _is_store(path):
+            files += _files_in(path)
+        else:
+            files.append(path)
+    if not files:
+        raise InputError(None, "No file was named", "Name a file, a folder or a pattern.")
+    return files
+
+
+def _is_store(path: Path) -> bool:
+    try:
+        reader_for(path)
+    except InputError:
+        return False
+    return True
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder that have a known ending; all must have the same one."""
+    suffixes = known_suffixes()
+    by_suffix: dict[str, list[Path]] = {}
+    for path in folder.iterdir():
+        name = path.name.lower()
+        if name.startswith(".") or name == SIDECAR_NAME:
+            continue
+        endings = [suffix for suffix in suffixes if name.endswith(suffix)]
+        if endings:
+            by_suffix.setdefault(max(endings, key=len), []).append(path)
+    if not by_suffix:
+        raise InputError(
+            folder,
+            "is a folder without acquisition files",
+            f"Known are files ending in {', '.join(suffixes)}.",
+        )
+    if len(by_suffix) > 1:
+        counts = " and ".join(f"{len(found)} {suffix}" for suffix, found in by_suffix.items())
+        raise InputError(
+            folder, f"holds files of several kinds: {counts}", "Name one kind with a pattern."
+        )
+    (found,) = by_suffix.values()
+    return sorted(found, key=lambda path: natural_key(path.name))

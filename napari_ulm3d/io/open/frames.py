@@ -1,0 +1,212 @@
+"""Stored arrays as frames (t, z, y, x): put in order, converted and linearized when read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import FrameSource
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.axes import frame_shape, stored_view
+from napari_ulm3d.io.stored.content import StoredArray, frame_chunks, readable
+from napari_ulm3d.io.stored.limits import check_free
+
+__all__ = [
+    "DamagedFrames",
+    "JoinedFrames",
+    "LogScale",
+    "StoredFrames",
+    "largest_value",
+    "log_scale",
+]
+
+
+@dataclass(frozen=True)
+class LogScale:
+    """How a log-compressed movie is linearized.
+
+    The movie shows ``20 log10(amplitude / amplitude_max)`` over a dynamic range of `db`
+    decibels, as grey values 0..`white`. Undone:
+
+        amplitude = 10 ** ((v / white - 1) * db / 20)
+
+    so white is amplitude 1. A black voxel (v <= 0) lay at or below the dynamic range; it
+    becomes amplitude 0, not the 10**(-db/20) that the formula gives, so that black is
+    empty. `white` None: the values are decibels themselves, largest 0.
+    """
+
+    db: float
+    white: float | None
+
+    def linearize(self, values: NDArray[np.float32]) -> None:
+        """Replace grey values by amplitudes, in place."""
+        if self.white is None:
+            black = values <= -self.db
+            values *= np.float32(np.log(10) / 20)
+        else:
+            black = values <= 0
+            values /= np.float32(self.white)
+            values -= np.float32(1)
+            values *= np.float32(np.log(10) * self.db / 20)
+        np.exp(values, out=values)
+        values[black] = 0
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """A stored array read as frames; implements `FrameSource`.
+
+    Parameters
+    ----------
+    stored
+        The array in its file.
+    axes
+        A letter of ``tzyxc_`` for each of its axes (see `napari_ulm3d.io.stored.axes`).
+    file
+        The file's path and `format`, for messages.
+    log
+        Linearize a log-compressed movie.
+    data_files
+        Files that hold the values where `file` holds but the header.
+    """
+
+    stored: StoredArray
+    axes: str
+    file: str
+    format: str
+    log: LogScale | None = None
+    data_files: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.stored.name
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return frame_shape(self.axes, self.stored.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        is_complex = "c" in self.axes or self.stored.dtype.kind == "c"
+        return np.dtype(np.complex64 if is_complex else np.float32)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        n, *space = self.shape
+        if not 0 <= start < stop <= n:
+            raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
+        _check_memory(self, start, stop)
+        frames = np.empty((stop - start, *space), self.dtype)
+        axis = self.axes.index("t") if "t" in self.axes else None
+        with readable(self.file, self.format):
+            self.stored.read_into(stored_view(frames, self.axes), axis, start, stop)
+        if self.log is not None:
+            for frame in frames:
+                self.log.linearize(frame)
+        return frames
+
+
+@dataclass(frozen=True)
+class JoinedFrames:
+    """Files of one frame each as one source; implements `FrameSource`."""
+
+    sources: tuple[StoredFrames, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.sources[0].name} ... {self.sources[-1].name}"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self.sources), *self.sources[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.sources[0].dtype
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        if not 0 <= start < stop <= len(self.sources):
+            raise IndexError(f"frames {start}:{stop} of {self.name}, which has {len(self.sources)}")
+        _check_memory(self, start, stop)
+        frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        for frame, source in zip(frames, self.sources[start:stop], strict=True):
+            frame[...] = source.read(0, 1)[0]
+        return frames
+
+
+def _check_memory(source: FrameSource, start: int, stop: int) -> None:
+    check_free(
+        source.name,
+        (stop - start) * prod(source.shape[1:]) * source.dtype.itemsize,
+        f"frames {start} to {stop - 1}",
+        "Take fewer frames a block (load.frames_per_block).",
+    )
+
+
+@dataclass(frozen=True)
+class DamagedFrames:
+    """The place in time of a file that cannot be used; implements `FrameSource`.
+
+    Parameters
+    ----------
+    name
+        The file's path.
+    shape, dtype
+        What it is taken to hold, after the other files of the acquisition.
+    problem, remedy
+        What is wrong with it, as in `InputError`.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    problem: str
+    remedy: str
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Say what is wrong."""
+        raise InputError(self.name, self.problem, self.remedy)
+
+
+def log_scale(source: StoredFrames, db: float, full_scale: float | None) -> tuple[LogScale, str]:
+    """The scale of a log-compressed movie, and a note that says what was taken as white.
+
+    White is the largest number that the file's integers can hold; for floating-point
+    values it is the largest value of the first file. Floating-point values that are all
+    negative or zero are decibels already.
+    """
+    if source.dtype.kind == "c":
+        raise InputError(
+            source.name,
+            "holds complex IQ, which cannot be log-compressed",
+            "Leave out log_compressed_db.",
+        )
+    if full_scale is not None:
+        note = f"Linearized from {db:g} dB of log compression with white = {full_scale:g}."
+        return LogScale(db, full_scale), f"{note} Black (0) became amplitude 0."
+    white = largest_value(source)
+    if not np.isfinite(white):
+        raise InputError(
+            source.name, "holds NaN or infinite values", "Replace or leave out those frames."
+        )
+    if white <= 0:
+        return LogScale(db, None), (
+            f"The values are negative, so they were read as decibels; those at or below "
+            f"-{db:g} dB became amplitude 0."
+        )
+    note = f"Linearized from {db:g} dB of log compression with white = {white:g}, the largest"
+    return LogScale(db, white), f"{note} value of {source.name}. Black (0) became amplitude 0."
+
+
+def largest_value(source: StoredFrames) -> float:
+    """Largest value of a source as stored, read a few frames at a time."""
+    source = replace(source, log=None)
+    bytes_each = int(np.prod(source.shape[1:])) * 4
+    parts = frame_chunks(0, source.shape[0], bytes_each)
+    return max(float(source.read(start, stop).max()) for start, stop in parts)

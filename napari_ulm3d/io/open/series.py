@@ -1,0 +1,232 @@
+"""The files of one acquisition opened together: their frames, and what they say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from pathlib import Path
+
+from napari_ulm3d.acquisition import FrameSource
+from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.registry import reader_for
+from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, StoredFrames, log_scale
+from napari_ulm3d.io.stored.axes import fit_axes
+from napari_ulm3d.io.stored.content import Content, readable
+from napari_ulm3d.io.stored.facts import (
+    Facts,
+    Partial,
+    Resolved,
+    facts_of,
+    merge_facts,
+    resolve_facts,
+)
+from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
+from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME, read_sidecar
+
+__all__ = ["Loaded", "load_files"]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """One file, opened: its content, what it says, and its frames."""
+
+    path: Path
+    content: Content
+    facts: Facts
+    sources: tuple[StoredFrames, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All files together; `content` and `axes` are the first file's."""
+
+    content: Content
+    axes: str
+    resolved: Resolved
+    sources: tuple[FrameSource, ...]
+    notes: tuple[str, ...]
+
+
+def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, tuple[str, ...]]:
+    """The settings completed by the sidecar, the facts that both give, and a note."""
+    folder = first.parent
+    if not (folder / SIDECAR_NAME).is_file():
+        return config, facts_of(config), ()
+    facts, settings = read_sidecar(folder)
+    by_hand = {name for name in config.model_fields_set if getattr(config, name) is not None}
+    config = config.replace(**{k: v for k, v in settings.items() if k not in by_hand})
+    note = f"{SIDECAR_NAME} beside the data was read."
+    return config, merge_facts(facts, facts_of(config)), (note,)
+
+
+def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = False) -> Loaded:
+    """Open every file, and put together what they, the sidecar and the settings say.
+
+    Parameters
+    ----------
+    files
+        Of one acquisition, in temporal order.
+    config
+        How to read, and what the files do not say.
+    keep_damaged
+        As of `open_acquisition`.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged, of no known format, or unlike the others.
+    """
+    config, given, said = _with_sidecar(files[0], config)
+    opened, damaged = _open_all(files, config, given, keep_damaged)
+    first = opened[0]
+    flat = first.sources[0].shape[2] == 1
+    resolved = resolve_facts(merge_facts(first.facts, given), flat)
+    axes = f"The axes are {config.axes}, as given." if config.axes else first.content.axes_note
+    notes = [*said, axes, *first.content.notes, *resolved.notes]
+    stored = [source for each in opened for source in each.sources]
+    if config.log_compressed_db is not None:
+        scale, note = log_scale(stored[0], config.log_compressed_db, first.content.full_scale)
+        stored = [replace(source, log=scale) for source in stored]
+        notes.append(note)
+    elif _has_negative(stored[0]):
+        notes.append(
+            "The values are real and some negative, but are used as an envelope; "
+            "demodulate RF data to IQ first."
+        )
+    sources: tuple[FrameSource, ...] = tuple(stored)
+    if damaged:
+        sources = _with_damaged(files, opened, damaged, sources)
+        notes += [str(error) for error in damaged.values()]
+    elif len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
+        sources = (JoinedFrames(tuple(stored)),)
+        notes.append(f"The {len(stored)} files hold one frame each and are read as one series.")
+    return Loaded(
+        first.content, stored[0].axes, resolved, sources, tuple(note for note in notes if note)
+    )
+
+
+def _open_all(
+    files: Sequence[Path], config: LoadConfig, given: Facts, keep_damaged: bool
+) -> tuple[list[_Opened], dict[Path, InputError]]:
+    """The files that open and are alike, and what is wrong with the others."""
+    opened: list[_Opened] = []
+    damaged: dict[Path, InputError] = {}
+    for path in files:
+        try:
+            file = _open_file(path, config)
+            if opened:
+                _refuse_unlike(opened[0], file, given)
+            opened.append(file)
+        except InputError as error:
+            if not (keep_damaged and path.exists()):
+                raise
+            damaged[path] = error
+    # One frame a file is a series of pictures; it has no blocks that could be left out.
+    if damaged and (len(damaged) >= len(opened) or sum(s.shape[0] for s in opened[0].sources) == 1):
+        raise next(iter(damaged.values()))
+    return opened, damaged
+
+
+def _with_damaged(
+    files: Sequence[Path],
+    opened: Sequence[_Opened],
+    damaged: Mapping[Path, InputError],
+    sources: Sequence[FrameSource],
+) -> tuple[FrameSource, ...]:
+    """The sources of the files that opened, with those that did not in their places."""
+    first = opened[0]
+    shape = (sum(s.shape[0] for s in first.sources), *first.sources[0].shape[1:])
+    waiting, following = iter(sources), iter(opened)
+    found: list[FrameSource] = []
+    for path in files:
+        if path in damaged:
+            error = damaged[path]
+            found.append(
+                DamagedFrames(str(path), shape, first.sources[0].dtype, error.problem, error.remedy)
+            )
+        else:
+            found += islice(waiting, len(next(following).sources))
+    return tuple(found)
+
+
+def _open_file(path: Path, config: LoadConfig) -> _Opened:
+    reader = reader_for(path)
+    with readable(path, reader.name):
+        content = reader.open(path, config.variable)
+        stored = sum(stored_bytes(file) for file in (path, *content.data_files))
+    letters = config.axes or content.axes
+    sources = []
+    for array in content.arrays:
+        check_claim(path, array.name, array.shape, array.dtype, stored)
+        if array.dtype.kind not in "iufc" or min(array.shape, default=0) < 1:
+            raise InputError(
+                array.name,
+                f"holds {array.dtype} of shape {array.shape}, not frames",
+                "Name another array with --variable.",
+            )
+        if letters is None:
+            raise InputError(
+                array.name,
+                f"has {len(array.shape)} axes {array.shape}, and nothing says which is which",
+                "Name them with --axes, such as tzyx or zxyt (c: real and imaginary part).",
+            )
+        axes = fit_axes(letters, array.shape, array.name)
+        if "c" in axes and array.dtype.kind == "c":
+            raise InputError(
+                array.name,
+                "is complex and cannot have an axis c of real and imaginary part",
+                "Leave c out of --axes.",
+            )
+        sources.append(
+            StoredFrames(array, axes, str(path), reader.name, data_files=content.data_files)
+        )
+    facts = content.facts
+    if content.spacing_um is not None and any(content.spacing_um):
+        facts = replace(facts, voxel_um=_by_letter(content.spacing_um, axes))
+    if content.first_um is not None:
+        facts = replace(facts, origin_um=_by_letter(content.first_um, axes))
+    return _Opened(path, content, facts, tuple(sources))
+
+
+def _by_letter(values: Sequence[float | None], axes: str) -> Partial:
+    by_letter = dict(zip(axes, values, strict=True))
+    return (by_letter.get("z"), by_letter.get("y"), by_letter.get("x"))
+
+
+def _refuse_unlike(first: _Opened, other: _Opened, given: Facts) -> None:
+    """Refuse a file that says another spacing, rate or wave, unless the settings say it."""
+    for field in fields(Facts):
+        one, two = getattr(first.facts, field.name), getattr(other.facts, field.name)
+        # The origin may move between files (a moving probe); the first file's is used.
+        if "origin" in field.name or one is None or two is None or getattr(given, field.name):
+            continue
+        pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]
+        if any(a and b and abs(a / b - 1) > 1e-3 for a, b in pairs):
+            raise InputError(
+                other.path,
+                f"says {field.name} {two} where {first.path.name} says {one}",
+                f"Name only files of one acquisition, or give {field.name}.",
+            )
+    if other.sources[0].shape[1:] != first.sources[0].shape[1:]:
+        raise InputError(
+            other.path,
+            f"has frames of {other.sources[0].shape[1:]} voxels where {first.path.name} has "
+            f"{first.sources[0].shape[1:]}",
+            "Name only files of one acquisition.",
+        )
+    if other.sources[0].dtype != first.sources[0].dtype:
+        raise InputError(
+            other.path,
+            f"holds {other.sources[0].dtype} where {first.path.name} holds "
+            f"{first.sources[0].dtype}",
+            "Name only files of one acquisition.",
+        )
+
+
+def _has_negative(source: StoredFrames) -> bool:
+    """Whether the first frame of real data has values below 0, as no envelope has."""
+    if source.dtype.kind == "c" or source.stored.dtype.kind == "u":
+        return False
+    return bool((source.read(0, 1) < 0).any())

@@ -1,1 +1,0 @@
-"""What all readers share: choosing the array and its axes, units, sidecar, lazy frames."""

@@ -1,0 +1,1 @@
+"""What every format shares: stored arrays and their axes, the facts beside them, and limits."""

@@ -1,0 +1,1 @@
+"""Sub-voxel localizers, one a file: from a maximum to a position."""

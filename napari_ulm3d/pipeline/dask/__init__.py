@@ -1,0 +1,1 @@
+"""Blocks computed by Dask workers, on this computer or on a cluster."""

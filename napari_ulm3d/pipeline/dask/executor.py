@@ -1,0 +1,282 @@
+"""Blocks worked on by a Dask cluster: processes on this computer, or one that runs already.
+
+A worker reads its block itself, so frames never travel; the tables and the power Doppler
+of a block do. Results are taken in the order of the blocks, and no more blocks are under
+way than keep the workers busy: memory stays bounded, and the run's result is that of one
+process, to the bit. A worker that dies costs its block another try, with nothing else
+under way, so that it is known which block kills workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from napari_ulm3d.acquisition import Acquisition, Block, source_path
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
+from napari_ulm3d.execution import Execution
+from napari_ulm3d.filtering import Psf
+from napari_ulm3d.pipeline.attempts import Attempt, of_settings
+from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
+from napari_ulm3d.pipeline.dask.worker import measure_psf, work_on
+from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, first_readable
+from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.progress import TellShare
+
+__all__ = ["Cluster"]
+
+log = logging.getLogger("napari_ulm3d")
+
+_POLL_S = 0.2
+_WITHOUT_WORKERS_S = 300.0
+
+
+@dataclass
+class _Flight:
+    """A job, and the worker's promise of its outcome (None where there was nothing to do)."""
+
+    job: Job
+    future: Any
+
+
+class Cluster:
+    """The workers of a run; a context manager, and the run's `Executor`.
+
+    Parameters
+    ----------
+    acquisition
+        What they are to read: files, at paths that they see.
+    config
+        Settings of the run; its device says whether workers are given a GPU each.
+    execution
+        How many workers here, or which cluster.
+
+    Raises
+    ------
+    InputError
+        Frames are in memory or made when read, where workers cannot get at them.
+    BackendError
+        Dask is missing, the scheduler does not answer, has no workers, or workers that
+        lack this package or have another version of it.
+    """
+
+    def __init__(
+        self, acquisition: Acquisition, config: PipelineConfig, execution: Execution
+    ) -> None:
+        _refuse_unreachable(acquisition)
+        if find_spec("distributed") is None:
+            raise BackendError("Workers need Dask: pip install 'napari-ulm3d[cluster]'.")
+        self._acquisition, self._config, self._execution = acquisition, config, execution
+        self._peaks: dict[str, int] = {}
+        self._n_workers = self._seen_s = 0.0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._client = (
+                local_client(stack, self._execution, self._config)
+                if self._execution.scheduler is None
+                else connected_client(stack, self._execution)
+            )
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+    @property
+    def n_workers(self) -> int:
+        """Workers that are there now."""
+        return len(self._client.nthreads())
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the page that shows what they do; empty without bokeh."""
+        has_pages = self._execution.scheduler is not None or find_spec("bokeh") is not None
+        return str(self._client.dashboard_link or "") if has_pages else ""
+
+    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
+        """The PSF of the acquisition, measured by a worker."""
+
+        def measure(block: Block) -> Psf:
+            for _ in range(ATTEMPTS):
+                future = self._client.submit(
+                    measure_psf, block, _alone(acquisition, block), config, pure=False
+                )
+                found: Psf | UlmError | None = self._result(future, lambda: False)
+                if isinstance(found, UlmError):
+                    raise found
+                if found is not None:
+                    return found
+            raise BlockError(_died(block))
+
+        return first_readable(measure, blocks)
+
+    def outcomes(
+        self,
+        jobs: Iterable[Job],
+        acquisition: Acquisition,
+        psf: Psf,
+        config: PipelineConfig,
+        stop: Stop,
+        tell: TellShare | None = None,
+    ) -> Iterator[tuple[Job, Attempt]]:
+        """The jobs in their order, each with the last attempt at it."""
+
+        waiting = iter(jobs)
+        under_way: deque[_Flight] = deque()
+        submitted: dict[int, Block] = {}
+        topic = f"ulm3d-{uuid4().hex}" if tell is not None else ""
+
+        def submit(job: Job) -> Any:
+            submitted[job.block.index] = job.block
+            alone = _alone(acquisition, job.block)
+            return self._client.submit(work_on, job.block, alone, psf, config, topic, pure=False)
+
+        def heard(event: tuple[float, tuple[int, float]]) -> None:
+            index, share = event[1]
+            if tell is not None and index in submitted:
+                tell(submitted[index], share)
+
+        try:
+            if topic:
+                self._client.subscribe_topic(topic, heard)
+            while True:
+                while len(under_way) < self._most_under_way():
+                    job = next(waiting, None)
+                    if job is None:
+                        break
+                    future = None if job.kept is not None else submit(job)
+                    under_way.append(_Flight(job, future))
+                if not under_way:
+                    return
+                flight = under_way[0]
+                attempt = self._outcome(flight, submit, under_way, stop)
+                under_way.popleft()
+                return_free_memory()
+                yield flight.job, attempt
+        finally:
+            if self._client.status == "running":
+                if topic:
+                    self._client.unsubscribe_topic(topic)
+                self._client.cancel([f.future for f in under_way if f.future is not None])
+
+    def _outcome(
+        self, flight: _Flight, submit: Any, under_way: deque[_Flight], stop: Stop
+    ) -> Attempt:
+        if flight.future is None:
+            return Attempt(flight.job.kept)
+        attempt = Attempt()
+        for n in range(ATTEMPTS):
+            if n:
+                flight.future = submit(flight.job)
+            landed: Attempt | None = self._result(flight.future, stop)
+            if landed is None:
+                # Whichever block was with the worker may have killed it: the next try of this
+                # one is made while nothing else is under way, and then it was this one.
+                self._wait_for(under_way, stop)
+                attempt = Attempt(error=BlockError(_died(flight.job.block)))
+                continue
+            attempt = landed
+            if attempt.peak_memory_bytes is not None:
+                before = self._peaks.get(attempt.process, 0)
+                self._peaks[attempt.process] = max(before, attempt.peak_memory_bytes)
+            if attempt.error is None or of_settings(attempt.error):
+                break
+        return attempt
+
+    def peak_memory_bytes(self) -> int | None:
+        """Largest memory of this process and of the largest workers that were there at once."""
+        here = peak_memory_bytes()
+        if here is None:
+            return None
+        # A worker that died was replaced: count as many as there are.
+        largest = sorted(self._peaks.values(), reverse=True)[: max(1, self.n_workers)]
+        return here + sum(largest)
+
+    # --- the client -------------------------------------------------------------------------
+
+    def _most_under_way(self) -> int:
+        """Two blocks a worker: one that it works on and one that waits for it."""
+        now = time.monotonic()
+        if now - self._seen_s > 5 or not self._n_workers:
+            self._n_workers, self._seen_s = self.n_workers, now
+        return max(2, 2 * int(self._n_workers))
+
+    def _wait_for(self, under_way: Iterable[_Flight], stop: Stop) -> None:
+        """Until nothing is under way any more; what came of it stays to be asked for."""
+        for flight in under_way:
+            if flight.future is not None:
+                self._until_done(flight.future, stop)
+
+    def _result(self, future: Any, stop: Stop) -> Any:
+        """What the worker returned, None when it died."""
+        from distributed import CancelledError, KilledWorker
+
+        self._until_done(future, stop)
+        try:
+            return future.result(timeout=START_S)
+        except KilledWorker:
+            return None
+        except (CancelledError, OSError) as error:
+            raise BackendError(
+                "The cluster's scheduler has gone. Start it again and add --resume: finished "
+                "blocks are kept."
+            ) from error
+
+    def _until_done(self, future: Any, stop: Stop) -> None:
+        from distributed import wait
+
+        alone_since: float | None = None
+        asked = time.monotonic()
+        while not future.done():
+            if stop():
+                raise Cancelled("The run was stopped; finished blocks are kept.")
+            with self._client.as_current(), suppress(TimeoutError):
+                wait(future, timeout=_POLL_S)
+                return
+            now = time.monotonic()
+            if now - asked < 5:
+                continue
+            asked = now
+            alone_since = None if self._client.nthreads() else alone_since or now
+            if alone_since is not None and now - alone_since > _WITHOUT_WORKERS_S:
+                raise BackendError(
+                    "The cluster has no workers any more. Start some and add --resume: finished "
+                    "blocks are kept."
+                )
+
+
+def _refuse_unreachable(acquisition: Acquisition) -> None:
+    for source in acquisition.sources:
+        if source_path(source) is None:
+            raise InputError(
+                source.name,
+                "is in memory or made when read, where workers cannot get at it",
+                "Save it to a file first, or run without workers.",
+            )
+
+
+def _alone(acquisition: Acquisition, block: Block) -> Acquisition:
+    """The acquisition as a block needs it: hundreds of other files need not travel."""
+    return replace(acquisition, sources=(block.source,), notes=(), metadata={})
+
+
+def _died(block: Block) -> str:
+    return (
+        f"{block.name}: the worker died that worked on it, {ATTEMPTS} times (killed, or out of "
+        "memory). Use shorter blocks (load.frames_per_block, or --memory) or fewer workers."
+    )

@@ -1,0 +1,1 @@
+"""Building blocks of panels: one control a setting, forms, plots, tables."""

@@ -1,0 +1,216 @@
+"""What a person drew on a map: a line or a region in the world's micrometres, and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.evaluate import (
+    Profile,
+    Region,
+    RegionNumbers,
+    Width,
+    full_width_at_half_maximum,
+    line_profile,
+    plane,
+    region_numbers,
+)
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
+from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.state.results import Result
+
+__all__ = [
+    "Drawn",
+    "Measured",
+    "Slab",
+    "drawn_shape",
+    "measure",
+    "measure_layer",
+    "slab_of",
+    "start_drawing",
+]
+
+ROLE = "measure"
+Slab = Literal["view", "plane", "volume"]
+
+_ELLIPSE_CORNERS = 64
+_FLAT_UM = 1e-6
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A shape in a plane of the volume.
+
+    Attributes
+    ----------
+    kind
+        "line" or "region".
+    axis
+        Across which axis its plane lies: 0 z, 1 y, 2 x.
+    position_um
+        Where along that axis.
+    points_um
+        (n, 2) its corners along the two other axes.
+    """
+
+    kind: Literal["line", "region"]
+    axis: int
+    position_um: float
+    points_um: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The numbers of a shape on one result."""
+
+    profile: Profile | None = None
+    width: Width | None = None
+    region: RegionNumbers | None = None
+
+
+def measure_layer(viewer: Any) -> Any:
+    """The Shapes layer to measure with: the selected one, or the plugin's own; None without."""
+    from napari.layers import Shapes
+
+    active = viewer.layers.selection.active
+    return active if isinstance(active, Shapes) else find_layer(viewer, ROLE)
+
+
+def start_drawing(viewer: Any, mode: str) -> Any:
+    """Make the plugin's Shapes layer ready to draw in a mode such as ``add_line``."""
+    layer = find_layer(viewer, ROLE)
+    if layer is None:
+        settings = {
+            "name": "measure",
+            "ndim": 3,
+            "units": SPACE_UNITS,
+            "axis_labels": SPACE_LABELS,
+            "edge_color": "#ffd400",
+            "face_color": "transparent",
+            "edge_width": _edge_um(viewer),
+        }
+        layer = place(viewer, make_layer(([], settings, "shapes"), ROLE))
+    layer.visible = True
+    viewer.layers.selection.active = layer
+    layer.mode = mode
+    return layer
+
+
+def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
+    """The selected shape of a layer, or the one drawn last; None where there is none.
+
+    Raises
+    ------
+    ConfigError
+        The shape does not lie in one plane, or is of a kind that nothing is measured on.
+    """
+    if layer is None or not len(layer.data):
+        return None
+    selected = [k for k in layer.selected_data if k < len(layer.data)]
+    at = max(selected) if selected else len(layer.data) - 1
+    kind = str(layer.shape_type[at])
+    corners = np.asarray(layer.data[at], float)
+    world = np.array([layer.data_to_world(corner) for corner in corners])[:, -3:]
+    if world.shape[1] < 3:
+        raise ConfigError("The shapes lie in no volume; draw with this widget's buttons.")
+    flat = [k for k in range(3) if np.ptp(world[:, k]) < _FLAT_UM]
+    if not flat:
+        raise ConfigError("The shape leaves its plane; draw it in the 2-D view.")
+    hidden = _hidden_axis(viewer)
+    axis = hidden if hidden in flat else (1 if 1 in flat else flat[0])
+    points = world[:, [k for k in range(3) if k != axis]]
+    position = float(world[0, axis])
+    if kind in ("line", "path"):
+        if len(points) != 2:
+            raise ConfigError("A path of many pieces has no profile; draw a straight line.")
+        return Drawn("line", axis, position, points)
+    if kind == "ellipse":
+        points = _ellipse(points)
+    return Drawn("region", axis, position, points)
+
+
+def slab_of(slab: Slab, viewer: Any, axis: int) -> float | None:
+    """Thickness of the slab in micrometres; None: the whole volume."""
+    if slab == "volume":
+        return None
+    thickness = viewer.dims.thickness[-3:]
+    return float(thickness[axis]) if slab == "view" and len(thickness) == 3 else 0.0
+
+
+def measure(
+    result: Result,
+    name: str,
+    drawn: Drawn,
+    thickness_um: float | None,
+    width_um: float = 0.0,
+    baseline: float | None = 0.0,
+) -> Measured:
+    """The profile of a map along a line, or the numbers of a region.
+
+    Parameters
+    ----------
+    name
+        Which map.
+    thickness_um
+        Of the slab about the shape's plane; None: the whole volume is projected.
+    width_um
+        Over which a profile is averaged across its line.
+    baseline
+        See `full_width_at_half_maximum`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such map, or the shape lies outside it.
+    """
+    density = result.maps.get("density")
+    if drawn.kind == "region":
+        return Measured(
+            region=region_numbers(result.tracks, _region(drawn, thickness_um, result), density)
+        )
+    vessel_map = result.maps.get(name)
+    if vessel_map is None:
+        raise ConfigError(f"There is no map '{name}' of this result; choose another map.")
+    position = None if thickness_um is None else drawn.position_um
+    image = plane(vessel_map, drawn.axis, position, thickness_um or 0.0)
+    start, stop = drawn.points_um
+    profile = line_profile(image, start, stop, width_um, name=name, unit=vessel_map.unit)
+    return Measured(profile=profile, width=full_width_at_half_maximum(profile, baseline))
+
+
+def _region(drawn: Drawn, thickness_um: float | None, result: Result) -> Region:
+    low, high = -np.inf, np.inf
+    if thickness_um is not None and result.grid.shape[drawn.axis] > 1:
+        density = result.maps.get("density")
+        grid = result.grid if density is None else density.grid
+        # A plane is as thick as a voxel of the map.
+        half = max(thickness_um, grid.spacing_um[drawn.axis]) / 2
+        low, high = drawn.position_um - half, drawn.position_um + half
+    return Region(drawn.axis, drawn.points_um, (low, high))
+
+
+def _hidden_axis(viewer: Any) -> int | None:
+    """The spatial axis that a 2-D view does not show; None in 3-D."""
+    if viewer.dims.ndisplay != 2:
+        return None
+    shown = {axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed}
+    hidden = {0, 1, 2} - shown
+    return next(iter(hidden)) if len(hidden) == 1 else None
+
+
+def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A polygon about an ellipse, from the four corners of its box."""
+    centre = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    turn = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(turn) * first + np.sin(turn) * second)
+
+
+def _edge_um(viewer: Any) -> float:
+    """A line about two pixels wide on the screen as it is now."""
+    zoom = float(viewer.scene.camera.zoom) or 1.0
+    return 2.0 / zoom

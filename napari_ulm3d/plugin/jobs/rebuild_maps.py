@@ -1,0 +1,132 @@
+"""Maps made anew from the tracks of a result, as work for a job; steps that stay are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from napari_ulm3d.config import MapConfig
+from napari_ulm3d.maps import (
+    MapAccumulator,
+    Resolution,
+    resolution,
+    saturation_curve,
+    smooth_maps,
+)
+from napari_ulm3d.plugin.jobs.job import Stop, Work
+from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
+from napari_ulm3d.plugin.layers.place import make_layer
+from napari_ulm3d.plugin.layers.track_colors import Colouring
+from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
+from napari_ulm3d.tables import Tracks
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["OF_TRACKS", "Accumulated", "Rebuilt", "Wish", "rebuild_work"]
+
+#: Maps that are made of tracks, and follow their filters.
+OF_TRACKS = ("density", "speed", "velocity_z", "direction")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be seen.
+
+    Attributes
+    ----------
+    name
+        Of the map.
+    chosen
+        Which tracks enter it.
+    config
+        How fine and how smooth.
+    colouring
+        Colours of the tracks that are drawn; None: they are drawn already.
+    """
+
+    result: Result
+    name: str
+    chosen: TrackFilter
+    config: MapConfig
+    colouring: Colouring | None = None
+
+    @property
+    def key(self) -> Any:
+        """What the accumulated maps depend on."""
+        config = self.config
+        return id(self.result), self.chosen, config.resolution_factor, config.fsc
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """Maps before they are smoothed, and the curves, which know nothing of smoothing."""
+
+    key: Any
+    tracks: Tracks
+    maps: dict[str, VesselMap]
+    saturation: Any
+    resolution: Resolution | None
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """The map that is looked at (and, where they changed, the tracks), as layers."""
+
+    wish: Wish
+    layer: Any
+    tracks_layer: Any
+    grid_text: str
+    n_tracks: int
+
+
+def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
+    """Filter, accumulate and smooth what is not at hand; the map looked at comes first.
+
+    Yields a `Rebuilt`; returns (`Accumulated`, the `Result` with these tracks and maps).
+    """
+
+    def work(stop: Stop) -> Generator[Rebuilt, None, tuple[Accumulated, Result]]:
+        result, config = wish.result, wish.config
+        ours = known if known is not None and known.key == wish.key else None
+        accumulator = None
+        if ours is None:
+            tracks = filter_tracks(result.tracks, wish.chosen)
+            accumulator = MapAccumulator(result.grid, config.replace(smoothing_um=0.0))
+            accumulator.add(tracks)
+            maps = accumulator.maps()
+        else:
+            tracks, maps = ours.tracks, ours.maps
+        first = {name: maps[name] for name in dict.fromkeys(("density", wish.name)) if name in maps}
+        first = smooth_maps(first, config.smoothing_um)
+        seen = first.get(wish.name) or result.maps[wish.name]
+        yield _rebuilt(wish, seen, tracks)
+        if accumulator is not None:
+            curve = saturation_curve(accumulator, duration_s=result.duration_s)
+            fsc = resolution(*accumulator.halves()) if config.fsc and not stop() else None
+            ours = Accumulated(wish.key, tracks, maps, curve, fsc)
+        assert ours is not None
+        rest = smooth_maps(maps, config.smoothing_um)
+        made = replace(
+            result,
+            tracks=tracks,
+            maps={**result.maps, **rest, **first},
+            config=result.config.model_copy(update={"maps": config}),
+            saturation=ours.saturation,
+            resolution=ours.resolution,
+        )
+        return ours, made
+
+    return work
+
+
+def _rebuilt(wish: Wish, seen: VesselMap, tracks: Tracks) -> Rebuilt:
+    voxel = " x ".join(f"{s:.3g}" for s in seen.grid.spacing_um)
+    z, y, x = seen.grid.shape
+    drawn = None
+    if wish.colouring is not None and len(tracks):
+        drawn = make_layer(
+            tracks_layer(tracks, rate_hz=wish.result.rate_hz, colouring=wish.colouring), "tracks"
+        )
+    layer = make_layer(map_layer(seen), "map") if len(seen.index) else None
+    return Rebuilt(wish, layer, drawn, f"{z} x {y} x {x} voxels of {voxel} um", tracks.n_tracks)

@@ -1,0 +1,242 @@
+"""Colours of tracks on a fixed range, with a colour bar: what napari's Tracks layer lacks.
+
+Left to itself it stretches its colours over the values it happens to hold, so that the same
+speed changes colour with every filter, and a single NaN spoils all. Here a track's quantity is
+mapped from a range that stays, and the colour bar is napari's own, put on the layer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.tables import Tracks
+
+__all__ = [
+    "COLOURING",
+    "DOPPLER",
+    "QUANTITIES",
+    "Colouring",
+    "apply_colouring",
+    "carried",
+    "complete_colouring",
+    "default_colouring",
+    "default_range",
+    "features_of",
+    "layer_name",
+    "map_colormap",
+    "napari_colormap",
+    "ranged_colormap",
+]
+
+#: Key of a layer's metadata under which its `Colouring` stands.
+COLOURING = "ulm3d_colouring"
+
+#: Colour map of signed values: towards the probe red, away from it blue, as in colour Doppler.
+DOPPLER = "doppler"
+_DOPPLER = [
+    [1.0, 0.95, 0.35, 1.0],
+    [1.0, 0.25, 0.10, 1.0],
+    [0.25, 0.03, 0.03, 1.0],
+    [0.03, 0.03, 0.25, 1.0],
+    [0.10, 0.35, 1.0, 1.0],
+    [0.45, 1.0, 1.0, 1.0],
+]
+_NAME = re.compile(r"^tracks( by [^\[(]+(\[[^\]]*\])?)?(?= \(|$)")
+_OVERLAY = "ulm3d_colorbar"
+_SCALE = "ulm3d_scale"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that tracks are coloured by: its name for people, unit, and colour map."""
+
+    label: str
+    unit: str
+    colormap: str = "turbo"
+    signed: bool = False
+
+
+#: By the name of the layer's feature.
+QUANTITIES = {
+    "speed_mm_s": Quantity("Speed", "mm/s"),
+    "depth_um": Quantity("Depth", "um", "viridis"),
+    "direction": Quantity("Direction", "-1 up, 1 deeper", DOPPLER, signed=True),
+    "vz_mm_s": Quantity("Axial velocity", "mm/s", DOPPLER, signed=True),
+    "time_s": Quantity("Time", "s", "plasma"),
+    "score": Quantity("Score", "", "viridis"),
+}
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """What tracks are coloured by, and from which value to which.
+
+    Attributes
+    ----------
+    by
+        A name of `QUANTITIES`.
+    low, high
+        Values of the first and the last colour; what lies beyond has that colour.
+    chosen
+        Whether a person set the range; it then outlives a new result.
+    """
+
+    by: str = "speed_mm_s"
+    low: float = 0.0
+    high: float = 1.0
+    chosen: bool = False
+
+    @property
+    def title(self) -> str:
+        """The quantity with its unit."""
+        quantity = QUANTITIES[self.by]
+        return f"{quantity.label} ({quantity.unit})" if quantity.unit else quantity.label
+
+
+def layer_name(colouring: Colouring) -> str:
+    """What a layer of tracks is called: its colour bar has no title of its own."""
+    quantity = QUANTITIES[colouring.by]
+    unit = f" [{quantity.unit}]" if quantity.unit else ""
+    return f"tracks by {quantity.label.lower()}{unit}"
+
+
+def features_of(table: pd.DataFrame) -> pd.DataFrame:
+    """What a track's points can be coloured by, a column each of `QUANTITIES`.
+
+    `direction` is the share of the speed that is axial: 1 straight deeper, -1 straight up.
+    """
+    speed = table["speed_mm_s"].to_numpy(np.float64)
+    axial = table["vz_mm_s"].to_numpy(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        direction = np.where(speed > 0, axial / speed, 0.0)
+    return pd.DataFrame(
+        {
+            "speed_mm_s": speed,
+            "depth_um": table["z_um"].to_numpy(np.float64),
+            "direction": direction,
+            "vz_mm_s": axial,
+            "time_s": table["time_s"].to_numpy(np.float64),
+            "score": table["score"].to_numpy(np.float64),
+        }
+    )
+
+
+def default_range(values: NDArray[np.float64], by: str) -> tuple[float, float]:
+    """The 1st to the 99th percentile, rounded outwards; symmetric for signed quantities.
+
+    A speed begins at 0, time is all of it. NaN do not count; a range is never empty.
+    """
+    values = values[np.isfinite(values)]
+    if by == "direction":
+        return -1.0, 1.0
+    if not values.size:
+        return (-1.0, 1.0) if QUANTITIES[by].signed else (0.0, 1.0)
+    if QUANTITIES[by].signed:
+        top = _round_out(0.0, float(np.percentile(np.abs(values), 99)))[1]
+        return -top, top
+    ends = (0, 100) if by == "time_s" else (1, 99)
+    low, high = (float(v) for v in np.percentile(values, ends))
+    if by == "speed_mm_s":
+        low = 0.0  # a speed is read from zero
+    return _round_out(low, high)
+
+
+def default_colouring(tracks: Tracks, by: str = "speed_mm_s") -> Colouring:
+    """Colours of some tracks on their own robust range."""
+    return Colouring(by, *default_range(features_of(tracks.table)[by].to_numpy(), by))
+
+
+def napari_colormap(name: str) -> Any:
+    """A colour map by name: ours of signed values, or one of napari's."""
+    from napari.utils.colormaps import Colormap, ensure_colormap
+
+    if name == DOPPLER:
+        return Colormap(_DOPPLER, name=DOPPLER, controls=[0.0, 0.25, 0.499, 0.501, 0.75, 1.0])
+    return ensure_colormap(name)
+
+
+def map_colormap(name: str, signed: bool) -> Any:
+    """A colour map for a vessel map, of which the empty voxels are clear.
+
+    Without it a map whose lowest colour is not black would veil all that lies below it.
+    """
+    from napari.utils.colormaps import Colormap
+
+    base = napari_colormap(name)
+    if not signed and base.map(0.0)[0, :3].max() < 0.02:
+        return base
+    share = np.linspace(0, 1, 257)
+    colours = base.map(share)
+    if signed:
+        colours[:, 3] *= np.clip(4 * (np.abs(2 * share - 1) - 0.02), 0, 1)
+        return Colormap(colours, name=f"{name}, clear")
+    colours[0] = 0
+    return Colormap(colours, name=f"{name}, clear")
+
+
+def ranged_colormap(colouring: Colouring) -> Any:
+    """The colour map of a quantity over its range, for a Tracks layer."""
+    from napari_ulm3d.plugin.layers.ranged_colormap import RangedColormap
+
+    base = napari_colormap(QUANTITIES[colouring.by].colormap)
+    return RangedColormap(base, colouring.low, colouring.high)
+
+
+def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True) -> None:
+    """Colour a Tracks layer and show the colour bar of its range."""
+    from napari.components.overlays import ColorBarOverlay
+
+    from napari_ulm3d.plugin.layers.ranged_colormap import ColourScale
+
+    layer.colormaps_dict = {**layer.colormaps_dict, colouring.by: ranged_colormap(colouring)}
+    layer.color_by = colouring.by
+    layer.name = _NAME.sub(layer_name(colouring), layer.name, count=1)
+    layer.metadata = {**layer.metadata, COLOURING: colouring}
+    scale = getattr(layer, _SCALE, None)
+    if scale is None:
+        scale = ColourScale()
+        setattr(layer, _SCALE, scale)
+    scale.continuous_colormap = napari_colormap(QUANTITIES[colouring.by].colormap)
+    scale.contrast_limits = (colouring.low, colouring.high)
+    # An overlay of the layer, as that of a Points layer's face colours: it follows `scale`.
+    if _OVERLAY not in layer._overlays:
+        layer._overlays.update({_OVERLAY: ColorBarOverlay(colormanager_attribute=_SCALE)})
+    layer._overlays[_OVERLAY].visible = colour_bar
+
+
+def complete_colouring(layer: Any) -> None:
+    """Add the colour bar to a layer of tracks that napari itself has made, as from a file."""
+    colouring = layer.metadata.get(COLOURING) if hasattr(layer, "metadata") else None
+    if colouring is not None and _OVERLAY not in layer._overlays:
+        apply_colouring(layer, colouring)
+
+
+def carried(old: Any, new: Any) -> None:
+    """Keep a person's colours when a layer of tracks is replaced."""
+    before = old.metadata.get(COLOURING)
+    now = new.metadata.get(COLOURING)
+    if before is None or now is None:
+        return
+    if before.chosen or before.by != now.by:
+        if not before.chosen:
+            ends = default_range(np.asarray(new.features[before.by], np.float64), before.by)
+            before = replace(before, low=ends[0], high=ends[1])
+        apply_colouring(new, before)
+    if _OVERLAY in old._overlays:
+        new._overlays[_OVERLAY].visible = old._overlays[_OVERLAY].visible
+
+
+def _round_out(low: float, high: float) -> tuple[float, float]:
+    """The range widened to round numbers."""
+    span = high - low
+    if not span > 0:
+        return low, low + 1.0
+    step = 10.0 ** np.floor(np.log10(span)) / 5
+    low, high = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
+    return float(f"{low:.6g}"), float(f"{high:.6g}")

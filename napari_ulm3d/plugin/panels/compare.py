@@ -1,0 +1,320 @@
+"""Compare & measure: two results beside each other, their numbers, and measures on their maps."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QFormLayout, QTableWidget
+
+from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
+from napari_ulm3d.plugin.jobs.compare import ROLES, Compared, Source, compare, layers_of
+from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
+from napari_ulm3d.plugin.jobs.measure import ROLE as MEASURE
+from napari_ulm3d.plugin.layers.convert import VALUE
+from napari_ulm3d.plugin.layers.place import ROLE, Placer, find_layer, place, remove
+from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.panels.parts.measure import MeasureBox
+
+__all__ = ["ComparePanel"]
+
+_MAPS = {
+    "density": "Density",
+    "speed": "Speed",
+    "velocity_z": "Axial velocity",
+    "direction": "Direction",
+}
+_VIEWS = {
+    "off": "Nothing more",
+    "overlay": "Overlay: A magenta, B green",
+    "side by side": "Side by side",
+    "difference": "Difference: A - B",
+}
+#: The result as the maps widget filters it.
+_SHOWN = "shown"
+
+
+class ComparePanel(Panel):
+    """Choose two results; see their maps together, their numbers, and measure on both."""
+
+    title = "Compare & measure"
+
+    def build(self) -> None:
+        self._job = LatestJob(self)
+        self._job.finished.connect(self._on_compared)
+        self._job.failed.connect(self._on_failed)
+        self._layer_job = LatestJob(self)
+        self._layer_job.finished.connect(self._on_layers)
+        self._layer_job.failed.connect(self._on_failed)
+        self._placer = Placer(self)
+        self._more: list[Source] = []
+        self._compared: Compared | None = None
+        self._hidden: list[weakref.ref[Any]] = []
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(3)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.first = _combo("The result that is compared and measured.")
+        self.second = _combo("What it is compared with: another run, a table, or the truth.")
+        self.which = _combo("Which map is shown and measured.")
+        for name, label in _MAPS.items():
+            self.which.addItem(label, name)
+        self.view = _combo(
+            "How the two maps are shown. Both have one scale; in the overlay, where A and B "
+            "agree, magenta and green add up to white."
+        )
+        for name, label in _VIEWS.items():
+            self.view.addItem(label, name)
+        form.addRow("A", self.first)
+        form.addRow("B", self.second)
+        self.column.addLayout(form)
+        self.row(
+            button("Results folder…", "Add a results folder to the choice.", self._choose_folder),
+            button(
+                "Table…", "Add a saved table of tracks (.csv, .parquet) to the choice.",
+                self._choose_table,
+            ),
+        )  # fmt: skip
+        shown = QFormLayout()
+        shown.setContentsMargins(0, 0, 0, 0)
+        shown.setVerticalSpacing(3)
+        shown.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        shown.addRow("Map", self.which)
+        shown.addRow("Show", self.view)
+        self.column.addLayout(shown)
+        self.numbers = QTableWidget(0, 3)
+        self.numbers.setToolTip(
+            "Numbers of both results. Against the truth: Jaccard index, precision and recall of "
+            "localizations within a quarter of a wavelength (PALA's definitions), Dice of the "
+            "voxels that tracks pass at 25 um."
+        )
+        dress(self.numbers, ["", "A", "B"])
+        self.column.addWidget(self.numbers)
+        self.row(button("Copy numbers", "The table, for a spreadsheet.", self._copy))
+        self.status = note("No result yet: localize first, or open a results folder.")
+        self.column.addWidget(self.status)
+        self.column.addWidget(heading("Measure on the map"))
+        self.measuring = MeasureBox(self)
+        self.column.addWidget(self.measuring)
+        self.first.currentIndexChanged.connect(self._on_choice)
+        self.second.currentIndexChanged.connect(self._on_choice)
+        self.which.currentIndexChanged.connect(self._on_which)
+        self.view.currentIndexChanged.connect(self._on_view)
+        self.session.history.changed.connect(self._offer)
+        self.session.result_changed.connect(self._on_result)
+        self.session.acquisition_changed.connect(self._offer)
+        self._offer()
+
+    # --- what can be chosen -------------------------------------------------------------------
+
+    @property
+    def compared(self) -> Compared | None:
+        """The results at hand."""
+        return self._compared
+
+    def choose(self, first: Source, second: Source) -> None:
+        """Compare these two."""
+        known = {source.key for source in self._sources()}
+        self._more += [source for source in (first, second) if source.key not in known]
+        self._offer()
+        for box, source in ((self.first, first), (self.second, second)):
+            box.setCurrentIndex(max(box.findData(source.key), 0))
+        self.view.setCurrentIndex(self.view.findData("overlay"))
+
+    def showEvent(self, event: Any) -> None:
+        """Look when the panel comes into sight."""
+        super().showEvent(event)
+        self._compare()
+
+    def _sources(self) -> list[Source]:
+        session, sources = self.session, []
+        if session.shown is not None:
+            text = "What the maps show"
+            sources.append(Source(_SHOWN, text, "result", session.shown))
+        for entry in session.history.entries:
+            if entry.result is not None:
+                sources.append(Source(entry.key, entry.label, "result", entry.result))
+            elif entry.folder:
+                sources.append(Source(entry.key, entry.label, "folder", path=Path(entry.folder)))
+        truth = session.truth_path
+        if truth is not None:
+            sources.append(Source("truth", "Ground truth", "truth", path=truth))
+        return sources + self._more
+
+    def _offer(self) -> None:
+        sources = self._sources()
+        for box, none in ((self.first, ""), (self.second, "nothing")):
+            chosen = box.currentData()
+            box.blockSignals(True)
+            box.clear()
+            if none or not sources:
+                box.addItem(none or "nothing yet", None)
+            for source in sources:
+                box.addItem(source.label, source.key)
+                box.setItemData(
+                    box.count() - 1, str(source.path or source.label), Qt.ItemDataRole.ToolTipRole
+                )
+            box.setCurrentIndex(max(box.findData(chosen), 0))
+            box.blockSignals(False)
+        self._on_choice()
+
+    def _choose_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Results folder of a run")
+        if path:
+            self.add_source(Source(path, Path(path).name, "folder", path=Path(path)))
+
+    def _choose_table(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Table of tracks", "", "*.parquet *.csv")
+        if path:
+            self.add_source(Source(path, Path(path).name, "table", path=Path(path)))
+
+    def add_source(self, source: Source) -> None:
+        """Offer one more, and compare with it; as A where there is no other."""
+        alone = self.first.currentData() is None
+        if source.key not in {other.key for other in self._sources()}:
+            self._more.append(source)
+            self._offer()
+        box = self.first if alone else self.second
+        box.setCurrentIndex(box.findData(source.key))
+
+    # --- comparing ----------------------------------------------------------------------------
+
+    def _on_result(self) -> None:
+        self._compared = None
+        self._offer()
+
+    def _on_choice(self) -> None:
+        if self.second.currentData() is None and self.view.currentData() != "off":
+            self.view.setCurrentIndex(0)
+        self._compare()
+
+    def _compare(self) -> None:
+        if not self.isVisible():
+            return
+        keys = [self.first.currentData(), self.second.currentData()]
+        known = {source.key: source for source in self._sources()}
+        chosen = tuple(known[key] for key in keys if key in known)
+        if keys[0] not in known:
+            self._compared = None
+            self.numbers.setRowCount(0)
+            self.numbers.hide()
+            self.measuring.refresh()
+            return
+        acquisition, truth = self.session.acquisition, self.session.truth_path
+
+        def work(stop: Stop) -> Compared:
+            return compare(chosen, acquisition, truth, stop)
+
+        self.problem.say(None)
+        self.status.setText("Comparing…")
+        self._job.request(waits(work))
+
+    def _on_compared(self, compared: Compared) -> None:
+        self._compared = compared
+        self.status.setText(compared.note)
+        self.status.setVisible(bool(compared.note))
+        fill_table(self.numbers, compared.rows)
+        self.numbers.show()
+        self.numbers.setColumnHidden(2, len(compared.results) < 2)
+        self._show()
+        self.measuring.refresh()
+
+    def _on_failed(self, problem: Problem) -> None:
+        self.status.setText("")
+        self.problem.say(problem)
+
+    def _copy(self) -> None:
+        QApplication.clipboard().setText(copy(self.numbers))
+
+    # --- showing ------------------------------------------------------------------------------
+
+    @property
+    def map_name(self) -> str:
+        """The map that is shown and measured."""
+        return str(self.which.currentData())
+
+    def one_picture(self) -> None:
+        """Leave side by side: one cannot draw over two pictures at once."""
+        if self.view.currentData() == "side by side":
+            self.view.setCurrentIndex(self.view.findData("overlay"))
+
+    def _on_which(self) -> None:
+        self._show()
+        self.measuring.refresh()
+
+    def _on_view(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        compared, name, view = self._compared, self.map_name, str(self.view.currentData())
+        if view == "off" or compared is None or len(compared.results) < 2:
+            self._show_nothing()
+            return
+        self._layer_job.request(waits(lambda stop: (view, layers_of(compared, name, view))))
+
+    def _on_layers(self, made: tuple[str, tuple[Any, ...]]) -> None:
+        view, layers = made
+        if self.view.currentData() != view:
+            return
+        if not layers:
+            self.status.setText("One of the two has no such map.")
+            self.status.show()
+            self._show_nothing()
+            return
+        for old in self.viewer.layers:
+            if _in_the_way(old) and old.visible:
+                self._hidden.append(weakref.ref(old))
+                old.visible = False
+        placed = {layer.metadata[ROLE]: layer for layer in layers}
+        self._placer.forget()
+        self._placer.take_turns(
+            *(partial(self._show_role, role, placed.get(role), view) for role in ROLES),
+            partial(self._arrange, view),
+        )
+
+    def _show_role(self, role: str, layer: Any, view: str) -> None:
+        if layer is None:
+            remove(self.viewer, role)
+        else:
+            place(self.viewer, layer).colorbar.visible = view != "overlay"
+
+    def _arrange(self, view: str) -> None:
+        grid = self.viewer.canvas.grid
+        grid.stride, grid.shape = 1, (1, -1)
+        grid.enabled = view == "side by side"
+        drawn = find_layer(self.viewer, MEASURE)
+        if drawn is not None:
+            drawn.visible = view != "side by side"
+        self.viewer.canvas.overlays.scale_bar.visible = True
+
+    def _show_nothing(self) -> None:
+        """Take the comparison away; what it hid is seen again."""
+        self._placer.forget()
+        if any(find_layer(self.viewer, role) is not None for role in ROLES):
+            self.viewer.canvas.grid.enabled = False
+            for role in ROLES:
+                remove(self.viewer, role)
+        for old in self._hidden:
+            layer = old()
+            if layer is not None and layer in self.viewer.layers:
+                layer.visible = True
+        self._hidden = []
+
+
+def _in_the_way(layer: Any) -> bool:
+    """Whether a layer of the plugin would lie over the comparison."""
+    ours = ROLE in layer.metadata or VALUE in layer.metadata
+    return ours and layer.metadata.get(ROLE) not in (*ROLES, MEASURE)
+
+
+def _combo(tooltip: str) -> Any:
+    box = calm(QComboBox())
+    box.setToolTip(tooltip)
+    # Long names of runs must not widen the dock.
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(18)
+    return box

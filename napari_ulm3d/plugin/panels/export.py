@@ -1,0 +1,232 @@
+"""Export: tracks, maps, a picture of the view, the settings, and the lines that repeat the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtGui import QFontDatabase
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+)
+
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.io.writers import suffixes_for, write
+from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
+from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.panels.parts.movie import MovieBox
+from napari_ulm3d.plugin.state.commands import command_line, python_lines
+from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["ExportPanel"]
+
+_TABLES = ("tracks", "localizations")
+
+
+class ExportPanel(Panel):
+    """Files for other programs, and how to repeat the run without the viewer."""
+
+    title = "Export"
+
+    def build(self) -> None:
+        self._job = Job(self)
+        self._job.finished.connect(self._on_written)
+        self._job.failed.connect(lambda problem: self.problem.say(problem))
+        self._job.ended.connect(self._refresh)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.what = QComboBox()
+        self.what.setToolTip("What to write: tables or maps of the tracks that the maps show.")
+        self.what.currentIndexChanged.connect(self._offer_formats)
+        self.format = QComboBox()
+        self.format.setToolTip(".vtp opens in ParaView, .nii.gz in medical viewers.")
+        self.format.currentTextChanged.connect(self._fit_suffix)
+        self.target = QLineEdit()
+        self.target.setPlaceholderText("file to write")
+        self.target.setToolTip("A file that is there is replaced.")
+        form.addRow("What", self.what)
+        form.addRow("Format", self.format)
+        self.column.addLayout(form)
+        self.row(self.target, button("…", "Choose the file.", self._choose_target))
+        self.export_button = button("Export", "Write the file.", self._export)
+        self.column.addWidget(self.export_button)
+
+        self.column.addWidget(heading("Picture of the view"))
+        self.width_px = QSpinBox()
+        self.width_px.setRange(200, 8000)
+        self.width_px.setValue(1600)
+        self.width_px.setSuffix(" pixels wide")
+        self.width_px.setToolTip("Size of the picture, whatever the size of the window.")
+        self.row(self.width_px, button("Save PNG…", "The canvas with its bars.", self._choose_png))
+
+        self.column.addWidget(heading("Movie of the view"))
+        self.movie = MovieBox(self)
+        self.column.addWidget(self.movie)
+
+        self.column.addWidget(heading("Settings"))
+        self.row(
+            button(
+                "Save…", "All settings as TOML, as the command line takes them.", self._save_toml
+            ),
+            button(
+                "Load…",
+                "Settings of a TOML file or of a results folder's run.toml.",
+                self._load_toml,
+            ),
+            button("Defaults", "All settings as they were at first.", self._reset),
+        )
+        self.column.addWidget(heading("The same run without the viewer"))
+        self.line = _code(70, "Paste it into a terminal.")
+        self.column.addWidget(self.line)
+        self.row(button("Copy command", "To the clipboard.", lambda: _copy(self.line)))
+        self.python = _code(130, "Paste them into Python or a notebook.")
+        self.column.addWidget(self.python)
+        self.row(button("Copy Python", "To the clipboard.", lambda: _copy(self.python)))
+        self.status = note()
+        self.column.addWidget(self.status)
+        self.session.result_changed.connect(self._refresh)
+        self.session.acquisition_changed.connect(self._refresh)
+        self.session.config_changed.connect(self._refresh)
+        self._refresh()
+
+    # --- what there is to export ----------------------------------------------------------------
+
+    def showEvent(self, event: Any) -> None:
+        """Show what there is by now."""
+        super().showEvent(event)
+        self._refresh()
+
+    def _refresh(self, *_: Any) -> None:
+        result = self.session.shown
+        names = [] if result is None else self._parts(result)
+        before = self.what.currentText()
+        if names != [self.what.itemText(k) for k in range(self.what.count())]:
+            self.what.clear()
+            self.what.addItems(names)
+            if before in names:
+                self.what.setCurrentText(before)
+        self.export_button.setEnabled(bool(names) and not self._job.running)
+        config = self.session.config if self.session.result is None else self.session.result.config
+        self.line.setPlainText(command_line(self._files(), config))
+        self.python.setPlainText(python_lines(self._files(), config))
+
+    def _parts(self, result: Result) -> list[str]:
+        names = [name for name in _TABLES if len(getattr(result, name))]
+        return names + list(result.maps)
+
+    def _files(self) -> list[str]:
+        return self.session.files or ["FILES"]
+
+    def _offer_formats(self) -> None:
+        name = self.what.currentText()
+        kind = {"tracks": Tracks, "localizations": Localizations}.get(name, VesselMap)
+        suffixes = [s for s in suffixes_for(kind) if s not in (".ome.tiff", ".tif", ".tiff")]
+        self.format.clear()
+        self.format.addItems(suffixes)
+
+    def _fit_suffix(self, suffix: str) -> None:
+        text = self.target.text().strip()
+        if text and suffix:
+            self.target.setText(_bare(text) + suffix)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def _choose_target(self) -> None:
+        suffix = self.format.currentText()
+        start = self.target.text() or f"{self.what.currentText()}{suffix}"
+        path, _ = QFileDialog.getSaveFileName(self, "Export", start, f"*{suffix}")
+        if path:
+            self.target.setText(path if path.lower().endswith(suffix) else path + suffix)
+
+    def _export(self) -> None:
+        result, name = self.session.shown, self.what.currentText()
+        path = self.target.text().strip()
+        self.problem.say(None)
+        if result is None or not name:
+            return
+        if not path:
+            self.problem.say("Name the file to write first.")
+            return
+        suffix = self.format.currentText()
+        path = path if path.lower().endswith(suffix) else path + suffix
+        part = getattr(result, name) if name in _TABLES else result.maps[name]
+
+        def work(stop: Stop) -> str:
+            write(part, path)
+            return path
+
+        self.status.setText("Writing…")
+        self._job.start(waits(work))
+        self._refresh()
+
+    def _on_written(self, path: str) -> None:
+        self.status.setText(f"Wrote {path}")
+
+    def _choose_png(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Picture", "view.png", "*.png")
+        if path:
+            self.save_png(path if path.lower().endswith(".png") else path + ".png")
+
+    def save_png(self, path: str) -> None:
+        """Write the canvas as a picture of the width asked for."""
+        width = self.width_px.value()
+        height, now = self.viewer.window._qt_viewer.canvas.size
+        size = (max(round(width * height / now), 1), width)
+        self._try(
+            lambda: self.viewer.screenshot(path, size=size, canvas_only=True, flash=False), path
+        )
+
+    def _save_toml(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Settings", "run.toml", "*.toml")
+        if path:
+            self._try(lambda: self.session.config.to_toml(path), path)
+
+    def _load_toml(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Settings", "", "*.toml")
+        if path:
+            self._try(lambda: self.session.load_config(Path(path)), "")
+
+    def _reset(self) -> None:
+        self.session.reset_config()
+
+    def _try(self, action: Callable[[], Any], path: str) -> None:
+        self.problem.say(None)
+        try:
+            action()
+        except UlmError as error:
+            self.problem.say(str(error))
+        except OSError as error:
+            self.problem.say(
+                f"{path}: cannot be written ({error.strerror or error}). Choose another place."
+            )
+        else:
+            self.status.setText(f"Wrote {path}" if path else "Settings loaded.")
+
+
+def _bare(name: str) -> str:
+    """A file's name without an ending that some writer has."""
+    endings = sorted({*suffixes_for(Tracks), *suffixes_for(VesselMap)}, key=len, reverse=True)
+    return next((name[: -len(s)] for s in endings if name.lower().endswith(s)), name)
+
+
+def _code(height: int, tooltip: str) -> QPlainTextEdit:
+    box = QPlainTextEdit()
+    box.setReadOnly(True)
+    box.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    box.setFixedHeight(height)
+    box.setToolTip(tooltip)
+    return box
+
+
+def _copy(box: QPlainTextEdit) -> None:
+    QApplication.clipboard().setText(box.toPlainText())

@@ -1,0 +1,238 @@
+"""Vessel maps: which map, how fine, of which tracks, in which colours; how far it is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QComboBox
+
+from napari_ulm3d.maps import Resolution
+from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.form import SettingsForm
+from napari_ulm3d.plugin.controls.plot import Curve, Plot
+from napari_ulm3d.plugin.controls.rows import form
+from napari_ulm3d.plugin.jobs.job import LatestJob
+from napari_ulm3d.plugin.jobs.rebuild_maps import (
+    OF_TRACKS,
+    Accumulated,
+    Rebuilt,
+    Wish,
+    rebuild_work,
+)
+from napari_ulm3d.plugin.layers.convert import POOLED
+from napari_ulm3d.plugin.layers.place import Placer, find_layer, place, remove
+from napari_ulm3d.plugin.layers.track_colors import COLOURING, Colouring, default_colouring
+from napari_ulm3d.plugin.panels.panel import Panel, heading, note
+from napari_ulm3d.plugin.panels.parts.map_appearance import LooksBox
+from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
+from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.track_filters import TrackFilter
+
+__all__ = ["MapsPanel"]
+
+_ROLE = "map"
+_MAPS = {
+    "density": "Density (tracks a voxel)",
+    "speed": "Speed (mm/s)",
+    "velocity_z": "Axial velocity (mm/s)",
+    "direction": "Direction (deeper - up)",
+    "trajectory": "Trajectory volume (network)",
+    "power_doppler": "Power Doppler (a.u.)",
+}
+_SIGNED = ("velocity_z", "direction")
+_NO_TRACKS = "No tracks yet: localize first."
+
+
+class MapsPanel(Panel):
+    """Maps rebuilt from the tracks of the result, in step with the controls."""
+
+    title = "Vessel maps"
+
+    def build(self) -> None:
+        self._job = LatestJob(self)
+        self._job.progressed.connect(self._on_made)
+        self._job.finished.connect(self._on_curves)
+        self._job.failed.connect(self._on_failed)
+        self._placer = Placer(self)
+        self._known: Accumulated | None = None
+        self._drawn = TrackFilter()
+        self.which = calm(QComboBox())
+        self.which.setToolTip(
+            "Maps of tracks are all of the same tracks; a track counts once a voxel. The "
+            "trajectory volume is drawn by its network, without tracks."
+        )
+        self.which.currentIndexChanged.connect(self._on_which)
+        rows = form()
+        rows.addRow("Map", self.which)
+        self.column.addLayout(rows)
+        self.form = SettingsForm(self.session, "maps")
+        self.column.addWidget(self.form)
+        self.column.addWidget(heading("Looks"))
+        self.looks = LooksBox()
+        self.looks.changed.connect(self._on_looks)
+        self.column.addWidget(self.looks)
+        self.column.addWidget(heading("Tracks in the map"))
+        self.filters = FilterBox(self.viewer)
+        self.filters.changed.connect(self._rebuild)
+        self.column.addWidget(self.filters)
+        self.status = note(_NO_TRACKS)
+        self.column.addWidget(self.status)
+        self.column.addWidget(heading("Saturation"))
+        self.saturation = Plot("time (s)", "% of voxels", height=120)
+        self.saturation.setToolTip("Share of the map's voxels that a track has reached by then.")
+        self.column.addWidget(self.saturation)
+        self.fsc_title = heading("Resolution (Fourier shell correlation)")
+        self.column.addWidget(self.fsc_title)
+        self.fsc = Plot("spatial frequency (1/mm)", "correlation", height=120)
+        self.fsc.setToolTip(
+            "Correlation of the maps of two halves of the tracks; the resolution is where it "
+            "falls below the 1/2-bit curve (dashed)."
+        )
+        self.column.addWidget(self.fsc)
+        for plot in (self.saturation, self.fsc):
+            plot.show_message("Comes with the map.")
+        self.session.result_changed.connect(self._on_result)
+        self.session.config_changed.connect(self._on_config)
+        self._offer_maps()
+        if self.session.result is not None:
+            self._rebuild()
+
+    # --- when to make it anew -------------------------------------------------------------
+
+    def _on_result(self) -> None:
+        self._known = None
+        self._drawn = TrackFilter()
+        self._offer_maps()
+        if self.session.result is None:
+            self.status.setText(_NO_TRACKS)
+            for plot in (self.saturation, self.fsc):
+                plot.show_message("Comes with the map.")
+        self._rebuild()
+
+    def _offer_maps(self) -> None:
+        """Maps of tracks, and whatever else the result has."""
+        result, before = self.session.result, self.which.currentData()
+        others = [n for n in _MAPS if n not in OF_TRACKS and result and n in result.maps]
+        tracked = result is None or len(result.tracks) > 0 or not others
+        names = [*(OF_TRACKS if tracked else ()), *others]
+        self.which.blockSignals(True)
+        self.which.clear()
+        for name in names:
+            self.which.addItem(_MAPS[name], name)
+        self.which.setCurrentIndex(max(self.which.findData(before), 0))
+        self.which.blockSignals(False)
+        if self.which.currentData() != before:
+            self._offer_looks()
+
+    def _offer_looks(self) -> None:
+        name = self.which.currentData()
+        self.looks.offer(name, name in _SIGNED)
+
+    def _on_config(self, section: str) -> None:
+        if section == "maps":
+            self._rebuild()
+
+    def _on_which(self) -> None:
+        self._offer_looks()
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        result, name = self.session.result, self.which.currentData()
+        if result is None or not (len(result.tracks) or name in result.maps):
+            return
+        chosen, config = self.filters.chosen, self.session.config.maps
+        colouring = None if chosen == self._drawn else self._colouring(result)
+        wish = Wish(result, name, chosen, config, colouring)
+        self._job.request(rebuild_work(wish, self._ready(result, wish)))
+
+    def _ready(self, result: Result, wish: Wish) -> Accumulated | None:
+        """Maps that need not be accumulated again: the last ones, or the run's own."""
+        if self._known is not None and self._known.key == wish.key:
+            return self._known
+        own, asked = result.config.maps, wish.config
+        same = own.replace(smoothing_um=0.0) == asked.replace(smoothing_um=0.0)
+        whole = wish.chosen == TrackFilter() and result.saturation is not None
+        if not (same and whole and own.smoothing_um == 0 and set(OF_TRACKS) <= set(result.maps)):
+            return None
+        maps = {name: result.maps[name] for name in OF_TRACKS}
+        return Accumulated(wish.key, result.tracks, maps, result.saturation, result.resolution)
+
+    def _colouring(self, result: Result) -> Colouring:
+        """The colours that the tracks have now: a filter does not change them."""
+        layer = find_layer(self.viewer, "tracks")
+        known = None if layer is None else layer.metadata.get(COLOURING)
+        return known or default_colouring(result.tracks)
+
+    # --- showing ----------------------------------------------------------------------------
+
+    def _on_made(self, made: Rebuilt) -> None:
+        self.problem.say(None)
+        result = self.session.result
+        if result is None or result is not made.wish.result:
+            return
+        self._drawn = made.wish.chosen
+        pooled = 1 if made.layer is None else made.layer.metadata.get(POOLED, 1)
+        drawn = f"; drawn {pooled} times coarser, exported whole" if pooled > 1 else ""
+        tracks = f"{made.n_tracks:,} of {result.tracks.n_tracks:,} tracks; "
+        if made.wish.name not in OF_TRACKS:
+            tracks = "Not made of tracks, so filters do not act on it; "
+        self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
+        steps: list[Callable[[], Any]] = []
+        if made.tracks_layer is not None:
+            steps.append(partial(place, self.viewer, made.tracks_layer))
+        elif not made.n_tracks:
+            steps.append(partial(remove, self.viewer, "tracks"))
+        if made.layer is None:
+            steps.append(partial(remove, self.viewer, _ROLE))
+        else:
+            if not result.complete:
+                made.layer.name = f"{made.layer.name} (stopped early)"
+            steps.append(partial(self._show_map, made.layer))
+        self._placer.take_turns(*steps)
+
+    def _show_map(self, layer: Any) -> None:
+        self.looks.dress(self.viewer, place(self.viewer, layer))
+
+    def _on_curves(self, outcome: tuple[Accumulated, Result]) -> None:
+        self._known, shown = outcome
+        result = self.session.result
+        if result is None or self._known.key[0] != id(result):
+            return
+        self.session.shown = shown
+        self._show_saturation(shown)
+        self._show_resolution(shown.resolution)
+
+    def _on_failed(self, problem: Any) -> None:
+        self.problem.say(problem)
+
+    def _on_looks(self) -> None:
+        layer = find_layer(self.viewer, _ROLE)
+        if layer is not None:
+            self.looks.dress(self.viewer, layer)
+
+    def _show_saturation(self, shown: Result) -> None:
+        curve = shown.saturation
+        percent = 100 * curve["share_of_grid"].to_numpy()
+        self.saturation.show_curves([Curve(curve["time_s"].to_numpy(), percent)])
+
+    def _show_resolution(self, found: Resolution | None) -> None:
+        if found is None:
+            self.fsc_title.setText("Resolution (Fourier shell correlation): off")
+            self.fsc.show_message("Fourier shell correlation is off.")
+            return
+        known = np.isfinite(found.resolution_um)
+        text = f"{found.resolution_um:.1f} um" if known else "not reached"
+        limit = " (limited by the voxel)" if found.limited_by_voxel else ""
+        self.fsc_title.setText(f"Resolution (Fourier shell correlation): {text}{limit}")
+        frequency = 1000 * found.frequency_per_um
+        self.fsc.show_curves(
+            [
+                Curve(frequency, found.correlation),
+                Curve(frequency, found.half_bit, "#ff9e64", dashed=True),
+            ],
+            y_range=(0.0, 1.02),
+        )
+        self.fsc.set_lines([1000 / found.resolution_um] if known else [], draggable=False)

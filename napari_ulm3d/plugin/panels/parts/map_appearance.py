@@ -1,0 +1,79 @@
+"""How a map looks: colours, gamma, colour bar and scale bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
+
+from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.rows import form, number
+from napari_ulm3d.plugin.layers.convert import COLORMAPS, COUNTS
+from napari_ulm3d.plugin.layers.track_colors import DOPPLER, map_colormap
+
+__all__ = ["LooksBox"]
+
+_COLORMAPS = {
+    False: ("hot", "inferno", "turbo", "viridis", "gray"),
+    True: (DOPPLER, "PiYG", "twilight_shifted", "turbo"),
+}
+_GAMMA = "Exponent of the colour scale: below 1 lifts faint vessels. Signed maps are linear, so that zero stays in the middle."
+
+
+class LooksBox(QWidget):
+    """The controls of a map layer's looks.
+
+    Signals
+    -------
+    changed()
+        Something was set by a person.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signed = False
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        rows = form()
+        self.colours = calm(QComboBox())
+        self.colours.setToolTip(
+            "Colour map of the layer. Signed maps have diverging ones with symmetric limits: "
+            "doppler is red towards the probe, blue away from it."
+        )
+        self.colours.textActivated.connect(self.changed)
+        self.gamma = number(0.1, 3.0, 0.6, 0.05, _GAMMA)
+        self.gamma.valueChanged.connect(self.changed)
+        self.colour_bar = QCheckBox("Colour bar")
+        self.colour_bar.setToolTip("Show the layer's colour bar in the viewer.")
+        self.scale_bar = QCheckBox("Scale bar")
+        self.scale_bar.setToolTip("Show a scale bar in the viewer.")
+        rows.addRow("Colour map", self.colours)
+        rows.addRow("Gamma", self.gamma)
+        rows.addRow("", self.colour_bar)
+        rows.addRow("", self.scale_bar)
+        for box in (self.colour_bar, self.scale_bar):
+            box.setChecked(True)
+            box.clicked.connect(self.changed)
+        column.addLayout(rows)
+
+    def offer(self, name: str, signed: bool) -> None:
+        """Colours and gamma that suit a map."""
+        self._signed = signed
+        self.colours.clear()
+        self.colours.addItems(list(_COLORMAPS[signed]))
+        self.colours.setCurrentText(DOPPLER if signed else COLORMAPS.get(name, "hot"))
+        self.gamma.blockSignals(True)
+        self.gamma.setValue(0.6 if name in COUNTS else 1.0)
+        self.gamma.blockSignals(False)
+        self.gamma.setEnabled(not signed)
+
+    def dress(self, viewer: Any, layer: Any) -> None:
+        """Put the looks on the map's layer."""
+        layer.colormap = map_colormap(self.colours.currentText(), self._signed)
+        layer.gamma = self.gamma.value()
+        layer.colorbar.visible = self.colour_bar.isChecked()
+        viewer.canvas.overlays.scale_bar.visible = self.scale_bar.isChecked()

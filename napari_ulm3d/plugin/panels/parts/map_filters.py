@@ -1,0 +1,235 @@
+"""Which tracks enter the maps: by length, speed, time, score, a box, or a drawn region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QVBoxLayout, QWidget
+
+from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.rows import form, limit, number, side_by_side
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
+from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.panels.panel import button
+from napari_ulm3d.plugin.state.regions import Prism, prisms_of
+from napari_ulm3d.plugin.state.track_filters import EVERYWHERE, TrackFilter
+
+__all__ = ["FilterBox"]
+
+_ROLE = "region"
+_FAR_UM = 1e6
+_SETTLED_MS = 120
+
+
+class FilterBox(QWidget):
+    """The controls of a `TrackFilter`.
+
+    Signals
+    -------
+    changed()
+        The filter is another one, or its region was drawn on.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._drawn: Any = None
+        # A shape is told many times while it is drawn: one map when the hand rests.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLED_MS)
+        self._settled.timeout.connect(self._on_settled)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(self._limits())
+        column.addLayout(self._places())
+        column.addWidget(self._drawing())
+        viewer.layers.events.inserted.connect(self._offer_regions)
+        viewer.layers.events.removed.connect(self._offer_regions)
+        self.destroyed.connect(_Disconnect(viewer, self._offer_regions))
+        self._offer_regions()
+
+    # --- controls ---------------------------------------------------------------------------
+
+    def _limits(self) -> Any:
+        rows = form()
+        self.length = calm(QSpinBox())
+        self.length.setRange(0, 100_000)
+        self.length.setSuffix(" frames")
+        self.length.setToolTip("Leave out tracks of fewer frames.")
+        self.length.setKeyboardTracking(False)
+        no = "no limit"
+        self.slowest = number(0, 1e4, 0, 1, "mm/s: leave out tracks of a lower mean speed.")
+        self.fastest = number(
+            0, 1e4, 1e4, 1, "mm/s: leave out tracks of a higher mean speed.", at_top=no
+        )
+        self.begins = number(0, 1e6, 0, 0.1, "s: leave out tracks that begin earlier.")
+        self.ends = number(0, 1e6, 1e6, 0.1, "s: leave out tracks that end later.", at_top=no)
+        self.score = number(0, 1, 0, 0.05, "Leave out tracks of a lower mean score, 0 to 1.")
+        rows.addRow("Min length", self.length)
+        rows.addRow("Speed (mm/s)", side_by_side(self.slowest, self.fastest))
+        rows.addRow("Time (s)", side_by_side(self.begins, self.ends))
+        rows.addRow("Min score", self.score)
+        for box in (self.length, self.slowest, self.fastest, self.begins, self.ends, self.score):
+            box.valueChanged.connect(self.changed)
+        return rows
+
+    def _places(self) -> Any:
+        rows = form()
+        self.box: list[tuple[Any, Any]] = []
+        for axis in SPACE_LABELS:
+            ends = tuple(
+                number(
+                    -_FAR_UM, _FAR_UM, start, 50,
+                    f"um: {word} {axis} of the box that tracks must pass.",
+                    at_bottom="no limit", at_top="no limit",
+                )
+                for word, start in (("least", -_FAR_UM), ("largest", _FAR_UM))
+            )  # fmt: skip
+            rows.addRow(f"Box {axis} (um)", side_by_side(*ends))
+            self.box.append((ends[0], ends[1]))
+            for end in ends:
+                end.valueChanged.connect(self.changed)
+        self.region = calm(QComboBox())
+        self.region.setToolTip(
+            "Shapes layer whose areas tracks must pass: rectangles, polygons or ellipses, each "
+            "extruded across the plane that it was drawn in."
+        )
+        self.region.activated.connect(self._on_region)
+        rows.addRow("Region", self.region)
+        self.slab = number(
+            1, _FAR_UM, _FAR_UM, 50,
+            "um: thickness of the region across its plane, half on either side.",
+            at_top="all through",
+        )  # fmt: skip
+        self.slab.valueChanged.connect(self.changed)
+        rows.addRow("Slab (um)", self.slab)
+        return rows
+
+    def _drawing(self) -> QWidget:
+        self.rectangle = button(
+            "Draw rectangle", "Drag a rectangle in the view, in any of the three planes.",
+            lambda: self._draw("add_rectangle"),
+        )  # fmt: skip
+        self.polygon = button(
+            "Draw polygon", "Click its corners in the view; double-click the last one.",
+            lambda: self._draw("add_polygon"),
+        )  # fmt: skip
+        self.cut = QCheckBox("Only the parts inside")
+        self.cut.setToolTip(
+            "Cut tracks where they leave the box or the region; otherwise tracks that pass "
+            "through stay whole."
+        )
+        self.cut.clicked.connect(self.changed)
+        both = QWidget()
+        column = QVBoxLayout(both)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addWidget(side_by_side(self.rectangle, self.polygon))
+        column.addWidget(self.cut)
+        return both
+
+    # --- the filter -------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> TrackFilter:
+        """The filter that the controls say."""
+        box = tuple((limit(low), limit(high)) for low, high in self.box)
+        regions = self._regions()
+        places = box != EVERYWHERE or regions is not None
+        return TrackFilter(
+            min_length_frames=self.length.value(),
+            speed_mm_s=(self.slowest.value(), limit(self.fastest)),
+            time_s=(self.begins.value(), limit(self.ends)),
+            min_score=self.score.value(),
+            box_um=box,
+            regions=regions,
+            cut=places and self.cut.isChecked(),
+        )
+
+    def _regions(self) -> tuple[Prism, ...] | None:
+        layer = self._layer()
+        if layer is None:
+            return None
+        slab = limit(self.slab)
+        prisms = prisms_of(layer, None if slab > _FAR_UM else slab)
+        # Before the first shape is drawn everything is still in.
+        return prisms or None
+
+    # --- the layer that is drawn on -------------------------------------------------------------
+
+    def _layer(self) -> Any:
+        name = self.region.currentData()
+        return self._viewer.layers[name] if name and name in self._viewer.layers else None
+
+    def _offer_regions(self, event: Any = None) -> None:
+        from napari.layers import Shapes
+
+        before = self.region.currentData()
+        names = [layer.name for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        self.region.clear()
+        self.region.addItem("everywhere", "")
+        for name in names:
+            self.region.addItem(name, name)
+        self.region.setCurrentIndex(max(self.region.findData(before), 0))
+        if before and before not in names:
+            self._on_region()
+
+    def _on_region(self, *_: Any) -> None:
+        layer = self._layer()
+        if layer is not self._drawn:
+            if self._drawn is not None:
+                self._drawn.events.data.disconnect(self._on_drawn)
+            self._drawn = layer
+            if layer is not None:
+                layer.events.data.connect(self._on_drawn)
+        self.changed.emit()
+
+    def _on_drawn(self, event: Any = None) -> None:
+        self._settled.start()
+
+    def _on_settled(self) -> None:
+        if getattr(self._drawn, "_is_creating", False):
+            self._settled.start()  # a polygon is not closed yet: do not take the pencil away
+        else:
+            self.changed.emit()
+
+    def _draw(self, mode: str) -> None:
+        """Take the pencil: a Shapes layer in um, in the plane that is looked at."""
+        layer = find_layer(self._viewer, _ROLE)
+        if layer is None:
+            settings = {
+                "name": "ULM region",
+                "ndim": 3,
+                "units": SPACE_UNITS,
+                "axis_labels": SPACE_LABELS,
+                "face_color": "transparent",
+                "edge_color": "#ffd400",
+                "edge_width": self._edge_um(),
+            }
+            layer = place(self._viewer, make_layer((None, settings, "shapes"), _ROLE))
+        self._viewer.dims.ndisplay = 2
+        self._viewer.layers.selection.active = layer
+        layer.mode = mode
+        self.region.setCurrentIndex(self.region.findData(layer.name))
+        self._on_region()
+
+    def _edge_um(self) -> float:
+        """As wide as a few hundredths of what is seen."""
+        extent = self._viewer.layers.extent.world[:, -3:]
+        return max(float((extent[1] - extent[0]).max()) / 200, 1e-3)
+
+
+class _Disconnect:
+    """A closed panel's Qt side is gone: napari must not call into it."""
+
+    def __init__(self, viewer: Any, callback: Any) -> None:
+        self._viewer, self._callback = viewer, callback
+
+    def __call__(self, *_: Any) -> None:
+        self._viewer.layers.events.inserted.disconnect(self._callback)
+        self._viewer.layers.events.removed.disconnect(self._callback)

@@ -1,0 +1,331 @@
+"""Measures on a map: the profile along a drawn line, the numbers of a drawn box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QTableWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ulm3d.errors import ResultsError, UlmError
+from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.plugin.controls.control import PlainSpinBox, calm
+from napari_ulm3d.plugin.controls.plot import Curve, Plot
+from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
+from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
+from napari_ulm3d.plugin.jobs.measure import (
+    Drawn,
+    Measured,
+    drawn_shape,
+    measure,
+    measure_layer,
+    slab_of,
+    start_drawing,
+)
+from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
+
+__all__ = ["MeasureBox"]
+
+_COLOURS = ("#e36bff", "#5ad469")
+_SLABS = {
+    "view": "the slab that the view shows",
+    "plane": "one plane of the map",
+    "volume": "the whole volume",
+}
+
+
+class MeasureBox(QWidget):
+    """Lines and boxes drawn over a map, and their numbers for one result or two."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__()
+        self._panel = panel
+        self._measured: tuple[Measured, ...] = ()
+        self._ear = _Ear(self.refresh)
+        # A closed panel's Qt side is gone: napari must not call into it.
+        self.destroyed.connect(self._ear.close)
+        self._job = LatestJob(self)
+        self._job.finished.connect(self._on_measured)
+        self._job.failed.connect(self._on_failed)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(30)
+        self._soon.timeout.connect(self._measure)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        row = QHBoxLayout()
+        self.line_button = button(
+            "Draw a line", "Drag across a vessel: its profile and width follow.", self._draw_line
+        )
+        self.box_button = button(
+            "Draw a box", "Drag a box: speed, density and number of tracks in it.", self._draw_box
+        )
+        self.clear_button = button("Clear", "Take away what was drawn.", self._clear)
+        for push in (self.line_button, self.box_button, self.clear_button):
+            row.addWidget(push)
+        column.addLayout(row)
+        column.addLayout(self._build_settings())
+        self.plot = Plot("distance along the line (um)", "", height=150)
+        self.plot.setToolTip(
+            "The map along the line: A magenta, B green. Yellow lines: where the highest peak of "
+            "A is at half its height."
+        )
+        column.addWidget(self.plot)
+        self.numbers = QTableWidget(0, 3)
+        self.numbers.setToolTip("Measures of what was drawn, on A and on B.")
+        dress(self.numbers, ["", "A", "B"])
+        column.addWidget(self.numbers)
+        row = QHBoxLayout()
+        self.save_button = button(
+            "Save profile…", "The profile as a table (.csv).", self._choose_profile
+        )
+        self.copy_button = button("Copy", "The measures, for a spreadsheet.", self._copy)
+        row.addWidget(self.save_button)
+        row.addWidget(self.copy_button)
+        column.addLayout(row)
+        self.status: QLabel = note()
+        column.addWidget(self.status)
+        self.problem = ProblemLine()
+        column.addWidget(self.problem)
+        self._say_how()
+
+    def _build_settings(self) -> QFormLayout:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(3)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.width_um = calm(PlainSpinBox())
+        self.width_um.setRange(0, 1e5)
+        self.width_um.setDecimals(1)
+        self.width_um.setSingleStep(10)
+        self.width_um.setSuffix(" um")
+        self.width_um.setKeyboardTracking(False)
+        self.width_um.setToolTip("The profile is the mean over a band of this width; 0: the line.")
+        self.baseline = calm(QComboBox())
+        self.baseline.addItem("zero", 0.0)
+        self.baseline.addItem("the lowest value", None)
+        self.baseline.setToolTip(
+            "From where the height of a peak counts: zero for densities; the lowest value of the "
+            "profile where the background is not empty."
+        )
+        self.slab = calm(QComboBox())
+        for name, label in _SLABS.items():
+            self.slab.addItem(label, name)
+        self.slab.setToolTip(
+            "What is measured across the view: the slab shown (maximum for a profile), a single "
+            "plane, or the projection of everything. Data of one plane is measured whole."
+        )
+        form.addRow("Width", self.width_um)
+        form.addRow("Height from", self.baseline)
+        form.addRow("Depth", self.slab)
+        self.width_um.valueChanged.connect(self.refresh)
+        self.baseline.currentIndexChanged.connect(self.refresh)
+        self.slab.currentIndexChanged.connect(self.refresh)
+        return form
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def _draw_line(self) -> None:
+        self._draw("add_line")
+
+    def _draw_box(self) -> None:
+        self._draw("add_rectangle")
+
+    def _draw(self, mode: str) -> None:
+        viewer = self._panel.viewer
+        self._panel.one_picture()
+        if viewer.dims.ndisplay != 2:
+            viewer.dims.ndisplay = 2
+        self._ear.listen(start_drawing(viewer, mode))
+        what = "a line across a vessel" if mode == "add_line" else "a box"
+        self.status.setText(f"Drag {what} in the viewer.")
+
+    def _clear(self) -> None:
+        layer = measure_layer(self._panel.viewer)
+        if layer is not None:
+            layer.data = []
+        self.refresh()
+
+    # --- measuring ------------------------------------------------------------------------------
+
+    def refresh(self, event: Any = None) -> None:
+        """Measure soon; many calls are one."""
+        self._soon.start()
+
+    def _measure(self) -> None:
+        viewer, compared = self._panel.viewer, self._panel.compared
+        layer = measure_layer(viewer)
+        if layer is not None:
+            self._ear.listen(layer)
+        try:
+            drawn = drawn_shape(layer, viewer)
+        except UlmError as error:
+            self.problem.say(str(error))
+            return
+        if drawn is None or compared is None or not compared.results:
+            self._show_nothing(drawn)
+            return
+        name, width = self._panel.map_name, self.width_um.value()
+        baseline = self.baseline.currentData()
+        slab = slab_of(self.slab.currentData(), viewer, drawn.axis)
+        results = compared.results
+
+        def work(stop: Stop) -> tuple[Drawn, tuple[Measured, ...]]:
+            return drawn, tuple(
+                measure(result, name, drawn, slab, width, baseline)
+                for result in results
+                if name in result.maps or drawn.kind == "region"
+            )
+
+        self._job.request(waits(work))
+
+    def _on_measured(self, outcome: tuple[Drawn, tuple[Measured, ...]]) -> None:
+        drawn, self._measured = outcome
+        self.problem.say(None)
+        first = self._measured[0] if self._measured else Measured()
+        self.plot.setVisible(drawn.kind == "line")
+        self.save_button.setEnabled(first.profile is not None)
+        self.copy_button.setEnabled(bool(self._measured))
+        if drawn.kind == "line" and first.profile is not None:
+            self._show_profiles()
+        fill_table(self.numbers, _rows(self._measured))
+        self.numbers.setVisible(bool(self._measured))
+        self.numbers.setColumnHidden(2, len(self._measured) < 2)
+        names = [label for k, label in enumerate("zyx") if k != drawn.axis]
+        across = "zyx"[drawn.axis]
+        self.status.setText(
+            f"In the plane {names[0]}, {names[1]} at {across} = {drawn.position_um:.0f} um."
+        )
+
+    def _show_profiles(self) -> None:
+        profiles = [m.profile for m in self._measured if m.profile is not None]
+        curves = [
+            Curve(p.distance_um, p.values, colour)
+            for p, colour in zip(profiles, _COLOURS, strict=False)
+        ]
+        unit = profiles[0].unit
+        self.plot.y_label = f"{profiles[0].name.replace('_', ' ')} [{unit}]" if unit else "map"
+        low = min(0.0, *(float(p.values.min()) for p in profiles))
+        high = max(*(float(p.values.max()) for p in profiles), low + 1e-9)
+        self.plot.show_curves(curves, y_range=(low, low + 1.05 * (high - low)))
+        width = self._measured[0].width
+        known = width is not None and np.isfinite(width.fwhm_um)
+        lines = [width.left_um, width.right_um] if known and width else []
+        shade = (lines[0], lines[1]) if lines else None
+        self.plot.set_lines(lines, draggable=False, shade=shade)
+
+    def _on_failed(self, problem: Problem) -> None:
+        self._measured = ()
+        self.problem.say(problem)
+
+    def _show_nothing(self, drawn: Drawn | None) -> None:
+        self._measured = ()
+        self.problem.say(None)
+        self.numbers.hide()
+        self.save_button.setEnabled(False)
+        self.copy_button.setEnabled(False)
+        self._say_how()
+        if drawn is not None:
+            self.status.setText("There is no result to measure yet: localize first.")
+
+    def _say_how(self) -> None:
+        self.plot.show()
+        self.plot.show_message("The profile of a line comes here.")
+        self.status.setText("")
+        self.save_button.setEnabled(bool(self._measured))
+        self.copy_button.setEnabled(bool(self._measured))
+
+    # --- keeping --------------------------------------------------------------------------------
+
+    def profile_table(self) -> pd.DataFrame:
+        """Distance, and the map along the line of A and of B."""
+        profiles = [m.profile for m in self._measured if m.profile is not None]
+        table = profiles[0].to_table()
+        if len(profiles) == 1:
+            return table
+        column = table.columns[1]
+        tables = [p.to_table()[column] for p in profiles]
+        return pd.DataFrame(
+            {"distance_um": table["distance_um"]}
+            | {f"{letter}: {column}": values for letter, values in zip("AB", tables, strict=False)}
+        )
+
+    def save_profile(self, path: str) -> None:
+        """Write the profile as CSV, whole or not at all."""
+        try:
+            with atomic_path(path) as part:
+                self.profile_table().to_csv(part, index=False)
+        except ResultsError as error:
+            self.problem.say(str(error))
+        else:
+            self.status.setText(f"Wrote {path}")
+
+    def _choose_profile(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Profile", "profile.csv", "*.csv")
+        if path:
+            self.save_profile(path if path.lower().endswith(".csv") else f"{path}.csv")
+
+    def _copy(self) -> None:
+        QApplication.clipboard().setText(copy(self.numbers))
+
+
+def _rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
+    """Name, and the value of A and of B."""
+    columns: list[list[tuple[str, str]]] = []
+    for one in measured:
+        if one.region is not None:
+            columns.append(one.region.rows())
+        elif one.profile is not None and one.width is not None:
+            unit = f" {one.profile.unit}" if one.profile.unit else ""
+            width = one.width
+            fwhm = (
+                f"{width.fwhm_um:.1f} um" if np.isfinite(width.fwhm_um) else "no half on both sides"
+            )
+            columns.append(
+                [
+                    ("width at half height", fwhm),
+                    ("peak", f"{width.peak:.4g}{unit}"),
+                    ("peak at", f"{width.peak_um:.1f} um"),
+                    ("mean", f"{float(one.profile.values.mean()):.4g}{unit}"),
+                    ("length", f"{one.profile.distance_um[-1]:.1f} um"),
+                ]
+            )
+    if not columns:
+        return []
+    return [(name, *(column[k][1] for column in columns)) for k, (name, _) in enumerate(columns[0])]
+
+
+class _Ear:
+    """Hears of one Shapes layer at a time when a shape was drawn, moved or chosen."""
+
+    def __init__(self, callback: Any) -> None:
+        self._layer: Any = None
+        self._callback = callback
+
+    def listen(self, layer: Any) -> None:
+        """Hear this layer, and no other."""
+        if layer is not self._layer:
+            self.close()
+            self._layer = layer
+            layer.events.data.connect(self._callback)
+            layer.events.highlight.connect(self._callback)
+
+    def close(self, *_: Any) -> None:
+        """Hear nothing any more."""
+        if self._layer is not None:
+            self._layer.events.data.disconnect(self._callback)
+            self._layer.events.highlight.disconnect(self._callback)
+        self._layer = None

@@ -1,0 +1,92 @@
+"""The method that localizes, and the settings that it has."""
+
+from __future__ import annotations
+
+import re
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_ulm3d.config import LocalizeConfig, NetworkConfig
+from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.plugin.controls.form import SettingsForm
+from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.panels.parts.device import DeviceBox
+from napari_ulm3d.plugin.session import Session
+
+__all__ = ["Methods"]
+
+_LOCALIZE = ("localizer", "min_snr_db", "min_fit_snr_db", "min_correlation", "max_bubbles")
+_NETWORK = ("weights", "min_score", "trajectory_score")
+_CONVENTIONAL = ("gaussian", "radial", "centroid", "parabolic")
+
+
+class Methods(QWidget):
+    """Choice of the method; of the settings those that it uses are shown.
+
+    Attributes
+    ----------
+    form
+        The method and what matters most of the conventional ones.
+    more
+        The rest of those.
+    network, network_form
+        Shown for networks: all that concerns them, and their settings that matter most.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        column = _column(self)
+        conventional = {
+            name: ("localizer", _CONVENTIONAL)
+            for name, field in LocalizeConfig.model_fields.items()
+            if name != "localizer" and not _methods(field.description)
+        }
+        self.form = SettingsForm(session, "localize", _LOCALIZE, when=conventional)
+        column.addWidget(self.form)
+        rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
+        self.more = Section(
+            "More", SettingsForm(session, "localize", rest, when=conventional, hint="none")
+        )
+        column.addWidget(self.more)
+        networks = {
+            name: ("localize.localizer", _methods(field.description) or tuple(NETWORKS))
+            for name, field in NetworkConfig.model_fields.items()
+        }
+        rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
+        self.network = QWidget()
+        inner = _column(self.network)
+        self.network_form = SettingsForm(
+            session, "network", _NETWORK, when=networks, hint="as trained"
+        )
+        inner.addWidget(self.network_form)
+        inner.addWidget(DeviceBox(session))
+        inner.addWidget(
+            Section(
+                "More of the network",
+                SettingsForm(session, "network", rest, when=networks, hint="what is free"),
+            )
+        )
+        column.addWidget(self.network)
+        session.config_changed.connect(self._on_config)
+        self._on_config("localize")
+
+    def _on_config(self, section: str) -> None:
+        if section == "localize":
+            by_network = self._session.config.localize.localizer in NETWORKS
+            self.network.setVisible(by_network)
+            self.more.setVisible(not by_network)
+
+
+def _column(widget: QWidget) -> QVBoxLayout:
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(6)
+    return column
+
+
+def _methods(description: str | None) -> tuple[str, ...]:
+    """The methods that a setting is for, where its description begins with them."""
+    prefix = re.match(r"([\w, ]+):", description or "")
+    words = tuple(word.strip() for word in prefix[1].split(",")) if prefix else ()
+    return tuple(word for word in words if word in (*_CONVENTIONAL, *NETWORKS))

@@ -1,0 +1,186 @@
+"""What the tracks in the viewer are coloured by, over which range, with a colour bar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
+
+from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.rows import form, number, side_by_side
+from napari_ulm3d.plugin.layers.convert import value_of
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.layers.track_colors import (
+    COLOURING,
+    QUANTITIES,
+    Colouring,
+    apply_colouring,
+    default_range,
+    features_of,
+)
+from napari_ulm3d.plugin.panels.panel import button, note
+from napari_ulm3d.plugin.session import Session
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["TrackColours"]
+
+_FAR = 1e9
+
+
+class TrackColours(QWidget):
+    """Quantity and range of the colours of the plugin's Tracks layer.
+
+    The layer holds them: they stay when tracks are filtered, linked again or grow.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        rows = form()
+        self.by = calm(QComboBox())
+        for name, quantity in QUANTITIES.items():
+            unit = f" ({quantity.unit})" if quantity.unit else ""
+            self.by.addItem(f"{quantity.label}{unit}", name)
+        self.by.setToolTip(
+            "What a track's points are coloured by. Direction is the axial share of the speed: "
+            "1 straight away from the probe, -1 straight towards it."
+        )
+        self.by.activated.connect(self._on_by)
+        self.low = number(-_FAR, _FAR, 0, 1, "Value of the first colour; lower values have it too.")
+        self.high = number(
+            -_FAR, _FAR, 1, 1, "Value of the last colour; higher values have it too."
+        )
+        for box in (self.low, self.high):
+            box.valueChanged.connect(self._on_range)
+        self.reset = button(
+            "Robust range", "From the 1st to the 99th percentile of all tracks.", self._on_reset
+        )
+        self.bar = QCheckBox("Colour bar")
+        self.bar.setToolTip("Show the colour bar of the tracks in the viewer.")
+        self.bar.setChecked(True)
+        self.bar.clicked.connect(self._apply)
+        rows.addRow("Colour by", self.by)
+        rows.addRow("Range", side_by_side(self.low, self.high))
+        rows.addRow(self.bar, self.reset)
+        column.addLayout(rows)
+        self.drawn = note()
+        column.addWidget(self.drawn)
+        # A layer that is renewed in its place is told by its data, before all of it is new.
+        self._heard: list[Any] = []
+        self._renewed = QTimer(self)
+        self._renewed.setSingleShot(True)
+        self._renewed.setInterval(0)
+        self._renewed.timeout.connect(self._on_layers)
+        layers = session.viewer.layers
+        layers.events.inserted.connect(self._on_layers)
+        layers.events.removed.connect(self._on_layers)
+        self.destroyed.connect(_Disconnect(layers, self._on_layers, self._heard, self._on_renewed))
+        self._on_layers()
+
+    @property
+    def colouring(self) -> Colouring:
+        """What the controls say."""
+        low, high = self.low.value(), self.high.value()
+        return Colouring(self.by.currentData(), low, max(high, np.nextafter(low, np.inf)), True)
+
+    def _layer(self) -> Any:
+        viewer = self._session.viewer
+        return None if viewer is None else find_layer(viewer, "tracks")
+
+    def _on_layers(self, event: Any = None) -> None:
+        """Show the colours of the layer that is there."""
+        layer = self._layer()
+        if self._heard != [layer]:
+            _forget(self._heard, self._on_renewed)
+            if layer is not None:
+                layer.events.rebuild_tracks.connect(self._on_renewed)
+                self._heard.append(layer)
+        self.setEnabled(layer is not None)
+        if layer is None:
+            self.drawn.setText("Colours of the tracks come with the tracks.")
+            return
+        colouring = layer.metadata.get(COLOURING, Colouring())
+        self._show(colouring)
+        whole = value_of(layer, Tracks)
+        n_all = len(layer.data) if whole is None else len(whole)
+        n_drawn = min(len(layer.data), n_all)
+        self.drawn.setText(
+            f"All {n_all:,} track points are drawn."
+            if n_drawn == n_all
+            else f"{n_drawn:,} of {n_all:,} track points are drawn, whole tracks chosen at "
+            "random; maps, tables and exports hold all."
+        )
+
+    def _on_renewed(self, event: Any = None) -> None:
+        self._renewed.start()
+
+    def _show(self, colouring: Colouring) -> None:
+        for box in (self.by, self.low, self.high):
+            box.blockSignals(True)
+        self.by.setCurrentIndex(max(self.by.findData(colouring.by), 0))
+        step = (colouring.high - colouring.low) / 20
+        for box, value in ((self.low, colouring.low), (self.high, colouring.high)):
+            box.setSingleStep(step)
+            box.setValue(value)
+        for box in (self.by, self.low, self.high):
+            box.blockSignals(False)
+
+    def _on_by(self, *_: Any) -> None:
+        self._to_default(chosen=False)
+
+    def _on_reset(self) -> None:
+        self._to_default(chosen=False)
+
+    def _to_default(self, chosen: bool) -> None:
+        """The robust range of all tracks of the result, whatever is filtered away now."""
+        layer, by = self._layer(), self.by.currentData()
+        if layer is None:
+            return
+        result = self._session.result
+        whole = result.tracks if result is not None else value_of(layer, Tracks)
+        if whole is None:
+            values = np.asarray(layer.features[by], np.float64)
+        else:
+            values = features_of(whole.table)[by].to_numpy()
+        colouring = Colouring(by, *default_range(values, by), chosen)
+        self._show(colouring)
+        apply_colouring(layer, colouring, colour_bar=self.bar.isChecked())
+
+    def _on_range(self) -> None:
+        if self.high.value() > self.low.value():
+            self._apply()
+
+    def _apply(self, *_: Any) -> None:
+        layer = self._layer()
+        if layer is None:
+            return
+        before = layer.metadata.get(COLOURING, Colouring())
+        now = self.colouring
+        same = (before.by, before.low, before.high) == (now.by, now.low, now.high)
+        colouring = before if same else replace(now, chosen=True)
+        apply_colouring(layer, colouring, colour_bar=self.bar.isChecked())
+
+
+class _Disconnect:
+    """A closed panel's Qt side is gone: napari must not call into it."""
+
+    def __init__(self, layers: Any, callback: Any, heard: list[Any], renewed: Any) -> None:
+        self._layers, self._callback = layers, callback
+        self._heard, self._renewed = heard, renewed
+
+    def __call__(self, *_: Any) -> None:
+        self._layers.events.inserted.disconnect(self._callback)
+        self._layers.events.removed.disconnect(self._callback)
+        _forget(self._heard, self._renewed)
+
+
+def _forget(heard: list[Any], callback: Any) -> None:
+    """Stop listening to the layers heard so far."""
+    while heard:
+        heard.pop().events.rebuild_tracks.disconnect(callback)

@@ -1,0 +1,1 @@
+"""What the panels share, and what a run leaves; no viewer."""

@@ -1,1 +1,0 @@
-"""The dock widgets' panels, one file each."""

@@ -1,0 +1,1 @@
+"""Training of BubbleNet: windows, targets, loss, task."""

@@ -1,0 +1,192 @@
+"""The loss of `BubbleNet`: detection, position, count, velocity and level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_ulm3d.networks.bubblenet import BubbleOutput
+from napari_ulm3d.train.bubbles.targets import Targets
+from napari_ulm3d.train.config import LossConfig
+
+__all__ = ["BatchTargets", "batch_targets", "bubble_loss", "count_loss", "mixture_loss"]
+
+_VELOCITY_UNIT = 0.03
+
+
+@dataclass(frozen=True)
+class BatchTargets:
+    """The targets of a batch as tensors; rows are those of the batch.
+
+    Attributes
+    ----------
+    voxel, near, offset, velocity, level
+        As of `Targets`, of all windows.
+    frame
+        (m,) number of the bubble's frame over the batch's windows.
+    axes
+        (m, 3) 1 along axes whose positions mean something, else 0.
+    """
+
+    voxel: Tensor
+    near: Tensor
+    offset: Tensor
+    velocity: Tensor
+    level: Tensor
+    frame: Tensor
+    axes: Tensor
+
+
+def batch_targets(
+    targets: Sequence[Targets],
+    n_voxels: Sequence[int],
+    n_frames: int,
+    device: torch.device | str = "cpu",
+) -> BatchTargets:
+    """Targets of several windows of `n_frames` frames, whose voxels follow each other."""
+    first = np.cumsum([0, *n_voxels[:-1]])
+
+    def rows(name: str) -> Tensor:
+        parts = []
+        for target, start in zip(targets, first, strict=True):
+            row = getattr(target, name)
+            parts.append(np.where(row >= 0, row + start, -1))
+        return torch.from_numpy(np.concatenate(parts)).to(device)
+
+    def values(name: str) -> Tensor:
+        return torch.from_numpy(np.concatenate([getattr(t, name) for t in targets])).to(device)
+
+    frame = np.concatenate([t.frame + k * n_frames for k, t in enumerate(targets)])
+    axes = np.concatenate([np.tile(t.axes, (len(t), 1)) for t in targets]).astype(np.float32)
+    return BatchTargets(
+        voxel=rows("voxel"),
+        near=rows("near"),
+        offset=values("offset"),
+        velocity=values("velocity"),
+        level=values("level"),
+        frame=torch.from_numpy(frame).to(device),
+        axes=torch.from_numpy(axes).to(device),
+    )
+
+
+def mixture_loss(
+    log_probability: Tensor, offset: Tensor, log_sigma: Tensor, targets: BatchTargets
+) -> Tensor:
+    """Mean over bubbles of -log sum_k p_k N(bubble; voxel_k + offset_k, sigma_k).
+
+    The voxels about a bubble are a mixture of Gaussians weighted by their probabilities
+    (DECODE's localization loss), so no voxel is told which bubble is its own. Unlike there the
+    weights are not divided by their sum over the frame: the sum over k is the density of
+    predicted bubbles at the true one, and only the voxels nearby matter.
+
+    Parameters
+    ----------
+    log_probability
+        (n,) log p.
+    offset, log_sigma
+        (n, 3), voxels.
+    targets
+        m bubbles; of none the loss is 0.
+    """
+    if not len(targets.near):
+        return offset.sum() * 0
+    there = targets.near >= 0
+    flat = targets.near.clamp_min(0).flatten()
+    shape = (*targets.near.shape, 3)
+    log_s = log_sigma.index_select(0, flat).reshape(shape)
+    far = (targets.offset - offset.index_select(0, flat).reshape(shape)) * torch.exp(-log_s)
+    log_normal = -0.5 * far.square() - log_s - 0.5 * math.log(2 * math.pi)
+    log_density = (log_normal * targets.axes[:, None]).sum(-1)
+    log_weight = log_probability.index_select(0, flat).reshape(there.shape)
+    terms = (log_density + log_weight).masked_fill(~there, -torch.inf)
+    return -torch.logsumexp(terms, dim=1).mean()
+
+
+def count_loss(
+    probability: Tensor, frame: Tensor, true_counts: Tensor, variance_floor: float = 0.5
+) -> Tensor:
+    """Mean over frames of -log N(count; sum p, sum p (1 - p)), DECODE's count loss.
+
+    Parameters
+    ----------
+    probability, frame
+        (n,) of each voxel, and the frame it is in.
+    true_counts
+        (frames,) bubbles of each frame.
+    variance_floor
+        Added to the variance, which vanishes where all is certain.
+    """
+    zeros = probability.new_zeros(len(true_counts))
+    mean = zeros.index_add(0, frame, probability)
+    variance = zeros.index_add(0, frame, probability * (1 - probability)) + variance_floor
+    return (0.5 * (true_counts - mean).square() / variance + 0.5 * variance.log()).mean()
+
+
+def bubble_loss(
+    output: BubbleOutput, targets: BatchTargets, config: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum of all terms, and the terms.
+
+    detection
+        Binary cross entropy of the voxels, those to which a bubble is assigned being 1: the
+        sum over voxels divided by the number of bubbles and a hundredth of the voxels, so that
+        a window almost without bubbles does not outweigh the others.
+    position
+        `mixture_loss`.
+    count
+        `count_loss`.
+    velocity, level
+        Smooth L1 at the assigned voxels, mean over bubbles; velocities in units of
+        0.03 voxels a frame, which is how far most bubbles move.
+
+    Parameters
+    ----------
+    output
+        Predictions of a batch.
+    targets
+        Its targets.
+    config
+        The weights.
+    """
+    assigned = targets.voxel >= 0
+    rows = targets.voxel[assigned]
+    n = max(1, len(rows))
+    logit = output.logit
+    wanted = torch.zeros_like(logit)
+    wanted[rows] = 1
+    indices = output.coordinates.indices
+    n_frames = output.coordinates.shape[0]
+    frame = indices[:, 0].long() * n_frames + indices[:, 1].long()
+    counts = torch.bincount(
+        targets.frame[assigned], minlength=output.coordinates.batch_size * n_frames
+    ).to(logit.dtype)
+    level = targets.level[assigned]
+    known = level.isfinite()
+    axes = targets.axes[assigned]
+    velocity = output.velocity.index_select(0, rows)
+    terms = {
+        "detection": functional.binary_cross_entropy_with_logits(logit, wanted, reduction="sum")
+        / (n + 0.01 * len(logit)),
+        "position": mixture_loss(
+            functional.logsigmoid(logit), output.offset, output.log_sigma, targets
+        ),
+        "count": count_loss(torch.sigmoid(logit), frame, counts),
+        "velocity": functional.smooth_l1_loss(
+            velocity * axes / _VELOCITY_UNIT,
+            targets.velocity[assigned] * axes / _VELOCITY_UNIT,
+            reduction="sum",
+        )
+        / n,
+        "level": functional.smooth_l1_loss(
+            output.level.index_select(0, rows)[known], level[known], reduction="sum", beta=0.1
+        )
+        / n,
+    }
+    total = sum((getattr(config, name) * term for name, term in terms.items()), logit.sum() * 0)
+    return total, terms

@@ -1,0 +1,114 @@
+"""How good a network is, on scenes of fixed settings and held-out seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from napari_ulm3d.evaluate import EvaluateConfig, Truth, score_localizations
+from napari_ulm3d.localize.network import NetworkConfig, localize_network
+from napari_ulm3d.networks.bubblenet import BubbleNet
+from napari_ulm3d.tables import POSITION_UM, Localizations
+from napari_ulm3d.train.bubbles.windows import Scene, make_scene
+from napari_ulm3d.train.config import DataConfig, ValidationConfig
+from napari_ulm3d.train.scenes import clutter_for, validation_settings
+
+__all__ = ["ValidationScene", "validate", "validation_scenes"]
+
+_SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+
+
+@dataclass(frozen=True)
+class ValidationScene:
+    """A scene and how many bubbles it was made with."""
+
+    n_bubbles: int
+    scene: Scene
+
+
+def validation_scenes(config: ValidationConfig, data: DataConfig) -> list[ValidationScene]:
+    """The scenes of all numbers of bubbles, each with a seed of its own.
+
+    Raises
+    ------
+    ConfigError
+        A seed is kept for the test sets, or there is no such preset.
+    """
+    scenes = []
+    for n_bubbles, settings in validation_settings(config):
+        scene = make_scene(
+            settings,
+            clutter=clutter_for(settings, data.clutter, data.filter_without_tissue),
+            threshold=config.threshold,
+            keep_frames=config.frames,
+        )
+        scenes.append(ValidationScene(n_bubbles, scene))
+    return scenes
+
+
+def validate(
+    model: BubbleNet,
+    scenes: list[ValidationScene],
+    config: NetworkConfig,
+    device: torch.device | str = "cpu",
+) -> dict[str, float]:
+    """Scores by name, at the least score (of 0.05 to 0.5) that gives the best mean.
+
+    Returns
+    -------
+    dict
+        ``score``: mean Jaccard index at a quarter of the wavelength over the numbers of
+        bubbles; ``min_score``: the least score at which it was reached; ``jaccard_N``,
+        ``precision_N``, ``recall_N`` and ``rmse_um_N`` for N bubbles. A ratio over nothing
+        counts as 0.
+    """
+    low = config.replace(min_score=_SCORES[0])
+    found = [
+        localize_network(
+            model,
+            item.scene.block,
+            item.scene.grid,
+            item.scene.rate_hz,
+            item.scene.wavelength_um,
+            low,
+            device=device,
+        )
+        for item in scenes
+    ]
+    best: dict[str, float] = {}
+    for least in _SCORES:
+        row = _scored(scenes, found, least)
+        if not best or row["score"] > best["score"]:
+            best = row
+    return best
+
+
+def _scored(
+    scenes: list[ValidationScene], found: list[Localizations], least: float
+) -> dict[str, float]:
+    names = ("jaccard", "precision", "recall", "rmse_um")
+    values: dict[int, list[list[float]]] = {}
+    for item, localizations in zip(scenes, found, strict=True):
+        scene, table = item.scene, localizations.table
+        kept = Localizations(table[table["score"] >= least].reset_index(drop=True))
+        scores = score_localizations(
+            kept, _truth(scene), scene.grid, EvaluateConfig().tolerances(scene.wavelength_um)
+        )
+        values.setdefault(item.n_bubbles, []).append([getattr(scores, name) for name in names])
+    means = {n: np.nan_to_num(np.array(rows, float)).mean(axis=0) for n, rows in values.items()}
+    row = {"score": float(np.mean([mean[0] for mean in means.values()])), "min_score": least}
+    for n, mean in means.items():
+        row |= {f"{name}_{n}": float(value) for name, value in zip(names, mean, strict=True)}
+    return row
+
+
+def _truth(scene: Scene) -> Truth:
+    bubbles = scene.bubbles
+    table = pd.DataFrame(scene.grid.to_um(bubbles.position), columns=POSITION_UM)
+    table["frame"] = bubbles.frame
+    # Who is who between frames does not matter for localization.
+    table["bubble_id"] = np.arange(len(table))
+    return Truth(table)
