@@ -21,6 +21,11 @@ class ClutterConfig(StageConfig):
     svd_automatic: bool = setting(
         False, "Choose the first component kept from the data instead (see filtering.svd)."
     )
+    decomposition: Literal["auto", "randomized", "full"] = setting(
+        "auto",
+        "How singular components are computed. randomized: only those of the tissue, by a range "
+        "finder; full: all of them; auto: whichever is cheaper.",
+    )
     bandpass_hz: tuple[Positive, Positive] = setting(
         (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz"
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
 
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.errors import ConfigError
@@ -64,6 +63,9 @@ def bandpass_matrix(
             "clutter.method=bandpass needs blocks of at least 2 frames. Use longer blocks "
             "(load.frames_per_block)."
         )
+    # Imported where it is used: a second and a half, which runs without a bandpass are spared.
+    from scipy.signal import butter, sosfiltfilt
+
     sections = butter(order, (low, high), btype="bandpass", fs=rate_hz, output="sos")
     taps = 2 * len(sections) + 1
     taps -= min((sections[:, 2] == 0).sum(), (sections[:, 5] == 0).sum())

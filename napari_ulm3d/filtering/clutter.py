@@ -27,7 +27,8 @@ class FilteredBlock:
     components
         First and last singular component kept, from 1; None without SVD.
     singular_values
-        (t,) float64 of the block before the filter, descending; None without SVD.
+        float64, of the block before the filter, descending: all t of them, or, by the range
+        finder, of the components dropped; None without SVD.
     bandpass_hz
         Cut-offs applied, Hz; None without bandpass.
     """

@@ -2,9 +2,10 @@
 
 A block of t frames of v voxels is a matrix X (t, v). Tissue, strong and alike from frame
 to frame and over wide regions, gathers in the first singular components; projecting them
-out leaves bubbles and noise (Demene et al., IEEE TMI 34, 2271 (2015)). Since t << v, the
-temporal singular vectors are taken from the t x t Gram matrix X X^H; the full
-decomposition is never formed.
+out leaves bubbles and noise (Demene et al., IEEE TMI 34, 2271 (2015)). Where only a few
+components are dropped they are found by a randomized range finder (`filtering.randomized`).
+Where all are needed, the temporal singular vectors are taken from the t x t Gram matrix X X^H,
+since t << v.
 
 Precision: tissue stands 25-60 dB above bubbles, so the Gram matrix, where this gap is
 squared, is accumulated in double precision. In single precision its rounding errors
@@ -23,6 +24,7 @@ from scipy.linalg.blas import dsyrk, zherk
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.errors import ConfigError, InputError
 from napari_ulm3d.filtering._chunks import one_blas_thread, spread, voxel_slices
+from napari_ulm3d.filtering.randomized import leading_components, pays_off
 from napari_ulm3d.filtering.similarity import tissue_components
 
 __all__ = ["kept_components", "project_components", "svd_filter", "svd_spectrum"]
@@ -91,7 +93,8 @@ def project_components(
     block
         (t, z, y, x) complex64 or float32.
     vectors
-        (t, t) temporal singular vectors of `svd_spectrum`.
+        (t, t) temporal singular vectors of `svd_spectrum`, or (t, n) of the n strongest alone
+        where no other is dropped.
     kept
         First and last component kept, counted from 1.
     out
@@ -113,7 +116,10 @@ def project_components(
     keep = np.zeros(n_frames, bool)
     keep[kept[0] - 1 : kept[1]] = True
     subtract = 2 * np.count_nonzero(keep) >= n_frames
-    basis = np.ascontiguousarray(vectors[:, ~keep if subtract else keep].astype(block.dtype))
+    chosen = (~keep if subtract else keep).nonzero()[0]
+    if chosen.size and chosen[-1] >= vectors.shape[1]:
+        raise ValueError(f"component {chosen[-1] + 1} is needed, of {vectors.shape[1]} vectors")
+    basis = np.ascontiguousarray(vectors[:, chosen].astype(block.dtype))
     adjoint = np.ascontiguousarray(basis.conj().T)
 
     def apply(columns: slice) -> None:
@@ -144,7 +150,8 @@ def svd_filter(
     block
         (t, z, y, x) complex64 or float32.
     config
-        `svd_range` counts from 1, the strongest, both ends kept, clipped to t.
+        `svd_range` counts from 1, the strongest, both ends kept, clipped to t. `decomposition`
+        "auto" takes the range finder where it is cheaper and no weak component is dropped.
     out
         As in `project_components`; pass `block` to filter in place.
 
@@ -155,12 +162,14 @@ def svd_filter(
     kept
         First and last component kept, from 1.
     values
-        (t,) singular values of the block before the filter.
+        Singular values of the block before the filter, descending: all t, or, by the range
+        finder, those that were dropped.
 
     Raises
     ------
     ConfigError
-        The block has fewer frames than the first component to keep.
+        The block has fewer frames than the first component to keep, or the range finder is
+        asked for where it cannot serve.
     InputError
         The block cannot be used (axes, dtype).
 
@@ -172,13 +181,34 @@ def svd_filter(
     n_frames = block.shape[0]
     first, last = config.svd_range
     if not config.svd_automatic:
-        kept_components(n_frames, first, last)  # refuse before the work
+        kept = kept_components(n_frames, first, last)  # refuse before the work
+        if _randomized(config, kept, n_frames):
+            values, vectors = leading_components(_casorati(block), kept[0] - 1)
+            return project_components(block, vectors, kept, out=out), kept, values
+    elif config.decomposition == "randomized":
+        raise ConfigError(
+            "clutter.svd_automatic looks at all singular components. Set clutter.decomposition "
+            "to auto or full."
+        )
     values, vectors = svd_spectrum(block)
     if config.svd_automatic:
         first = tissue_components(block, values, vectors) + 1
         last = max(first, last)
     kept = kept_components(n_frames, first, last)
     return project_components(block, vectors, kept, out=out), kept, values
+
+
+def _randomized(config: ClutterConfig, kept: tuple[int, int], n_frames: int) -> bool:
+    """Whether only the strongest components are wanted, and the range finder finds them."""
+    first, last = kept
+    if config.decomposition == "randomized" and last < n_frames:
+        raise ConfigError(
+            f"clutter.svd_range drops components after {last} of {n_frames}, which the range finder "
+            f"does not compute. Set its end to {n_frames} or more, or clutter.decomposition to full."
+        )
+    if config.decomposition == "auto":
+        return last == n_frames and pays_off(first - 1, n_frames)
+    return config.decomposition == "randomized"
 
 
 def _casorati(block: NDArray[Any]) -> NDArray[Any]:

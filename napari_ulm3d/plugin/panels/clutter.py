@@ -36,6 +36,7 @@ class _Seen:
 
     block: Block
     filtered: FilteredBlock
+    spectrum: NDArray[np.float64] | None
     frames: LayerData
     power_db: NDArray[np.float32]
     power_picture: Picture
@@ -159,6 +160,7 @@ class ClutterPanel(Panel):
             return _Seen(
                 block,
                 filtered,
+                preview.spectrum(config, frame),
                 frames,
                 decibels,
                 power_picture(decibels, preview.acquisition.grid),
@@ -185,7 +187,7 @@ class ClutterPanel(Panel):
             f"Block {seen.block.index}, frames {seen.block.first_frame} to {last}: "
             f"{seen.filtered.summary}.\nPSF: {seen.psf.source}, {widths} voxels{carrier}."
         )
-        self._show_spectrum(seen.filtered)
+        self._show_spectrum(seen)
         self.power.setPixmap(seen.power_picture.pixmap())
         self.picture.setPixmap(seen.psf_picture.pixmap())
         self._show_layers()
@@ -217,9 +219,9 @@ class ClutterPanel(Panel):
         )
         place(self.viewer, make_layer(layer, _ROLE), renew_data=True)
 
-    def _show_spectrum(self, filtered: FilteredBlock | None) -> None:
-        values = None if filtered is None else filtered.singular_values
-        if values is None:
+    def _show_spectrum(self, seen: _Seen | None) -> None:
+        values = None if seen is None else seen.spectrum
+        if seen is None or values is None:
             used = self.session.config.clutter.method in _SVD
             self.spectrum.show_message(
                 "The spectrum of the block comes here." if used else "No SVD."
@@ -230,8 +232,7 @@ class ClutterPanel(Panel):
         decibels = 20 * np.log10(np.maximum(values / max(values[0], 1e-30), 1e-6))
         numbers = np.arange(1, len(values) + 1)
         self.spectrum.show_curves([Curve(numbers, decibels)], x_range=(1.0, float(len(values))))
-        assert filtered is not None
-        first, last = filtered.components or self.session.config.clutter.svd_range
+        first, last = seen.filtered.components or self.session.config.clutter.svd_range
         automatic = self.session.config.clutter.svd_automatic
         low, high = (first, last) if automatic else self.session.config.clutter.svd_range
         high = min(high, len(values))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map
+from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
 from napari_ulm3d.pipeline.networks import NETWORKS
 
@@ -71,6 +71,17 @@ class Preview:
             "block", key, 1, lambda: filter_block(block, self.acquisition, config)
         )
         return block, found
+
+    def spectrum(self, config: PipelineConfig, frame: int) -> NDArray[np.float64] | None:
+        """Singular values of the unfiltered block about a frame, descending; None without SVD.
+
+        All of them, where a run computes only those that it drops.
+        """
+        if "svd" not in config.clutter.method:
+            return None
+        block = block_at(self.acquisition, config, frame)
+        key = (config.load.frames_per_block, block.index)
+        return self._remember("spectrum", key, 1, lambda: svd_spectrum(block.read())[0])
 
     def psf(self, config: PipelineConfig) -> Psf:
         """The PSF of the settings."""
