@@ -48,11 +48,38 @@ def test_a_run_file_serves_as_settings(tmp_path: Path) -> None:
         ("load.variable=none", "load", "variable", None),
         ("clutter.method=none", "clutter", "method", "none"),
         ("maps.fsc=false", "maps", "fsc", False),
+        (
+            "network.weights=/data/a, b/net.safetensors",
+            "network",
+            "weights",
+            "/data/a, b/net.safetensors",
+        ),
+        (
+            r"network.weights=C:\new\table, 2.safetensors",
+            "network",
+            "weights",
+            r"C:\new\table, 2.safetensors",
+        ),
+        ("load.variable=12", "load", "variable", "12"),
+        ('load.variable="none"', "load", "variable", "none"),
     ],
 )
 def test_assignments(assignment: str, section: str, key: str, value: object) -> None:
     config = PipelineConfig().with_settings([assignment])
     assert getattr(getattr(config, section), key) == value
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=30)
+    | st.sampled_from(["none", "true", "[1, 2]"]),
+    st.none() | st.tuples(*[st.floats(1, 500)] * 3),
+)
+def test_what_differs_from_the_defaults_can_be_assigned(text: str, voxel: object) -> None:
+    config = PipelineConfig.from_dict(
+        {"load": {"variable": text, "voxel_um": voxel}, "network": {"weights": text}, "seed": 3}
+    )
+    assert PipelineConfig().with_settings(config.assignments()) == config
+    assert PipelineConfig().assignments() == []
 
 
 @pytest.mark.parametrize(

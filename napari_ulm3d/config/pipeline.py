@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import Any, Self, get_args
 
+import tomli_w
+
 from napari_ulm3d.config.base import Device, StageConfig, setting
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
 from napari_ulm3d.config.load import LoadConfig
@@ -30,7 +32,12 @@ class PipelineConfig(StageConfig):
     seed: int = setting(0, "Seed of everything random.", ge=0)
 
     def with_settings(self, assignments: list[str]) -> Self:
-        """Apply ``section.key=value`` assignments; values are TOML, bare words are strings."""
+        """Apply ``section.key=value`` assignments, as ``--set`` takes them.
+
+        Values are TOML, and what is not TOML is text. Numbers with commas between them need
+        no brackets; a setting that is a text (a path, say) is taken as it stands, commas
+        included, unless it is quoted as in TOML. ``none`` is no value.
+        """
         values = self.model_dump()
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
@@ -42,12 +49,24 @@ class PipelineConfig(StageConfig):
                 target = target.get(part) if isinstance(target, dict) else None
             if not isinstance(target, dict) or key not in target:
                 raise ConfigError(f"There is no setting '{name.strip()}'. {self._names()}")
+            allowed = _allowed(self, section, key)
             target[key] = (
-                text.strip()
-                if text.strip() in _choices(self, section, key)
-                else _parse_value(text.strip())
+                text.strip() if text.strip() in allowed else _parse_value(text.strip(), allowed)
             )
         return self.from_dict(values)
+
+    def assignments(self) -> list[str]:
+        """What differs from the defaults, as `with_settings` and ``--set`` take it."""
+        found = []
+        default = type(self)()
+        for name, value in self:
+            usual = getattr(default, name)
+            if not isinstance(value, StageConfig):
+                pairs = [(name, value, usual)]
+            else:
+                pairs = [(f"{name}.{key}", own, getattr(usual, key)) for key, own in value]
+            found += [f"{key}={_as_text(own)}" for key, own, before in pairs if own != before]
+        return found
 
     @classmethod
     def _names(cls) -> str:
@@ -61,19 +80,37 @@ class PipelineConfig(StageConfig):
         return "Settings: " + " ".join(sections)
 
 
-def _choices(config: StageConfig, section: list[str], key: str) -> tuple[Any, ...]:
-    """The words that a setting may take, where it takes words ("none" may be one)."""
+def _allowed(config: StageConfig, section: list[str], key: str) -> tuple[Any, ...]:
+    """The words that a setting may take ("none" may be one), or the types in its union."""
     for part in section:
         config = getattr(config, part)
-    return get_args(type(config).model_fields[key].annotation)
+    annotation = type(config).model_fields[key].annotation
+    return get_args(annotation) or (annotation,)
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, allowed: tuple[Any, ...] = ()) -> Any:
     if text.lower() == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        if "," in text:
+        if "," in text and str not in allowed:
             return [_parse_value(part.strip()) for part in text.split(",")]
         return text
+    return text if str in allowed and not isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> str:
+    """A value as `_parse_value` reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_as_text(part) for part in value) + "]"
+    if isinstance(value, str) and _parse_value(value.strip(), (str,)) != value:
+        return _quoted(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string on one line."""
+    return tomli_w.dumps({"value": text}).partition("=")[2].strip()

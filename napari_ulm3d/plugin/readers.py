@@ -51,17 +51,22 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 def read(paths: Paths) -> list[LayerData]:
     """Read paths into layers; what is missing or wrong is told in the viewer, not raised.
 
-    Several paths are consecutive files of one acquisition.
+    Several paths are consecutive files of one acquisition, and so are files of one folder
+    that were dropped or chosen together, though napari asks for them one by one.
     """
-    first = Path(fspath(_listed(paths)[0]))
+    paths = _listed(paths)
+    first = Path(fspath(paths[0]))
     try:
         if (first / "run.toml").is_file():
             return _results(first)
         if first.name.lower().endswith(_TABLES):
             return _table(first)
-        return _map_or_acquisition(_listed(paths))
+        if (found := _map(paths)) is not None:
+            return found
+        paths = _with_its_series(paths)
+        return _acquisition(paths) if paths else _NOTHING
     except MissingMetadataError as error:
-        return _ask_for_metadata(_listed(paths), error)
+        return _ask_for_metadata(paths, error)
     except UlmError as error:
         return _tell(error)
 
@@ -88,23 +93,45 @@ def _ours_by_name(path: Path) -> bool:
     return path.name.lower().endswith((".mat", ".uff", ".h5", ".hdf5"))
 
 
-def _map_or_acquisition(paths: list[AnyPath]) -> list[LayerData]:
-    from napari_ulm3d.io import open_acquisition
+def _map(paths: list[AnyPath]) -> list[LayerData] | None:
+    """One of our vessel maps; None when it is something else."""
     from napari_ulm3d.io.writers import read_map
 
     if len(paths) == 1 and fspath(paths[0]).lower().endswith((".ome.tif", ".ome.tiff")):
         try:
             return [map_layer(read_map(paths[0]))]
-        except ResultsError:  # not one of our maps: an acquisition then
+        except ResultsError:  # an acquisition then
             pass
-    session = _session()
-    named = [fspath(path) for path in paths]
-    if session is not None and session.series.takes(named):
-        return _NOTHING
+    return None
+
+
+def _with_its_series(paths: list[AnyPath]) -> list[AnyPath]:
+    """A file with those that it was dropped with; nothing when it came with an earlier one."""
+    from napari_ulm3d.io.stored.choosing import natural_key
+    from napari_ulm3d.plugin.napari_private import files_being_opened
+
+    if len(paths) > 1 or not (own := Path(fspath(paths[0]))).is_file():
+        return paths
+
+    def belongs(path: Path) -> bool:
+        alike = path.parent == own.parent and path.suffix.lower() == own.suffix.lower()
+        return alike and path.is_file() and _map([path]) is None
+
+    series = [path for path in map(Path, files_being_opened()) if path == own or belongs(path)]
+    if len(series) < 2:
+        return paths
+    if own != series[0]:
+        return []
+    return [*sorted({str(path) for path in series}, key=natural_key)]
+
+
+def _acquisition(paths: list[AnyPath]) -> list[LayerData]:
+    from napari_ulm3d.io import open_acquisition
+
     acquisition = open_acquisition(paths)
+    session = _session()
     if session is not None:
-        session.expect(acquisition, named)
-        session.series.begin(named)
+        session.expect(acquisition, [fspath(path) for path in paths])
     return [acquisition_layer(acquisition)]
 
 

@@ -11,7 +11,6 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.plugin.jobs.dropped_files import DroppedSeries
 from napari_ulm3d.plugin.jobs.job import stop_all
 from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.track_colors import complete_colouring
@@ -66,8 +65,6 @@ class Session(QObject):
         # Every run with its parameters, and what the package logs from now on.
         self.history = RunHistory(self)
         self.logbook = logbook()
-        # Files that are dropped together, which napari hands over one by one.
-        self.series = DroppedSeries(self)
         self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
         self._facing = QTimer(self)
         self._facing.setSingleShot(True)

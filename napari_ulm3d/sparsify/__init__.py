@@ -11,21 +11,26 @@ from numpy.typing import NDArray
 from napari_ulm3d.config import Device, SparsifyConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse_frames import SparseFrames
-from napari_ulm3d.sparsify.contrast import local_contrast_db, sparsify_contrast
-from napari_ulm3d.sparsify.learned import sparsify_learned
-from napari_ulm3d.sparsify.threshold import sparsify_threshold
+from napari_ulm3d.sparsify.collect import power
+from napari_ulm3d.sparsify.contrast import local_contrast_db, sparsify_contrast, stands_out
+from napari_ulm3d.sparsify.learned import frames_that_decide, sparsify_learned
+from napari_ulm3d.sparsify.threshold import reaches_threshold, sparsify_threshold
 from napari_ulm3d.sparsify.topk import sparsify_topk
 
 __all__ = [
     "STRATEGIES",
     "Strategy",
+    "frames_that_decide",
     "local_contrast_db",
+    "power",
+    "reaches_threshold",
     "sparsify",
     "sparsify_block",
     "sparsify_contrast",
     "sparsify_learned",
     "sparsify_threshold",
     "sparsify_topk",
+    "stands_out",
 ]
 
 Strategy = Callable[[Iterable[NDArray[Any]], SparsifyConfig, int], SparseFrames]

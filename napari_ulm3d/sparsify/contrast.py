@@ -14,7 +14,7 @@ from napari_ulm3d.config import SparsifyConfig
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify.collect import Collector, shape_of
 
-__all__ = ["local_background", "local_contrast_db", "sparsify_contrast"]
+__all__ = ["local_background", "local_contrast_db", "sparsify_contrast", "stands_out"]
 
 _NEIGHBOUR_WEIGHT = 0.2
 """Weight of the 26 nearest voxels in the background; the voxel itself has none."""
@@ -60,6 +60,12 @@ def local_contrast_db(frame: NDArray[Any], patch: tuple[int, int, int]) -> NDArr
         return (20 * np.log10(ratio)).astype(np.float32)
 
 
+def stands_out(contrast_db: NDArray[np.float32], config: SparsifyConfig) -> NDArray[np.bool_]:
+    """Where local contrasts (see `local_contrast_db`) reach `config.min_snr_db`."""
+    kept: NDArray[np.bool_] = contrast_db >= config.min_snr_db
+    return kept
+
+
 def sparsify_contrast(
     chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
 ) -> SparseFrames:
@@ -82,9 +88,7 @@ def sparsify_contrast(
         shape_of(chunk, kept.grid)
         mask = np.zeros(chunk.shape, bool)
         for frame, row in zip(chunk, mask, strict=True):
-            np.greater_equal(
-                local_contrast_db(frame, config.patch_voxels), config.min_snr_db, out=row
-            )
+            row[...] = stands_out(local_contrast_db(frame, config.patch_voxels), config)
         kept.add(chunk, mask)
     return kept.result()
 

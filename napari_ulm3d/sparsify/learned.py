@@ -17,7 +17,7 @@ from napari_ulm3d.sparsify.collect import Collector, shape_of
 if TYPE_CHECKING:
     from napari_ulm3d.networks.mask_cnn import MaskCNN
 
-__all__ = ["DEFAULT_WEIGHTS", "sparsify_learned"]
+__all__ = ["DEFAULT_WEIGHTS", "frames_that_decide", "sparsify_learned"]
 
 DEFAULT_WEIGHTS = "mask"
 """Name of the shipped weights."""
@@ -51,12 +51,30 @@ def sparsify_learned(
         There are no such weights, or they are not a mask network's.
     """
     where = resolve_device(device)
-    path = find_weights(config.weights, DEFAULT_WEIGHTS)
-    network: Any = load_weights(path, ("MaskCNN",), where).network
+    network = _network(config, where)
     kept = Collector(first_frame)
     for frames, mask in _masked(network, chunks, where):
         kept.add(frames, mask)
     return kept.result()
+
+
+def frames_that_decide(
+    config: SparsifyConfig, frame: int, n_frames: int, device: Device = "auto"
+) -> tuple[int, int]:
+    """First and past-the-last of a block's frames that decide which voxels of a frame are kept.
+
+    `sparsify_learned` of these alone, which begin at a group of frames, keeps of `frame` what
+    it keeps when given the whole block.
+    """
+    reach = len(_network(config, resolve_device(device)).hidden)
+    group = frame // _FRAMES_AT_ONCE
+    first = max(group - -(-reach // _FRAMES_AT_ONCE), 0) * _FRAMES_AT_ONCE
+    return first, min((group + 1) * _FRAMES_AT_ONCE + reach, n_frames)
+
+
+def _network(config: SparsifyConfig, device: str) -> Any:
+    path = find_weights(config.weights, DEFAULT_WEIGHTS)
+    return load_weights(path, ("MaskCNN",), device).network
 
 
 def _masked(

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import SparsifyConfig
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify.collect import Collector, power
 
-__all__ = ["sparsify_threshold"]
+__all__ = ["reaches_threshold", "sparsify_threshold"]
+
+
+def reaches_threshold(powers: NDArray[np.float32], config: SparsifyConfig) -> NDArray[np.bool_]:
+    """Where squared correlations |c|^2 reach `config.threshold`."""
+    kept: NDArray[np.bool_] = powers >= config.threshold
+    return kept
 
 
 def sparsify_threshold(
@@ -30,5 +37,5 @@ def sparsify_threshold(
     """
     kept = Collector(first_frame)
     for chunk in chunks:
-        kept.add(chunk, power(chunk) >= config.threshold)
+        kept.add(chunk, reaches_threshold(power(chunk), config))
     return kept.result()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +16,9 @@ import pytest
 
 from napari_ulm3d.acquisition import Acquisition, ArraySource, Grid
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.io import open_acquisition
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.layers.convert import map_layer, rate_of, tracks_layer
 from napari_ulm3d.plugin.layers.decibels import DYNAMIC_RANGE_DB, DecibelSeries
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
@@ -159,6 +166,43 @@ def test_the_command_line_says_what_differs_from_the_defaults(tmp_path: Path) ->
     space: dict[str, object] = {}
     exec(lines.split("acquisition =")[0], space)
     assert space["config"] == config
+
+
+def test_what_is_copied_repeats_the_run(flow: Any, tmp_path: Path) -> None:
+    """The lines are executed, with names that a shell, Python and TOML each read otherwise."""
+    folder = tmp_path / "day 1, it's\\new \\table $HOME"
+    folder.mkdir()
+    np.save(folder / "IQ 1, $(echo).npy", flow.frames)
+    (folder / "acquisition.toml").write_text(
+        "axes = 'tzyx'\nvoxel_um = [100, 150, 150]\nrate_hz = 260.0\nwavelength_um = 100\n"
+    )
+    config = PipelineConfig.from_dict(
+        {
+            "load": {"origin_um": (1, -2.5, 0), "frames_per_block": 30},
+            "clutter": {"svd_range": (3, 29)},
+            "psf": {"carrier": "none"},
+            "network": {"weights": str(folder / 'a, "b"\t.safetensors')},
+            "link": {"min_length_frames": 5},
+            "maps": {"resolution_factor": 2},
+        }
+    )
+    paths = [str(folder / "IQ 1, $(echo).npy")]
+    expected = run(open_acquisition(paths, config.load), config).tracks
+    assert expected.n_tracks > 0
+
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "napari-ulm3d"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m napari_ulm3d "$@"\n')
+    program.chmod(0o755)
+    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+    for out, words in (
+        ("by shell", ["sh", "-c", command_line(paths, config, "by shell")]),
+        ("by Python", [sys.executable, "-c", python_lines(paths, config, "by Python")]),
+    ):
+        subprocess.run(words, cwd=tmp_path, check=True, env=os.environ | {"PATH": path})
+        results = ResultsFolder.open(tmp_path / out)
+        assert PipelineConfig.from_toml(tmp_path / out / "run.toml") == config
+        pd.testing.assert_frame_equal(results.tracks().table, expected.table)
 
 
 def test_default_settings_need_no_flags() -> None:

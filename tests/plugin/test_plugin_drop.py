@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 qtcore = pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+qtest = pytest.importorskip("qtpy.QtTest", exc_type=ImportError)
 
 from plugin_hands import PLUGIN  # noqa: E402
 from test_plugin_core import tracks_table  # noqa: E402
@@ -46,7 +48,7 @@ def ours_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a person who has told napari to open these with ULM 3D."""
     from napari.settings import get_settings
 
-    patterns = ["*.npy", "*.mat", "*.tif", "*.csv", "*/"]
+    patterns = ["*.npy", "*.mat", "*.tif", "*.ome.tif", "*.csv", "*/"]
     get_settings().plugins.extension2reader = dict.fromkeys(patterns, PLUGIN)
 
 
@@ -69,16 +71,71 @@ def test_a_dropped_folder_is_one_lazy_acquisition(
 
 
 def test_several_dropped_files_follow_each_other(
-    viewer: Any, flow: Any, folder_of: Any, ours_reads: None, qtbot: Any
+    viewer: Any, flow: Any, folder_of: Any, ours_reads: None
 ) -> None:
     folder = folder_of(flow.acquisition, n_files=2)
     drop(viewer, sorted(folder.glob("*.npy"), reverse=True))
     session = session_of(viewer)
-    qtbot.waitUntil(lambda: session.acquisition.n_frames == 60, timeout=10_000)
     (layer,) = viewer.layers
     assert layer.data.shape[0] == 60
     assert [Path(path).name for path in session.paths] == ["IQ001.npy", "IQ002.npy"]
     np.testing.assert_array_equal(session.acquisition.read(0, 60), flow.frames)
+
+
+def test_a_slow_machine_loses_no_dropped_file(
+    viewer: Any, flow: Any, folder_of: Any, ours_reads: None
+) -> None:
+    """The viewer takes a second over a layer and handles events meanwhile."""
+    folder = folder_of(flow.acquisition, n_files=4)
+    viewer.layers.events.inserted.connect(lambda event: qtest.QTest.qWait(1000))
+    drop(viewer, sorted(folder.glob("*.npy")))
+    (layer,) = viewer.layers
+    assert layer.data.shape[0] == session_of(viewer).acquisition.n_frames == 60
+
+
+def test_files_of_two_folders_stay_apart(
+    viewer: Any, flow: Any, folder_of: Any, ours_reads: None, tmp_path: Path
+) -> None:
+    folder = folder_of(flow.acquisition, n_files=2)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    drop(viewer, [folder / "IQ001.npy", other / "IQ002.npy", folder / "IQ002.npy"])
+    assert sorted(layer.data.shape[0] for layer in viewer.layers) == [30, 60]
+
+
+def test_a_file_opened_after_another_is_another(
+    viewer: Any, flow: Any, folder_of: Any, ours_reads: None
+) -> None:
+    folder = folder_of(flow.acquisition, n_files=2)
+    for name in ("IQ001.npy", "IQ002.npy"):
+        drop(viewer, [folder / name])
+    assert [layer.data.shape[0] for layer in viewer.layers] == [30, 30]
+
+
+def test_a_map_dropped_with_a_movie_is_no_part_of_it(
+    viewer: Any, flow: Any, tmp_path: Path, ours_reads: None
+) -> None:
+    import tifffile
+
+    write(VesselMap.from_dense("density", np.ones((4, 4, 4), np.float32), Grid((4, 4, 4), (1,) * 3)),
+          tmp_path / "a.ome.tif")  # fmt: skip
+    for name, frames in zip("bc", np.split(np.abs(flow.frames), 2), strict=True):
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif", frames.astype(np.float32), metadata={"axes": "TZYX"}
+        )
+    (tmp_path / "acquisition.toml").write_text("voxel_um = [100, 150, 150]\nrate_hz = 260\n")
+    drop(viewer, [tmp_path / f"{name}.ome.tif" for name in "abc"])
+    assert sorted(layer.data.shape for layer in viewer.layers) == [(4, 4, 4), (60, 20, 18, 16)]
+
+
+def test_what_dropped_files_lack_is_asked_for_all_of_them(
+    viewer: Any, flow: Any, folder_of: Any, ours_reads: None
+) -> None:
+    folder = folder_of(flow.acquisition, n_files=3, sidecar=False)
+    drop(viewer, sorted(folder.glob("*.npy")))
+    assert len(viewer.layers) == 0
+    (found,) = [d for name, d in viewer.window.dock_widgets.items() if "Load" in name]
+    assert "IQ001.npy and 2 more" in found.panel.path.text()
 
 
 def test_what_a_dropped_file_lacks_is_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from plugin_hands import add, choose, click, dock, drag, enter, idle
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import (
     analytic_psf,
@@ -25,6 +27,7 @@ from napari_ulm3d.filtering import (
 )
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.preview import Preview, kept_in
 from napari_ulm3d.sparsify import sparsify
 
 SVD = (4, 60)
@@ -200,9 +203,60 @@ def test_top_k_is_over_the_block(loaded: Any, flow: Any, qtbot: Any) -> None:
     kept = sparsify(correlation_map(filtered, psf), session.config.sparsify)
     expected = kept.dense()[session.frame] != 0
     layer = find_layer(loaded, "kept voxels")
-    differing = np.count_nonzero(layer.data.astype(bool) != expected)
-    assert differing <= 1  # chunks of another size may round the last voxel otherwise
+    np.testing.assert_array_equal(layer.data.astype(bool), expected)
     assert len(kept) == 3000
+
+
+def test_of_equal_voxels_the_overlay_keeps_those_that_a_run_keeps(
+    viewer: Any, flow: Any, qtbot: Any
+) -> None:
+    """Every frame comes twice, so every correlation is there twice: the earlier one is kept."""
+    frames = np.repeat(flow.frames[:6], 2, axis=0)
+    acquisition = Acquisition.from_array(frames, flow.acquisition.grid.spacing_um, 260.0)
+    add(viewer, acquisition)
+    session = session_of(viewer)
+    session.change("clutter", method="none")
+    session.change("psf", carrier="none", source="analytic")
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    choose(panel.form.controls["strategy"], "topk")
+    idle(qtbot, panel)
+    psf = analytic_psf(session.config.psf, acquisition.grid, 100.0)
+    correlation = correlation_map(frames, psf)
+    for top_k in (301, 300, 2_000_000):  # an odd number cuts a pair in two
+        enter(panel.form.controls["top_k"], str(top_k))
+        idle(qtbot, panel)
+        kept = sparsify(correlation, session.config.sparsify)
+        counted = 0
+        for frame in range(len(frames)):
+            viewer.dims.set_point(0, frame / 260.0)
+            idle(qtbot, panel)
+            layer = find_layer(viewer, "kept voxels")
+            np.testing.assert_array_equal(layer.data != 0, kept_in(kept, frame))
+            counted += np.count_nonzero(layer.data)
+            if top_k > 301:
+                break
+        assert counted == len(kept) or top_k > 301
+
+
+@pytest.mark.parametrize("n_hidden", [1, 6])
+def test_a_learned_mask_is_that_of_the_run(flow: Any, tmp_path: Path, n_hidden: int) -> None:
+    torch = pytest.importorskip("torch")
+    from napari_ulm3d.networks.mask_cnn import MaskCNN, MaskCNNConfig
+    from napari_ulm3d.networks.weights import save_weights
+
+    torch.manual_seed(0)
+    network = MaskCNN(MaskCNNConfig(layers=n_hidden + 1))
+    save_weights(tmp_path / "mask.safetensors", network)
+    config = PipelineConfig().with_settings(
+        ["clutter.method=none", "psf.source=analytic", "psf.carrier=none",
+         "sparsify.strategy=learned", f"sparsify.weights={tmp_path / 'mask.safetensors'}"]
+    )  # fmt: skip
+    preview = Preview(flow.acquisition)
+    whole = sparsify(correlation_map(flow.frames, preview.psf(config)), config.sparsify)
+    assert 0 < whole.occupancy < 1
+    for frame in (0, 7, 8, 31, 59):
+        np.testing.assert_array_equal(preview.learned(config, frame), kept_in(whole, frame))
 
 
 def test_the_overlay_can_be_taken_away(loaded: Any, qtbot: Any) -> None:

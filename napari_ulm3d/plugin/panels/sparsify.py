@@ -23,8 +23,15 @@ from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place, remo
 from napari_ulm3d.plugin.panels.panel import Panel, heading, note
 from napari_ulm3d.plugin.session import Session
 from napari_ulm3d.plugin.state.costs import Rate, cost, measured_rate
-from napari_ulm3d.plugin.state.preview import for_network
-from napari_ulm3d.sparsify import local_contrast_db, sparsify_block
+from napari_ulm3d.plugin.state.preview import block_at, for_network, kept_in
+from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.sparsify import (
+    local_contrast_db,
+    power,
+    reaches_threshold,
+    sparsify_topk,
+    stands_out,
+)
 
 __all__ = ["SparsifyPanel"]
 
@@ -35,8 +42,6 @@ _CONTRAST_RANGE_DB = (-20.0, 30.0)
 _THRESHOLDS = {"threshold": "threshold", "contrast": "min_snr_db"}
 # Settings that act on a level that is there; all others need another one.
 _BARS = {"threshold", "min_snr_db", "top_k"}
-# Frames on either side that a mask network looks at, at most.
-_MASK_REACH = 4
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class _Level:
     ----------
     values
         (z, y, x): |c|^2, or the local contrast in dB.
-    powers
-        topk: |c|^2 of the whole block, ascending; else None.
+    strongest, at
+        topk: the strongest voxels of the whole block, and the place of the frame in it.
     learned
         learned: the mask; else None.
     """
@@ -58,24 +63,29 @@ class _Level:
     values: NDArray[np.float32]
     centres: NDArray[np.float64]
     counts: NDArray[np.int64]
-    powers: NDArray[np.float32] | None = None
+    strongest: SparseFrames | None = None
+    at: int = 0
     learned: NDArray[np.bool_] | None = None
 
-    def mask(self, config: SparsifyConfig) -> NDArray[np.bool_]:
-        """Which voxels are kept."""
+    def kept(self, config: SparsifyConfig) -> tuple[NDArray[np.bool_], float]:
+        """Which voxels are kept, by the rules of the stage, and the value from which on."""
         if self.learned is not None:
-            return self.learned
-        return self.values >= np.float32(self.bar(config))
-
-    def bar(self, config: SparsifyConfig) -> float:
-        """The value from which on voxels are kept."""
+            return self.learned, np.nan
         if self.strategy == "contrast":
-            return config.min_snr_db
-        if self.powers is None:
-            return config.threshold
-        n = self.powers.size
-        bar = float(self.powers[max(n - config.top_k, 0)])
-        return max(bar, float(np.nextafter(np.float32(0), np.float32(1))))
+            return stands_out(self.values, config), config.min_snr_db
+        if self.strongest is None:
+            return reaches_threshold(self.values, config), config.threshold
+        among = self.strongest
+        chosen = sparsify_topk([among.values.reshape(1, 1, 1, -1)], config).coordinates[:, 3]
+        mask = kept_in(
+            SparseFrames(among.coordinates[chosen], among.values[chosen], among.shape), self.at
+        )
+        bar = power(among.values[chosen]).min() if chosen.size else np.finfo(np.float32).tiny
+        return mask, float(bar)
+
+    def serves(self, config: SparsifyConfig) -> bool:
+        """Whether as many of the block's strongest voxels are at hand as are to be kept."""
+        return self.strongest is None or config.top_k <= len(self.strongest)
 
 
 class SparsifyPanel(Panel):
@@ -166,7 +176,8 @@ class SparsifyPanel(Panel):
             self._look()
         elif section == "sparsify":
             level, config = self._level, self.session.config.sparsify
-            if level is not None and _same_level(self._looked_with, config):
+            same = _same_level(self._looked_with, config)
+            if level is not None and same and level.serves(config):
                 self._redraw.start()
             else:
                 self._look()
@@ -183,25 +194,23 @@ class SparsifyPanel(Panel):
             self.kept.setText("Correlating with the PSF…")
 
         def work(stop: Stop) -> _Level:
-            powers = learned = None
-            if settings.strategy == "learned":
-                about, at = preview.correlation_about(config, frame, _MASK_REACH)
-                learned = sparsify_block([about], settings, device=config.device).dense()[at] != 0
-                correlation = about[at]
-            else:
-                correlation = preview.correlation(config, frame)
+            learned = strongest = None
+            correlation = preview.correlation(config, frame)
             if settings.strategy == "contrast":
                 values = local_contrast_db(correlation, settings.patch_voxels)
                 low, high = _CONTRAST_RANGE_DB
-                values = np.nan_to_num(values, neginf=-1e3, posinf=1e3)
             else:
-                values = np.square(np.abs(correlation)).astype(np.float32, copy=False)
+                values = power(correlation)
                 low, high = 0.0, 1.0
             if settings.strategy == "topk":
-                powers = preview.block_powers(config, frame, stop)
-            counts, edges = np.histogram(np.clip(values, low, high), _BINS, (low, high))
+                strongest = preview.strongest(config, frame, stop)
+            elif settings.strategy == "learned":
+                learned = preview.learned(config, frame)
+            at = frame - block_at(preview.acquisition, config, frame).first_frame
+            shown = np.clip(np.nan_to_num(values, nan=low), low, high)
+            counts, edges = np.histogram(shown, _BINS, (low, high))
             centres = (edges[1:] + edges[:-1]) / 2
-            return _Level(frame, settings.strategy, values, centres, counts, powers, learned)
+            return _Level(frame, settings.strategy, values, centres, counts, strongest, at, learned)
 
         self._looked_with = settings
         self._job.request(waits(work))
@@ -233,14 +242,13 @@ class SparsifyPanel(Panel):
         if level is None or acquisition is None or level.values.shape != acquisition.grid.shape:
             return
         config = self.session.config.sparsify
+        mask, bar = level.kept(config)
         if level.learned is None:
-            bar = level.bar(config)
             end = float(level.centres[-1]) * 1.1 + 1
             draggable = level.strategy in _THRESHOLDS
             self.histogram.set_lines([bar], draggable=draggable, shade=(bar, end))
         else:
             self.histogram.set_lines([], draggable=False)
-        mask = level.mask(config)
         n_kept = int(np.count_nonzero(mask))
         share = 100 * n_kept / mask.size
         self.kept.setText(
@@ -284,7 +292,9 @@ class SparsifyPanel(Panel):
     def _on_rate(self, rate: Rate) -> None:
         self._rate = rate
         if self._level is not None:
-            self._show_cost(int(np.count_nonzero(self._level.mask(self.session.config.sparsify))))
+            self._show_cost(
+                int(np.count_nonzero(self._level.kept(self.session.config.sparsify)[0]))
+            )
 
     def _show_cost(self, n_kept: int) -> None:
         acquisition, rate, config = self.session.acquisition, self._rate, self.session.config

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,15 +16,20 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
 from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
 
-__all__ = ["Preview", "block_at", "for_network"]
+__all__ = ["Preview", "block_at", "for_network", "kept_in"]
 
 Value = TypeVar("Value")
 
 _CHUNK_BYTES = 8 << 20
+# As many of a block's strongest voxels are kept at least: 24 MB.
+_FEWEST_STRONGEST = 1 << 20
 
 
 def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Block:
@@ -110,45 +115,44 @@ class Preview:
 
         return self._remember("correlation", key, 4, make)
 
-    def correlation_about(
-        self, config: PipelineConfig, frame: int, reach: int
-    ) -> tuple[NDArray[Any], int]:
-        """Correlation maps of a frame and of `reach` frames on either side within its block.
-
-        Returns them, (t, z, y, x), and the place of the frame among them.
-        """
-        psf = self.psf(config)
+    def learned(self, config: PipelineConfig, frame: int) -> NDArray[np.bool_]:
+        """The voxels of a frame, (z, y, x), that the mask network keeps in a run."""
         block, filtered = self.filtered(config, frame)
-        at = frame - block.first_frame
-        low = max(at - reach, 0)
-        frames = filtered.frames[low : at + reach + 1]
-        correlated: NDArray[Any] = correlation_map(frames, psf)
-        return correlated, at - low
+        settings, at = config.sparsify, frame - block.first_frame
+        first, end = frames_that_decide(settings, at, block.n_frames, config.device)
+        key = (*_psf_key(config), settings.weights, config.device, block.index, first, end)
 
-    def block_powers(
+        def make() -> SparseFrames:
+            maps = correlation_map(filtered.frames[first:end], self.psf(config))
+            return sparsify_block([maps], settings, device=config.device)
+
+        return kept_in(self._remember("learned", key, 1, make), at - first)
+
+    def strongest(
         self, config: PipelineConfig, frame: int, stop: Callable[[], bool]
-    ) -> NDArray[np.float32]:
-        """Squared correlations of the whole block about a frame, flat, ascending."""
+    ) -> SparseFrames:
+        """The strongest voxels of the block about a frame: `top_k` of them or more.
+
+        More, so that another `top_k` can be chosen among them without looking at the block
+        again: `sparsify_topk` of these is `sparsify_topk` of the block.
+        """
         block = block_at(self.acquisition, config, frame)
-        key = (*_psf_key(config), block.index)
+        count = max(_FEWEST_STRONGEST, 1 << (config.sparsify.top_k - 1).bit_length())
+        key = (*_psf_key(config), block.index, count)
 
-        def make() -> NDArray[np.float32]:
-            psf = self.psf(config)
-            frames = self.filtered(config, frame)[1].frames
-            out = np.empty(frames.shape, np.float32)
+        def make() -> SparseFrames:
+            frames, psf = self.filtered(config, frame)[1].frames, self.psf(config)
             size = max(1, _CHUNK_BYTES // max(frames[0].nbytes, 1))
-            for start in range(0, len(frames), size):
-                if stop():
-                    from napari_ulm3d.errors import Cancelled
 
-                    raise Cancelled("The preview was stopped.")
-                correlated = correlation_map(frames[start : start + size], psf)
-                np.square(np.abs(correlated), out=out[start : start + size])
-            flat = out.reshape(-1)
-            flat.sort()
-            return flat
+            def maps() -> Iterator[NDArray[Any]]:
+                for start in range(0, len(frames), size):
+                    if stop():
+                        raise Cancelled("The preview was stopped.")
+                    yield correlation_map(frames[start : start + size], psf)
 
-        return self._remember("powers", key, 1, make)
+            return sparsify_topk(maps(), config.sparsify.replace(top_k=count))
+
+        return self._remember("strongest", key, 1, make)
 
     def _remember(self, kind: str, key: Hashable, n_kept: int, make: Callable[[], Value]) -> Value:
         with self._lock:
@@ -160,3 +164,11 @@ class Preview:
                 kept.popitem(last=False)
             value = kept[key] = make()
             return value
+
+
+def kept_in(kept: SparseFrames, frame: int) -> NDArray[np.bool_]:
+    """Which voxels of one frame, (z, y, x), are among the kept ones."""
+    mask = np.zeros(kept.shape[1:], bool)
+    low, high = np.searchsorted(kept.coordinates[:, 0], [frame, frame + 1])
+    mask[tuple(kept.coordinates[low:high, 1:].T)] = True
+    return mask

@@ -1,0 +1,53 @@
+"""What the plugin needs of napari that napari does not offer in public, all in one place.
+
+Each function says what it relies on and raises `NapariChangedError` when that is gone, so that a
+new napari fails here with a sentence and not somewhere else without one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from os import PathLike, fspath
+from typing import Any
+
+from napari_ulm3d.errors import UlmError
+
+__all__ = ["NapariChangedError", "files_being_opened"]
+
+
+class NapariChangedError(UlmError):
+    """This napari lacks something that the plugin relies on."""
+
+    def __init__(self, what: str) -> None:
+        from importlib.metadata import version
+
+        super().__init__(
+            f"napari {version('napari')} no longer has {what}, which ULM 3D relies on. Install "
+            "another napari (pip install 'napari>=0.9,<0.10') or a newer napari-ulm3d."
+        )
+
+
+def files_being_opened() -> list[str]:
+    """All paths of the `viewer.open` that is at work, in its order; none outside of one.
+
+    napari hands files that are dropped or chosen together to a reader one by one and does
+    not say which belong together. The call that does so still stands on the stack: its
+    argument is read there. Relies on `ViewerModel.open(path, stack=...)`.
+    """
+    from napari.components import ViewerModel
+
+    code = getattr(inspect.unwrap(ViewerModel.open), "__code__", None)
+    if code is None or not {"path", "stack"} <= set(code.co_varnames[: _n_arguments(code)]):
+        raise NapariChangedError("ViewerModel.open(path, stack)")
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    if frame is None or frame.f_locals["stack"]:
+        return []
+    path: Any = frame.f_locals["path"]
+    return [fspath(one) for one in ([path] if isinstance(path, str | PathLike) else path)]
+
+
+def _n_arguments(code: Any) -> int:
+    count: int = code.co_argcount + code.co_kwonlyargcount
+    return count
