@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from napari_ulm3d.config import PipelineConfig, StageConfig
+from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, unit_of
 from napari_ulm3d.execution import Execution
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
@@ -38,15 +37,15 @@ def _section(title: str, stage: type[StageConfig], prefix: str) -> list[str]:
         "",
         " ".join((stage.__doc__ or "").split()),
         "",
-        "| setting | default | unit | what |",
-        "| --- | --- | --- | --- |",
+        "| setting | default | unit | used when | what |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for key, info in stage.model_fields.items():
-        extra: Any = info.json_schema_extra or {}
         cells = [
             f"`{prefix}{key}`",
             _shown(info.default),
-            extra.get("unit", ""),
+            unit_of(info),
+            ", ".join(f"`{condition}`" for condition in conditions_of(info)),
             str(info.description),
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

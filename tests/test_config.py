@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_ulm3d.config import LinkConfig, PipelineConfig, StageConfig
+from napari_ulm3d.config import (
+    LinkConfig,
+    PipelineConfig,
+    StageConfig,
+    conditions_of,
+    setting,
+)
 from napari_ulm3d.errors import ConfigError
 
 
@@ -128,3 +135,71 @@ def test_every_setting_is_described() -> None:
         if isinstance(stage, type) and issubclass(stage, StageConfig):
             for name, field in stage.model_fields.items():
                 assert field.description, f"{stage.__name__}.{name} has no description"
+
+
+def test_a_setting_says_when_it_is_used() -> None:
+    def used(config: PipelineConfig, section: str) -> set[str]:
+        def look_up(name: str) -> Any:
+            of, _, key = name.rpartition(".")
+            return getattr(getattr(config, of or section), key)
+
+        fields = type(getattr(config, section)).model_fields
+        return {
+            name
+            for name, field in fields.items()
+            if all(condition.holds(look_up) for condition in conditions_of(field))
+        }
+
+    default = PipelineConfig()
+    assert used(default, "sparsify") == {"strategy", "threshold"}
+    contrast = default.with_settings(["sparsify.strategy=contrast"])
+    assert used(contrast, "sparsify") == {"strategy", "min_snr_db", "patch_voxels"}
+    assert used(default, "network") == set()
+    trajectory = default.with_settings(["localize.localizer=trajectory"])
+    assert used(trajectory, "network") == {
+        "weights", "trajectory_score", "precision", "memory_gb"
+    }  # fmt: skip
+    assert used(trajectory, "localize") == {"localizer"}
+    parabolic = default.with_settings(["localize.localizer=parabolic"])
+    assert {"min_fit_snr_db", "rounds", "fwhm_voxels"}.isdisjoint(used(parabolic, "localize"))
+    none = default.with_settings(["clutter.method=none"])
+    assert used(none, "clutter") == {"method"}
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"colour": ("red",)}, "colour, which is not a setting"),
+        ({"kind": ("long", "wide")}, "can be 'long', 'short'"),
+        ({"kind": ()}, "can be 'long', 'short'"),
+        ({"on": ("yes",)}, "can be False, True"),
+        ({"size": (3,)}, "no choice"),
+    ],
+)
+def test_a_condition_that_cannot_hold_is_refused_at_once(when: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+
+        class Stage(StageConfig):
+            kind: Literal["long", "short"] = setting("long", "Kind.")
+            on: bool = setting(True, "Switch.")
+            size: int = setting(1, "Size.")
+            other: int = setting(1, "Other.", when=when)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("stage.kind", ("wide",)), ("stage.sort", ("a",)), ("no.kind", ("a",))]
+)
+def test_conditions_on_other_sections_are_checked_where_these_meet(
+    name: str, values: tuple[str, ...]
+) -> None:
+    class Stage(StageConfig):
+        kind: Literal["a", "b"] = setting("a", "Kind.")
+
+    class Other(StageConfig):
+        size: int = setting(1, "Size.", when={name: values})
+
+    with pytest.raises(TypeError, match=r"other\.size"):
+
+        class Both(StageConfig):
+            stage: Stage = Stage()
+            other: Other = Other()

@@ -11,19 +11,23 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from napari_ulm3d.config import LoadConfig, StageConfig
+from napari_ulm3d.config import LoadConfig, StageConfig, conditions_of, unit_of
 from napari_ulm3d.execution import Execution
 
 __all__ = ["describe_setting", "takes_execution_options", "takes_load_options"]
 
 
 def describe_setting(model: type[StageConfig], name: str) -> str:
-    """A setting's description with its unit and default, for --help."""
+    """A setting's description with its unit, when it is used, and its default, for --help."""
     field = model.model_fields[name]
-    extra = field.json_schema_extra
-    unit = extra.get("unit", "") if isinstance(extra, dict) else ""
-    default = "" if field.default is None else f" Default {field.default}."
-    return f"{field.description}{f' In {unit}.' if unit else ''}{default}"
+    parts = [str(field.description)]
+    if unit := unit_of(field):
+        parts.append(f"In {unit}.")
+    if conditions := conditions_of(field):
+        parts.append(f"Used when {' and '.join(str(each) for each in conditions)}.")
+    if field.default is not None:
+        parts.append(f"Default {field.default}.")
+    return " ".join(parts)
 
 
 Triple = tuple[float, float, float]

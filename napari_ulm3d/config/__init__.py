@@ -16,6 +16,7 @@ from napari_ulm3d.config.base import (
     StageConfig,
     setting,
 )
+from napari_ulm3d.config.conditions import Condition, conditions_of, unit_of
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfig
@@ -24,6 +25,7 @@ from napari_ulm3d.config.pipeline import PipelineConfig
 
 __all__ = [
     "ClutterConfig",
+    "Condition",
     "Device",
     "LinkConfig",
     "LoadConfig",
@@ -38,5 +40,7 @@ __all__ = [
     "PsfConfig",
     "SparsifyConfig",
     "StageConfig",
+    "conditions_of",
     "setting",
+    "unit_of",
 ]

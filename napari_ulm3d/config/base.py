@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_ulm3d.config.conditions import check_conditions
 from napari_ulm3d.errors import ConfigError
 
 __all__ = ["Device", "OddTriple", "Positive", "PositiveTriple", "StageConfig", "setting"]
@@ -22,9 +24,29 @@ OddTriple = tuple[
 ]
 
 
-def setting(default: Any, description: str, unit: str = "", **bounds: Any) -> Any:
-    """A field with its description and unit, both shown by --help and the tooltips."""
-    return Field(default, description=description, json_schema_extra={"unit": unit}, **bounds)
+def setting(
+    default: Any,
+    description: str,
+    unit: str = "",
+    *,
+    when: Mapping[str, tuple[Any, ...]] | None = None,
+    **bounds: Any,
+) -> Any:
+    """A field with what --help, the documentation and the widgets say of it.
+
+    Parameters
+    ----------
+    when
+        The setting has an effect only while these other settings have one of these values, as
+        ``{"source": ("auto", "data")}``; a setting of another section is written with it, as
+        ``"localize.localizer"``. Checked when the section is defined. None: always.
+    **bounds
+        Limits of the value, as of `pydantic.Field`.
+    """
+    extra: dict[str, Any] = {"unit": unit}
+    if when:
+        extra["when"] = {name: list(values) for name, values in when.items()}
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
 Model = TypeVar("Model", bound="StageConfig")
@@ -34,6 +56,12 @@ class StageConfig(BaseModel):
     """What all settings share: frozen, unknown names are errors, TOML in and out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check what the settings of a new section depend on."""
+        super().__pydantic_init_subclass__(**kwargs)
+        check_conditions(cls)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some settings changed, validated."""

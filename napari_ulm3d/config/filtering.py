@@ -10,26 +10,36 @@ from napari_ulm3d.config.base import OddTriple, Positive, PositiveTriple, StageC
 
 __all__ = ["ClutterConfig", "PsfConfig", "SparsifyConfig"]
 
+_SVD = {"method": ("svd", "svd+bandpass")}
+_BANDPASS = {"method": ("bandpass", "svd+bandpass")}
+
 
 class ClutterConfig(StageConfig):
     """Removing tissue: singular value decomposition and/or a temporal bandpass."""
 
     method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Which filter.")
     svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
-        (12, 200), "First and last singular component kept, counted from 1 (strongest)."
+        (12, 200),
+        "First and last singular component kept, counted from 1 (strongest).",
+        when=_SVD,
     )
     svd_automatic: bool = setting(
-        False, "Choose the first component kept from the data instead (see filtering.svd)."
+        False,
+        "Choose the first component kept from the data instead (see filtering.svd).",
+        when=_SVD,
     )
     decomposition: Literal["auto", "randomized", "full"] = setting(
         "auto",
         "How singular components are computed. randomized: only those of the tissue, by a range "
         "finder; full: all of them; auto: whichever is cheaper.",
+        when=_SVD,
     )
     bandpass_hz: tuple[Positive, Positive] = setting(
-        (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz"
+        (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz", when=_BANDPASS
     )
-    bandpass_order: int = setting(2, "Order of the Butterworth bandpass.", ge=1, le=8)
+    bandpass_order: int = setting(
+        2, "Order of the Butterworth bandpass.", when=_BANDPASS, ge=1, le=8
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -59,10 +69,15 @@ class PsfConfig(StageConfig):
     )
     carrier: Literal["data", "wavelength", "none"] = setting(
         "data",
-        "analytic, auto, IQ: the axial phase, measured on the data, from the wavelength, or zero.",
+        "Axial phase of a Gaussian, for IQ: measured on the data, from the wavelength, or zero.",
+        when={"source": ("auto", "analytic")},
     )
     min_bubbles: int = setting(
-        30, "data: fewest isolated bubbles that an estimate may rest on.", "bubbles", ge=1
+        30,
+        "Fewest isolated bubbles that an estimate may rest on.",
+        "bubbles",
+        when={"source": ("auto", "data")},
+        ge=1,
     )
 
     @model_validator(mode="after")
@@ -79,17 +94,32 @@ class SparsifyConfig(StageConfig):
         "threshold", "How voxels are chosen."
     )
     threshold: float = setting(
-        0.1, "threshold: keep voxels with squared correlation |c|^2 of at least this.", ge=0, le=1
+        0.1,
+        "Keep voxels with a squared correlation |c|^2 of at least this.",
+        when={"strategy": ("threshold",)},
+        ge=0,
+        le=1,
     )
-    top_k: int = setting(50_000, "topk: keep this many strongest voxels a block.", "voxels", ge=1)
-    min_snr_db: float = setting(9.0, "contrast: least local signal-to-noise ratio.", "dB")
+    top_k: int = setting(
+        50_000,
+        "Keep this many voxels of each block, the strongest.",
+        "voxels",
+        when={"strategy": ("topk",)},
+        ge=1,
+    )
+    min_snr_db: float = setting(
+        9.0, "Least local signal-to-noise ratio.", "dB", when={"strategy": ("contrast",)}
+    )
     patch_voxels: OddTriple = setting(
-        (7, 7, 7), "contrast: patch of the local noise level.", "voxels"
+        (7, 7, 7),
+        "Patch in which the local noise level is measured, z, y, x (odd).",
+        "voxels",
+        when={"strategy": ("contrast",)},
     )
     weights: str | None = setting(
         None,
-        "learned: weights of the mask network, a file or the name of shipped ones; "
-        "none: those shipped.",
+        "Weights of the mask network, a file or the name of shipped ones; none: those shipped.",
+        when={"strategy": ("learned",)},
     )
 
     @model_validator(mode="after")

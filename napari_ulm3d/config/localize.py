@@ -12,6 +12,12 @@ __all__ = ["LocalizeConfig", "Localizer", "NetworkConfig"]
 
 Localizer = Literal["gaussian", "radial", "centroid", "parabolic", "network", "trajectory"]
 
+_CONVENTIONAL = {"localizer": ("gaussian", "radial", "centroid", "parabolic")}
+_GAUSSIAN = {"localizer": ("gaussian",)}
+_NETWORKS = {"localize.localizer": ("network", "trajectory")}
+_BUBBLES = {"localize.localizer": ("network",)}
+_TRAJECTORIES = {"localize.localizer": ("trajectory",)}
+
 
 class LocalizeConfig(StageConfig):
     """Finding bubbles and their centres below the voxel."""
@@ -22,37 +28,46 @@ class LocalizeConfig(StageConfig):
         "trajectory: the network of Rauby et al., which draws a map and no localizations.",
     )
     min_snr_db: float = setting(
-        9.0, "Least local contrast of a bubble over its surroundings.", "dB"
+        9.0, "Least local contrast of a bubble over its surroundings.", "dB", when=_CONVENTIONAL
     )
     min_correlation: float = setting(
-        0.0, "Least correlation with the PSF, in magnitude.", ge=0, le=1
+        0.0, "Least correlation with the PSF, in magnitude.", when=_CONVENTIONAL, ge=0, le=1
     )
-    max_bubbles: int = setting(900, "At most this many bubbles a frame, the strongest.", ge=1)
-    patch_voxels: OddTriple = setting((7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels")
+    max_bubbles: int = setting(
+        900, "At most this many bubbles a frame, the strongest.", when=_CONVENTIONAL, ge=1
+    )
+    patch_voxels: OddTriple = setting(
+        (7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels", when=_CONVENTIONAL
+    )
     max_maxima: int | None = setting(
         None,
         "Reject maxima whose patch holds more maxima than this, itself counted (PALA: 3); none: keep all.",
+        when=_CONVENTIONAL,
         ge=1,
     )
     max_shift_voxels: float = setting(
         1.5,
         "Reject positions further than this from their maximum, along any axis.",
         "voxels",
+        when=_CONVENTIONAL,
         gt=0,
     )
     fwhm_voxels: PositiveTriple | None = setting(
         None,
-        "gaussian, radial: full width at half maximum of a bubble, z, y, x; none: measured in each frame.",
+        "Full width at half maximum of a bubble, z, y, x; none: measured in each frame.",
         "voxels",
+        when={"localizer": ("gaussian", "radial")},
     )
     min_fit_snr_db: float = setting(
         16.0,
-        "gaussian: least energy of a fitted bubble over the power of the residual about it.",
+        "Least energy of a fitted bubble over the power of the residual about it.",
         "dB",
+        when=_GAUSSIAN,
     )
     rounds: int = setting(
         2,
-        "gaussian: how often maxima are sought; after the first, in what the fitted bubbles leave over.",
+        "How often maxima are sought: after the first time, in the residual of the fitted bubbles.",
+        when=_GAUSSIAN,
         ge=1,
         le=5,
     )
@@ -71,44 +86,68 @@ class NetworkConfig(StageConfig):
         None,
         "Weights of the network, a .safetensors file or the name of shipped ones; none: those "
         "shipped for the localizer.",
+        when=_NETWORKS,
     )
     min_score: float | None = setting(
         None,
-        "network: least probability that a bubble is as close as hit_fraction says; none: as "
-        "chosen on the validation scenes when the network was trained.",
+        "Least probability that a bubble is as close as hit_fraction says; none: as chosen on the "
+        "validation scenes when the network was trained.",
+        when=_BUBBLES,
         ge=0,
         le=1,
     )
     hit_fraction: float = setting(
-        0.25, "network: how close a bubble must be to count for the score.", "wavelengths", gt=0
+        0.25,
+        "How close a bubble must be to count for the score.",
+        "wavelengths",
+        when=_BUBBLES,
+        gt=0,
     )
     candidate_score: float = setting(
-        0.03, "network: voxels of a lower probability are not looked at.", gt=0, le=1
+        0.03, "Ignore voxels of a lower probability.", when=_BUBBLES, gt=0, le=1
     )
     merge_fwhm: float = setting(
-        0.3, "network: predictions closer than this are one bubble.", "widths of the PSF", gt=0
+        0.3,
+        "Merge predictions closer than this into one bubble.",
+        "widths of the PSF",
+        when=_BUBBLES,
+        gt=0,
     )
     views: Literal[1, 2, 4, 8] = setting(
         2,
-        "network: mirror images of a window whose predictions are averaged; each takes the time "
-        "of one.",
+        "Number of mirror images of each window whose predictions are averaged; the time grows "
+        "in proportion.",
+        when=_BUBBLES,
     )
     window_frames: int = setting(
-        32, "network: frames given to the network at once, at most.", "frames", ge=1
+        32, "Most frames given to the network at once.", "frames", when=_BUBBLES, ge=1
     )
     margin_frames: int = setting(
-        4, "network: frames at a window's ends that are predicted by the next one.", "frames", ge=0
+        4,
+        "Frames at the ends of a window that its neighbours predict instead.",
+        "frames",
+        when=_BUBBLES,
+        ge=0,
     )
     trajectory_score: float = setting(
-        0.5, "trajectory: probability above which a trajectory crosses a voxel.", gt=0, lt=1
+        0.5,
+        "Probability above which a trajectory crosses a voxel.",
+        when=_TRAJECTORIES,
+        gt=0,
+        lt=1,
     )
     precision: Literal["auto", "full", "half"] = setting(
         "auto",
         "Numbers of 32 bits (full, which is auto's choice), or of 16 in the convolutions (half, "
         "CUDA alone: less memory).",
+        when=_NETWORKS,
     )
     memory_gb: float | None = setting(
-        None, "Memory for the network: windows are made to fit; none: what is free.", "GB", gt=0
+        None,
+        "Memory for the network: windows are made to fit; none: what is free.",
+        "GB",
+        when=_NETWORKS,
+        gt=0,
     )
 
     @model_validator(mode="after")

@@ -20,7 +20,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["Control", "PlainSpinBox", "calm", "control_for", "unit_of"]
+from napari_ulm3d.config import unit_of
+
+__all__ = ["Control", "PlainSpinBox", "calm", "control_for"]
 
 _LARGEST_INT = 1_000_000_000
 _LARGEST = 1e9
@@ -205,12 +207,6 @@ def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:
     if get_origin(kind) is tuple:
         return _Numbers([_bounds_of(part) for part in get_args(kind)], unit, many=True)
     raise TypeError(f"no control for a setting of type {kind}")
-
-
-def unit_of(field: FieldInfo) -> str:
-    """The unit that a setting's value is in."""
-    extra = field.json_schema_extra
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

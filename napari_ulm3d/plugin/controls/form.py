@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Collection
+from typing import Any, get_args, get_origin
 
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_ulm3d.config import StageConfig
+from napari_ulm3d.config import StageConfig, conditions_of, unit_of
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.plugin.controls.control import Control, control_for, unit_of
+from napari_ulm3d.plugin.controls.control import Control, control_for
 from napari_ulm3d.plugin.controls.weights import WeightsControl
 from napari_ulm3d.plugin.session import Session
 
@@ -24,8 +24,7 @@ _UNIT_ENDINGS = ("_um", "_hz", "_db", "_mm_s", "_m_s", "_voxels", "_frames", "_s
 class SettingsForm(QWidget):
     """Some settings of one stage. What is edited here goes to the session, and back.
 
-    A setting whose description begins with choices ("gaussian: ...") is shown only while
-    one of them is chosen in the same stage.
+    A setting is shown while the conditions hold under which the config says it is used.
 
     Parameters
     ----------
@@ -33,9 +32,8 @@ class SettingsForm(QWidget):
         Name of the stage in the settings.
     fields
         Which settings, in order; None: all.
-    when
-        Further settings shown only for some choices: name -> (setting, values); a setting of
-        another stage is written with it, as "localize.localizer".
+    hint
+        What stands in an empty field.
     """
 
     def __init__(
@@ -44,7 +42,6 @@ class SettingsForm(QWidget):
         section: str,
         fields: Collection[str] | None = None,
         *,
-        when: Mapping[str, tuple[str, Collection[Any]]] | None = None,
         hint: str = "as the file says",
     ) -> None:
         super().__init__()
@@ -53,9 +50,12 @@ class SettingsForm(QWidget):
         self.controls: dict[str, Control] = {}
         self._labels: dict[str, QLabel] = {}
         model = type(session.section(section))
-        self._when = {**_choices_in_descriptions(model), **(when or {})}
+        names = list(fields or model.model_fields)
+        self._when = {name: conditions_of(model.model_fields[name]) for name in names}
         self._others = {
-            setting.rpartition(".")[0] for setting, _ in self._when.values() if "." in setting
+            condition.setting.rpartition(".")[0]
+            for conditions in self._when.values()
+            for condition in conditions
         }
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -64,7 +64,7 @@ class SettingsForm(QWidget):
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setVerticalSpacing(3)
         outer.addLayout(self._form)
-        for name in fields or model.model_fields:
+        for name in names:
             self._add(model, name, hint)
         self._problem = QLabel()
         self._problem.setWordWrap(True)
@@ -97,14 +97,14 @@ class SettingsForm(QWidget):
         values = self.session.section(self.section)
         for name, control in self.controls.items():
             control.show_value(getattr(values, name))
-            shown = True
-            if name in self._when:
-                setting, choices = self._when[name]
-                section, _, setting = setting.rpartition(".")
-                of = self.session.section(section) if section else values
-                shown = getattr(of, setting) in choices
-            self._form.setRowVisible(control, shown)
+            used = all(condition.holds(self._look_up) for condition in self._when[name])
+            self._form.setRowVisible(control, used)
         self._say("")
+
+    def _look_up(self, setting: str) -> Any:
+        """The value of a setting of this section, or of another one ("section.setting")."""
+        section, _, name = setting.rpartition(".")
+        return getattr(self.session.section(section or self.section), name)
 
     def _on_config(self, section: str) -> None:
         if section == self.section or section in self._others:
@@ -159,23 +159,6 @@ def _is_many(annotation: Any) -> bool:
     """Whether the unit cannot stand in the field itself: several numbers, or free text."""
     parts = get_args(annotation)
     return get_origin(annotation) is tuple or type(None) in parts
-
-
-def _choices_in_descriptions(model: type[StageConfig]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Settings whose description begins with the choices that they belong to."""
-    choices: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        if get_origin(field.annotation) is Literal:
-            for word in get_args(field.annotation):
-                choices.setdefault(word, name)
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for name, field in model.model_fields.items():
-        prefix = re.match(r"([\w, ]+):", field.description or "")
-        words = tuple(w.strip() for w in prefix[1].split(",")) if prefix else ()
-        words = tuple(w for w in words if w in choices)
-        if words:
-            found[name] = (choices[words[0]], words)
-    return found
 
 
 def _plain(message: str) -> str:

@@ -60,16 +60,7 @@ class ClutterPanel(Panel):
         self._shown_block: int | None = None
         self._by_network = False
         self._seen: _Seen | None = None
-        self.form = SettingsForm(
-            self.session,
-            "clutter",
-            when={
-                "svd_range": ("method", _SVD),
-                "svd_automatic": ("method", _SVD),
-                "bandpass_hz": ("method", _BANDPASS),
-                "bandpass_order": ("method", _BANDPASS),
-            },
-        )
+        self.form = SettingsForm(self.session, "clutter")
         self.column.addWidget(self.form)
         self.spectrum = Plot("singular component", "dB of the first")
         self.spectrum.setToolTip(

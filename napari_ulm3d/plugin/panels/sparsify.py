@@ -118,9 +118,7 @@ class SparsifyPanel(Panel):
         self._reading = LatestJob(self)
         self._reading.finished.connect(self._on_truth)
         self._reading.failed.connect(self._on_failed)
-        self.form = SettingsForm(
-            self.session, "sparsify", when={"patch_voxels": ("strategy", ("contrast",))}
-        )
+        self.form = SettingsForm(self.session, "sparsify")
         self.column.addWidget(self.form)
         self.histogram = Plot("squared correlation |c|²", "voxels", log_y=True)
         self.histogram.setToolTip(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ulm3d.config import LocalizeConfig, NetworkConfig
@@ -17,7 +15,6 @@ __all__ = ["Methods"]
 
 _LOCALIZE = ("localizer", "min_snr_db", "min_fit_snr_db", "min_correlation", "max_bubbles")
 _NETWORK = ("weights", "min_score", "trajectory_score")
-_CONVENTIONAL = ("gaussian", "radial", "centroid", "parabolic")
 
 
 class Methods(QWidget):
@@ -37,34 +34,20 @@ class Methods(QWidget):
         super().__init__()
         self._session = session
         column = _column(self)
-        conventional = {
-            name: ("localizer", _CONVENTIONAL)
-            for name, field in LocalizeConfig.model_fields.items()
-            if name != "localizer" and not _methods(field.description)
-        }
-        self.form = SettingsForm(session, "localize", _LOCALIZE, when=conventional)
+        self.form = SettingsForm(session, "localize", _LOCALIZE)
         column.addWidget(self.form)
         rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
-        self.more = Section(
-            "More", SettingsForm(session, "localize", rest, when=conventional, hint="none")
-        )
+        self.more = Section("More", SettingsForm(session, "localize", rest, hint="none"))
         column.addWidget(self.more)
-        networks = {
-            name: ("localize.localizer", _methods(field.description) or tuple(NETWORKS))
-            for name, field in NetworkConfig.model_fields.items()
-        }
         rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
         self.network = QWidget()
         inner = _column(self.network)
-        self.network_form = SettingsForm(
-            session, "network", _NETWORK, when=networks, hint="as trained"
-        )
+        self.network_form = SettingsForm(session, "network", _NETWORK, hint="as trained")
         inner.addWidget(self.network_form)
         inner.addWidget(DeviceBox(session))
         inner.addWidget(
             Section(
-                "More of the network",
-                SettingsForm(session, "network", rest, when=networks, hint="what is free"),
+                "More of the network", SettingsForm(session, "network", rest, hint="what is free")
             )
         )
         column.addWidget(self.network)
@@ -83,10 +66,3 @@ def _column(widget: QWidget) -> QVBoxLayout:
     column.setContentsMargins(0, 0, 0, 0)
     column.setSpacing(6)
     return column
-
-
-def _methods(description: str | None) -> tuple[str, ...]:
-    """The methods that a setting is for, where its description begins with them."""
-    prefix = re.match(r"([\w, ]+):", description or "")
-    words = tuple(word.strip() for word in prefix[1].split(",")) if prefix else ()
-    return tuple(word for word in words if word in (*_CONVENTIONAL, *NETWORKS))

@@ -1,0 +1,108 @@
+"""When a setting has an effect: the choices, in other settings, that it belongs to."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+__all__ = ["Condition", "check_conditions", "conditions_of", "unit_of"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A setting has an effect while another one has one of some values.
+
+    Attributes
+    ----------
+    setting
+        The other setting: of the same section, or of another one as ``"localize.localizer"``.
+    values
+        The values it may have.
+    """
+
+    setting: str
+    values: tuple[Any, ...]
+
+    def holds(self, look_up: Callable[[str], Any]) -> bool:
+        """Whether the other setting, as `look_up` gives it by name, has such a value."""
+        return look_up(self.setting) in self.values
+
+    def __str__(self) -> str:
+        values = [str(value).lower() if isinstance(value, bool) else value for value in self.values]
+        return f"{self.setting} = {' or '.join(f'{value}' for value in values)}"
+
+
+def conditions_of(field: FieldInfo) -> tuple[Condition, ...]:
+    """When a setting has an effect: while all of these hold; empty: always."""
+    when: Any = _extra(field).get("when", {})
+    return tuple(Condition(setting, tuple(values)) for setting, values in when.items())
+
+
+def unit_of(field: FieldInfo) -> str:
+    """The unit that a setting's value is in; empty for none."""
+    return str(_extra(field).get("unit", ""))
+
+
+def check_conditions(model: type[BaseModel]) -> None:
+    """See to it that the conditions of a model's settings can hold.
+
+    Conditions on other sections are checked by the model that holds those sections.
+
+    Raises
+    ------
+    TypeError
+        A condition names a setting or a value that does not exist.
+    """
+    for name, field in model.model_fields.items():
+        for condition in conditions_of(field):
+            if "." not in condition.setting:
+                _check(f"{model.__name__}.{name}", condition, model.model_fields, condition.setting)
+    sections = {
+        name: section
+        for name, field in model.model_fields.items()
+        if isinstance(section := field.annotation, type) and issubclass(section, BaseModel)
+    }
+    for section_name, section in sections.items():
+        for name, field in section.model_fields.items():
+            for condition in conditions_of(field):
+                of, dot, setting = condition.setting.rpartition(".")
+                if dot:
+                    siblings = sections[of].model_fields if of in sections else {}
+                    _check(f"{section_name}.{name}", condition, siblings, setting)
+
+
+def _check(
+    whose: str, condition: Condition, siblings: Mapping[str, FieldInfo], setting: str
+) -> None:
+    if setting not in siblings:
+        raise TypeError(f"{whose} depends on {condition.setting}, which is not a setting")
+    choices = _choices(siblings[setting].annotation)
+    strange = [value for value in condition.values if value not in choices]
+    if strange or not condition.values:
+        raise TypeError(
+            f"{whose} depends on {condition.setting} being one of {condition.values}; "
+            f"it can be {', '.join(map(repr, choices)) or 'anything, so no choice'}"
+        )
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of a setting that has few of them."""
+    if annotation is bool:
+        return (False, True)
+    if annotation is type(None):
+        return (None,)
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(value for part in get_args(annotation) for value in _choices(part))
+    return ()
+
+
+def _extra(field: FieldInfo) -> Mapping[str, Any]:
+    extra = field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}
