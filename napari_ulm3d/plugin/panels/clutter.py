@@ -27,7 +27,6 @@ __all__ = ["ClutterPanel"]
 _ROLE = "power doppler preview"
 _FILTERED_ROLE = "filtered frames preview"
 _SVD = ("svd", "svd+bandpass")
-_BANDPASS = ("bandpass", "svd+bandpass")
 
 
 @dataclass(frozen=True)
