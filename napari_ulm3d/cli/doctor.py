@@ -25,7 +25,12 @@ _EXTRAS = {
         "qtpy": "the viewer's windows",
         "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding",
     },
-    "formats": {"pydicom": "DICOM", "nibabel": "NIfTI"},
+    "formats": {
+        "pydicom": "DICOM",
+        "nibabel": "NIfTI",
+        "imagecodecs": "compressed TIFF",
+        "hdf5plugin": "compressed HDF5",
+    },
 }
 
 

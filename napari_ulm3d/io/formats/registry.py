@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.content import Reader, readable
+from napari_ulm3d.io.stored.links import refuse_absent
 
 __all__ = ["known_suffixes", "reader_for", "readers"]
 
@@ -46,24 +47,29 @@ def reader_for(path: Path) -> Reader:
     InputError
         When the path does not exist, is empty, or is of no known format.
     """
-    if not path.exists():
-        raise InputError(path, "does not exist", "Check the name.")
-    head = b""
-    if path.is_file():
-        try:
+    with readable(path, "a file"):
+        refuse_absent(path)
+        if not path.exists():
+            raise InputError(path, "does not exist", "Check the name.")
+        head = b""
+        if path.is_file():
             with path.open("rb") as file:
                 head = file.read(_HEAD_BYTES)
-        except OSError as error:
-            raise InputError(
-                path, f"cannot be opened ({error.strerror or error})", "Ask for permission."
-            ) from error
-        if not head:
-            raise InputError(path, "is empty", "Copy it again from where it was made.")
+            if not head:
+                raise InputError(
+                    path,
+                    "is empty (0 bytes)",
+                    "The recording or copy did not finish: record or copy it again.",
+                )
     for reader in readers():
         with readable(path, reader.name):
             if reader.sniff(path, head):
                 return reader
     by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
+    if by_suffix and path.is_dir():
+        raise InputError(
+            path, f"is a folder named like {by_suffix[0]}, not such a file", "Name the files in it."
+        )
     if by_suffix:
         raise InputError(
             path,

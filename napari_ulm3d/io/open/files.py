@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
 from napari_ulm3d.io.stored.choosing import natural_key
+from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME
 
 __all__ = ["AnyPath", "find_files"]
@@ -50,7 +51,9 @@ def _files_in(folder: Path) -> list[Path]:
     """The files of a folder that have a known ending; all must have the same one."""
     suffixes = known_suffixes()
     by_suffix: dict[str, list[Path]] = {}
-    for path in folder.iterdir():
+    with readable(folder, "a folder"):
+        inside = list(folder.iterdir())
+    for path in inside:
         name = path.name.lower()
         if name.startswith(".") or name == SIDECAR_NAME:
             continue

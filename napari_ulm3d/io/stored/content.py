@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import BackendError, InputError, UlmError
+from napari_ulm3d.io.stored.causes import explain
 from napari_ulm3d.io.stored.facts import Facts
 
 __all__ = [
@@ -175,28 +176,13 @@ class Reader:
 
 @contextmanager
 def readable(path: Path | str, what: str) -> Iterator[None]:
-    """Turn whatever a parsing library raises on a damaged file into one `InputError`.
-
-    Parsers of damaged bytes raise anything (struct.error, KeyError, OverflowError, ...);
-    all of it means the same to the person, and the cause stays attached.
-    """
+    """Turn whatever a parsing library raises into one sentence; see `causes.explain`."""
     try:
         yield
     except UlmError:
         raise
-    except PermissionError as error:
-        raise InputError(path, "may not be read", "Ask for permission to read it.") from error
-    except MemoryError as error:
-        raise InputError(
-            path, f"does not fit in memory ({error})", "Split it, or free some memory."
-        ) from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            path,
-            f"cannot be read as {what} ({reason})",
-            "It may be damaged or cut short: copy it again from where it was made.",
-        ) from error
+        raise explain(path, what, error) from error
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.links import refuse_absent, within_dataset
 
 __all__ = ["CappedFile", "check_claim", "check_free", "free_bytes", "stored_bytes"]
 
@@ -129,24 +130,39 @@ def stored_bytes(path: Path) -> int:
     Raises
     ------
     InputError
-        The folder holds a device or a pipe, or a link that leads out of it: reading it would
-        read something else, or never end.
+        The folder holds a device or a pipe, or a link that leads out of it and its dataset:
+        reading it would read something else, or never end.
     """
     if not path.is_dir():
         return path.stat().st_size
-    total, home = 0, path.resolve()
-    for folder, inner, files in os.walk(path):
+    total, walked = 0, {path.resolve()}
+    for folder, inner, files in os.walk(path, followlinks=True):
         for name in (*inner, *files):
             item = Path(folder, name)
-            if item.is_symlink() and not item.resolve().is_relative_to(home):
+            if item.is_symlink() and not within_dataset(path, item):
                 raise InputError(
-                    path, f"holds the link {name}, which leads out of it", "Copy it as a whole."
+                    path,
+                    f"holds the link {name}, which leads out of it",
+                    "Copy it with the files that its links lead to (cp -rL).",
                 )
+            if item.is_symlink() and not item.exists():
+                refuse_absent(item)
             if item.is_file():
                 total += item.stat().st_size
             elif not item.is_dir():
                 raise InputError(path, f"holds {name}, which is no file", "Copy it as a whole.")
+        # A link to a folder above would be walked for ever.
+        inner[:] = [name for name in inner if _is_new(Path(folder, name), walked)]
     return total
+
+
+def _is_new(folder: Path, walked: set[Path]) -> bool:
+    if not folder.is_symlink():
+        return True
+    real = folder.resolve()
+    new = real not in walked
+    walked.add(real)
+    return new
 
 
 class CappedFile(io.BufferedReader):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.dicom.codecs import refuse_undecodable
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -124,6 +125,7 @@ def _open(path: Path, variable: str | None) -> Content:
     data = _header(path)
     found = _variable(path, data)
     only_array(path, found, variable)
+    refuse_undecodable(path, data)
     notes: list[str] = []
     colour = found.dtype.kind == "f"
     if colour:

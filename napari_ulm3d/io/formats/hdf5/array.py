@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.formats.hdf5.chunks import can_inflate, inflate_into
+from napari_ulm3d.io.formats.hdf5.filters import can_decode
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, short_texts, within
 from napari_ulm3d.io.stored.content import FileArray, Variable, fill_in_chunks
 from napari_ulm3d.io.stored.named_facts import plain
@@ -116,7 +117,7 @@ def small_values(file: h5py.File) -> dict[str, Any]:
         if isinstance(item, h5py.Dataset) and item.shape is not None:
             text = item.attrs.get("MATLAB_class") == b"char"
             small = item.size * item.dtype.itemsize <= _SMALL_BYTES and not elsewhere(item)
-            if small and (item.dtype.kind in "biufS" or short_texts(item)):
+            if small and can_decode(item) and (item.dtype.kind in "biufS" or short_texts(item)):
                 value = item[()]
                 if text and item.dtype.kind == "u":
                     value = "".join(map(chr, np.asarray(value).reshape(-1)))

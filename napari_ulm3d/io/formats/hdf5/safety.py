@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.hdf5.filters import refuse_missing_filter
 from napari_ulm3d.io.stored.limits import check_claim
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
     InputError
         It is not there, its values are in another file, or a chunk of it claims more memory
         than the file can hold.
+    BackendError
+        It is compressed with a filter that is not installed.
     """
     import h5py
 
@@ -64,6 +67,7 @@ def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
             f"keeps the values of {name} in other files, which are not followed",
             "Open those files, or write it whole with h5repack.",
         )
+    refuse_missing_filter(data)
     if data.chunks:
         # A chunk is read whole, however little of it is asked for.
         stored = Path(file.filename).stat().st_size

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.metaimage.header import data_file, read_header, sequence_rate
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -25,6 +26,7 @@ from napari_ulm3d.io.stored.content import (
     full_scale,
     only_array,
 )
+from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.streams import FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "MetaImageArray"]
@@ -34,7 +36,8 @@ _TYPES = {
     "LONG": "i4", "ULONG": "u4", "LONG_LONG": "i8", "ULONG_LONG": "u8",
     "FLOAT": "f4", "DOUBLE": "f8",
 }  # fmt: skip
-_MOST_FIELDS, _MOST_LINE = 200, 4096
+
+_NOT_KEPT = ("ElementDataFile", "Comment")
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,6 @@ class MetaImageArray(FileArray):
             file.seek(self.offset)
             stream = InflatedBytes(file) if self.compressed else FileBytes(file)
             fill_from_stream(stream, self.dtype, self.shape, out, axis, start, stop)
-
-
-def _header(path: Path) -> tuple[dict[str, str], int]:
-    """The header's fields, and where it ends."""
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        for _ in range(_MOST_FIELDS):
-            line = file.readline(_MOST_LINE).decode("latin-1")
-            key, equals, value = line.partition("=")
-            if not equals:
-                break
-            fields[key.strip()] = value.strip()
-            if key.strip() == "ElementDataFile":
-                return fields, file.tell()
-    raise InputError(path, "is MetaImage without ElementDataFile in its header", "Copy it again.")
 
 
 def _sniff(path: Path, head: bytes) -> bool:
@@ -100,11 +88,11 @@ def _variable(path: Path, fields: dict[str, str]) -> Variable:
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
-    return (_variable(path, _header(path)[0]),)
+    return (_variable(path, read_header(path)[0]),)
 
 
 def _open(path: Path, variable: str | None) -> Content:
-    fields, header_bytes = _header(path)
+    fields, header_bytes = read_header(path)
     found = _variable(path, fields)
     only_array(path, found, variable)
     data, offset = _values(path, fields, header_bytes, found)
@@ -114,6 +102,8 @@ def _open(path: Path, variable: str | None) -> Content:
     n = len(found.shape)
     spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
     first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
+    notes: list[str] = []
+    rate = sequence_rate(fields, notes)
     return Content(
         arrays=(
             MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed),
@@ -125,8 +115,12 @@ def _open(path: Path, variable: str | None) -> Content:
         spacing_um=spacing_um,
         first_um=first_um,
         variables=(found,),
-        notes=("The spacing was taken as mm, ITK's convention.",) if spacing_um else (),
-        metadata={k: v for k, v in fields.items() if k not in ("ElementDataFile", "Comment")},
+        facts=Facts(rate_hz=rate),
+        notes=(
+            *(("The spacing was taken as mm, ITK's convention.",) if spacing_um else ()),
+            *notes,
+        ),
+        metadata={k: v for k, v in fields.items() if k not in _NOT_KEPT and k[:9] != "Seq_Frame"},
         full_scale=full_scale(found.dtype),
         data_files=() if data == path else (data,),
     )
@@ -139,20 +133,9 @@ def _values(
     named = fields["ElementDataFile"]
     if fields.get("BinaryData", "True").lower() not in ("true", "1"):
         raise InputError(path, "holds its values as text", "Save them as binary.")
-    if named.upper().startswith("LIST") or "%" in named or " " in named.strip():
-        raise InputError(path, "keeps its values in several files", "Save it as one .mha file.")
-    if named.upper() == "LOCAL":
+    data = data_file(path, fields)
+    if data == path:
         return path, header_bytes
-    data = path.parent / named
-    # A header that somebody sent must not show what lies elsewhere on this computer.
-    if not data.resolve().is_relative_to(path.parent.resolve()):
-        raise InputError(
-            path,
-            f"names the data file {named}, which is outside of its folder",
-            "Put the data file beside it and mend the name in the header.",
-        )
-    if not data.is_file():
-        raise InputError(path, f"names the data file {named}, which is not there", "Copy it too.")
     skipped = int(fields.get("HeaderSize", "0"))
     if skipped == -1:  # the values are the end of the file, whatever precedes them
         skipped = data.stat().st_size - prod(found.shape) * found.dtype.itemsize

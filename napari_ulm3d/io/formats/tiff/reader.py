@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.formats.tiff.safety import opened_tiff, refuse_bomb
+from napari_ulm3d.io.formats.tiff.safety import opened_tiff, refuse_bomb, refuse_missing_codec
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -83,6 +83,7 @@ def _open(path: Path, variable: str | None) -> Content:
             raise InputError(path, "holds no image", "Save frames as a TIFF stack.")
         index = _choose(path, variables, variable)
         series = file.series[index]
+        refuse_missing_codec(path, series.keyframe)
         shape, letters = tuple(series.shape), series.axes.upper()
         dtype = np.dtype(series.dtype)
         axes, said = _axes(path, letters, shape)

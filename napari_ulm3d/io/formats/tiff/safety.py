@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.causes import missing_codec
 from napari_ulm3d.io.stored.limits import CappedFile, free_bytes
 from napari_ulm3d.io.stored.streams import InflatedBytes
 
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["opened_tiff", "refuse_bomb"]
+__all__ = ["opened_tiff", "refuse_bomb", "refuse_missing_codec"]
 
 _AGAIN = "Copy it again from where it was made."
 _DESCRIPTION = 270
@@ -104,3 +105,26 @@ def refuse_bomb(path: Path | str, page: Any) -> None:
             except EOFError:
                 continue
             raise ValueError(f"a segment of page {page.index} is larger than {room} bytes")
+
+
+def refuse_missing_codec(path: Path | str, page: Any) -> None:
+    """Name the package that decodes a page where it is not installed.
+
+    Raises
+    ------
+    BackendError
+        Installing imagecodecs mends it.
+    InputError
+        The installed imagecodecs does not know the compression either.
+    """
+    from tifffile import TIFF
+
+    for table, code in (
+        (TIFF.DECOMPRESSORS, page.compression),
+        (TIFF.UNPREDICTORS, page.predictor),
+    ):
+        try:
+            table[code]
+        except (KeyError, ImportError) as error:
+            name = str(getattr(code, "name", f"compression {code}"))
+            raise missing_codec(path, name, "imagecodecs") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.formats.zarr.codecs import known_codecs
 from napari_ulm3d.io.formats.zarr.safety import refuse_pickles, refuse_torn_chunks
 from napari_ulm3d.io.stored.choosing import choose_variable
 from napari_ulm3d.io.stored.content import (
@@ -54,7 +55,8 @@ class ZarrArray(FileArray):
         """Fill `out`; see `StoredArray.read_into`."""
         import zarr
 
-        array = zarr.open_array(self.path, path=self.array, mode="r")
+        with known_codecs(self.path):
+            array = zarr.open_array(self.path, path=self.array, mode="r")
         refuse_pickles(self.path, array)
         refuse_torn_chunks(self.path, array, axis, start, stop)
         if axis is None:
@@ -90,7 +92,8 @@ def _arrays(root: zarr.Group | zarr.Array[Any]) -> dict[str, zarr.Array[Any]]:
 def _list(path: Path) -> tuple[Variable, ...]:
     import zarr
 
-    arrays = _arrays(zarr.open(str(path), mode="r"))
+    with known_codecs(path):
+        arrays = _arrays(zarr.open(str(path), mode="r"))
     return tuple(
         Variable(name or path.stem, tuple(a.shape), np.dtype(a.dtype)) for name, a in arrays.items()
     )
@@ -99,9 +102,11 @@ def _list(path: Path) -> tuple[Variable, ...]:
 def _open(path: Path, variable: str | None) -> Content:
     import zarr
 
-    root = zarr.open(str(path), mode="r")
-    arrays = {name or path.stem: array for name, array in _arrays(root).items()}
-    inner = {name or path.stem: name for name in _arrays(root)}
+    with known_codecs(path):
+        root = zarr.open(str(path), mode="r")
+        found = _arrays(root)
+    arrays = {name or path.stem: array for name, array in found.items()}
+    inner = {name or path.stem: name for name in found}
     variables = tuple(Variable(n, tuple(a.shape), np.dtype(a.dtype)) for n, a in arrays.items())
     attributes = dict(root.attrs)
     image = _multiscale(attributes)

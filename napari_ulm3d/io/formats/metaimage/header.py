@@ -1,0 +1,109 @@
+"""The text header of a MetaImage file: a field a line, up to ``ElementDataFile``.
+
+A sequence metafile (PLUS, Kitware's MetaIO with ``Seq_Frame0000_Timestamp``) has several
+fields a frame, so the header's bytes are bounded, not its fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.causes import AGAIN
+from napari_ulm3d.io.stored.links import beside
+
+__all__ = ["data_file", "read_header", "sequence_rate"]
+
+#: 100,000 frames with the usual fields of a tracked sequence take about 40 MB.
+_MOST_BYTES = 64 << 20
+_MOST_LINE = 1 << 16
+_STAMP = re.compile(r"Seq_Frame(\d+)_Timestamp$", re.IGNORECASE)
+_PATTERN = re.compile(r".*%0?\d*[di].*\s-?\d+\s+-?\d+(\s+-?\d+)?")
+
+
+def read_header(path: Path) -> tuple[dict[str, str], int]:
+    """The header's fields, and the byte at which it ends.
+
+    Raises
+    ------
+    InputError
+        It has no end within 64 MB, or a line that is no field.
+    """
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        while file.tell() < _MOST_BYTES:
+            line = file.readline(_MOST_LINE)
+            if not line:
+                break
+            text = _decoded(line).strip("\r\n")
+            key, equals, value = text.partition("=")
+            if not equals:
+                key, equals, value = text.partition(":")  # MetaIO takes both
+            if not equals and text.strip():
+                break
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                return fields, file.tell()
+    raise InputError(path, "is MetaImage without ElementDataFile in its header", AGAIN)
+
+
+def _decoded(line: bytes) -> str:
+    """UTF-8, as files are named nowadays; what is not that is Latin-1."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def data_file(path: Path, fields: Mapping[str, str]) -> Path:
+    """The file that holds the values; `path` itself for ``LOCAL``.
+
+    The name stands for itself, spaces and percent signs included; only ``LIST`` and a pattern
+    with its numbers (``slice%03d.raw 1 40 1``) stand for several files.
+    """
+    named = fields["ElementDataFile"]
+    if named.upper() == "LOCAL":
+        return path
+    whole_name = not Path(named).is_absolute() and (path.parent / named).is_file()
+    if not whole_name and (re.match(r"LIST(\s|$)", named, re.I) or _PATTERN.fullmatch(named)):
+        raise InputError(
+            path,
+            "keeps its values in several files",
+            "Save it as one .mha file, in Python: "
+            "SimpleITK.WriteImage(SimpleITK.ReadImage('IN.mhd'), 'OUT.mha')",
+        )
+    if not named:
+        raise InputError(path, "names no data file", "Mend ElementDataFile in its header.")
+    return beside(path, named)
+
+
+def sequence_rate(fields: Mapping[str, str], notes: list[str]) -> float | None:
+    """Frames a second from the timestamps (seconds) of a sequence; None where it has none."""
+    stamps: dict[int, float] = {}
+    for key, value in fields.items():
+        found = _STAMP.match(key)
+        if found:
+            try:
+                stamps[int(found[1])] = float(value)
+            except ValueError:
+                return None
+    frames = np.array(sorted(stamps))
+    times = np.array([stamps[frame] for frame in frames.tolist()])
+    if len(times) < 2 or not np.isfinite(times).all():
+        return None
+    steps = np.diff(times) / np.diff(frames)
+    if steps.min() <= 0:
+        notes.append("The timestamps of its frames do not ascend and were not used.")
+        return None
+    period = float((times[-1] - times[0]) / (frames[-1] - frames[0]))
+    notes.append("The frame rate is from the timestamps of its frames.")
+    if np.ptp(steps) > 0.05 * period:
+        notes.append(
+            f"The frames are not evenly spaced in time ({steps.min():.4g} to {steps.max():.4g} s); "
+            "the mean rate was taken."
+        )
+    return 1 / period

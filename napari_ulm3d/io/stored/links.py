@@ -1,0 +1,117 @@
+"""Links on the disk: those within a dataset are followed, those that lead elsewhere are not.
+
+A header or folder that somebody sent must not show what lies elsewhere on this computer. But
+git-annex and DataLad keep every file as a link into ``.git/annex/objects`` of a folder above,
+and DVC in ``.dvc/cache``; BIDS datasets link derivatives to their raw files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_ulm3d.errors import InputError
+
+__all__ = ["beside", "refuse_absent", "within_dataset"]
+
+#: What marks the top folder of a dataset.
+_MARKS = (".git/annex", ".datalad", ".dvc", "dataset_description.json")
+_POINTER = b"/annex/objects/"
+
+
+def within_dataset(home: Path, item: Path) -> bool:
+    """Whether `item`, its links followed, lies in the folder `home` or in its dataset.
+
+    The dataset is the nearest folder above that holds ``.git/annex``, ``.datalad``, ``.dvc`` or
+    ``dataset_description.json``. The store of git-annex counts as part of it wherever it is
+    (in a subdataset ``.git`` leads to the repository above).
+    """
+    target, home = item.resolve(), home.resolve()
+    if target.is_relative_to(home):
+        return True
+    for folder in (home, *home.parents):
+        git = _git_folder(folder)
+        marked = any((folder / mark).exists() for mark in _MARKS)
+        if git is not None and (git / "annex").is_dir():
+            marked = True
+            if target.is_relative_to((git / "annex" / "objects").resolve()):
+                return True
+        if marked:
+            return target.is_relative_to(folder)
+    return False
+
+
+def _git_folder(folder: Path) -> Path | None:
+    """The git folder of a working tree, also where ``.git`` is a file that names it."""
+    git = folder / ".git"
+    if git.is_file():
+        try:
+            text = git.read_text(encoding="utf-8", errors="replace")[:4096]
+        except OSError:
+            return None
+        named = text.partition("gitdir:")[2].strip()
+        return (folder / named) if named else None
+    return git if git.is_dir() else None
+
+
+def beside(header: Path, named: str) -> Path:
+    """The data file that a header names, which lies in the header's folder or its dataset.
+
+    A header that is itself a link is also looked beside where it really lies.
+
+    Raises
+    ------
+    InputError
+        The name leads out of the folder, the file is a link out of the dataset, or it is
+        not there.
+    """
+    homes = dict.fromkeys((header.parent, header.resolve().parent))
+    found = None
+    for home in homes:
+        data = home / named
+        # The name by itself, before any link is followed.
+        inside = Path(os.path.abspath(data)).is_relative_to(os.path.abspath(home))
+        if not (inside or data.resolve().is_relative_to(home.resolve())):
+            raise InputError(
+                header,
+                f"names the data file {named}, which is outside of its folder",
+                "Put the data file beside it and mend the name in the header.",
+            )
+        if not within_dataset(home, data):
+            raise InputError(
+                header,
+                f"has the data file {named}, a link to {data.resolve()} outside of its folder",
+                "Replace the link by the file itself (cp -L).",
+            )
+        if found is None and data.is_file():
+            found = data
+    if found is None:
+        refuse_absent(header.parent / named)
+        raise InputError(header, f"names the data file {named}, which is not there", "Copy it too.")
+    return found
+
+
+def refuse_absent(path: Path) -> None:
+    """Say that a link leads to nothing, or that git-annex holds only a pointer.
+
+    Raises
+    ------
+    InputError
+        The path is such a link or pointer.
+    """
+    target = ""
+    if path.is_symlink() and not path.exists():
+        target = os.readlink(path)
+        if "annex" not in Path(target).parts:
+            raise InputError(
+                path, f"is a link to {target}, which is not there", "Copy that file too."
+            )
+    elif path.is_file() and path.stat().st_size < 32768:
+        with path.open("rb") as file:
+            target = "annex" if file.read(len(_POINTER)) == _POINTER else ""
+    if target:
+        raise InputError(
+            path,
+            "is kept by git-annex and its content is not on this computer",
+            f"Fetch it: datalad get '{path}' (or git annex get).",
+        )
