@@ -14,6 +14,7 @@ from napari_ulm3d.simulate.vasculature.config import VasculatureConfig
 
 __all__ = [
     "ClutterModelConfig",
+    "CrowdConfig",
     "GridConfig",
     "MicrobubbleConfig",
     "MotionConfig",
@@ -148,6 +149,37 @@ class VesselsConfig(StageConfig):
         return self
 
 
+class CrowdConfig(StageConfig):
+    """Bubbles on random curves in place of vessels (see `simulate.crowds`)."""
+
+    streams: int = setting(8, "Curves that bubbles run along.", ge=1, le=1000)
+    nearest_wavelengths: tuple[Positive, Positive] = setting(
+        (0.2, 8.0),
+        "Distance to the nearest bubble, drawn for each stream evenly over the logarithm.",
+        "wavelengths",
+    )
+    speed_mm_s: tuple[Positive, Positive] = setting(
+        (0.1, 40.0), "Speed, drawn for each stream evenly over the logarithm.", "mm/s"
+    )
+    paired_share: float = setting(
+        0.15, "Share of streams whose bubbles go in pairs; where they are few, more.", ge=0, le=1
+    )
+    crossing_share: float = setting(0.35, "Share of streams that cross an earlier one.", ge=0, le=1)
+    merging_share: float = setting(
+        0.2, "Share of streams that run into an earlier one.", ge=0, le=1
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        for name in ("nearest_wavelengths", "speed_mm_s"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} {(low, high)} must ascend")
+        if self.crossing_share + self.merging_share > 1:
+            raise ValueError("crossing_share and merging_share add up to more than 1")
+        return self
+
+
 class SimulationConfig(StageConfig):
     """All that a simulated acquisition is made from; the same settings give the same frames."""
 
@@ -165,6 +197,9 @@ class SimulationConfig(StageConfig):
     bubbles: MicrobubbleConfig = MicrobubbleConfig()
     travel: BubbleConfig = BubbleConfig()
     vessels: VesselsConfig = VesselsConfig()
+    crowd: CrowdConfig | None = setting(
+        None, "Bubbles on random curves in place of vessels; None: in `vessels`."
+    )
     seed: int = setting(0, "Seed of everything random.", ge=0)
 
     @property

@@ -13,20 +13,41 @@ from pydantic import Field, model_validator
 
 from napari_ulm3d.config import StageConfig, setting
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
 
-__all__ = ["RandomizationConfig", "randomize"]
+__all__ = ["RandomizationConfig", "WorldShares", "randomize"]
 
 Range = tuple[float, float]
 PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class WorldShares(StageConfig):
+    """How much of the samples each world makes up; only their ratio counts."""
+
+    vessels: float = setting(1.0, "Grown or measured vessels with flow.", ge=0)
+    crowds: float = setting(0.0, "Bubbles on random curves, many of them close together.", ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.vessels + self.crowds == 0:
+            raise ValueError("one world must have a share above 0")
+        return self
 
 
 class RandomizationConfig(StageConfig):
     """From which ranges settings are drawn; what has no range here is as in `base`."""
 
     base: SimulationConfig = SimulationConfig()
+    worlds: WorldShares = WorldShares()
+    crowd: CrowdConfig = setting(
+        CrowdConfig(), "crowds: each scene draws a distance and its number of streams from here."
+    )
+    crowd_streams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
+        (1, 16), "crowds: number of streams, evenly over the logarithm."
+    )
+    crowd_rate_hz: PositiveRange = setting((100.0, 1000.0), "crowds: volumes a second.", "Hz")
     wavelength_um: PositiveRange = setting((50.0, 200.0), "Wavelength.", "um")
     axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel along z.", "wavelengths")
     lateral_voxel: PositiveRange = setting((0.8, 1.7), "Voxel along y and x.", "wavelengths")
@@ -125,7 +146,7 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
     measured = bool(ranges.networks) and rng.random() < ranges.measured_share
     if measured:
         vessels = vessels.replace(source="file", path=str(rng.choice(ranges.networks)))
-    return base.replace(
+    vascular = base.replace(
         name=f"random-{seed}",
         grid=base.grid.replace(voxel_um=voxel),
         wavelength_um=wavelength,
@@ -156,3 +177,30 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
         vessels=vessels,
         seed=seed,
     )  # fmt: skip
+    return _in_its_world(vascular, ranges)
+
+
+def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:
+    """The scene as it is, or with a crowd in place of its vessels, as its seed says."""
+    # A generator of its own, so that the vessels of a seed are the same whatever the shares.
+    rng = generator(scene.seed, Purpose.WORLD)
+    worlds, crowd = ranges.worlds, ranges.crowd
+    if rng.random() * (worlds.vessels + worlds.crowds) < worlds.vessels:
+        return scene
+    # One density a scene, within a factor of two: a dense stream would hide a sparse one.
+    low, high = crowd.nearest_wavelengths
+    middle = float(np.exp(rng.uniform(*np.log((low, high)))))
+    fewest, most = ranges.crowd_streams
+    streams = int(np.exp(rng.uniform(np.log(fewest), np.log(most + 1))))
+    top = crowd.speed_mm_s[1]
+    return scene.replace(
+        name=f"crowd-{scene.seed}",
+        rate_hz=float(np.exp(rng.uniform(*np.log(ranges.crowd_rate_hz)))),
+        crowd=crowd.replace(
+            streams=streams,
+            nearest_wavelengths=(max(low, middle / 2), min(high, middle * 2)),
+        ),
+        travel=scene.travel.replace(max_speed_mm_s=top),
+        clutter=scene.clutter.replace(rank=int(rng.integers(4, 16, endpoint=True))),
+        psf=scene.psf.replace(side_lobe_offset=float(rng.uniform(1.2, 2.2))),
+    )

@@ -77,7 +77,7 @@ class Simulation:
     """
 
     config: SimulationConfig
-    network: VesselNetwork
+    network: VesselNetwork | None
     bubbles: Callable[[], Iterator[BubbleFrame]] | None = field(default=None, repr=False)
 
     @property
@@ -101,6 +101,10 @@ class Simulation:
         return scene_frames(stream, config.bubbles, self.motion, config.rate_hz, config.seed)
 
     def _carried(self) -> Iterator[BubbleFrame]:
+        if self.network is None:
+            from napari_ulm3d.simulate.crowds import crowd_bubbles
+
+            return crowd_bubbles(self.config)
         from napari_ulm3d.simulate.vessels import carried_bubbles
 
         return carried_bubbles(self.network, self.config)
@@ -164,14 +168,15 @@ def simulate(config: SimulationConfig, network: VesselNetwork | None = None) -> 
     config
         All settings; the same settings give the same acquisition.
     network
-        Vessels with flow, instead of those that `config.vasculature` describes.
+        Vessels with flow, instead of those that `config.vessels` describes and of any
+        `config.crowd`.
 
     Returns
     -------
     Simulation
         Lazy: `.acquisition`, `.truth` and `.blocks()` make what they give.
     """
-    if network is None:
+    if network is None and config.crowd is None:
         from napari_ulm3d.simulate.vessels import make_network
 
         network = make_network(config)

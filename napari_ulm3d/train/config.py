@@ -124,12 +124,24 @@ class ValidationConfig(StageConfig):
     bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
         (10, 40, 160), "Bubbles in view, a group of scenes each."
     )
+    crowds: tuple[Annotated[float, Field(gt=0)], ...] = setting(
+        (),
+        "Distances to the nearest bubble in crowds, a group of scenes each, besides those of "
+        "`bubbles`.",
+        "wavelengths",
+    )
+    crowd_bubbles: int = setting(80, "Bubbles in view of each crowd, at most.", "bubbles", ge=1)
     scenes: int = setting(1, "Scenes of each number of bubbles.", ge=1)
     first_seed: int = setting(8_000_000_000, "Seed of the first scene.", ge=0)
     scene_frames: int = setting(200, "Frames filtered together.", "frames", ge=2)
     frames: int = setting(48, "The first frames, which are scored.", "frames", ge=1)
     threshold: float = setting(0.1, "Least |c|^2 of voxels kept.", gt=0, le=1)
     every_steps: int = setting(250, "Steps between validations.", ge=1)
+
+    @property
+    def n_scenes(self) -> int:
+        """Scenes in all, each of a seed of its own."""
+        return (len(self.bubbles) + len(self.crowds)) * self.scenes
 
 
 class TrainingConfig(StageConfig):
@@ -173,7 +185,7 @@ class TrainingConfig(StageConfig):
             They do.
         """
         data, held = self.data, self.validation
-        n_held = len(held.bubbles) * held.scenes
+        n_held = held.n_scenes
         refuse_test_seeds(data.first_seed, self.n_scenes)
         refuse_test_seeds(held.first_seed, n_held)
         first = max(data.first_seed, held.first_seed)

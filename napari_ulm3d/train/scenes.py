@@ -15,7 +15,7 @@ from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf, pa
 from napari_ulm3d.filtering.psf import Psf
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.simulate import preset, randomize, simulate
-from napari_ulm3d.simulate.config import SimulationConfig
+from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
 
 __all__ = [
@@ -98,30 +98,36 @@ def clutter_for(
     return clutter.replace(method="none")
 
 
-def validation_settings(config: ValidationConfig) -> Iterator[tuple[int, SimulationConfig]]:
-    """Number of bubbles and settings of each validation scene, each with a seed of its own.
+def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, SimulationConfig]]:
+    """Group and settings of each validation scene, each with a seed of its own.
+
+    The group is the number of bubbles, or ``crowd-D`` of crowds whose bubbles are about D
+    wavelengths from the nearest other one.
 
     Raises
     ------
     ConfigError
         A seed is kept for the test sets, or there is no such preset.
     """
-    n_scenes = len(config.bubbles) * config.scenes
-    refuse_test_seeds(config.first_seed, n_scenes)
-    base = preset(config.preset)
+    refuse_test_seeds(config.first_seed, config.n_scenes)
+    base = preset(config.preset).replace(n_frames=config.scene_frames)
     if config.shape is not None:
         base = base.replace(grid=base.grid.replace(shape=config.shape))
-    for k in range(n_scenes):
-        n_bubbles = config.bubbles[k // config.scenes]
-        yield (
-            n_bubbles,
-            base.replace(
-                name=f"validation-{k}",
-                n_frames=config.scene_frames,
-                bubbles=base.bubbles.replace(n_bubbles=n_bubbles),
-                seed=config.first_seed + k,
-            ),
+    groups: list[tuple[int | str, SimulationConfig]] = [
+        (n, base.replace(bubbles=base.bubbles.replace(n_bubbles=n))) for n in config.bubbles
+    ]
+    for apart in config.crowds:
+        crowd = CrowdConfig(nearest_wavelengths=(apart / 1.25, apart * 1.25))
+        n = config.crowd_bubbles
+        crowded = base.replace(
+            crowd=crowd,
+            bubbles=base.bubbles.replace(n_bubbles=n),
+            travel=base.travel.replace(max_speed_mm_s=crowd.speed_mm_s[1]),
         )
+        groups.append((f"crowd-{apart:g}", crowded))
+    each = [group for group in groups for _ in range(config.scenes)]
+    for k, (name, settings) in enumerate(each):
+        yield name, settings.replace(name=f"validation-{k}", seed=config.first_seed + k)
 
 
 def correlate_scene(

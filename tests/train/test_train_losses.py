@@ -139,3 +139,19 @@ def test_a_batch_without_bubbles_has_a_gradient():
     total.backward()
     assert torch.isfinite(total)
     assert (values[0].grad > 0).all()
+
+
+def test_a_bubble_that_moves_by_voxels_does_not_outweigh_one_that_hardly_moves():
+    logit, offset, log_sigma, velocity, level = numbers()
+
+    def cost(factor: float) -> float:
+        """Velocities predicted as half of what they are."""
+        targets = batch(some_targets())
+        targets.velocity.mul_(factor)
+        with torch.no_grad():
+            velocity[targets.voxel] = 0.5 * targets.velocity
+        values = (logit, offset, log_sigma, velocity, level)
+        return bubble_loss(output(values), targets, LossConfig())[1]["velocity"].item()
+
+    still, slow, fast = cost(0.01), cost(1.0), cost(100.0)
+    assert still < slow < fast < 3 * 2.5  # three axes of 0.5 / 0.2 at most

@@ -10,6 +10,7 @@ from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.train.bubbles.validate import validation_scenes
 from napari_ulm3d.train.bubbles.windows import training_windows
 from napari_ulm3d.train.config import DataConfig, TrainConfig, ValidationConfig
+from napari_ulm3d.train.scenes import validation_settings
 
 CONFIG = DataConfig.from_dict(
     {
@@ -59,6 +60,34 @@ def test_test_seeds_make_no_windows():
         training_windows(TEST_SEEDS.start, CONFIG)
     with pytest.raises(ConfigError, match="test sets"):
         validation_scenes(ValidationConfig(first_seed=TEST_SEEDS.start), CONFIG)
+
+
+def test_validation_has_scenes_of_crowds_too():
+    held = ValidationConfig(
+        bubbles=(5,), crowds=(0.8, 3.0), scenes=2, shape=(16, 14, 14), scene_frames=30, frames=6
+    )
+    made = dict(validation_settings(held))
+    assert list(made) == [5, "crowd-0.8", "crowd-3"]
+    assert made[5].crowd is None
+    assert made["crowd-0.8"].crowd.nearest_wavelengths[1] < 1.1
+    assert held.n_scenes == 6
+    every = [scene.seed for _, scene in validation_settings(held)]
+    assert every == list(range(held.first_seed, held.first_seed + 6))
+    train = TrainConfig(validation=held.replace(first_seed=2), data=DataConfig(first_seed=7))
+    with pytest.raises(ConfigError, match="Seed 7"):  # the last crowd's
+        train.check_seeds()
+    scenes = validation_scenes(held.replace(scenes=1), CONFIG)
+    assert [item.group for item in scenes] == [5, "crowd-0.8", "crowd-3"]
+
+
+def test_windows_of_crowds_hold_close_bubbles():
+    alone = CONFIG.replace(windows_per_scene=1)
+    ranges = alone.random
+    crowds = ranges.replace(worlds=ranges.worlds.replace(vessels=0.0, crowds=1.0))
+    made = [training_windows(seed, alone.replace(random=crowds))[0] for seed in range(6)]
+    assert sum(len(window.targets) for window in made) > 50
+    again = training_windows(2, alone.replace(random=crowds))[0]
+    np.testing.assert_array_equal(made[2].block.coordinates, again.block.coordinates)
 
 
 def test_the_shipped_settings_are_valid():

@@ -19,6 +19,8 @@ class Purpose(IntEnum):
     BUBBLES = 5
     NETWORK = 6
     SETTINGS = 7
+    CROWD = 8
+    WORLD = 9
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

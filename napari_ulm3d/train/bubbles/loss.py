@@ -17,7 +17,8 @@ from napari_ulm3d.train.config import LossConfig
 
 __all__ = ["BatchTargets", "batch_targets", "bubble_loss", "count_loss", "mixture_loss"]
 
-_VELOCITY_UNIT = 0.03
+_VELOCITY_UNIT, _VELOCITY_SHARE = 0.03, 0.2
+"""Errors of velocity are counted in this many voxels a frame and this share of the speed."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def bubble_loss(
         `count_loss`.
     velocity, level
         Smooth L1 at the assigned voxels, mean over bubbles; velocities in units of
-        0.03 voxels a frame, which is how far most bubbles move.
+        0.03 voxels a frame, which is how far most bubbles move, and a fifth of the bubble's
+        speed more, or a few bubbles that move by voxels would outweigh all else.
 
     Parameters
     ----------
@@ -169,7 +171,8 @@ def bubble_loss(
     level = targets.level[assigned]
     known = level.isfinite()
     axes = targets.axes[assigned]
-    velocity = output.velocity.index_select(0, rows)
+    velocity, moves = output.velocity.index_select(0, rows), targets.velocity[assigned] * axes
+    unit = _VELOCITY_UNIT + _VELOCITY_SHARE * moves.norm(dim=1, keepdim=True)
     terms = {
         "detection": functional.binary_cross_entropy_with_logits(logit, wanted, reduction="sum")
         / (n + 0.01 * len(logit)),
@@ -177,11 +180,7 @@ def bubble_loss(
             functional.logsigmoid(logit), output.offset, output.log_sigma, targets
         ),
         "count": count_loss(torch.sigmoid(logit), frame, counts),
-        "velocity": functional.smooth_l1_loss(
-            velocity * axes / _VELOCITY_UNIT,
-            targets.velocity[assigned] * axes / _VELOCITY_UNIT,
-            reduction="sum",
-        )
+        "velocity": functional.smooth_l1_loss(velocity * axes / unit, moves / unit, reduction="sum")
         / n,
         "level": functional.smooth_l1_loss(
             output.level.index_select(0, rows)[known], level[known], reduction="sum", beta=0.1

@@ -23,14 +23,14 @@ _SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 @dataclass(frozen=True)
 class ValidationScene:
-    """A scene and how many bubbles it was made with."""
+    """A scene and the group that it is scored in: its number of bubbles, or kind of crowd."""
 
-    n_bubbles: int
+    group: int | str
     scene: Scene
 
 
 def validation_scenes(config: ValidationConfig, data: DataConfig) -> list[ValidationScene]:
-    """The scenes of all numbers of bubbles, each with a seed of its own.
+    """The scenes of all groups, each with a seed of its own.
 
     Raises
     ------
@@ -38,14 +38,14 @@ def validation_scenes(config: ValidationConfig, data: DataConfig) -> list[Valida
         A seed is kept for the test sets, or there is no such preset.
     """
     scenes = []
-    for n_bubbles, settings in validation_settings(config):
+    for group, settings in validation_settings(config):
         scene = make_scene(
             settings,
             clutter=clutter_for(settings, data.clutter, data.filter_without_tissue),
             threshold=config.threshold,
             keep_frames=config.frames,
         )
-        scenes.append(ValidationScene(n_bubbles, scene))
+        scenes.append(ValidationScene(group, scene))
     return scenes
 
 
@@ -60,10 +60,10 @@ def validate(
     Returns
     -------
     dict
-        ``score``: mean Jaccard index at a quarter of the wavelength over the numbers of
-        bubbles; ``min_score``: the least score at which it was reached; ``jaccard_N``,
-        ``precision_N``, ``recall_N`` and ``rmse_um_N`` for N bubbles. A ratio over nothing
-        counts as 0.
+        ``score``: mean Jaccard index at a quarter of the wavelength over the groups;
+        ``min_score``: the least score at which it was reached; ``jaccard_G``, ``precision_G``,
+        ``recall_G`` and ``rmse_um_G`` for the group G, a number of bubbles or a kind of crowd.
+        A ratio over nothing counts as 0.
     """
     low = config.replace(min_score=_SCORES[0])
     found = [
@@ -90,14 +90,14 @@ def _scored(
     scenes: list[ValidationScene], found: list[Localizations], least: float
 ) -> dict[str, float]:
     names = ("jaccard", "precision", "recall", "rmse_um")
-    values: dict[int, list[list[float]]] = {}
+    values: dict[int | str, list[list[float]]] = {}
     for item, localizations in zip(scenes, found, strict=True):
         scene, table = item.scene, localizations.table
         kept = Localizations(table[table["score"] >= least].reset_index(drop=True))
         scores = score_localizations(
             kept, _truth(scene), scene.grid, EvaluateConfig().tolerances(scene.wavelength_um)
         )
-        values.setdefault(item.n_bubbles, []).append([getattr(scores, name) for name in names])
+        values.setdefault(item.group, []).append([getattr(scores, name) for name in names])
     means = {n: np.nan_to_num(np.array(rows, float)).mean(axis=0) for n, rows in values.items()}
     row = {"score": float(np.mean([mean[0] for mean in means.values()])), "min_score": least}
     for n, mean in means.items():

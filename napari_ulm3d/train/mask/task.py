@@ -50,7 +50,7 @@ class MaskTask:
     metric = "dice"
 
     def __init__(
-        self, config: MaskTrainConfig, scenes: list[tuple[int, MaskWindow]] | None = None
+        self, config: MaskTrainConfig, scenes: list[tuple[int | str, MaskWindow]] | None = None
     ) -> None:
         self.config = config
         self._scenes = scenes
@@ -87,12 +87,12 @@ class MaskTask:
 
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float]:
         assert isinstance(model, MaskCNN)
-        rows: dict[int, list[tuple[float, float, float]]] = {}
-        for n_bubbles, window in self.scenes():
+        rows: dict[int | str, list[tuple[float, float, float]]] = {}
+        for group, window in self.scenes():
             kept = model.mask(_input(window, device))[0].cpu().numpy()
             hit, wanted = float((kept & window.wanted).sum()), float(window.wanted.sum())
             dice = 2 * hit / max(1.0, wanted + float(kept.sum()))
-            rows.setdefault(n_bubbles, []).append((dice, hit / max(1.0, wanted), kept.mean()))
+            rows.setdefault(group, []).append((dice, hit / max(1.0, wanted), kept.mean()))
         means = {n: np.mean(row, axis=0) for n, row in rows.items()}
         out = {"score": float(np.mean([mean[0] for mean in means.values()]))}
         for n, mean in means.items():
@@ -100,16 +100,16 @@ class MaskTask:
             out |= {f"{name}_{n}": float(v) for name, v in zip(names, mean, strict=True)}
         return out
 
-    def scenes(self) -> list[tuple[int, MaskWindow]]:
-        """Number of bubbles and a window of each validation scene; made once."""
+    def scenes(self) -> list[tuple[int | str, MaskWindow]]:
+        """Group and a window of each validation scene; made once."""
         if self._scenes is None:
             held, data = self.config.validation, self.config.data
             self._scenes = []
-            for n_bubbles, settings in validation_settings(held):
+            for group, settings in validation_settings(held):
                 clutter = clutter_for(settings, data.clutter, data.filter_without_tissue)
                 scene = correlate_scene(settings, clutter=clutter, keep_frames=held.frames)
                 window = _window(scene, 0, len(scene.correlation), data)
-                self._scenes.append((n_bubbles, window))
+                self._scenes.append((group, window))
         return self._scenes
 
 

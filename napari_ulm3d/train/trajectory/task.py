@@ -59,7 +59,7 @@ class TrajectoryTask:
     def __init__(
         self,
         config: TrajectoryTrainConfig,
-        scenes: list[tuple[int, list[TrajectoryWindow]]] | None = None,
+        scenes: list[tuple[int | str, list[TrajectoryWindow]]] | None = None,
         target: Target = right_target,
     ) -> None:
         self.config = config
@@ -96,23 +96,23 @@ class TrajectoryTask:
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float] | None:
         if self.config.stages(step) < self.config.network.doublings:
             return None
-        found: dict[int, list[float]] = {}
-        for n_bubbles, windows in self.scenes():
+        found: dict[int | str, list[float]] = {}
+        for group, windows in self.scenes():
             score = set_dice(self._volumes(model, windows, device), _BINARY)
-            found.setdefault(n_bubbles, []).append(score)
+            found.setdefault(group, []).append(score)
         means = {n: float(np.nan_to_num(scores).mean()) for n, scores in found.items()}
         return {
             "score": float(np.mean(list(means.values()))),
             **{f"dice_{n}": mean for n, mean in means.items()},
         }
 
-    def scenes(self) -> list[tuple[int, list[TrajectoryWindow]]]:
-        """Number of bubbles and windows of each validation scene; made once."""
+    def scenes(self) -> list[tuple[int | str, list[TrajectoryWindow]]]:
+        """Group and windows of each validation scene; made once."""
         if self._scenes is None:
             held, data = self.config.validation, self.config.data
             size = data.window_frames
             self._scenes = []
-            for n_bubbles, settings in validation_settings(held):
+            for group, settings in validation_settings(held):
                 clutter = clutter_for(settings, data.clutter, data.filter_without_tissue)
                 scene = correlate_scene(settings, clutter=clutter, keep_frames=held.frames)
                 n_frames = len(scene.correlation)
@@ -124,7 +124,7 @@ class TrajectoryTask:
                     keep=self._keep,
                     threshold=held.threshold,
                 )
-                self._scenes.append((n_bubbles, windows))
+                self._scenes.append((group, windows))
         return self._scenes
 
     def _volumes(
