@@ -51,7 +51,7 @@ def test_coordinates_without_a_unit_are_not_used(tmp_path: Path) -> None:
     with pytest.raises(MissingMetadataError) as error:
         open_acquisition(path)
     assert error.value.missing == ("voxel_um", "rate_hz")
-    assert any("without a unit" in note for note in describe(path).notes)
+    assert any("have no unit" in note for note in describe(path).notes)
 
 
 def test_sparse_tensor_ulm_groups_are_blocks(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from napari_ulm3d.acquisition import FrameSource
 from napari_ulm3d.config import LoadConfig
@@ -83,7 +84,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
     first = opened[0]
     flat = first.sources[0].shape[2] == 1
     resolved = resolve_facts(merge_facts(first.facts, given), flat)
-    axes = f"The axes are {config.axes}, as given." if config.axes else first.content.axes_note
+    axes = f"The axes are {config.axes}, as given." if config.axes else first.content.layout.note
     notes = [*said, axes, *first.content.notes, *resolved.notes]
     stored = [source for each in opened for source in each.sources]
     if config.log_compressed_db is not None:
@@ -156,7 +157,7 @@ def _open_file(path: Path, config: LoadConfig) -> _Opened:
     with readable(path, reader.name):
         content = reader.open(path, config.variable)
         stored = sum(stored_bytes(file) for file in (path, *content.data_files))
-    letters = config.axes or content.axes
+    letters = config.axes or content.layout.letters
     sources = []
     for array in content.arrays:
         check_claim(path, array.name, array.shape, array.dtype, stored)
@@ -167,11 +168,7 @@ def _open_file(path: Path, config: LoadConfig) -> _Opened:
                 "Name another array with --variable.",
             )
         if letters is None:
-            raise InputError(
-                array.name,
-                f"has {len(array.shape)} axes {array.shape}, and nothing says which is which",
-                "Name them with --axes, such as tzyx or zxyt (c: real and imaginary part).",
-            )
+            raise InputError(array.name, content.layout.problem, content.layout.remedy)
         axes = fit_axes(letters, array.shape, array.name)
         if "c" in axes and array.dtype.kind == "c":
             raise InputError(
@@ -182,12 +179,26 @@ def _open_file(path: Path, config: LoadConfig) -> _Opened:
         sources.append(
             StoredFrames(array, axes, str(path), reader.name, data_files=content.data_files)
         )
-    facts = content.facts
+    facts = content.facts if config.axes else _as_taken(content)
     if content.spacing_um is not None and any(content.spacing_um):
         facts = replace(facts, voxel_um=_by_letter(content.spacing_um, axes))
     if content.first_um is not None:
         facts = replace(facts, origin_um=_by_letter(content.first_um, axes))
     return _Opened(path, content, facts, tuple(sources))
+
+
+def _as_taken(content: Content) -> Facts:
+    """The file's facts, where its rows are called y and are depth in a 2-D movie."""
+    facts, layout = content.facts, content.layout
+    if not any(
+        a == "y" and b == "z" for a, b in zip(layout.names, layout.letters or "", strict=False)
+    ):
+        return facts
+    turned: dict[str, Any] = {}
+    for field in ("voxel_um", "voxel_wavelengths", "origin_um", "origin_wavelengths"):
+        if (values := getattr(facts, field)) is not None:
+            turned[field] = (values[1], values[0], values[2])
+    return replace(facts, **turned)
 
 
 def _by_letter(values: Sequence[float | None], axes: str) -> Partial:

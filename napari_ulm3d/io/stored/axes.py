@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 
-__all__ = ["fit_axes", "frame_shape", "stored_view"]
+__all__ = ["Layout", "fit_axes", "frame_shape", "stored_view"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a format says of an array's axes, or the question that only a person can answer.
+
+    Parameters
+    ----------
+    letters
+        A letter of ``tzyxc_`` for each stored axis (`c`: real and imaginary part, `_`: an
+        axis of one to drop), or None where nothing says which is which.
+    note
+        What was assumed, a sentence.
+    names
+        Letters as the file has them: in a 2-D movie its rows may be called y, and are z here.
+    stack
+        The one frame may as well be a movie in a stack of one.
+    problem, remedy
+        As in `InputError`, where `letters` is None.
+    """
+
+    letters: str | None
+    note: str = ""
+    names: str = ""
+    stack: bool = False
+    problem: str = ""
+    remedy: str = ""
 
 
 def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:

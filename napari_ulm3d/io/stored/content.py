@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import BackendError, InputError, UlmError
+from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.causes import explain
 from napari_ulm3d.io.stored.facts import Facts
 
@@ -112,11 +113,8 @@ class Content:
         The array chosen; several where one file holds a series of consecutive blocks.
     variable
         Its name in the file, and `why` it was chosen.
-    axes
-        Letters of ``tzyxc_`` for each stored axis (`c`: real and imaginary part, `_`: an
-        axis of one to drop), or None where the format does not say.
-    axes_note
-        What was assumed about the axes, a sentence.
+    layout
+        Which stored axis is which, or the question that has to be asked.
     facts
         Spacing, rate, wave, as far as the file says.
     spacing_um, first_um
@@ -128,13 +126,15 @@ class Content:
         Largest value that the stored numbers can take, None when unknown.
     data_files
         Files that hold the values besides the one that was opened.
+    place, series
+        Where the file says that it belongs among others (DICOM's InstanceNumber), and of
+        which series it is.
     """
 
     arrays: tuple[StoredArray, ...]
     variable: str
     why: str
-    axes: str | None
-    axes_note: str = ""
+    layout: Layout
     facts: Facts = field(default_factory=Facts)
     spacing_um: tuple[float | None, ...] | None = None
     first_um: tuple[float | None, ...] | None = None
@@ -143,6 +143,8 @@ class Content:
     metadata: dict[str, Any] = field(default_factory=dict)
     full_scale: float | None = None
     data_files: tuple[Path, ...] = ()
+    place: int | None = None
+    series: str = ""
 
 
 @dataclass(frozen=True)

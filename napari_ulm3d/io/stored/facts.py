@@ -23,6 +23,7 @@ __all__ = [
     "merge_facts",
     "missing_error",
     "resolve_facts",
+    "to_seconds",
     "to_um",
 ]
 
@@ -41,11 +42,31 @@ _UM_PER_UNIT = {
 }
 
 
+_SECONDS_PER_UNIT = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millisec"), 1e-3),
+    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "microsec"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+
+
+def to_seconds(unit: str) -> float | None:
+    """Seconds in one `unit` of time; None for a word that is no unit of time."""
+    return _SECONDS_PER_UNIT.get(_plain_unit(unit))
+
+
 def to_um(unit: str) -> float | None:
     """Micrometres in one `unit` of length; None for a word that is no unit of length."""
+    return _UM_PER_UNIT.get(_plain_unit(unit))
+
+
+def _plain_unit(unit: str) -> str:
     # ImageJ writes the micro sign as an escape; both Greek mu and micro sign are in use.
     plain = unit.strip().replace("\\u00B5", "u").replace("\u00b5", "u").replace("\u03bc", "u")
-    return _UM_PER_UNIT.get(plain.lower())
+    return plain.lower().rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.io.stored.facts import Facts, Partial, to_um
 
-__all__ = ["axis_spacing", "facts_from_names", "flatten", "plain", "plain_values", "unit_um"]
+__all__ = [
+    "axis_spacing",
+    "facts_from_names",
+    "flatten",
+    "plain",
+    "plain_values",
+    "texts",
+    "unit_um",
+]
 
 _RATE = (
     "ratehz", "framerateuf", "frameratehz", "framerate", "volumeratehz", "volumerate",
@@ -65,6 +73,14 @@ def plain(value: Any) -> Any:
     if array is None or not 1 <= array.size <= 16:
         return None
     return array.reshape(-1)[0].item() if array.size == 1 else array.reshape(-1).tolist()
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of texts, such as the labels of channels; empty for everything else."""
+    if isinstance(value, str | bytes):
+        return ()
+    found = [plain(item) for item in np.asarray(value, object).reshape(-1)[:16]]
+    return tuple(found) if all(isinstance(item, str) for item in found) else ()
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

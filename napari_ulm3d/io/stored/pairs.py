@@ -1,23 +1,40 @@
-"""Complex data stored as two real arrays, such as ``IQ_real`` and ``IQ_imag``."""
+"""Complex data stored as two real halves: arrays, fields or files named I and Q, real and imag."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.stored.content import StoredArray, Variable
 
-__all__ = ["PairedArray", "find_pairs", "with_pairs"]
+__all__ = [
+    "PairedArray",
+    "as_numbers",
+    "complex_fields",
+    "find_pairs",
+    "half_of",
+    "name_pairs",
+    "number_type",
+    "real_first",
+    "with_pairs",
+]
 
-_SUFFIX = re.compile(r"^(?P<stem>.*?)(?P<sep>[_.\-]?)(?P<part>real|imag|re|im|i|q)$", re.I)
-_PREFIX = re.compile(r"^(?P<part>real|imag|re|im|i|q)(?P<sep>[_.\-]?)(?P<stem>.*)$", re.I)
-_FAMILY = {"real": 0, "imag": 0, "re": 1, "im": 1, "i": 2, "q": 2}
-_IS_REAL = {"real": True, "re": True, "i": True, "imag": False, "im": False, "q": False}
+#: Words for the real and the imaginary part; the telling ones first.
+_FAMILIES = (
+    ("real", "imag"),
+    ("real", "imaginary"),
+    ("inphase", "quadrature"),
+    ("re", "im"),
+    ("i", "q"),
+    ("r", "i"),
+)
+#: Telling enough within a longer word: mouse_IQreal.
+_ANYWHERE = ("real", "imag", "imaginary", "inphase", "quadrature")
 
 
 @dataclass(frozen=True)
@@ -45,33 +62,108 @@ class PairedArray:
         self.imag.read_into(out.imag, axis, start, stop)
 
 
+class Half(NamedTuple):
+    """A name taken apart: what it is half of, in which family of words, and which half."""
+
+    rest: tuple[str, str]
+    family: int
+    is_real: bool
+    word: str
+
+
+def _halves(name: str) -> Iterator[Half]:
+    """Each way in which a name may be that of a half."""
+    for number, words in enumerate(_FAMILIES):
+        for is_real, word in zip((True, False), words, strict=True):
+            for match in re.finditer(word, name, re.I):
+                start, end = match.span()
+                if word in _ANYWHERE or _is_word(name, start, end):
+                    yield Half((name[:start], name[end:]), number, is_real, match[0])
+
+
+def _is_word(name: str, start: int, end: int) -> bool:
+    """Whether a part of a name is a word of its own: IQ_re, IData, frameQ, i1, but not iq."""
+    word = name[start:end]
+    before, after = name[start - 1 : start], name[end : end + 1]
+    camel_before = before.islower() and word[0].isupper()
+    camel_after = after.isupper() and (
+        word[-1].islower() or (word.isupper() and name[end + 1 : end + 2].islower())
+    )
+    return (not before.isalpha() or camel_before) and (not after.isalpha() or camel_after)
+
+
+def name_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of names that differ only in a word for the real and the imaginary part.
+
+    Each name is in one pair at most; real part first, in the order given.
+    """
+    found: dict[tuple[int, tuple[str, str]], dict[bool, str]] = {}
+    for name in names:
+        for half in _halves(name):
+            sides = found.setdefault((half.family, half.rest), {})
+            sides.setdefault(half.is_real, name)
+    used: set[str] = set()
+    pairs = []
+    for _, sides in sorted(found.items(), key=lambda item: item[0][0]):
+        if len(sides) == 2 and not used & set(sides.values()):
+            used |= set(sides.values())
+            pairs.append((sides[True], sides[False]))
+    place = {name: i for i, name in enumerate(names)}
+    return sorted(pairs, key=lambda pair: min(place[pair[0]], place[pair[1]]))
+
+
+def half_of(name: str) -> tuple[str, str] | None:
+    """Which half a single name says it is, and the name of the other; None for other names."""
+    for half in _halves(name):
+        words = _FAMILIES[half.family]
+        if words == ("r", "i"):
+            continue
+        other = words[half.is_real]
+        other = other.upper() if half.word.isupper() else other
+        other = other.capitalize() if half.word.istitle() and len(half.word) > 1 else other
+        left, right = half.rest
+        return ("real" if half.is_real else "imaginary"), f"{left}{other}{right}"
+    return None
+
+
+def real_first(labels: Sequence[str]) -> bool:
+    """Whether two labels name the real and the imaginary part, in this order."""
+    return len(labels) == 2 and tuple(_plain(label) for label in labels) in _FAMILIES
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^a-z]", "", label.lower())
+
+
 def find_pairs(variables: Sequence[Variable]) -> dict[str, tuple[Variable, Variable]]:
     """Pairs of arrays that are real and imaginary part of one, by the name of the whole.
 
-    The names differ only in ``real``/``imag``, ``re``/``im`` or ``i``/``q`` at their end or
-    start (the short ones set off by ``_``, ``.`` or ``-``, or the whole name).
+    The names differ only in a word such as ``real``/``imag``, ``re``/``im`` or ``I``/``Q``.
     """
-    halves: dict[tuple[str, str, int], dict[bool, Variable]] = {}
-    for variable in variables:
-        if variable.dtype.kind not in "iuf" or len(variable.shape) < 2:
+    real = {v.name: v for v in variables if v.dtype.kind in "iuf" and len(v.shape) >= 2}
+    pairs = {}
+    for one, other in name_pairs(real):
+        if real[one].shape == real[other].shape:
+            pairs[_whole(one, other)] = (real[one], real[other])
+    return pairs
+
+
+def _whole(one: str, other: str) -> str:
+    """The name of the whole: IQ of IQ_real and IQ_imag, IQData of IData and QData."""
+    for half in _halves(one):
+        if not half.is_real or not any(
+            h.rest == half.rest and h.family == half.family and not h.is_real
+            for h in _halves(other)
+        ):
             continue
-        parent, slash, leaf = variable.name.rpartition("/")
-        for pattern in (_SUFFIX, _PREFIX):
-            match = pattern.match(leaf)
-            if match is None:
-                continue
-            part, stem = match["part"].lower(), match["stem"]
-            if stem and not match["sep"] and len(part) < 3:
-                continue
-            whole = parent + slash + stem if stem else parent or "real+imag"
-            key = (whole, pattern.pattern, _FAMILY[part])
-            halves.setdefault(key, {})[_IS_REAL[part]] = variable
-            break
-    return {
-        whole: (found[True], found[False])
-        for (whole, *_), found in halves.items()
-        if len(found) == 2 and found[True].shape == found[False].shape
-    }
+        left, right = half.rest
+        if _FAMILIES[half.family] == ("i", "q"):
+            return f"{left}IQ{right}" if half.word.isupper() else f"{left}iq{right}"
+        # The separator belongs to the word that goes: before it, or behind at the beginning.
+        kept = re.sub(r"[_.\-]$", "", left)
+        right = right if kept != left else re.sub(r"^[_.\-]", "", right)
+        return (kept + right).rstrip("/") or "real+imag"
+    return f"{one}+{other}"
 
 
 def with_pairs(
@@ -85,3 +177,40 @@ def with_pairs(
     ]
     kept = [v for v in variables if wanted is not None or v.name not in halves]
     return wholes + kept, pairs
+
+
+def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
+    """Names of the real and imaginary field of a compound type, None for other types."""
+    names = dtype.names or ()
+    if len(names) != 2 or any(dtype[name].kind not in "iuf" for name in names):
+        return None
+    first, second = names
+    if real_first((first, second)):
+        return first, second
+    if real_first((second, first)):
+        return second, first
+    found = name_pairs(names)
+    return found[0] if found else None
+
+
+def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type as numbers: complex for a compound of real and imaginary part."""
+    fields = complex_fields(dtype)
+    if fields is None:
+        return dtype
+    wide = any(dtype[name].itemsize > 4 for name in fields)
+    return np.dtype(np.complex128 if wide else np.complex64)
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Compound values as complex: a view where the memory is laid out so, else a copy."""
+    fields = complex_fields(values.dtype)
+    if fields is None:
+        return values
+    target = number_type(values.dtype)
+    half = np.dtype(f"f{target.itemsize // 2}")
+    if values.dtype == np.dtype([(fields[0], half), (fields[1], half)]):
+        return values.view(target)
+    numbers = np.empty(values.shape, target)
+    numbers.real, numbers.imag = values[fields[0]], values[fields[1]]
+    return numbers

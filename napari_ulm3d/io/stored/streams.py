@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.stored.content import frame_chunks
+from napari_ulm3d.io.stored.pairs import as_numbers
 
 __all__ = ["ByteStream", "FileBytes", "InflatedBytes", "fill_from_stream"]
 
@@ -107,5 +108,5 @@ def fill_from_stream(
     for a, b in chunks:
         part = buffer[: (b - a) * row_bytes]
         stream.read_into(part.data)
-        values = part.view(dtype).reshape(b - a, *shape[1:])
+        values = as_numbers(part.view(dtype).reshape(b - a, *shape[1:]))
         out[a - low : b - low] = values[(slice(None), *keep)]

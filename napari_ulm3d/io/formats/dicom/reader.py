@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.formats.dicom.codecs import refuse_undecodable
+from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -136,8 +137,7 @@ def _open(path: Path, variable: str | None) -> Content:
         arrays=(DicomArray(str(path), found.shape, found.dtype),),
         variable=found.name,
         why="the only array",
-        axes="tzx",
-        axes_note="Rows were taken as z (depth), columns as x.",
+        layout=Layout("tzx", "Rows were taken as z (depth), columns as x."),
         facts=Facts(rate_hz=_rate(data, notes)),
         spacing_um=_spacing(data, notes),
         variables=(found,),

@@ -14,11 +14,12 @@ from napari_ulm3d.io.formats.hdf5.filters import can_decode
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, short_texts, within
 from napari_ulm3d.io.stored.content import FileArray, Variable, fill_in_chunks
 from napari_ulm3d.io.stored.named_facts import plain
+from napari_ulm3d.io.stored.pairs import as_numbers, number_type
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["H5Array", "attributes_above", "complex_fields", "list_datasets", "small_values"]
+__all__ = ["H5Array", "attributes_above", "list_datasets", "small_values"]
 
 _SMALL_BYTES = 1 << 16
 _MOST_SMALL_VALUES = 1000
@@ -54,41 +55,6 @@ class H5Array(FileArray):
             fill_in_chunks(
                 out, axis, start, stop, bytes_each, lambda index: as_numbers(data[index]), align
             )
-
-
-def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
-    """Names of the real and imaginary field of a compound type, None for other types."""
-    names = dtype.names or ()
-    if len(names) != 2:
-        return None
-    for real, imag in (("real", "imag"), ("re", "im"), ("r", "i")):
-        if {name.lower() for name in names} == {real, imag}:
-            first, second = names
-            return (first, second) if first.lower() == real else (second, first)
-    return None
-
-
-def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type as numbers: complex for a compound of real and imaginary part."""
-    fields = complex_fields(dtype)
-    if fields is None:
-        return dtype
-    wide = any(dtype[name].itemsize > 4 for name in fields)
-    return np.dtype(np.complex128 if wide else np.complex64)
-
-
-def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Compound values as complex: a view where the memory is laid out so, else a copy."""
-    fields = complex_fields(values.dtype)
-    if fields is None:
-        return values
-    target = number_type(values.dtype)
-    half = np.dtype(f"f{target.itemsize // 2}")
-    if values.dtype == np.dtype([(fields[0], half), (fields[1], half)]):
-        return values.view(target)
-    numbers = np.empty(values.shape, target)
-    numbers.real, numbers.imag = values[fields[0]], values[fields[1]]
-    return numbers
 
 
 def list_datasets(file: h5py.File) -> list[Variable]:

@@ -6,14 +6,15 @@ Known layouts
 * Ultratrace: ``acquisitions/<id>/meta/compound_image`` (frame, elevation, z, x).
 * SparseTensorULM: groups ``1``, ``2``, ... with ``CorrMap`` (t, z, y, x, part), each group
   a block of its own.
-* Others: (t, z, y, x) or (t, z, x), unless the dataset names its axes.
+* zea: ``data/beamformed_data`` (frame, z, x, channel), the channels I and Q.
+* netCDF and xarray: the axes by their dimension scales, in any order.
+* Others: (t, z, y, x) or (t, z, x).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.formats.hdf5.array import (
     H5Array,
@@ -21,21 +22,14 @@ from napari_ulm3d.io.formats.hdf5.array import (
     list_datasets,
     small_values,
 )
-from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, within
-from napari_ulm3d.io.stored.axes import frame_shape
+from napari_ulm3d.io.formats.hdf5.described import coordinates, naming
+from napari_ulm3d.io.formats.hdf5.safety import dataset_within
 from napari_ulm3d.io.stored.choosing import choose_variable, natural_key
 from napari_ulm3d.io.stored.content import Content, Reader, StoredArray, Variable, full_scale
-from napari_ulm3d.io.stored.facts import Facts
-from napari_ulm3d.io.stored.named_facts import (
-    axis_spacing,
-    facts_from_names,
-    plain_values,
-    unit_um,
-)
+from napari_ulm3d.io.stored.coordinates import AlongAxes, along_axes
+from napari_ulm3d.io.stored.layout import read_layout
+from napari_ulm3d.io.stored.named_facts import facts_from_names, plain_values
 from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
-
-if TYPE_CHECKING:
-    import h5py
 
 __all__ = ["READER"]
 
@@ -73,12 +67,21 @@ def _open(path: Path, variable: str | None) -> Content:
         parts = [half.name for half in pairs.get(chosen.name, ())] or [chosen.name]
         for part in parts:
             dataset_within(file, part)
-        axes, said = _axes(file, path, chosen, parts[0])
+        named = naming(file, path, chosen, parts[0])
+        layout = read_layout(
+            arrays[0], named.names, order=named.order, labels=named.labels, said=named.said
+        )
         values = small_values(file)
         values |= attributes_above(file, parts[0])
         facts, notes = facts_from_names(values, chosen.shape)
-        if facts.voxel_um is None and facts.voxel_wavelengths is None and axes is not None:
-            facts = _from_coordinates(file, chosen, parts[0], axes, facts, notes)
+        along = AlongAxes()
+        if layout.letters is not None:
+            vectors = coordinates(file, chosen, parts[0], layout.names)
+            along = along_axes(layout.letters, vectors)
+    if facts.voxel_um is not None or facts.voxel_wavelengths is not None:
+        along = replace(along, spacing_um=None, first_um=None)
+    facts = replace(facts, rate_hz=facts.rate_hz or along.rate_hz)
+    notes += along.notes
     if len(series) > 1:
         notes.append(f"The {len(series)} groups with {_leaf(chosen.name)} are consecutive blocks.")
     texts = plain_values(values)
@@ -86,9 +89,10 @@ def _open(path: Path, variable: str | None) -> Content:
         arrays=arrays,
         variable=chosen.name,
         why=why,
-        axes=axes,
-        axes_note=said,
+        layout=layout,
         facts=facts,
+        spacing_um=along.spacing_um,
+        first_um=along.first_um,
         variables=tuple(variables),
         notes=tuple(notes),
         metadata=dict(list(texts.items())[:_METADATA_ENTRIES]),
@@ -114,75 +118,6 @@ def _stored(
             H5Array(str(path), imag.shape, imag.dtype, imag.name),
         )
     return H5Array(str(path), variable.shape, variable.dtype, variable.name)
-
-
-def _axes(file: h5py.File, path: Path, chosen: Variable, first: str) -> tuple[str | None, str]:
-    """Axis letters, and a sentence that says where they are from."""
-    n, leaf = len(chosen.shape), _leaf(chosen.name)
-    labels = "".join(dim.label for dim in file[first].dims).lower()
-    named = attributes_above(file, first).get("axes")
-    for letters in (labels, named.lower() if isinstance(named, str) else ""):
-        if len(letters) == n and {"z", "x"} <= set(letters) <= set("tzyxc"):
-            return letters, f"The file names the axes of {leaf}: {letters}."
-    if leaf.lower() == "compound_image" and n == 4:
-        return "tyzx", f"{leaf} was taken as (frame, elevation, z, x), the layout of Ultratrace."
-    if leaf.lower() == "corrmap" and n in (4, 5) and chosen.shape[-1] == 2:
-        axes = "tzyxc" if n == 5 else "tzxc"
-        return axes, f"{leaf} was taken as {axes}, the layout of SparseTensorULM."
-    matlab = b"MATLAB" in _head(path) or "MATLAB_class" in file[first].attrs
-    if matlab or path.suffix.lower() == ".mat":
-        order = {4: "tyxz", 3: "txz"}.get(n)
-        reverse = ", ".join(reversed(order or ""))
-        return order, f"{leaf} was taken as MATLAB [{reverse}]." if order else ""
-    order = {4: "tzyx", 3: "tzx"}.get(n)
-    return order, f"The axes of {leaf} are not named; taken as {order}." if order else ""
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(128)
-
-
-def _from_coordinates(
-    file: h5py.File, chosen: Variable, first: str, axes: str, facts: Facts, notes: list[str]
-) -> Facts:
-    """Spacing from coordinate vectors x, y, z beside the array or above it."""
-    sizes = dict(zip("tzyx", frame_shape(axes, chosen.shape), strict=True))
-    groups = first.split("/")[:-1]
-    spacing: dict[str, float] = {}
-    origin: dict[str, float] = {}
-    unknown: dict[str, float] = {}
-    for letter in "zyx":
-        for depth in range(len(groups), -1, -1):
-            vector = _vector(file, groups[:depth], letter, sizes[letter])
-            if vector is None:
-                continue
-            even = axis_spacing(vector[()])
-            unit = unit_um(vector.attrs)
-            if even and unit:
-                spacing[letter], origin[letter] = even[0] * unit, even[1] * unit
-            elif even:
-                unknown[letter] = even[0]
-            break
-    if unknown:
-        steps = ", ".join(f"{letter} {step:.6g}" for letter, step in unknown.items())
-        notes.append(f"The file has coordinates without a unit, with steps {steps}; not used.")
-    if not spacing:
-        return facts
-    notes.append(f"The spacing is from the file's coordinates {', '.join(spacing)}.")
-    return replace(
-        facts,
-        voxel_um=(spacing.get("z"), spacing.get("y"), spacing.get("x")),
-        origin_um=(origin.get("z"), origin.get("y"), origin.get("x")),
-    )
-
-
-def _vector(file: h5py.File, groups: list[str], letter: str, size: int) -> Any:
-    for name in (letter, f"{letter}_axis", f"{letter}_coords", f"axis_{letter}"):
-        item = within(file, "/".join((*groups, name)))
-        if getattr(item, "size", 0) == size and size > 1 and not elsewhere(item):
-            return item
-    return None
 
 
 def _leaf(name: str) -> str:

@@ -31,6 +31,7 @@ from napari_ulm3d.io.stored.content import (
     full_scale,
     stretch,
 )
+from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.limits import check_claim, check_free
 from napari_ulm3d.io.stored.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
@@ -40,6 +41,7 @@ __all__ = ["READER", "MatlabArray", "StructArray"]
 
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT = 2
+_ORDER = {4: "zxyt", 3: "zxt"}
 _SMALL_BYTES = 1 << 18
 
 
@@ -164,7 +166,6 @@ def _open(path: Path, variable: str | None) -> Content:
         array = PairedArray(stored(real.name), stored(imag.name))
     else:
         array = stored(chosen.name)
-    axes = {4: "zxyt", 3: "zxt"}.get(len(chosen.shape))
     small = [
         e
         for e in entries
@@ -172,14 +173,14 @@ def _open(path: Path, variable: str | None) -> Content:
     ]
     values = flatten(_load(path, small))
     facts, notes = facts_from_names(values, chosen.shape)
-    said = f"{chosen.name} was taken as MATLAB [{', '.join(axes)}]." if axes else ""
+    order = ", ".join(_ORDER.get(len(chosen.shape), ""))
+    said = f"{chosen.name} was taken as MATLAB [{order}]." if order else ""
     metadata = plain_values(values)
     return Content(
         arrays=(array,),
         variable=chosen.name,
         why=why,
-        axes=axes,
-        axes_note=said,
+        layout=read_layout(array, order=_ORDER, said=said),
         facts=facts,
         variables=(*listed, *in_structs),
         notes=tuple(notes),

@@ -27,6 +27,7 @@ from napari_ulm3d.io.stored.content import (
     only_array,
 )
 from napari_ulm3d.io.stored.facts import Facts
+from napari_ulm3d.io.stored.layout import C_ORDER, read_layout
 from napari_ulm3d.io.stored.streams import FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "MetaImageArray"]
@@ -69,12 +70,12 @@ def _is(fields: dict[str, str], *names: str) -> bool:
 
 def _variable(path: Path, fields: dict[str, str]) -> Variable:
     kind = _TYPES.get(fields.get("ElementType", "").removeprefix("MET_"))
-    if kind is None or fields.get("ElementNumberOfChannels", "1") != "1":
+    channels = fields.get("ElementNumberOfChannels", "1")
+    if kind is None or channels not in ("1", "2"):
         raise InputError(
             path,
-            f"holds {fields.get('ElementType', 'no element type')} with "
-            f"{fields.get('ElementNumberOfChannels', '1')} channels",
-            "Save one number a voxel.",
+            f"holds {fields.get('ElementType', 'no element type')} with {channels} channels",
+            "Save one number a voxel, or two (I and Q).",
         )
     big = _is(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     shape = tuple(int(n) for n in fields["DimSize"].split())[::-1]
@@ -84,6 +85,8 @@ def _variable(path: Path, fields: dict[str, str]) -> Variable:
             f"has NDims = {fields['NDims']} and DimSize = {fields['DimSize']}",
             "Mend its header.",
         )
+    if channels == "2":
+        shape = (*shape, 2)
     return Variable(path.stem, shape, np.dtype(kind).newbyteorder(">" if big else "<"))
 
 
@@ -97,23 +100,21 @@ def _open(path: Path, variable: str | None) -> Content:
     only_array(path, found, variable)
     data, offset = _values(path, fields, header_bytes, found)
     compressed = _is(fields, "CompressedData")
-    axes = {4: "tzyx", 3: "tzx"}.get(len(found.shape))
-    said = f"The axes are not named; its dimensions, last first, were taken as {axes}."
-    n = len(found.shape)
+    n = int(fields["NDims"])
+    array = MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed)
+    names = [None] * n + ["channel"] if len(found.shape) > n else None
+    said = f"The axes are not named; its dimensions, last first, were taken as {C_ORDER.get(n)}."
     spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
     first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
     notes: list[str] = []
     rate = sequence_rate(fields, notes)
     return Content(
-        arrays=(
-            MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed),
-        ),
+        arrays=(array,),
         variable=found.name,
         why="the only array",
-        axes=axes,
-        axes_note=said if axes else "",
-        spacing_um=spacing_um,
-        first_um=first_um,
+        layout=read_layout(array, names, said=said),
+        spacing_um=spacing_um and (*spacing_um, None)[: len(found.shape)],
+        first_um=first_um and (*first_um, None)[: len(found.shape)],
         variables=(found,),
         facts=Facts(rate_hz=rate),
         notes=(

@@ -20,11 +20,11 @@ from napari_ulm3d.io.stored.content import (
     only_array,
     stretch,
 )
-from napari_ulm3d.io.stored.facts import Facts, to_um
+from napari_ulm3d.io.stored.facts import Facts, to_seconds, to_um
+from napari_ulm3d.io.stored.layout import read_layout
 
 __all__ = ["READER", "NiftiArray"]
 
-_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _UNITS = {"meter": "m", "mm": "mm", "micron": "um"}
 
 
@@ -56,7 +56,15 @@ def _load(path: Path) -> tuple[Any, Variable]:
 
     image: Any = nibabel.load(path)
     name = path.name.partition(".")[0]
-    return image, Variable(name, tuple(image.shape), np.dtype(image.dataobj.dtype))
+    dtype = np.dtype(image.dataobj.dtype)
+    if dtype.kind in "iuf" and _scaling(image) != (0.0, 1.0):
+        dtype = np.dtype(np.float32)
+    return image, Variable(name, tuple(image.shape), dtype)
+
+
+def _scaling(image: Any) -> tuple[float, float]:
+    """Intercept and slope; nibabel clears them in the header of a loaded image."""
+    return float(image.dataobj.inter), float(image.dataobj.slope)
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
@@ -69,39 +77,44 @@ def _open(path: Path, variable: str | None) -> Content:
     if found.dtype.kind not in "iufc":
         raise InputError(path, f"holds {found.dtype}", "Save one number a voxel.")
     header = image.header
-    slope, inter = header.get_slope_inter()
-    scaled = slope not in (None, 1.0) or inter not in (None, 0.0)
+    stored = np.dtype(image.dataobj.dtype)
+    inter, slope = _scaling(image)
     space, time = header.get_xyzt_units()
     zooms = [float(z) for z in header.get_zooms()]
     n = len(found.shape)
-    axes = {3: "xyz", 4: "xyzt"}.get(n)
+    array = NiftiArray(str(path), found.shape, found.dtype)
+    # The format's own meaning of its dimensions; the fifth holds the parts of a vector.
+    names: list[str | None] = [*"xyzt", "channel", *["" for _ in range(n)]][:n]
     notes = []
+    if (inter, slope) != (0.0, 1.0):
+        notes.append(f"The file's scaling was applied: {slope:g} times the value plus {inter:g}.")
     um = to_um(_UNITS.get(space, ""))
     spacing_um = first_um = None
     if um and min(zooms[:3], default=0) > 0:
-        spacing_um = (*(value * um for value in zooms[:3]), None)[:n]
+        spacing_um = (*(value * um for value in zooms[:3]), *[None] * n)[:n]
         first_um = _first(image.affine, um, n)
     else:
         notes.append("The file does not say the unit of its spacing; it was not used.")
     rate = None
-    if n == 4 and time in _SECONDS and zooms[3] > 0:
-        rate = 1 / (zooms[3] * _SECONDS[time])
+    if n >= 4 and (seconds := to_seconds(time)) and zooms[3] > 0:
+        rate = 1 / (zooms[3] * seconds)
     text = bytes(header["descrip"].item()).decode("latin-1").strip("\0 ")
     return Content(
-        arrays=(NiftiArray(str(path), found.shape, found.dtype),),
+        arrays=(array,),
         variable=found.name,
         why="the only array",
-        axes=axes,
-        axes_note=f"The axes were taken as {axes}, NIfTI's; give --axes if z is not depth.",
+        layout=read_layout(
+            array,
+            names,
+            said="The axes were taken as x, y, z, t, NIfTI's; give --axes if z is not depth.",
+        ),
         facts=Facts(rate_hz=rate),
         spacing_um=spacing_um,
         first_um=first_um,
         variables=(found,),
         notes=tuple(notes),
         metadata={"description": text} if text else {},
-        full_scale=float(np.iinfo(found.dtype).max)
-        if found.dtype.kind in "iu" and not scaled
-        else None,
+        full_scale=np.iinfo(stored).max * slope + inter if stored.kind in "iu" else None,
     )
 
 
@@ -112,7 +125,7 @@ def _first(affine: NDArray[Any], um: float, n: int) -> tuple[float | None, ...] 
         return None
     if np.diag(scale).min() <= 0:
         return None
-    return (*(float(value) * um for value in affine[:3, 3]), None)[:n]
+    return (*(float(value) * um for value in affine[:3, 3]), *[None] * n)[:n]
 
 
 READER = Reader("NIfTI", (".nii", ".nii.gz"), _sniff, _open, _list)

@@ -7,7 +7,8 @@ from typing import IO, Any
 import numpy as np
 
 from napari_ulm3d.io.stored.content import Content, StoredArray, Variable, full_scale
-from napari_ulm3d.io.stored.named_facts import facts_from_names, plain, plain_values
+from napari_ulm3d.io.stored.layout import read_layout
+from napari_ulm3d.io.stored.named_facts import facts_from_names, plain, plain_values, texts
 
 __all__ = ["npy_content", "read_header"]
 
@@ -29,19 +30,15 @@ def npy_content(
 ) -> Content:
     """The content of an array, with the facts of the small `values` beside it."""
     facts, notes = facts_from_names(values, chosen.shape)
-    axes = {4: "tzyx", 3: "tzx"}.get(len(chosen.shape))
-    named = plain(values.get("axes", ""))
+    named, labels = plain(values.get("axes", "")), values.get("labels", ())
+    names, said = None, ""
     if isinstance(named, str) and len(named) == len(chosen.shape):
-        axes = named.lower()
-        said = f"The file names the axes: {axes}."
-    else:
-        said = f"The axes are not named; taken as {axes}." if axes else ""
+        names, said = list(named.lower()), f"The file names the axes: {named.lower()}."
     return Content(
         arrays=(array,),
         variable=chosen.name,
         why=why,
-        axes=axes,
-        axes_note=said,
+        layout=read_layout(array, names, labels=texts(labels), said=said),
         facts=facts,
         variables=variables,
         notes=tuple(notes),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.formats.numpy.header import npy_content, read_header
 from napari_ulm3d.io.stored.content import Content, FileArray, Reader, Variable, fill_in_chunks
+from napari_ulm3d.io.stored.pairs import as_numbers, number_type
 
 __all__ = ["READER", "NpyArray"]
 
@@ -22,16 +23,16 @@ class NpyArray(FileArray):
         """Fill `out`; see `StoredArray.read_into`."""
         array = np.load(self.path, mmap_mode="r", allow_pickle=False)
         if axis is None:
-            out[...] = array
+            out[...] = as_numbers(array)
             return
         bytes_each = array.nbytes // max(1, array.shape[axis])
-        fill_in_chunks(out, axis, start, stop, bytes_each, array.__getitem__)
+        fill_in_chunks(out, axis, start, stop, bytes_each, lambda index: as_numbers(array[index]))
 
 
 def _npy_variable(path: Path) -> Variable:
     with path.open("rb") as file:
         shape, _, dtype = read_header(file)
-    return Variable(path.stem, shape, dtype)
+    return Variable(path.stem, shape, number_type(dtype))
 
 
 def _open_npy(path: Path, variable: str | None) -> Content:

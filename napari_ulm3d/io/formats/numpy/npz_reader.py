@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.io.formats.numpy.header import npy_content, read_header
 from napari_ulm3d.io.stored.choosing import choose_variable
 from napari_ulm3d.io.stored.content import Content, FileArray, Reader, StoredArray, Variable
-from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.stored.pairs import PairedArray, number_type, with_pairs
 from napari_ulm3d.io.stored.streams import ByteStream, FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "NpzArray"]
@@ -68,7 +68,7 @@ def _npz_variables(path: Path) -> tuple[Variable, ...]:
             if member.endswith(".npy"):
                 with archive.open(member) as file:
                     shape, _, dtype = read_header(file)
-                found.append(Variable(member.removesuffix(".npy"), shape, dtype))
+                found.append(Variable(member.removesuffix(".npy"), shape, number_type(dtype)))
     return tuple(found)
 
 

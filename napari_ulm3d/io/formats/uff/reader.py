@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.formats.hdf5.array import as_numbers, list_datasets, number_type, small_values
+from napari_ulm3d.io.formats.hdf5.array import list_datasets, small_values
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, within
+from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.choosing import choose_variable
 from napari_ulm3d.io.stored.content import (
     Content,
@@ -32,6 +33,7 @@ from napari_ulm3d.io.stored.content import (
 from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
 from napari_ulm3d.io.stored.named_facts import axis_spacing, facts_from_names, plain, plain_values
+from napari_ulm3d.io.stored.pairs import as_numbers, number_type
 
 if TYPE_CHECKING:
     import h5py
@@ -162,7 +164,7 @@ def _open(path: Path, variable: str | None) -> Content:
         arrays=(array,),
         variable=name,
         why=why,
-        axes=f"t{letters}",
+        layout=Layout(f"t{letters}"),
         facts=facts,
         variables=listed,
         notes=tuple(notes),

@@ -1,7 +1,7 @@
 """Zarr arrays and groups, version 2 and 3, and OME-Zarr images (0.4 and 0.5).
 
-An OME-Zarr names its axes and gives scale, translation and units
-(https://ngff.openmicroscopy.org). In an image of t, y, x without z the rows are depth.
+An OME-Zarr names its axes and gives scale, translation and units. Other arrays are named by
+their dimensions, as xarray writes them, with coordinates in arrays of the dimensions' names.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.formats.zarr.codecs import known_codecs
+from napari_ulm3d.io.formats.zarr.dimensions import (
+    coordinates,
+    dimension_names,
+    labels_of,
+    siblings,
+)
+from napari_ulm3d.io.formats.zarr.images import images_of, sole_image
 from napari_ulm3d.io.formats.zarr.safety import refuse_pickles, refuse_torn_chunks
 from napari_ulm3d.io.stored.choosing import choose_variable
 from napari_ulm3d.io.stored.content import (
@@ -26,19 +33,16 @@ from napari_ulm3d.io.stored.content import (
     fill_in_chunks,
     full_scale,
 )
-from napari_ulm3d.io.stored.facts import to_um
+from napari_ulm3d.io.stored.coordinates import AlongAxes, along_axes
+from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
 from napari_ulm3d.io.stored.named_facts import facts_from_names, flatten, plain_values
-from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.stored.pairs import PairedArray, as_numbers, number_type, with_pairs
 
 if TYPE_CHECKING:
     import zarr
 
 __all__ = ["READER", "ZarrArray"]
-
-Lengths = tuple[float | None, ...]
-
-_SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "microsecond": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class ZarrArray(FileArray):
         refuse_pickles(self.path, array)
         refuse_torn_chunks(self.path, array, axis, start, stop)
         if axis is None:
-            out[...] = np.asarray(array[...])
+            out[...] = as_numbers(np.asarray(array[...]))
             return
         fill_in_chunks(
             out,
@@ -68,7 +72,7 @@ class ZarrArray(FileArray):
             start,
             stop,
             array.nbytes // max(1, array.shape[axis]),
-            lambda index: np.asarray(array[index]),
+            lambda index: as_numbers(np.asarray(array[index])),
             array.chunks[axis],
         )
 
@@ -95,7 +99,8 @@ def _list(path: Path) -> tuple[Variable, ...]:
     with known_codecs(path):
         arrays = _arrays(zarr.open(str(path), mode="r"))
     return tuple(
-        Variable(name or path.stem, tuple(a.shape), np.dtype(a.dtype)) for name, a in arrays.items()
+        Variable(name or path.stem, tuple(a.shape), number_type(np.dtype(a.dtype)))
+        for name, a in arrays.items()
     )
 
 
@@ -105,18 +110,20 @@ def _open(path: Path, variable: str | None) -> Content:
     with known_codecs(path):
         root = zarr.open(str(path), mode="r")
         found = _arrays(root)
+        images = images_of(root)
     arrays = {name or path.stem: array for name, array in found.items()}
     inner = {name or path.stem: name for name in found}
-    variables = tuple(Variable(n, tuple(a.shape), np.dtype(a.dtype)) for n, a in arrays.items())
-    attributes = dict(root.attrs)
-    image = _multiscale(attributes)
+    variables = tuple(
+        Variable(n, tuple(a.shape), number_type(np.dtype(a.dtype))) for n, a in arrays.items()
+    )
+    of_image = sole_image(path, images, variable)
     pairs: dict[str, tuple[Variable, Variable]] = {}
-    if image is not None and variable is None:
-        name = str(image["datasets"][0]["path"])
+    if of_image is not None:
+        name = of_image[1]
         if name not in arrays:
-            raise InputError(path, f"has no array '{name}' for its finest scale", "Copy it again.")
+            raise InputError(path, f"has no array '{name}' of its image", "Copy it again.")
         chosen = next(v for v in variables if v.name == name)
-        why = "the finest scale of the OME-Zarr image"
+        why = "named in the settings" if variable else "the finest scale of the OME-Zarr image"
     else:
         candidates, pairs = with_pairs(variables, variable)
         chosen, why = choose_variable(path, candidates, variable)
@@ -130,30 +137,41 @@ def _open(path: Path, variable: str | None) -> Content:
         return ZarrArray(str(path), v.shape, v.dtype, inner[v.name])
 
     array: StoredArray
+    first_name = pairs[chosen.name][0].name if chosen.name in pairs else chosen.name
+    first = arrays[first_name]
     if chosen.name in pairs:
         real, imag = pairs[chosen.name]
-        array, first = PairedArray(stored(real), stored(imag)), arrays[real.name]
+        array = PairedArray(stored(real), stored(imag))
     else:
-        array, first = stored(chosen), arrays[chosen.name]
-    merged = {**attributes, **dict(first.attrs)}
-    values = flatten({k: v for k, v in merged.items() if k not in ("multiscales", "ome")})
+        array = stored(chosen)
+    merged = {**_attributes_above(root, inner[first_name]), **dict(first.attrs)}
+    values = flatten({k: v for k, v in merged.items() if k not in ("multiscales", "ome", "omero")})
     facts, notes = facts_from_names(values, chosen.shape)
-    axes: str | None
-    spacing_um = first_um = None
-    if image is not None and chosen.name in {str(d["path"]) for d in image["datasets"]}:
-        axes, said, rate, spacing_um, first_um = _ome(path, image, chosen)
-        facts = replace(facts, rate_hz=rate or facts.rate_hz)
+    along = AlongAxes()
+    if of_image is not None:
+        image = of_image[0]
+        names = image.names(path, chosen.shape)
+        layout = read_layout(array, names, labels=image.channels, said="OME-Zarr names the axes.")
+        rate, spacing_um, first_um = image.lengths(chosen.name, len(chosen.shape))
+        along = AlongAxes(spacing_um, first_um, rate)
     else:
-        axes, said = _plain_axes(first, merged)
+        dimensions = dimension_names(first, merged)
+        said = f"The array names its axes: {', '.join(map(str, dimensions))}." if dimensions else ""
+        beside = {n.rpartition("/")[2]: a for n, a in siblings(arrays, first_name).items()}
+        labels = labels_of(dimensions, beside, chosen.shape, merged)
+        layout = read_layout(array, dimensions, labels=labels, said=said)
+        if layout.letters is not None and dimensions and facts.voxel_um is None:
+            along = along_axes(layout.letters, coordinates(dimensions, beside, chosen.shape))
+    facts = replace(facts, rate_hz=along.rate_hz or facts.rate_hz)
+    notes += along.notes
     return Content(
         arrays=(array,),
         variable=chosen.name,
         why=why,
-        axes=axes,
-        axes_note=said,
+        layout=layout,
         facts=facts,
-        spacing_um=spacing_um,
-        first_um=first_um,
+        spacing_um=along.spacing_um,
+        first_um=along.first_um,
         variables=variables,
         notes=tuple(notes),
         metadata=plain_values(values),
@@ -161,70 +179,14 @@ def _open(path: Path, variable: str | None) -> Content:
     )
 
 
-def _multiscale(attributes: dict[str, Any]) -> dict[str, Any] | None:
-    """The first image of the attributes, from where version 0.5 or 0.4 keeps it."""
-    ome = attributes.get("ome", attributes)
-    images = ome.get("multiscales") if isinstance(ome, dict) else None
-    if not isinstance(images, list) or not images or not images[0].get("datasets"):
-        return None
-    return dict(images[0])
-
-
-def _ome(
-    path: Path, image: dict[str, Any], chosen: Variable
-) -> tuple[str, str, float | None, Lengths, Lengths]:
-    """Axes, a sentence on them, rate, and spacing and first position of each axis."""
-    entries = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", ())]
-    names = [str(a.get("name", "")).lower() for a in entries]
-    if len(names) != len(chosen.shape):
-        raise InputError(
-            path, f"names {len(names)} axes for {chosen.shape}", "Mend its multiscales attribute."
-        )
-    long_axes = [n for n, size in zip(names, chosen.shape, strict=True) if size > 1]
-    flat = "z" not in long_axes
-    letters = ""
-    for name, size in zip(names, chosen.shape, strict=True):
-        if flat:
-            letters += {"t": "t", "y": "z", "x": "x"}.get(name, "_" if size == 1 else name)
-        else:
-            letters += name if size > 1 or name in "tzyx" else "_"
-    level = next(d for d in image["datasets"] if str(d["path"]) == chosen.name)
-    scale, shift = np.ones(len(names)), np.zeros(len(names))
-    for transform in (
-        *level.get("coordinateTransformations", ()),
-        *image.get("coordinateTransformations", ()),
-    ):
-        if transform.get("type") == "scale":
-            scale, shift = scale * transform["scale"], shift * transform["scale"]
-        elif transform.get("type") == "translation":
-            shift = shift + transform["translation"]
-    spacing: list[float | None] = []
-    first: list[float | None] = []
-    rate = None
-    for i, name in enumerate(names):
-        unit = str(entries[i].get("unit", ""))
-        um = to_um(unit)
-        spacing.append(float(scale[i] * um) if um else None)
-        first.append(float(shift[i] * um) if um else None)
-        if name == "t" and unit in _SECONDS and scale[i] > 0:
-            rate = 1 / (float(scale[i]) * _SECONDS[unit])
-    said = (
-        "It is a 2-D movie: rows were taken as z (depth)." if flat else "OME-Zarr names the axes."
-    )
-    return letters, said, rate, tuple(spacing), tuple(first)
-
-
-def _plain_axes(array: zarr.Array[Any], attributes: dict[str, Any]) -> tuple[str | None, str]:
-    n = len(array.shape)
-    dimensions = getattr(array.metadata, "dimension_names", None)
-    for names in (dimensions, attributes.get("_ARRAY_DIMENSIONS"), attributes.get("axes")):
-        if not names:
-            continue
-        letters = "".join({"time": "t"}.get(str(a).lower(), str(a).lower()) for a in names)
-        if len(letters) == n and {"z", "x"} <= set(letters) <= set("tzyxc"):
-            return letters, f"The array names its axes: {letters}."
-    axes = {4: "tzyx", 3: "tzx"}.get(n)
-    return axes, f"The axes are not named; taken as {axes}." if axes else ""
+def _attributes_above(root: zarr.Group | zarr.Array[Any], name: str) -> dict[str, Any]:
+    """Attributes of the groups that hold an array, the nearest winning."""
+    merged = dict(root.attrs)
+    parts = name.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        group: Any = root["/".join(parts[:depth])]  # type: ignore[index]
+        merged |= dict(group.attrs)
+    return merged
 
 
 READER = Reader("Zarr", (".zarr",), _sniff, _open, _list)

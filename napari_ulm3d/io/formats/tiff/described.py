@@ -1,0 +1,133 @@
+"""What OME-XML and ImageJ's description say of a TIFF: lengths, rate, channels, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.facts import to_seconds, to_um
+
+__all__ = ["Described", "described_by_imagej", "described_by_ome"]
+
+#: ImageJ's numbers of calibration functions (ij.measure.Calibration): a line and polynomials
+#: of degree 2 to 4; 20 is none.
+_POLYNOMIALS = {0: 2, 1: 3, 2: 4, 3: 5}
+_NO_FUNCTION = 20
+
+
+@dataclass(frozen=True)
+class Described:
+    """Lengths along TIFF's Z, Y, X, the rate, and what the stored numbers stand for.
+
+    `calibration` are a polynomial's coefficients, the constant first; `channels` the names
+    of the channels.
+    """
+
+    size_um: dict[str, float | None] = field(default_factory=dict)
+    rate_hz: float | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    calibration: tuple[float, ...] = ()
+
+
+def described_by_ome(xml: str, index: int) -> Described:
+    """Physical sizes and time increment of OME-XML (units default to um and s)."""
+    images = [e for e in ElementTree.fromstring(xml).iter() if e.tag.endswith("}Image")]
+    image = images[index if index < len(images) else 0]
+    pixels = next((e for e in image if e.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return Described()
+    size: dict[str, float | None] = {}
+    for letter in "ZYX":
+        value = _positive(pixels.get(f"PhysicalSize{letter}"))
+        unit = to_um(pixels.get(f"PhysicalSize{letter}Unit", "um"))
+        size[letter] = value * unit if value and unit else None
+    rate, notes = _rate(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
+    channels = [e.get("Name", "") for e in pixels if e.tag.endswith("}Channel")]
+    metadata = {"ome_name": image.get("Name")} if image.get("Name") else {}
+    return Described(size, rate, metadata, notes, tuple(channels))
+
+
+def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Described:
+    """ImageJ's units, spacing, resolution tags (pixels a unit), interval and calibration.
+
+    Raises
+    ------
+    InputError
+        The grey values are calibrated by a function that is not a polynomial.
+    """
+    info = file.imagej_metadata
+    size: dict[str, float | None] = {}
+    tags = file.pages[0].tags
+    for letter, key in (("X", "unit"), ("Y", "yunit"), ("Z", "zunit")):
+        unit = to_um(str(info.get(key, info.get("unit", ""))))
+        if not unit:
+            continue
+        if letter == "Z":
+            spacing = _positive(info.get("spacing"))
+            size["Z"] = spacing * unit if spacing else None
+            continue
+        tag = tags.get(f"{letter}Resolution")
+        if tag is not None and tag.value[0] > 0:
+            size[letter] = unit * tag.value[1] / tag.value[0]
+    rate, notes = _rate(info.get("finterval"), info.get("tunit", "s"))
+    keep = {k: v for k, v in info.items() if isinstance(v, str | int | float) and len(str(v)) < 200}
+    # fps is the speed of playback where finterval is absent: only the latter is the data's.
+    fps = _positive(info.get("fps"))
+    if fps and rate is None:
+        keep["playback_fps"] = fps
+    calibration = _calibration(path, info) if dtype.kind in "iu" else ()
+    if calibration:
+        terms = ", ".join(f"{c:g}" for c in calibration)
+        notes = (*notes, f"ImageJ's calibration of the grey values was applied ({terms}).")
+    labels = info.get("Labels") or ()
+    return Described(size, rate, keep, notes, _channels(labels), calibration)
+
+
+def _channels(labels: Any) -> tuple[str, ...]:
+    """The names of two channels, from ImageJ's labels of planes."""
+    found = [str(label) for label in labels if label][:2] if not isinstance(labels, str) else []
+    return tuple(found)
+
+
+def _calibration(path: Path, info: dict[str, Any]) -> tuple[float, ...]:
+    if "cf" not in info:
+        return ()
+    function = int(info["cf"])
+    if function == _NO_FUNCTION:
+        return ()
+    count = _POLYNOMIALS.get(function)
+    values = [info.get(f"c{i}") for i in range(count or 0)]
+    if count is None or any(not isinstance(v, int | float) for v in values):
+        raise InputError(
+            path,
+            f"has grey values calibrated in ImageJ by function {function}, which is not a polynomial",
+            "In ImageJ, choose Analyze > Calibrate... > Function: None, and save it again.",
+        )
+    coefficients = tuple(float(v) for v in values if v is not None)
+    return () if coefficients == (0.0, 1.0) else coefficients
+
+
+def _rate(interval: Any, unit: Any) -> tuple[float | None, tuple[str, ...]]:
+    """Frames a second of an interval in a unit, and a note where the unit is not understood."""
+    value = _positive(interval)
+    if value is None:
+        return None, ()
+    seconds = to_seconds(str(unit))
+    if seconds is None:
+        return None, (f"The frame interval {value:g} has the unit '{unit}', which is no time.",)
+    return 1 / (value * seconds), ()
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None

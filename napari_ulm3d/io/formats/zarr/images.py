@@ -1,0 +1,130 @@
+"""OME-Zarr images in a store: where they are, and their axes, scale and channels.
+
+An image is a group with multiscales; it is the store itself, or one of the numbered groups
+of a conversion by bioformats2raw (https://ngff.openmicroscopy.org).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.stored.choosing import natural_key
+from napari_ulm3d.io.stored.facts import to_seconds, to_um
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["Image", "images_of", "sole_image"]
+
+Lengths = tuple[float | None, ...]
+_TYPES = {"time": "t", "channel": "c"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of a store.
+
+    Parameters
+    ----------
+    group
+        Path of its group, "" for the store itself.
+    multiscale, channels
+        As in its attributes.
+    """
+
+    group: str
+    multiscale: dict[str, Any]
+    channels: tuple[str, ...]
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Paths of its arrays in the store, the finest first."""
+        paths = (str(d["path"]) for d in self.multiscale["datasets"])
+        return tuple(f"{self.group}/{p}" if self.group else p for p in paths)
+
+    def names(self, path: Path, shape: tuple[int, ...]) -> list[str | None]:
+        """Names of the axes; the type counts where the name says nothing."""
+        entries = [
+            a if isinstance(a, dict) else {"name": a} for a in self.multiscale.get("axes", ())
+        ]
+        if len(entries) != len(shape):
+            raise InputError(
+                path, f"names {len(entries)} axes for {shape}", "Mend its multiscales attribute."
+            )
+        return [_TYPES.get(str(a.get("type")), str(a.get("name", ""))) for a in entries]
+
+    def lengths(self, array: str, n: int) -> tuple[float | None, Lengths, Lengths]:
+        """Rate, and spacing and first position of each axis, of one of its arrays."""
+        level = self.multiscale["datasets"][self.levels.index(array)]
+        scale, shift = np.ones(n), np.zeros(n)
+        for transform in (
+            *level.get("coordinateTransformations", ()),
+            *self.multiscale.get("coordinateTransformations", ()),
+        ):
+            if transform.get("type") == "scale":
+                scale, shift = scale * transform["scale"], shift * transform["scale"]
+            elif transform.get("type") == "translation":
+                shift = shift + transform["translation"]
+        rate = None
+        spacing: list[float | None] = [None] * n
+        first: list[float | None] = [None] * n
+        for i, axis in enumerate(self.multiscale.get("axes", ())):
+            unit = str(axis.get("unit", "")) if isinstance(axis, dict) else ""
+            if (um := to_um(unit)) is not None:
+                spacing[i], first[i] = float(scale[i] * um), float(shift[i] * um)
+            elif (seconds := to_seconds(unit)) and scale[i] > 0:
+                rate = 1 / (float(scale[i]) * seconds)
+        return rate, tuple(spacing), tuple(first)
+
+
+def images_of(root: zarr.Group | zarr.Array[Any]) -> list[Image]:
+    """Every image of a store, in the order of their numbers."""
+    import zarr
+
+    found = [_image("", dict(root.attrs))]
+    # An image has no images in it: only a collection's groups are looked through.
+    if found == [None] and isinstance(root, zarr.Group):
+        groups = [(n, g) for n, g in root.members(max_depth=3) if isinstance(g, zarr.Group)]
+        for name, group in sorted(groups, key=lambda item: natural_key(item[0])):
+            found.append(_image(name, dict(group.attrs)))
+    return [image for image in found if image is not None]
+
+
+def _image(group: str, attributes: dict[str, Any]) -> Image | None:
+    """The first image of the attributes, from where version 0.5 or 0.4 keeps it."""
+    ome = attributes.get("ome", attributes)
+    images = ome.get("multiscales") if isinstance(ome, dict) else None
+    if not isinstance(images, list) or not images or not images[0].get("datasets"):
+        return None
+    channels = (ome.get("omero") or attributes.get("omero") or {}).get("channels") or ()
+    return Image(group, dict(images[0]), tuple(str(c.get("label", "")) for c in channels))
+
+
+def sole_image(path: Path, images: list[Image], wanted: str | None) -> tuple[Image, str] | None:
+    """The image to read and the name of its array; None where an array is to be chosen.
+
+    Raises
+    ------
+    InputError
+        There are several and none is named.
+    """
+    for image in images:
+        if wanted is not None and wanted.strip("/") in (image.group, *image.levels):
+            if wanted.strip("/") in image.levels:
+                return image, wanted.strip("/")
+            return image, image.levels[0]
+    if wanted is not None or not images:
+        return None
+    if len(images) > 1:
+        names = ", ".join(image.group for image in images[:12])
+        raise InputError(
+            path,
+            f"holds {len(images)} images: {names}",
+            f"Name one with --variable, such as --variable {images[0].group}.",
+        )
+    return images[0], images[0].levels[0]

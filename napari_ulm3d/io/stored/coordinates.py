@@ -1,0 +1,103 @@
+"""Spacing, origin and rate from the coordinates that a file keeps for each axis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.io.stored.facts import to_seconds, to_um
+from napari_ulm3d.io.stored.named_facts import axis_spacing
+
+__all__ = ["AlongAxes", "Coordinate", "along_axes"]
+
+
+class Coordinate(NamedTuple):
+    """The coordinate of every position along an axis; `unit` None where it has none."""
+
+    name: str
+    values: NDArray[Any]
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class AlongAxes:
+    """Spacing and first position of each stored axis in um, the rate, and what to know."""
+
+    spacing_um: tuple[float | None, ...] | None = None
+    first_um: tuple[float | None, ...] | None = None
+    rate_hz: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def along_axes(letters: str, coordinates: Sequence[Coordinate | None]) -> AlongAxes:
+    """What coordinates say of each axis; what they do not say clearly is told and not used.
+
+    Parameters
+    ----------
+    letters
+        A letter for each stored axis, as in `Layout.letters`.
+    coordinates
+        Those of each axis, None where there are none.
+    """
+    spacing: list[float | None] = [None] * len(letters)
+    first: list[float | None] = [None] * len(letters)
+    rate, notes = None, []
+    for i, (letter, coordinate) in enumerate(zip(letters, coordinates, strict=True)):
+        if coordinate is None or coordinate.values.size < 2:
+            continue
+        if letter == "t":
+            rate, said = _rate(coordinate)
+        elif letter in "zyx":
+            spacing[i], first[i], said = _length(coordinate)
+        else:
+            continue
+        notes.append(said)
+    if not any(spacing):
+        return AlongAxes(rate_hz=rate, notes=tuple(notes))
+    return AlongAxes(tuple(spacing), tuple(first), rate, tuple(notes))
+
+
+def _length(coordinate: Coordinate) -> tuple[float | None, float | None, str]:
+    name, values, unit = coordinate
+    values = np.asarray(values, float).reshape(-1)
+    downwards = values[-1] < values[0]
+    even = axis_spacing(values[::-1] if downwards else values)
+    if even is None:
+        return None, None, f"The coordinates {name} are not evenly spaced; they were not used."
+    um = to_um(unit or "")
+    if um is None:
+        what = f"have the unit '{unit}', which is no length" if unit else "have no unit"
+        return None, None, f"The coordinates {name}, steps of {even[0]:.6g}, {what}; not used."
+    step = float(f"{even[0] * um:.12g}")
+    said = f"The spacing {step:.6g} um along {name} is from the file's coordinates."
+    if downwards:
+        return step, None, f"{said} They run downwards; the origin was not taken from them."
+    return step, float(f"{even[1] * um:.12g}"), said
+
+
+def _rate(coordinate: Coordinate) -> tuple[float | None, str]:
+    name, values, unit = coordinate
+    seconds: float | None
+    if values.dtype.kind in "mM":
+        times = values.astype(f"{values.dtype.kind}8[ns]").astype("i8").astype(float).reshape(-1)
+        seconds = 1e-9
+    else:
+        times = np.asarray(values, float).reshape(-1)
+        # CF conventions: "milliseconds since 2024-05-01".
+        seconds = to_seconds(re.split(r"\s+since\s+", unit or "", flags=re.I)[0])
+    steps = np.diff(times)
+    if not np.isfinite(steps).all() or steps.min() <= 0:
+        return None, f"The times {name} do not increase; they were not used."
+    if seconds is None:
+        what = f"have the unit '{unit}', which is no time" if unit else "have no unit"
+        return None, f"The times {name} {what}; they were not used."
+    rate = float(f"{1 / (steps.mean() * seconds):.9g}")
+    said = f"The frame rate {rate:.6g} Hz is from the file's {name}."
+    if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
+        said += " The frames are not evenly spaced in time; this is the mean rate."
+    return rate, said
