@@ -15,18 +15,19 @@ __all__ = ["info"]
 
 @options.takes_load_options
 def info(
-    file: Annotated[
-        Path, typer.Argument(help="A file or folder of an acquisition, or a results folder.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files or a folder of one acquisition, or a results folder."),
     ],
     load: Any = None,
 ) -> None:
     """Show what a file or results folder holds, what was recognized and what is missing."""
-    if (file / "run.toml").is_file():
-        _show_results(file)
+    if (files[0] / "run.toml").is_file():
+        _show_results(files[0])
         return
     from napari_ulm3d.io import describe
 
-    for line in describe(file, LoadConfig().replace(**load)).lines():
+    for line in describe(files, LoadConfig().replace(**load)).lines():
         typer.echo(line)
 
 

@@ -6,37 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from napari_ulm3d.acquisition import FrameSource
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.formats.registry import reader_for
-from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, StoredFrames, log_scale
-from napari_ulm3d.io.stored.axes import fit_axes
-from napari_ulm3d.io.stored.content import Content, readable
-from napari_ulm3d.io.stored.facts import (
-    Facts,
-    Partial,
-    Resolved,
-    facts_of,
-    merge_facts,
-    resolve_facts,
-)
-from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
+from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, log_scale
+from napari_ulm3d.io.open.opening import Opened, has_negative, in_pairs, open_unit
+from napari_ulm3d.io.open.ordering import by_place
+from napari_ulm3d.io.stored.content import Content
+from napari_ulm3d.io.stored.facts import Facts, Resolved, facts_of, merge_facts, resolve_facts
 from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME, read_sidecar
 
 __all__ = ["Loaded", "load_files"]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """One file, opened: its content, what it says, and its frames."""
-
-    path: Path
-    content: Content
-    facts: Facts
-    sources: tuple[StoredFrames, ...]
 
 
 @dataclass(frozen=True)
@@ -80,25 +61,31 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         A file is missing, damaged, of no known format, or unlike the others.
     """
     config, given, said = _with_sidecar(files[0], config)
-    opened, damaged = _open_all(files, config, given, keep_damaged)
+    units = in_pairs(files)
+    opened, damaged = _open_all(units, config, given, keep_damaged)
+    ordered = ""
+    if not damaged:
+        opened, ordered = by_place(opened)
     first = opened[0]
+    if config.axes is None and len(opened) == 1:
+        _ask_of_a_stack(first)
     flat = first.sources[0].shape[2] == 1
     resolved = resolve_facts(merge_facts(first.facts, given), flat)
     axes = f"The axes are {config.axes}, as given." if config.axes else first.content.layout.note
-    notes = [*said, axes, *first.content.notes, *resolved.notes]
+    notes = [*said, axes, *first.content.notes, ordered, *resolved.notes]
     stored = [source for each in opened for source in each.sources]
     if config.log_compressed_db is not None:
         scale, note = log_scale(stored[0], config.log_compressed_db, first.content.full_scale)
         stored = [replace(source, log=scale) for source in stored]
         notes.append(note)
-    elif _has_negative(stored[0]):
+    elif has_negative(stored[0]):
         notes.append(
             "The values are real and some negative, but are used as an envelope; "
             "demodulate RF data to IQ first."
         )
     sources: tuple[FrameSource, ...] = tuple(stored)
     if damaged:
-        sources = _with_damaged(files, opened, damaged, sources)
+        sources = _with_damaged(units, opened, damaged, sources)
         notes += [str(error) for error in damaged.values()]
     elif len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
         sources = (JoinedFrames(tuple(stored)),)
@@ -109,21 +96,21 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
 
 
 def _open_all(
-    files: Sequence[Path], config: LoadConfig, given: Facts, keep_damaged: bool
-) -> tuple[list[_Opened], dict[Path, InputError]]:
+    units: Sequence[tuple[Path, ...]], config: LoadConfig, given: Facts, keep_damaged: bool
+) -> tuple[list[Opened], dict[Path, InputError]]:
     """The files that open and are alike, and what is wrong with the others."""
-    opened: list[_Opened] = []
+    opened: list[Opened] = []
     damaged: dict[Path, InputError] = {}
-    for path in files:
+    for unit in units:
         try:
-            file = _open_file(path, config)
+            file = open_unit(unit, config)
             if opened:
                 _refuse_unlike(opened[0], file, given)
             opened.append(file)
         except InputError as error:
-            if not (keep_damaged and path.exists()):
+            if not (keep_damaged and all(path.exists() for path in unit)):
                 raise
-            damaged[path] = error
+            damaged[unit[0]] = error
     # One frame a file is a series of pictures; it has no blocks that could be left out.
     if damaged and (len(damaged) >= len(opened) or sum(s.shape[0] for s in opened[0].sources) == 1):
         raise next(iter(damaged.values()))
@@ -131,8 +118,8 @@ def _open_all(
 
 
 def _with_damaged(
-    files: Sequence[Path],
-    opened: Sequence[_Opened],
+    units: Sequence[tuple[Path, ...]],
+    opened: Sequence[Opened],
     damaged: Mapping[Path, InputError],
     sources: Sequence[FrameSource],
 ) -> tuple[FrameSource, ...]:
@@ -141,7 +128,7 @@ def _with_damaged(
     shape = (sum(s.shape[0] for s in first.sources), *first.sources[0].shape[1:])
     waiting, following = iter(sources), iter(opened)
     found: list[FrameSource] = []
-    for path in files:
+    for path, *_ in units:
         if path in damaged:
             error = damaged[path]
             found.append(
@@ -152,61 +139,20 @@ def _with_damaged(
     return tuple(found)
 
 
-def _open_file(path: Path, config: LoadConfig) -> _Opened:
-    reader = reader_for(path)
-    with readable(path, reader.name):
-        content = reader.open(path, config.variable)
-        stored = sum(stored_bytes(file) for file in (path, *content.data_files))
-    letters = config.axes or content.layout.letters
-    sources = []
-    for array in content.arrays:
-        check_claim(path, array.name, array.shape, array.dtype, stored)
-        if array.dtype.kind not in "iufc" or min(array.shape, default=0) < 1:
-            raise InputError(
-                array.name,
-                f"holds {array.dtype} of shape {array.shape}, not frames",
-                "Name another array with --variable.",
-            )
-        if letters is None:
-            raise InputError(array.name, content.layout.problem, content.layout.remedy)
-        axes = fit_axes(letters, array.shape, array.name)
-        if "c" in axes and array.dtype.kind == "c":
-            raise InputError(
-                array.name,
-                "is complex and cannot have an axis c of real and imaginary part",
-                "Leave c out of --axes.",
-            )
-        sources.append(
-            StoredFrames(array, axes, str(path), reader.name, data_files=content.data_files)
-        )
-    facts = content.facts if config.axes else _as_taken(content)
-    if content.spacing_um is not None and any(content.spacing_um):
-        facts = replace(facts, voxel_um=_by_letter(content.spacing_um, axes))
-    if content.first_um is not None:
-        facts = replace(facts, origin_um=_by_letter(content.first_um, axes))
-    return _Opened(path, content, facts, tuple(sources))
+def _ask_of_a_stack(file: Opened) -> None:
+    """Ask where unnamed axes are those of one frame, or of a movie in a stack of one."""
+    layout = file.content.layout
+    if not layout.stack or len(file.sources) > 1:
+        return
+    _, z, y, x = file.sources[0].shape
+    raise InputError(
+        file.path,
+        f"is one frame of {z} x {y} x {x} voxels, or {z} frames of {y} x {x} in a stack of one",
+        f"If it is one frame, give --axes {layout.letters}; if it is a movie, give --axes tzx.",
+    )
 
 
-def _as_taken(content: Content) -> Facts:
-    """The file's facts, where its rows are called y and are depth in a 2-D movie."""
-    facts, layout = content.facts, content.layout
-    if not any(
-        a == "y" and b == "z" for a, b in zip(layout.names, layout.letters or "", strict=False)
-    ):
-        return facts
-    turned: dict[str, Any] = {}
-    for field in ("voxel_um", "voxel_wavelengths", "origin_um", "origin_wavelengths"):
-        if (values := getattr(facts, field)) is not None:
-            turned[field] = (values[1], values[0], values[2])
-    return replace(facts, **turned)
-
-
-def _by_letter(values: Sequence[float | None], axes: str) -> Partial:
-    by_letter = dict(zip(axes, values, strict=True))
-    return (by_letter.get("z"), by_letter.get("y"), by_letter.get("x"))
-
-
-def _refuse_unlike(first: _Opened, other: _Opened, given: Facts) -> None:
+def _refuse_unlike(first: Opened, other: Opened, given: Facts) -> None:
     """Refuse a file that says another spacing, rate or wave, unless the settings say it."""
     for field in fields(Facts):
         one, two = getattr(first.facts, field.name), getattr(other.facts, field.name)
@@ -234,10 +180,3 @@ def _refuse_unlike(first: _Opened, other: _Opened, given: Facts) -> None:
             f"{first.sources[0].dtype}",
             "Name only files of one acquisition.",
         )
-
-
-def _has_negative(source: StoredFrames) -> bool:
-    """Whether the first frame of real data has values below 0, as no envelope has."""
-    if source.dtype.kind == "c" or source.stored.dtype.kind == "u":
-        return False
-    return bool((source.read(0, 1) < 0).any())

@@ -65,7 +65,7 @@ class PairedArray:
 class Half(NamedTuple):
     """A name taken apart: what it is half of, in which family of words, and which half."""
 
-    rest: tuple[str, str]
+    rest: tuple[str, ...]
     family: int
     is_real: bool
     word: str
@@ -75,10 +75,18 @@ def _halves(name: str) -> Iterator[Half]:
     """Each way in which a name may be that of a half."""
     for number, words in enumerate(_FAMILIES):
         for is_real, word in zip((True, False), words, strict=True):
-            for match in re.finditer(word, name, re.I):
-                start, end = match.span()
-                if word in _ANYWHERE or _is_word(name, start, end):
-                    yield Half((name[:start], name[end:]), number, is_real, match[0])
+            found = [
+                match.span()
+                for match in re.finditer(word, name, re.I)
+                if word in _ANYWHERE or _is_word(name, *match.span())
+            ]
+            for start, end in found:
+                yield Half((name[:start], name[end:]), number, is_real, name[start:end])
+            if len(found) > 1:  # real/IQ_real.npy and imag/IQ_imag.npy
+                starts, ends = zip(*found, strict=True)
+                pieces = zip((0, *ends), (*starts, len(name)), strict=True)
+                rest = tuple(name[a:b] for a, b in pieces)
+                yield Half(rest, number, is_real, name[starts[-1] : ends[-1]])
 
 
 def _is_word(name: str, start: int, end: int) -> bool:
@@ -97,7 +105,7 @@ def name_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
 
     Each name is in one pair at most; real part first, in the order given.
     """
-    found: dict[tuple[int, tuple[str, str]], dict[bool, str]] = {}
+    found: dict[tuple[int, tuple[str, ...]], dict[bool, str]] = {}
     for name in names:
         for half in _halves(name):
             sides = found.setdefault((half.family, half.rest), {})
@@ -116,7 +124,7 @@ def half_of(name: str) -> tuple[str, str] | None:
     """Which half a single name says it is, and the name of the other; None for other names."""
     for half in _halves(name):
         words = _FAMILIES[half.family]
-        if words == ("r", "i"):
+        if words == ("r", "i") or len(half.rest) > 2:
             continue
         other = words[half.is_real]
         other = other.upper() if half.word.isupper() else other
@@ -156,7 +164,8 @@ def _whole(one: str, other: str) -> str:
             for h in _halves(other)
         ):
             continue
-        left, right = half.rest
+        *before, right = half.rest
+        left = half.word.join(before)
         if _FAMILIES[half.family] == ("i", "q"):
             return f"{left}IQ{right}" if half.word.isupper() else f"{left}iq{right}"
         # The separator belongs to the word that goes: before it, or behind at the beginning.

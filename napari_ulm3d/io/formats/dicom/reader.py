@@ -19,6 +19,7 @@ from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
     Reader,
+    StoredArray,
     Variable,
     needs,
     only_array,
@@ -26,6 +27,7 @@ from napari_ulm3d.io.stored.content import (
 )
 from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.limits import CappedFile
+from napari_ulm3d.io.stored.scaled import ScaledArray
 
 if TYPE_CHECKING:
     import pydicom
@@ -133,8 +135,14 @@ def _open(path: Path, variable: str | None) -> Content:
         notes.append("Colour was turned into luminance (0.299 R + 0.587 G + 0.114 B).")
     keep = ("Modality", "Manufacturer", "ManufacturerModelName", "ContentDate", "HeartRate")
     metadata = {key: str(data.get(key)) for key in keep if data.get(key) not in (None, "")}
+    array: StoredArray = DicomArray(str(path), found.shape, found.dtype)
+    white = 255.0 if colour else float(2 ** int(data.get("BitsStored", 8)) - 1)
+    line = (0.0, 1.0) if colour else _grey_values(path, data, white, notes)
+    if line != (0.0, 1.0):
+        array = scaled = ScaledArray(array, line)
+        white = max(scaled.value(0), scaled.value(white))
     return Content(
-        arrays=(DicomArray(str(path), found.shape, found.dtype),),
+        arrays=(array,),
         variable=found.name,
         why="the only array",
         layout=Layout("tzx", "Rows were taken as z (depth), columns as x."),
@@ -143,8 +151,33 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=(found,),
         notes=tuple(notes),
         metadata=metadata,
-        full_scale=255.0 if colour else float(2 ** int(data.get("BitsStored", 8)) - 1),
+        place=_whole_number(data.get("InstanceNumber")),
+        series=str(data.get("SeriesInstanceUID", "")),
+        full_scale=white,
     )
+
+
+def _grey_values(
+    path: Path, data: pydicom.Dataset, white: float, notes: list[str]
+) -> tuple[float, float]:
+    """Intercept and slope from the stored values to those meant (C.7.6.3.1.2, C.11.1)."""
+    if data.get("ModalityLUTSequence"):
+        raise InputError(
+            path, "has a table of grey values (Modality LUT)", "Export it with the table applied."
+        )
+    intercept = float(data.get("RescaleIntercept") or 0)
+    slope = float(data.get("RescaleSlope") or 1)
+    if (intercept, slope) != (0.0, 1.0):
+        notes.append(f"The rescaling was applied: {slope:g} times the value plus {intercept:g}.")
+    if data.get("PhotometricInterpretation") == "MONOCHROME1":
+        notes.append("Its smallest value is white (MONOCHROME1); the values were inverted.")
+        least = -(white + 1) / 2 if data.get("PixelRepresentation", 0) else 0.0
+        return intercept + slope * (2 * least + white), -slope
+    return intercept, slope
+
+
+def _whole_number(value: Any) -> int | None:
+    return None if value in (None, "") else int(value)
 
 
 def _spacing(data: pydicom.Dataset, notes: list[str]) -> tuple[float | None, ...] | None:

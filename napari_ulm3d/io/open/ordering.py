@@ -1,0 +1,65 @@
+"""The order of files that say their own place in a series, as DICOM images do."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+
+from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.open.opening import Opened
+
+__all__ = ["by_place"]
+
+
+def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:
+    """Files in the order of their numbers (DICOM's InstanceNumber), and a note on it.
+
+    Files are named by unique identifiers as often as by their order, so the number counts.
+    Where there is none, the order given stays.
+
+    Raises
+    ------
+    InputError
+        Single frames are of several series, or two have the same number: no order is right.
+    """
+    files = list(opened)
+    places = [file.content.place for file in files]
+    if len(files) < 2 or all(place is None for place in places):
+        return files, ""
+    names = "The files' names give their order"
+    if any(place is None for place in places):
+        count = places.count(None)
+        return files, f"{names}: {count} of {len(files)} have no InstanceNumber."
+    single = all(sum(s.shape[0] for s in file.sources) == 1 for file in files)
+    series = Counter(file.content.series for file in files)
+    if len(series) > 1:
+        if single:
+            raise InputError(
+                files[0].path.parent,
+                f"holds single frames of {len(series)} series (SeriesInstanceUID)",
+                "Put each series into a folder of its own and open one.",
+            )
+        return files, f"{names}: they are {len(series)} series."
+    by_number = sorted(files, key=lambda file: file.content.place or 0)
+    numbers = [file.content.place or 0 for file in by_number]
+    for one, other in itertools.pairwise(by_number):
+        if one.content.place == other.content.place:
+            if not single:
+                return files, f"{names}: an InstanceNumber occurs twice."
+            raise InputError(
+                other.path,
+                f"says InstanceNumber {other.content.place}, as {one.path.name} does",
+                "Leave out one of the two.",
+            )
+    note = "The files are in the order of their InstanceNumber."
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    usual = min(steps)
+    lost = [n + usual for n, step in zip(numbers, steps, strict=False) if step != usual]
+    if lost:
+        shown = ", ".join(map(str, lost[:5])) + (" and others" if len(lost) > 5 else "")
+        note += (
+            f" There are gaps, at {shown}: frames seem to be missing, and speeds across a gap "
+            "will be wrong."
+        )
+    return by_number, note
