@@ -12,7 +12,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["normalize_complex", "normalize_real", "separable_complex", "separable_real"]
 

@@ -12,8 +12,9 @@ component of that graph, so components are solved one by one without having to b
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["assign"]
 

@@ -10,8 +10,9 @@ are central differences of the smoothed positions, one-sided at the two ends.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["fill_gaps", "smooth_and_differentiate"]
 

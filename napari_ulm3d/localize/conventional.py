@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.errors import ConfigError, InputError

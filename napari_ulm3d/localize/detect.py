@@ -18,8 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["Candidates", "detect_maxima"]
 

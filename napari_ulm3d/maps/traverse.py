@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["FIXED_POINT", "deposit", "rehash", "voxel_bounds"]
 

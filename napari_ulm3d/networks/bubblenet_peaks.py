@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["BubblePredictions", "find_peaks"]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["merge_pairs"]
 

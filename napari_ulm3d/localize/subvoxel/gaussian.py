@@ -24,8 +24,9 @@ Faint bubbles, most of them peaks of the noise, are rejected where
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize.detect import Candidates, frame_maxima
 from napari_ulm3d.localize.rejections import Rejections

@@ -10,7 +10,8 @@ Gaussians separate along the axes, so a step costs two passes over the window.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from napari_ulm3d._caches import njit
 
 __all__ = [
     "ALIVE",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.localize.subvoxel.joint import (
     ALIVE,
     FAINT,

@@ -9,9 +9,10 @@ means of those of the nine lines of voxels along it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize.detect import Candidates
 from napari_ulm3d.localize.subvoxel.fits import Fits, Stack

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize.detect import Candidates
 from napari_ulm3d.localize.rejections import Rejections

@@ -12,9 +12,10 @@ outskirts that are so many in three dimensions.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.config import LocalizeConfig
 from napari_ulm3d.localize.detect import Candidates
 from napari_ulm3d.localize.subvoxel.fits import Fits, Stack

@@ -10,7 +10,9 @@ exp(i w d), so that lags 1 and 2 give s^2 = 3 / (4 ln |R(1)/R(2)|) and w = arg R
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["DEFAULT_FWHM", "FWHM", "demodulate", "frame_widths", "measure_width", "split"]
 

@@ -12,6 +12,7 @@ from napari_ulm3d._version import __version__
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import BackendError
 from napari_ulm3d.execution import Execution
+from napari_ulm3d.pipeline.dask.main_guard import refuse_unguarded_main
 from napari_ulm3d.pipeline.dask.worker import Preparation, visible_gpus, worker_version
 from napari_ulm3d.pipeline.memory import worker_share
 
@@ -41,8 +42,9 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     Raises
     ------
     BackendError
-        They could not be started.
+        They could not be started, or the script that asks for them has no main guard.
     """
+    refuse_unguarded_main()
     import dask
     from distributed import Client, LocalCluster
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.simulate.flow.channels import Channels
 
 __all__ = ["COLUMNS", "admit", "advance", "observe", "place"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["add_bubbles", "combine_tissue"]
 

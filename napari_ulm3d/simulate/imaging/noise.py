@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 
 __all__ = ["add_grain", "fill_with_noise", "grain_taps", "noise_rms"]

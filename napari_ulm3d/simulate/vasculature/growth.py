@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
 
 __all__ = ["grow", "main_children", "murray_radii", "scattered"]
 

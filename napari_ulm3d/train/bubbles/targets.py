@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_ulm3d._caches import njit
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d._caches import give_matplotlib_a_folder
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.io.formats.png.projection import Projection, project
 from napari_ulm3d.volumes import VesselMap
@@ -80,6 +81,7 @@ def projection_figure(
     ConfigError
         The axis is none of those.
     """
+    give_matplotlib_a_folder()
     from matplotlib.figure import Figure
 
     panels = [project(map_, k, _LONGEST_PIXELS) for k in _views(map_, axis)]
