@@ -6,10 +6,21 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# Processes that test side by side have one core each: threads of each for all cores only wait
+# for one another. Before what starts them is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+
+from napari_ulm3d._caches import cache_folder
+
+# Some tests move the user's folders: what is compiled stays in one place, from run to run.
+if "NUMBA_CACHE_DIR" not in os.environ and (_compiled := cache_folder("numba")):
+    os.environ["NUMBA_CACHE_DIR"] = str(_compiled)
 
 from napari_ulm3d.acquisition import Acquisition
 

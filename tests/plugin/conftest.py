@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ import pytest
 from napari_ulm3d.acquisition import Acquisition
 
 _HERE = Path(__file__).parent
+# Where there is Xvfb, every process that tests has a screen of its own (pytest-xvfb).
+if sys.platform.startswith("linux") and shutil.which("Xvfb"):
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
 _NEED_VIEWER = {"viewer", "qtbot", "qapp", "make_napari_viewer"}
 
 
@@ -24,7 +29,7 @@ def _no_viewer_because() -> str:
             return f"{package} is not installed"
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not screen:
-        return "there is no display (run under scripts/with-display.sh)"
+        return "there is no display (install Xvfb)"
     return ""
 
 
@@ -41,6 +46,18 @@ def _no_stray_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated samples and the list of runs go to a folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> Any:
+    """pytest-qt's, with patience: its own five seconds are short for OpenGL in software."""
+    from plugin_hands import PATIENCE_MS
+    from pytestqt.qtbot import QtBot
+
+    bot = QtBot(request)
+    for name in ("waitUntil", "waitSignal", "waitSignals"):
+        setattr(bot, name, partial(getattr(bot, name), timeout=PATIENCE_MS))
+    return bot
 
 
 @pytest.fixture

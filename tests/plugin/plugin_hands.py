@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit
 
@@ -16,6 +17,9 @@ from napari_ulm3d.plugin.session import session_of
 
 PLUGIN = "napari-ulm3d"
 LEFT = Qt.MouseButton.LeftButton
+#: How long a test waits for what must happen: a limit for what hangs, not for a slow machine.
+PATIENCE_MS = 120_000
+NO_KEY = Qt.KeyboardModifier.NoModifier
 
 
 def dock(viewer: Any, name: str) -> Any:
@@ -76,16 +80,19 @@ def drag(plot: Any, line: int, to: float, steps: int = 4) -> None:
     QTest.mouseRelease(plot, LEFT, Qt.KeyboardModifier.NoModifier, end)
 
 
-def idle(qtbot: Any, *panels: Any, timeout: int = 60_000) -> None:
+def idle(qtbot: Any, *panels: Any) -> None:
     """Wait until none of the panels computes any more."""
 
-    def done() -> bool:
-        QApplication.processEvents()
-        return not any(at_work for panel in panels for at_work in _at_work(panel))
+    quiet = 0
 
-    QTest.qWait(20)
-    qtbot.waitUntil(done, timeout=timeout)
-    QTest.qWait(20)
+    def done() -> bool:
+        # What one thing leaves for another to do may take a turn of the event loop to begin.
+        nonlocal quiet
+        QApplication.processEvents()
+        quiet = 0 if any(busy for panel in panels for busy in _at_work(panel)) else quiet + 1
+        return quiet > 3
+
+    qtbot.waitUntil(done)
 
 
 def _at_work(panel: Any) -> list[bool]:
@@ -94,5 +101,69 @@ def _at_work(panel: Any) -> list[bool]:
 
     jobs = [job.running for job in panel.findChildren(Job)]
     # Work that waits for more of the same to come counts too.
-    waiting = [timer.isActive() for timer in panel.findChildren(QTimer) if timer.isSingleShot()]
+    waiting = [
+        timer.isActive()
+        for owner in (panel, panel.session)
+        for timer in owner.findChildren(QTimer)
+        if timer.isSingleShot()
+    ]
     return jobs + waiting + [placer.busy for placer in panel.findChildren(Placer)]
+
+
+class Pointer:
+    """The mouse over a viewer's canvas."""
+
+    def __init__(self, viewer: Any, qtbot: Any) -> None:
+        canvas = viewer.window._qt_viewer.canvas
+        self._viewer, self._canvas, self._qtbot = viewer, canvas.native, qtbot
+        # A dock that was just opened takes its room from the canvas.
+        qtbot.waitUntil(
+            lambda: tuple(canvas.view.size) == (self._canvas.width(), self._canvas.height())
+        )
+
+    def share(self, x: float, y: float) -> QPoint:
+        """The pixel at shares of the canvas's width and height."""
+        return QPoint(round(x * self._canvas.width()), round(y * self._canvas.height()))
+
+    def place(self, row_um: float, column_um: float) -> QPoint:
+        """The pixel where the view shows a place."""
+        camera = self._viewer.scene.camera
+        row, column = (np.array([row_um, column_um]) - camera.center[-2:]) * camera.zoom
+        return self.share(0.5, 0.5) + QPoint(round(column), round(row))
+
+    def move(self, to: QPoint, pressed: Any = Qt.MouseButton.NoButton) -> None:
+        """Move there, and wait until napari has heard of it: it skips moves that come fast."""
+        # QTest would move the one pointer of the screen, and the windowing system tell of it.
+        glob = self._canvas.mapToGlobal(to)
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, QPointF(to), QPointF(glob), Qt.MouseButton.NoButton,
+            pressed, NO_KEY,
+        )  # fmt: skip
+        QApplication.sendEvent(self._canvas, event)
+
+        def heard() -> bool:
+            QApplication.processEvents()
+            camera, shown = self._viewer.scene.camera, list(self._viewer.dims.displayed)
+            away = to - self.share(0.5, 0.5)
+            expected = np.array(camera.center[-2:]) + np.array([away.y(), away.x()]) / camera.zoom
+            found = np.array(self._viewer.cursor.position)[shown]
+            return bool(np.allclose(found, expected, atol=1.5 / camera.zoom))
+
+        self._qtbot.waitUntil(heard)
+
+    def click(self, at: QPoint, twice: bool = False) -> None:
+        """Click, or double-click."""
+        # napari takes no corner of a polygon where the mouse was last.
+        for near in (QPoint(6, 6), QPoint(3, 3)):
+            self.move(at + near)
+        (QTest.mouseDClick if twice else QTest.mouseClick)(self._canvas, LEFT, NO_KEY, at)
+        QApplication.processEvents()
+
+    def drag(self, start: QPoint, end: QPoint) -> None:
+        """Drag from one point to another."""
+        self.move(start)
+        QTest.mousePress(self._canvas, LEFT, NO_KEY, start)
+        for share in (0.3, 0.7, 1.0):
+            self.move(start + (end - start) * share, pressed=LEFT)
+        QTest.mouseRelease(self._canvas, LEFT, NO_KEY, end)
+        QApplication.processEvents()

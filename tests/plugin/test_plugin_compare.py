@@ -14,9 +14,7 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import LEFT, add, choose, click, dock, enter, idle
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
+from plugin_hands import Pointer, add, choose, click, dock, enter, idle
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.acquisition import Acquisition
@@ -51,24 +49,6 @@ def table_of(widget: Any) -> dict[str, list[str]]:
         ]
         for row in range(widget.rowCount())
     }
-
-
-def drag_on_canvas(viewer: Any, start: tuple[float, float], stop: tuple[float, float]) -> None:
-    """Drag the mouse from one place to another, (z, x) in um, as the view shows them."""
-    canvas = viewer.window._qt_viewer.canvas.native
-    zoom, centre = viewer.scene.camera.zoom, np.array(viewer.scene.camera.center)[-2:]
-    ends = []
-    for place in (start, stop):
-        row, column = (np.array(place) - centre) * zoom
-        ends.append(QPoint(round(canvas.width() / 2 + column), round(canvas.height() / 2 + row)))
-    QTest.mouseMove(canvas, ends[0])
-    QApplication.processEvents()
-    QTest.mousePress(canvas, LEFT, Qt.KeyboardModifier.NoModifier, ends[0])
-    for share in (0.3, 0.7, 1.0):
-        QTest.mouseMove(canvas, ends[0] + (ends[1] - ends[0]) * share)
-        QApplication.processEvents()
-    QTest.mouseRelease(canvas, LEFT, Qt.KeyboardModifier.NoModifier, ends[1])
-    QApplication.processEvents()
 
 
 def test_a_run_against_the_truth_has_the_scores_of_the_core(localized: Any, qtbot: Any) -> None:
@@ -138,8 +118,9 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     idle(qtbot, panel)
     choose(panel.measuring.slab, "the whole volume")
     click(panel.measuring.line_button)
-    drag_on_canvas(localized, (500.0, 400.0), (500.0, 1500.0))
-    qtbot.waitUntil(lambda: bool(panel.measuring._measured), timeout=5000)
+    mouse = Pointer(localized, qtbot)
+    mouse.drag(mouse.place(500.0, 400.0), mouse.place(500.0, 1500.0))
+    qtbot.waitUntil(lambda: bool(panel.measuring._measured))
     idle(qtbot, panel)
     (measured,) = panel.measuring._measured
     layer = find_layer(localized, "measure")
@@ -172,8 +153,9 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     idle(qtbot, panel)
     choose(panel.measuring.slab, "the whole volume")
     click(panel.measuring.box_button)
-    drag_on_canvas(localized, (300.0, 500.0), (1200.0, 1700.0))
-    qtbot.waitUntil(lambda: bool(panel.measuring._measured), timeout=5000)
+    mouse = Pointer(localized, qtbot)
+    mouse.drag(mouse.place(300.0, 500.0), mouse.place(1200.0, 1700.0))
+    qtbot.waitUntil(lambda: bool(panel.measuring._measured))
     idle(qtbot, panel)
     corners = np.asarray(find_layer(localized, "measure").data[0])
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -188,7 +170,7 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     assert shown["tracks crossing"] == [f"{first.n_tracks:,}", f"{second.n_tracks:,}"]
     click(panel.measuring.clear_button)
     idle(qtbot, panel)
-    qtbot.waitUntil(lambda: not panel.measuring._measured, timeout=2000)
+    qtbot.waitUntil(lambda: not panel.measuring._measured)
 
 
 def test_a_folder_and_a_table_can_be_compared(localized: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -235,7 +217,8 @@ def test_two_dimensional_data(viewer: Any, flow: Any, qtbot: Any) -> None:
     panel = dock(viewer, "Compare & measure")
     idle(qtbot, panel)
     click(panel.measuring.line_button)
-    drag_on_canvas(viewer, (300.0, 300.0), (1500.0, 1800.0))
-    qtbot.waitUntil(lambda: bool(panel.measuring._measured), timeout=5000)
+    mouse = Pointer(viewer, qtbot)
+    mouse.drag(mouse.place(300.0, 300.0), mouse.place(1500.0, 1800.0))
+    qtbot.waitUntil(lambda: bool(panel.measuring._measured))
     assert panel.measuring.problem.text() == ""
     assert panel.measuring._measured[0].profile is not None

@@ -146,7 +146,7 @@ def test_what_a_dropped_file_lacks_is_asked_for(
     assert len(viewer.layers) == 0
     (dock,) = [d for name, d in viewer.window.dock_widgets.items() if "Load" in name]
     panel = dock.panel
-    qtbot.waitUntil(lambda: panel.problem.text() != "", timeout=20_000)
+    qtbot.waitUntil(lambda: panel.problem.text() != "")
     assert "IQ001.npy" in panel.path.text()
 
 
@@ -244,7 +244,7 @@ def test_a_simulated_sample_comes_from_a_worker(
     (blank,) = viewer.open_sample(PLUGIN, "mouse_brain_low")
     assert "simulating" in blank.name
     session = session_of(viewer)
-    qtbot.waitUntil(lambda: session.acquisition is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: session.acquisition is not None)
     (layer,) = viewer.layers
     assert layer is not blank
     np.testing.assert_allclose(layer.scale, blank.scale)

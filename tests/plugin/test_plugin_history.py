@@ -142,7 +142,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
     def link_with(max_speed: str) -> None:
         enter(local.link_form.controls["max_speed_mm_s"], max_speed)
         asked = float(max_speed)
-        qtbot.waitUntil(lambda: session.result.config.link.max_speed_mm_s == asked, timeout=20_000)
+        qtbot.waitUntil(lambda: session.result.config.link.max_speed_mm_s == asked)
         idle(qtbot, local)
 
     for speed in ("9", "12"):
@@ -185,7 +185,7 @@ def test_a_reopened_run_is_linked_again_with_its_breaks(
     found = session.result.localizations
     for kind, breaks in (("blocks", [10, 20, 30, 40, 50]), ("files", [20, 40])):
         choose(local.link_form.controls["breaks"], kind)
-        qtbot.waitUntil(lambda k=kind: session.result.config.link.breaks == k, timeout=20_000)
+        qtbot.waitUntil(lambda k=kind: session.result.config.link.breaks == k)
         idle(qtbot, local)
         expected = link(found, 260.0, session.config.link, breaks=breaks)
         pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
@@ -234,7 +234,7 @@ def test_the_log_comes_from_any_thread_and_is_bounded(qtbot: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    qtbot.waitUntil(lambda: len(heard) == 400, timeout=5000)
+    qtbot.waitUntil(lambda: len(heard) == 400)
     assert set(heard) == {"MainThread"}
     assert len(book.lines()) == 50
     book.close()

@@ -66,9 +66,9 @@ def test_stopping_ends_the_work_and_frees_what_it_held(qtbot: Any) -> None:
             ended.set()
 
     job = Job()
-    job.start(work)
-    qtbot.wait(50)
-    with qtbot.waitSignal(job.stopped, timeout=1000):
+    with qtbot.waitSignal(job.progressed):
+        job.start(work)
+    with qtbot.waitSignal(job.stopped):
         job.stop()
     assert ended.is_set()
     job.start(waits(lambda stop: 1))  # it can be used again
@@ -85,21 +85,22 @@ def test_closing_asks_every_job_to_end(qtbot: Any) -> None:
     for job in jobs:
         job.start(waits(work))
     stop_all()
-    qtbot.waitUntil(lambda: not any(job.running for job in jobs), timeout=2000)
+    qtbot.waitUntil(lambda: not any(job.running for job in jobs))
 
 
 def test_only_the_newest_request_is_answered(qtbot: Any) -> None:
-    job, answers = LatestJob(), []
+    job, answers, all_asked = LatestJob(), [], threading.Event()
     job.finished.connect(answers.append)
 
     def slow(k: int) -> Any:
         def work(stop: Any) -> int:
-            time.sleep(0.1)
+            assert all_asked.wait(60)
             return k
 
         return waits(work)
 
     for k in range(20):
         job.request(slow(k))
-    qtbot.waitUntil(lambda: answers[-1:] == [19], timeout=5000)
+    all_asked.set()
+    qtbot.waitUntil(lambda: answers[-1:] == [19])
     assert answers == [0, 19]

@@ -38,7 +38,7 @@ def test_over_time_by_way_of_another_reader(export: Any, qtbot: Any, tmp_path: P
     export.movie.maker.progressed.connect(lambda *_: times.append(viewer.dims.point[0]))
     export.movie.save(str(tmp_path / "time.gif"))
     assert export.movie.stop_button.isEnabled()
-    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not export.movie.maker.running)
     assert export.movie.problem.text() == ""
     np.testing.assert_allclose(times, np.linspace(0, 59 / 260, 4), atol=0.6 / 260)
     assert imageio.improps(tmp_path / "time.gif").shape[0] == 4
@@ -51,7 +51,7 @@ def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
     pytest.importorskip("napari_animation")
     viewer = export.viewer
     export.movie.save(str(tmp_path / "turn.mp4"))
-    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not export.movie.maker.running)
     assert "3-D view" in export.movie.problem.text()
     assert not (tmp_path / "turn.mp4").exists()
     viewer.dims.ndisplay = 3
@@ -64,7 +64,7 @@ def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
 
     export.movie.maker.progressed.connect(look)
     export.movie.save(str(tmp_path / "turn.mp4"))
-    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not export.movie.maker.running)
     assert export.movie.problem.text() == ""
     assert len(imageio.imread(tmp_path / "turn.mp4")) == 4
     np.testing.assert_allclose(seen[0], seen[-1], atol=1e-3)  # once round
@@ -77,9 +77,9 @@ def test_a_stopped_movie_leaves_no_file(export: Any, qtbot: Any, tmp_path: Path)
     choose(export.movie.kind, "from the first frame to the last")
     enter(export.movie.seconds, "60")
     export.movie.save(str(tmp_path / "long.gif"))
-    qtbot.waitUntil(lambda: export.movie.bar.value() > 0, timeout=30_000)
+    qtbot.waitUntil(lambda: export.movie.bar.value() > 0)
     click(export.movie.stop_button)
-    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not export.movie.maker.running)
     assert "stopped" in export.movie.problem.text()
     assert list(tmp_path.glob("*long*")) == []
     assert export.movie.save_button.isEnabled()
@@ -97,7 +97,7 @@ def test_without_napari_animation_it_says_how_to_install_it(
 
 def test_a_name_that_is_no_movie(export: Any, qtbot: Any, tmp_path: Path) -> None:
     export.movie.save(str(tmp_path / "movie.txt"))
-    qtbot.waitUntil(lambda: not export.movie.maker.running, timeout=5000)
+    qtbot.waitUntil(lambda: not export.movie.maker.running)
     assert ".mp4" in export.movie.problem.text()
 
 

@@ -184,7 +184,7 @@ def test_score_and_length_act_without_the_network(
         monkeypatch.setattr(f"napari_ulm3d.plugin.{module}", None)
 
     def settled() -> None:
-        qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+        qtbot.waitUntil(lambda: linked_as_set(session))
         idle(qtbot, panel)
 
     scores = computed.localizations.table["score"]
@@ -257,7 +257,7 @@ def test_colours_of_tracks_are_set_and_kept(loaded: Any, qtbot: Any) -> None:
     enter(colours.high, "7.5")
     assert find_layer(loaded, "tracks").metadata[COLOURING].high == 7.5
     enter(panel.link_form.controls["max_speed_mm_s"], "12")  # links again by itself
-    qtbot.waitUntil(lambda: linked_as_set(session_of(loaded)), timeout=20_000)
+    qtbot.waitUntil(lambda: linked_as_set(session_of(loaded)))
     idle(qtbot, panel)
     assert find_layer(loaded, "tracks").metadata[COLOURING].high == 7.5
     click(colours.reset)
@@ -280,12 +280,12 @@ def open_sample(viewer: Any) -> Any:
 def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any) -> None:
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     truth = read_truth(session.truth_path)
     seen = []
     for threshold in (0.05, 0.6):
         drag(panel.histogram, 0, threshold)
-        qtbot.wait(50)
+        idle(qtbot, panel)
         mask = find_layer(viewer, "kept voxels").data.astype(bool)
         here = truth.positions_um[truth.frames == session.frame]
         here = here[session.acquisition.grid.contains(here)]
@@ -300,7 +300,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     session.change("network", weights=str(weights))
     session.change("localize", localizer="network")
     panel = dock(viewer, "Sparsify")
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     text = panel.costs.text()
     assert "Sparse:" in text
     assert "Dense:" in text
@@ -324,10 +324,10 @@ def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None
 
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     assert "by the bubble network" in panel.costs.text()
     session.change("localize", localizer="trajectory")
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     assert "by the trajectory network sparse-3d-small on the CPU" in panel.costs.text()
     settings = load_weights(
         find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
@@ -353,12 +353,12 @@ def test_a_score_below_the_cut_of_the_weights_asks_for_a_run(
     assert session.result.trained_score == 0.3  # of the card: the settings name none
     assert not panel.linking.isVisible()
     enter(panel.network_form.controls["min_score"], "0.2")
-    qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+    qtbot.waitUntil(lambda: linked_as_set(session))
     idle(qtbot, panel)
     assert "from a score of 0.3 on" in panel.linking.text()
     assert panel.linking.isVisible()
     enter(panel.network_form.controls["min_score"], "0.4")
-    qtbot.waitUntil(lambda: linked_as_set(session), timeout=20_000)
+    qtbot.waitUntil(lambda: linked_as_set(session))
     idle(qtbot, panel)
     assert not panel.linking.isVisible()
     assert session.result.localizations.table["score"].min() >= 0.4
@@ -371,7 +371,7 @@ def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Pa
     session = session_of(loaded)
     session.change("sparsify", weights=str(path))
     panel = dock(loaded, "Sparsify")
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     choose(panel.form.controls["strategy"], "learned")
     idle(qtbot, panel)
     assert panel.problem.text() == ""
@@ -402,20 +402,20 @@ def test_from_the_sample_to_an_export_and_the_same_by_the_command_line(
     session.change("link", min_length_frames=3)
     image = viewer.layers[0]
     sparsify = dock(viewer, "Sparsify")
-    idle(qtbot, sparsify, timeout=120_000)
+    idle(qtbot, sparsify)
     drag(sparsify.histogram, 0, 0.3)
     assert session.config.sparsify.threshold == pytest.approx(0.3, abs=0.02)
     panel = dock(viewer, "Localize & track")
     by_network(panel, weights)
     click(panel.window_button)  # a window first, to try
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     assert panel.problem.text() == ""
     assert session.result.n_frames == 32
     assert session.result.frames[1] == 200  # its block ends there
     out = tmp_path / "by_widget"
     enter(panel.folder, str(out))
     click(panel.series_button)
-    idle(qtbot, panel, timeout=120_000)
+    idle(qtbot, panel)
     assert panel.problem.text() == ""
     tracks, grid = find_layer(viewer, "tracks"), session.acquisition.grid
     np.testing.assert_allclose(tracks.scale, (1 / 260, 1, 1, 1))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import shlex
-import time
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,13 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import add, choose, click, dock, enter, idle
-from qtpy.QtCore import QThreadPool, QTimer
+from numba.core.dispatcher import Dispatcher
+from plugin_hands import PATIENCE_MS, add, choose, click, dock, enter, idle
+from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
+import napari_ulm3d
 from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_map, read_table
@@ -121,7 +126,7 @@ def long_series(n_frames: int = 4000) -> Acquisition:
     return Acquisition.from_array(np.tile(frames, (20, 1, 1, 1)), (100, 150, 150), 500.0)
 
 
-def test_cancel_ends_within_a_second_and_keeps_what_is_finished(
+def test_cancel_ends_early_and_keeps_what_is_finished(
     viewer: Any, qtbot: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="napari_ulm3d")
@@ -131,16 +136,15 @@ def test_cancel_ends_within_a_second_and_keeps_what_is_finished(
     session.change("clutter", method="none")
     panel = dock(viewer, "Localize & track")
     click(panel.series_button)
-    qtbot.waitUntil(lambda: "volumes/s" in panel.status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "volumes/s" in panel.status.text())
     assert "left" in panel.status.text()
     # The bar moves within a block; what is kept are the finished ones.
     finished = ["block 1 of 80", "block 2 of 80"]
-    qtbot.waitUntil(lambda: all(name in caplog.text for name in finished), timeout=60_000)
+    qtbot.waitUntil(lambda: all(name in caplog.text for name in finished))
     click(panel.cancel_button)
-    asked = time.perf_counter()
-    qtbot.waitUntil(lambda: not panel._job.running, timeout=10_000)
-    assert time.perf_counter() - asked < 3  # a second on a machine that is not busy
+    finished_when_asked = caplog.text.count(" of 80")
     idle(qtbot, panel)
+    assert caplog.text.count(" of 80") <= finished_when_asked + 2
     result = session.result
     assert not result.complete
     assert 0 < result.localizations.frames.max() < 3999
@@ -198,17 +202,16 @@ def test_closing_the_window_ends_the_run(make_napari_viewer: Any, qtbot: Any) ->
     session_of(viewer).change("clutter", method="none")
     panel = dock(viewer, "Localize & track")
     click(panel.series_button)
-    qtbot.wait(300)
+    qtbot.waitUntil(lambda: "volumes/s" in panel.status.text())
     (running,) = job._running
     viewer.close()
     assert running._stop is None or running._stop.is_set()
-    # A second on a machine that is not busy.
-    assert QThreadPool.globalInstance().waitForDone(5000)
-    qtbot.wait(100)
+    assert QThreadPool.globalInstance().waitForDone(PATIENCE_MS)
+    QApplication.processEvents()  # what the run had still to tell reaches nobody
 
 
-def test_nothing_blocks_the_window_during_a_run(viewer: Any, qtbot: Any) -> None:
-    """A timer of 5 ms is the heartbeat; what comes late was blocked by a call."""
+def test_nothing_is_computed_on_the_gui_thread(viewer: Any, qtbot: Any) -> None:
+    """The GUI thread is looked at every few milliseconds while a whole series is localized."""
     add(viewer, long_series(1000))
     session = session_of(viewer)
     session.change("load", frames_per_block=50)
@@ -216,21 +219,45 @@ def test_nothing_blocks_the_window_during_a_run(viewer: Any, qtbot: Any) -> None
     panel = dock(viewer, "Localize & track")
     click(panel.frame_button)  # compiles what is not compiled yet
     idle(qtbot, panel)
-    beats: list[float] = []
-    timer = QTimer()
-    timer.setInterval(5)
-    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
-    timer.start()
+    looks: list[set[str]] = []
+    done = threading.Event()
+    watcher = threading.Thread(target=watch, args=(threading.get_ident(), done, looks))
+    watcher.start()
     click(panel.series_button)
     idle(qtbot, panel)
-    timer.stop()
-    gaps = np.diff(beats)
-    assert len(beats) > 20
-    # Drawing without a graphics card and a busy machine make a few late beats; a call that
-    # computes on the GUI thread makes many, or one as long as the run.
-    late = gaps[gaps > 0.1]
-    assert np.median(gaps) < 0.05
-    assert late.sum() < 0.5 * gaps.sum(), f"late beats: {np.round(late, 2)}"
+    done.set()
+    watcher.join()
+    assert session.result.complete
+    computing = [stages for stages in looks if stages]
+    assert len(looks) > 100
+    assert len(computing) < 0.02 * len(looks), computing
+
+
+def watch(thread: int, done: threading.Event, looks: list[set[str]]) -> None:
+    """Note again and again which stages' functions a thread is in."""
+    stages = {"filtering", "sparsify", "localize", "link", "maps"}
+    package = Path(napari_ulm3d.__file__).parent
+    while not done.wait(0.003):
+        frame, found = sys._current_frames().get(thread), set()
+        while frame is not None:
+            path = Path(frame.f_code.co_filename)
+            if package in path.parents:
+                found.add(path.relative_to(package).parts[0])
+            frame = frame.f_back
+        looks.append(found & stages)
+
+
+def test_compiled_functions_let_the_gui_thread_run() -> None:
+    """They release Python's lock: one that keeps it stops the window from a thread of its own."""
+    found = {}
+    for module in pkgutil.walk_packages(napari_ulm3d.__path__, "napari_ulm3d."):
+        if module.name.endswith("__main__"):
+            continue
+        for thing in vars(importlib.import_module(module.name)).values():
+            if isinstance(thing, Dispatcher):
+                found[thing.py_func.__qualname__] = thing.targetoptions.get("nogil", False)
+    assert len(found) > 30
+    assert [name for name, released in found.items() if not released] == []
 
 
 def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
@@ -383,7 +410,7 @@ def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: 
     assert panel.series_button.isEnabled()
     enter(panel.workers.fields["workers"], "2")
     click(panel.series_button)
-    qtbot.waitUntil(lambda: "2 workers at work" in panel.cluster.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "2 workers at work" in panel.cluster.text())
     assert panel.cluster.isVisible()
     idle(qtbot, panel)
     assert panel.problem.text() == ""

@@ -173,7 +173,7 @@ def test_the_overlay_is_what_the_core_keeps(
     choose(panel.form.controls["strategy"], strategy)
     idle(qtbot, panel)
     drag(panel.histogram, 0, 0.4 if strategy == "threshold" else 5.0)
-    qtbot.wait(50)
+    idle(qtbot, panel)
     setting = "threshold" if strategy == "threshold" else "min_snr_db"
     value = getattr(session.config.sparsify, setting)
     assert value == pytest.approx(0.4 if strategy == "threshold" else 5.0, rel=0.1)
