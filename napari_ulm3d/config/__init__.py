@@ -16,17 +16,20 @@ from napari_ulm3d.config.base import (
     StageConfig,
     setting,
 )
-from napari_ulm3d.config.conditions import Condition, conditions_of, unit_of
+from napari_ulm3d.config.conditions import Condition, conditions_of, shown_unit, unit_of
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
+from napari_ulm3d.config.limits import LIMITS, Limits, implausible
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfig
 from napari_ulm3d.config.mapping import LinkConfig, MapConfig
 from napari_ulm3d.config.pipeline import PipelineConfig
 
 __all__ = [
+    "LIMITS",
     "ClutterConfig",
     "Condition",
     "Device",
+    "Limits",
     "LinkConfig",
     "LoadConfig",
     "LocalizeConfig",
@@ -41,6 +44,8 @@ __all__ = [
     "SparsifyConfig",
     "StageConfig",
     "conditions_of",
+    "implausible",
     "setting",
+    "shown_unit",
     "unit_of",
 ]

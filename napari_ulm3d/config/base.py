@@ -30,6 +30,7 @@ def setting(
     unit: str = "",
     *,
     when: Mapping[str, tuple[Any, ...]] | None = None,
+    shown: tuple[str, float] | None = None,
     **bounds: Any,
 ) -> Any:
     """A field with what --help, the documentation and the widgets say of it.
@@ -40,12 +41,16 @@ def setting(
         The setting has an effect only while these other settings have one of these values, as
         ``{"source": ("auto", "data")}``; a setting of another section is written with it, as
         ``"localize.localizer"``. Checked when the section is defined. None: always.
+    shown
+        The unit that people use, and its size in `unit`; fields of the viewer take it.
     **bounds
         Limits of the value, as of `pydantic.Field`.
     """
     extra: dict[str, Any] = {"unit": unit}
     if when:
         extra["when"] = {name: list(values) for name, values in when.items()}
+    if shown:
+        extra["shown"] = list(shown)
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
@@ -113,7 +118,7 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or model.__name__}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc']) or model.__name__}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         )
         raise ConfigError(f"Bad settings: {problems}.") from error

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-__all__ = ["Condition", "check_conditions", "conditions_of", "unit_of"]
+__all__ = ["Condition", "check_conditions", "conditions_of", "shown_unit", "unit_of"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ def conditions_of(field: FieldInfo) -> tuple[Condition, ...]:
 def unit_of(field: FieldInfo) -> str:
     """The unit that a setting's value is in; empty for none."""
     return str(_extra(field).get("unit", ""))
+
+
+def shown_unit(field: FieldInfo) -> tuple[str, float]:
+    """The unit that the viewer shows a setting in, and its size in the setting's own unit."""
+    name, size = _extra(field).get("shown") or (unit_of(field), 1.0)
+    return str(name), float(size)
 
 
 def check_conditions(model: type[BaseModel]) -> None:

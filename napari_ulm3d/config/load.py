@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import field_validator
+from typing import Any
+
+from pydantic import ValidationInfo, field_validator
 
 from napari_ulm3d.config.base import PositiveTriple, StageConfig, setting
+from napari_ulm3d.config.limits import LIMITS, implausible
 
 __all__ = ["LoadConfig"]
 
@@ -26,7 +29,9 @@ class LoadConfig(StageConfig):
         None, "Position of the centre of the first voxel, z, y, x.", "um"
     )
     wavelength_um: float | None = setting(None, "Wavelength in the tissue.", "um", gt=0)
-    frequency_hz: float | None = setting(None, "Transmit centre frequency.", "Hz", gt=0)
+    frequency_hz: float | None = setting(
+        None, "Transmit centre frequency.", "Hz", gt=0, shown=("MHz", 1e6)
+    )
     sound_speed_m_s: float | None = setting(None, "Speed of sound.", "m/s", gt=0)
     log_compressed_db: float | None = setting(
         None, "The movie is log-compressed over this dynamic range; linearize it.", "dB", gt=0
@@ -34,6 +39,14 @@ class LoadConfig(StageConfig):
     frames_per_block: int = setting(
         200, "Frames that are filtered together; longer files are cut evenly.", "frames", ge=2
     )
+
+    @field_validator(*LIMITS)
+    @classmethod
+    def _plausible(cls, value: Any, info: ValidationInfo) -> Any:
+        problem = implausible(info.field_name or "", value)
+        if problem:
+            raise ValueError(problem)
+        return value
 
     @field_validator("axes")
     @classmethod

@@ -13,7 +13,11 @@ class LinkConfig(StageConfig):
     """Joining localizations into trajectories."""
 
     max_speed_mm_s: float = setting(
-        30.0, "Fastest bubble: a link is at most this times the time it spans.", "mm/s", gt=0
+        30.0,
+        "Fastest bubble: a link is at most this times the time it spans.",
+        "mm/s",
+        gt=0,
+        le=10_000,
     )
     max_gap_frames: int = setting(
         0,

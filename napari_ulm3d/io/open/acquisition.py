@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, UlmError
 from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
 from napari_ulm3d.io.open.files import AnyPath, find_files
+from napari_ulm3d.io.open.origins import Origin, origins_of
 from napari_ulm3d.io.open.series import load_files
 from napari_ulm3d.io.stored.content import Variable, readable
 from napari_ulm3d.io.stored.facts import missing_error
@@ -45,6 +46,7 @@ class FileDescription:
     wavelength_um: float | None = None
     frequency_hz: float | None = None
     sound_speed_m_s: float | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
@@ -62,17 +64,21 @@ class FileDescription:
             lines.append(f"chosen: {self.variable}, {self.why}; stored axes {self.axes}")
             t, z, y, x = self.shape
             lines.append(f"frames: {t} of {z} x {y} x {x} voxels (z, y, x), {self.kind}")
-        for label, value, unit in (
-            ("voxel spacing z, y, x", self.voxel_um, "um"),
-            ("origin z, y, x", self.origin_um, "um"),
-            ("frame rate", self.rate_hz, "Hz"),
-            ("wavelength", self.wavelength_um, "um"),
-            ("frequency", self.frequency_hz, "Hz"),
-            ("speed of sound", self.sound_speed_m_s, "m/s"),
+        for label, name, unit in (
+            ("voxel spacing z, y, x", "voxel_um", "um"),
+            ("origin z, y, x", "origin_um", "um"),
+            ("frame rate", "rate_hz", "Hz"),
+            ("wavelength", "wavelength_um", "um"),
+            ("frequency", "frequency_hz", "Hz"),
+            ("speed of sound", "sound_speed_m_s", "m/s"),
         ):
-            numbers = value if isinstance(value, tuple) else (value,)
-            text = " ".join("not known" if v is None else f"{v:.6g}" for v in numbers)
-            lines.append(f"{label}: {text}" + ("" if value is None else f" {unit}"))
+            value, origin = getattr(self, name), self.origins.get(name)
+            text = "not known" if value is None else f"{_numbers(value)} {unit}"
+            if origin is not None:
+                text += f" ({origin.source})"
+                if origin.instead is not None:
+                    text += f"; {origin.instead_from} says {_numbers(origin.instead)} {unit}"
+            lines.append(f"{label}: {text}")
         lines += [f"note: {note}" for note in self.notes]
         if self.problem:
             lines.append(f"cannot be opened as it is: {self.problem}")
@@ -173,11 +179,16 @@ def describe(
         wavelength_um=resolved.wavelength_um,
         frequency_hz=resolved.frequency_hz,
         sound_speed_m_s=resolved.sound_speed_m_s,
+        origins=origins_of(files[0], config or LoadConfig(), loaded),
         missing=resolved.missing,
         notes=loaded.notes,
         metadata=dict(loaded.content.metadata),
         problem=str(missing_error(str(files[0]), resolved.missing)) if resolved.missing else None,
     )
+
+
+def _numbers(value: float | tuple[float, ...]) -> str:
+    return " ".join(f"{v:.6g}" for v in (value if isinstance(value, tuple) else (value,)))
 
 
 def _name(files: Sequence[Path]) -> str:

@@ -22,13 +22,14 @@ __all__ = ["Loaded", "load_files"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """All files together; `content` and `axes` are the first file's."""
+    """All files together; `content`, `facts` and `axes` are the first file's."""
 
     content: Content
     axes: str
     resolved: Resolved
     sources: tuple[FrameSource, ...]
     notes: tuple[str, ...]
+    facts: Facts
 
 
 def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, tuple[str, ...]]:
@@ -91,7 +92,12 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         sources = (JoinedFrames(tuple(stored)),)
         notes.append(f"The {len(stored)} files hold one frame each and are read as one series.")
     return Loaded(
-        first.content, stored[0].axes, resolved, sources, tuple(note for note in notes if note)
+        first.content,
+        stored[0].axes,
+        resolved,
+        sources,
+        tuple(note for note in notes if note),
+        first.facts,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from napari_ulm3d.acquisition import Triple
-from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.config import LIMITS, LoadConfig, implausible
 from napari_ulm3d.errors import MissingMetadataError
 
 __all__ = [
@@ -147,7 +147,7 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
     flat
         The data is 2-D: y is one voxel, and its spacing may be taken from x.
     """
-    notes: list[str] = []
+    facts, notes = _plausible(facts)
     frequency, speed, wavelength = facts.frequency_hz, facts.sound_speed_m_s, facts.wavelength_um
     if frequency and speed:
         derived = speed / frequency * 1e6
@@ -190,6 +190,16 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
         missing=tuple(missing),
         notes=tuple(notes),
     )
+
+
+def _plausible(facts: Facts) -> tuple[Facts, list[str]]:
+    """The facts without those that cannot be right, and what was wrong with these."""
+    wrong = {
+        name: problem for name in LIMITS
+        if hasattr(facts, name) and (problem := implausible(name, getattr(facts, name)))
+    }  # fmt: skip
+    notes = [f"{problem}; what the file says of it is not used." for problem in wrong.values()]
+    return replace(facts, **dict.fromkeys(wrong, None)), notes
 
 
 _FLAGS = {

@@ -22,11 +22,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from napari_ulm3d.config import LoadConfig
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from napari_ulm3d.config import LoadConfig, PositiveTriple
 from napari_ulm3d.errors import ConfigError, InputError
+from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.io.stored.facts import Facts, Partial, facts_of
 
-__all__ = ["SIDECAR_NAME", "read_sidecar"]
+__all__ = ["SIDECAR_NAME", "read_sidecar", "write_sidecar"]
 
 SIDECAR_NAME = "acquisition.toml"
 
@@ -52,7 +56,7 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(path, f"is not a readable TOML file ({error})", "Mend it.") from error
     known = sorted(
-        {*LoadConfig.model_fields, *_OTHER_UNITS, "voxel_wavelengths"} - {"frames_per_block"}
+        {*LoadConfig.model_fields, *_OTHER_UNITS, "voxel_wavelengths"} - set(_NOT_OF_THE_DATA)
     )
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -63,12 +67,16 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     wavelengths = values.pop("voxel_wavelengths", None)
     try:
         config = LoadConfig().replace(**{name: _numbers(v) for name, v in values.items()})
-        waves = None
-        if wavelengths is not None:
-            # The same check as for micrometres: three positive numbers.
-            waves = LoadConfig().replace(voxel_um=_numbers(wavelengths)).voxel_um
     except ConfigError as error:
-        raise InputError(path, f"has a bad value ({error})", "Mend it.") from error
+        raise InputError(path, f"has a bad value ({error})", "Correct it.") from error
+    try:
+        waves = TypeAdapter(PositiveTriple | None).validate_python(_numbers(wavelengths))
+    except ValidationError as error:
+        raise InputError(
+            path,
+            f"has a bad value (voxel_wavelengths = {wavelengths!r})",
+            "Give positive numbers along z, y, x.",
+        ) from error
     facts = replace(
         facts_of(config),
         voxel_um=_without_y(values.get("voxel_um"), config.voxel_um),
@@ -77,6 +85,60 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     physical = {field.name for field in fields(Facts)}
     return facts, {name: getattr(config, name) for name in values if name not in physical}
 
+
+def write_sidecar(folder: Path, config: LoadConfig) -> Path:
+    """Write what settings say of the data into a folder's ``acquisition.toml``.
+
+    What else stands there is kept, comments included; a quantity that stands there in another
+    unit is replaced.
+
+    Parameters
+    ----------
+    folder
+        Where the data lie.
+    config
+        Settings; those that are None are not written.
+
+    Returns
+    -------
+    The file written.
+
+    Raises
+    ------
+    InputError
+        There is an ``acquisition.toml`` already that cannot be read.
+    ResultsError
+        The folder may not be written to.
+    """
+    read_sidecar(folder)  # what stands there must be right before it is added to
+    path = folder / SIDECAR_NAME
+    given = config.to_dict()
+    new = {name: value for name, value in given.items() if name not in _NOT_OF_THE_DATA}
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    gone = {*new, *(key for key, (field, _) in _OTHER_UNITS.items() if field in new)}
+    if "voxel_um" in new:
+        gone.add("voxel_wavelengths")
+    kept = {key: value for key, value in tomllib.loads(text).items() if key not in gone}
+    lines = [
+        line for line in text.splitlines() if line.partition("=")[0].strip(" \t\"'") not in gone
+    ]
+    edited = "\n".join([*lines, tomli_w.dumps(new)])
+    if not _says(edited, kept | new):  # a value over several lines, say
+        edited = tomli_w.dumps(kept | new)
+    with atomic_path(path) as place:
+        place.write_text(edited, encoding="utf-8")
+    return path
+
+
+def _says(text: str, values: dict[str, Any]) -> bool:
+    try:
+        return tomllib.loads(text) == values
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+#: Settings that are a choice of the processing and not of the data.
+_NOT_OF_THE_DATA = ("frames_per_block",)
 
 #: Sidecar keys in other units: the field they stand for and the factor.
 _OTHER_UNITS = {

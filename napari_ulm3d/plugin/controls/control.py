@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ulm3d.config import unit_of
+from napari_ulm3d.config import shown_unit, unit_of
 
 __all__ = ["Control", "PlainSpinBox", "calm", "control_for"]
 
@@ -118,8 +118,9 @@ class _Numbers(Control):
 class _MaybeText(Control):
     """A value that may be left out: blank stands for None."""
 
-    def __init__(self, parse: Callable[[str], Any], hint: str) -> None:
+    def __init__(self, parse: Callable[[str], Any], hint: str, size: float = 1.0) -> None:
         super().__init__()
+        self._size = size  # of the unit it is shown in
         self._parse = parse
         self.box = QLineEdit()
         self.box.setPlaceholderText(hint)
@@ -132,9 +133,14 @@ class _MaybeText(Control):
         text = self.box.text().strip()
         if text != self._last:
             self._last = text
-            self.edited.emit(self._parse(text) if text else None)
+            value = self._parse(text) if text else None
+            if self._size != 1 and isinstance(value, float):
+                value *= self._size
+            self.edited.emit(value)
 
     def show_value(self, value: Any) -> None:
+        if self._size != 1 and value is not None:
+            value = value / self._size
         parts = value if isinstance(value, tuple | list) else [] if value is None else [value]
         self._last = " ".join(f"{p:g}" if isinstance(p, float) else str(p) for p in parts)
         self.box.setText(self._last)
@@ -197,7 +203,7 @@ def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:
     unit = unit_of(field)
     kind, optional = _without_none(field.annotation)
     if optional:
-        return _MaybeText(_parser(kind), hint)
+        return _MaybeText(_parser(kind), hint, shown_unit(field)[1])
     if get_origin(kind) is Literal:
         return _Choice(get_args(kind))
     if kind is bool:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_ulm3d.config import StageConfig, conditions_of, unit_of
+from napari_ulm3d.config import StageConfig, conditions_of, shown_unit
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.controls.control import Control, control_for
 from napari_ulm3d.plugin.controls.weights import WeightsControl
@@ -78,7 +78,7 @@ class SettingsForm(QWidget):
         field = model.model_fields[name]
         control = WeightsControl() if name == "weights" else control_for(field, hint)
         control.setObjectName(f"{self.section}.{name}")
-        label = QLabel(label_of(name, unit_of(field), many=_is_many(field.annotation)))
+        label = QLabel(label_of(name, shown_unit(field)[0], many=_is_many(field.annotation)))
         label.setBuddy(control)
         for widget in (label, control):
             widget.setToolTip(tooltip_of(model, self.section, name))
@@ -143,7 +143,7 @@ def label_of(name: str, unit: str = "", many: bool = False) -> str:
 def tooltip_of(model: type[StageConfig], section: str, name: str) -> str:
     """A setting's description, unit, default, and its name in files and on the command line."""
     field = model.model_fields[name]
-    unit = unit_of(field)
+    unit = shown_unit(field)[0]
     lines = [html.escape(field.description or "")]
     if unit:
         lines.append(f"Unit: {html.escape(unit)}")

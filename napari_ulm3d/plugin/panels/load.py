@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -16,24 +16,41 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.config import LoadConfig, shown_unit
+from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io import describe, open_acquisition
 from napari_ulm3d.io.open.acquisition import FileDescription
+from napari_ulm3d.io.open.files import find_files
+from napari_ulm3d.io.stored.sidecar import write_sidecar
 from napari_ulm3d.plugin.controls.form import SettingsForm, label_of
 from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.jobs.job import Job, LatestJob, Stop, waits
 from napari_ulm3d.plugin.layers.convert import LayerData, acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.panels.parts.load_draft import LoadDraft
+from napari_ulm3d.plugin.session import Session
 
 __all__ = ["LoadPanel"]
 
-_FIRST = ("voxel_um", "rate_hz", "wavelength_um")
+_FIRST = ("voxel_um", "rate_hz", "wavelength_um", "frequency_hz", "sound_speed_m_s")
 _MORE = (
-    "variable", "axes", "frequency_hz", "sound_speed_m_s", "origin_um", "log_compressed_db",
-    "frames_per_block",
+    "variable", "axes", "origin_um", "log_compressed_db", "frames_per_block",
 )  # fmt: skip
 _MOST_BLOCKS = 2000
+# Readable on the dark and on the light theme.
+_ORANGE = "#e08a00"
+_FACTS = (
+    ("Spacing", "voxel_um", "um (z, y, x)", 1.0),
+    ("Origin", "origin_um", "um (z, y, x)", 1.0),
+    ("Rate", "rate_hz", "Hz", 1.0),
+    ("Wavelength", "wavelength_um", "um", 1.0),
+    ("Frequency", "frequency_hz", "MHz", 1e6),
+    ("Speed of sound", "sound_speed_m_s", "m/s", 1.0),
+)
+_FROM = {"the file": "from the file", "derived": "from the others"}
+# Facts that are listed even where nobody says them.
+_WANTED = ("voxel_um", "rate_hz", "wavelength_um")
 
 
 class LoadPanel(Panel):
@@ -52,6 +69,7 @@ class LoadPanel(Panel):
         self._opening.ended.connect(self._enable)
         self._found: FileDescription | None = None
         self._typed = ""
+        self._opened_with = LoadConfig()
 
         self.row(
             button("Files…", "One file, or several that follow each other.", self._choose_files),
@@ -67,13 +85,23 @@ class LoadPanel(Panel):
         self.recognized = note("Nothing chosen yet.")
         self.column.addWidget(self.recognized)
         self.column.addWidget(heading("What the file does not say"))
-        self.form = SettingsForm(self.session, "load", _FIRST)
+        # Each source has its own: what was typed for one is not said of the next.
+        self.draft = LoadDraft(self.session, self)
+        editable = cast(Session, self.draft)
+        self.form = SettingsForm(editable, "load", _FIRST)
         self.column.addWidget(self.form)
-        self.more_form = SettingsForm(self.session, "load", _MORE)
+        self.more_form = SettingsForm(editable, "load", _MORE)
         self.more = Section("How to read it", self.more_form)
         self.column.addWidget(self.more)
+        self.keep_button = button(
+            "Keep for this folder",
+            "Write what was typed to acquisition.toml beside the data; it is read from then on.",
+            self._keep,
+        )
         self.open_button = button("Open", "Open it and show it in dB.", self._open)
-        self.column.addWidget(self.open_button)
+        self.row(self.open_button, self.keep_button)
+        self.kept = note()
+        self.column.addWidget(self.kept)
         self.blocks_title = heading("Blocks")
         self.column.addWidget(self.blocks_title)
         self.blocks = QTableWidget(0, 3)
@@ -87,19 +115,26 @@ class LoadPanel(Panel):
         self.blocks.setMaximumHeight(160)
         self.blocks.cellClicked.connect(self._go_to_block)
         self.column.addWidget(self.blocks)
-        self.session.config_changed.connect(self._on_config)
+        self.draft.config_changed.connect(self._on_config)
         self.session.acquisition_changed.connect(self._on_acquisition)
         self._on_acquisition()
         self._enable()
 
     # --- choosing ------------------------------------------------------------------------
 
-    def set_paths(self, paths: list[str]) -> None:
-        """Look at these files, or this folder."""
+    def set_paths(self, paths: list[str], load: LoadConfig | None = None) -> None:
+        """Look at these files, or this folder; what was typed for other ones is forgotten.
+
+        `load` is what they were opened with, where they were.
+        """
+        if paths != self._paths:
+            self._paths = []  # nothing is looked at while the fields change
+            self.draft.begin(load)
         self._paths = paths
         first = Path(paths[0]) if paths else Path()
         text = str(first) if len(paths) < 2 else f"{first} and {len(paths) - 1} more"
         self._typed = text
+        self.kept.setText("")
         self.path.setText(text)
         self.path.setToolTip("\n".join(paths[:30]))
         self._describe()
@@ -138,14 +173,9 @@ class LoadPanel(Panel):
             return
         self._found = None
         self.recognized.setText("Looking…")
-        paths, load = list(self._paths), self._load()
+        paths, load = list(self._paths), self.draft.given()
         self._describing.request(waits(lambda stop: describe(paths, load)))
         self._enable()
-
-    def _load(self) -> LoadConfig:
-        config = self.session.config.load
-        given = {name: getattr(config, name) for name in config.model_fields_set}
-        return LoadConfig(**given)
 
     def _on_described(self, found: FileDescription) -> None:
         self._found = found
@@ -178,7 +208,8 @@ class LoadPanel(Panel):
     # --- opening -----------------------------------------------------------------------------
 
     def _open(self) -> None:
-        paths, load = list(self._paths), self._load()
+        paths, load = list(self._paths), self.draft.given()
+        self._opened_with = load
 
         def work(stop: Stop) -> tuple[Acquisition, LayerData]:
             acquisition = open_acquisition(paths, load)
@@ -190,19 +221,31 @@ class LoadPanel(Panel):
 
     def _on_opened(self, opened: tuple[Acquisition, LayerData]) -> None:
         acquisition, layer = opened
-        self.session.expect(acquisition, self._paths, self._load())
+        self.session.expect(acquisition, self._paths, self._opened_with)
         self.viewer.add_layer(make_layer(layer, "acquisition"))
+
+    def _keep(self) -> None:
+        """Write what was typed beside the data, and take it from there."""
+        try:
+            path = write_sidecar(find_files(self._paths)[0].parent, self.draft.given())
+        except UlmError as error:
+            self.problem.say(str(error))
+            return
+        self.problem.say(None)
+        self.draft.begin()
+        self.kept.setText(f"Wrote {path}")
 
     def _enable(self) -> None:
         ready = self._found is not None and self._found.problem is None
         self.open_button.setEnabled(ready and not self._opening.running)
+        self.keep_button.setEnabled(bool(self._paths) and bool(_typed(self.draft)))
         self.open_button.setText("Opening…" if self._opening.running else "Open")
 
     # --- blocks -------------------------------------------------------------------------------
 
     def _on_acquisition(self) -> None:
         if self.session.paths and self.session.paths != self._paths:
-            self.set_paths(list(self.session.paths))
+            self.set_paths(list(self.session.paths), self.session.config.load)
         self._show_blocks()
 
     def _show_blocks(self) -> None:
@@ -243,21 +286,44 @@ def _table(found: FileDescription) -> str:
             ("Array", f"{found.variable}, stored {found.axes}, {found.kind}"),
             ("Frames", f"{t} of {z} x {y} x {x} voxels (z, y, x)"),
         ]
-    for label, value, unit in (
-        ("Spacing", found.voxel_um, "um (z, y, x)"),
-        ("Rate", found.rate_hz, "Hz"),
-        ("Wavelength", found.wavelength_um, "um"),
-    ):
-        numbers = value if isinstance(value, tuple) else (value,)
-        known = value is not None
-        text = f"{', '.join(f'{v:.5g}' for v in numbers)} {unit}" if known else "not known"
-        rows.append((label, text))
+    rows = [(label, html.escape(text)) for label, text in rows]
+    rows += [
+        (label, _fact(found, name, unit, size)) for label, name, unit, size in _FACTS
+        if name in _WANTED or name in found.origins
+    ]  # fmt: skip
     body = "".join(
-        f"<tr><td style='padding-right:8px'>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>"
-        for k, v in rows
+        f"<tr><td style='padding-right:8px'>{html.escape(k)}</td><td>{v}</td></tr>" for k, v in rows
     )
     notes = "".join(f"<li>{html.escape(text)}</li>" for text in found.notes)
     return f"<table>{body}</table>" + (f"<small><ul>{notes}</ul></small>" if notes else "")
+
+
+def _fact(found: FileDescription, name: str, unit: str, size: float) -> str:
+    """A physical quantity with where it came from; an override in orange, with both values."""
+    value, origin = getattr(found, name), found.origins.get(name)
+    if value is None:
+        return "not known"
+    text = f"{_numbers(value, size)} {unit}"
+    if origin is None:
+        return html.escape(text)
+    if origin.source != "given":
+        return html.escape(f"{text} ({_FROM.get(origin.source, origin.source)})")
+    if origin.instead is None:
+        return html.escape(f"{text} (typed)")
+    other = f"{_numbers(origin.instead, size)} {unit}"
+    text = html.escape(f"{text} (typed; {origin.instead_from} says {other})")
+    return f"<span style='color:{_ORANGE}'>{text}</span>"
+
+
+def _numbers(value: Any, size: float = 1.0) -> str:
+    return ", ".join(f"{v / size:.5g}" for v in (value if isinstance(value, tuple) else (value,)))
+
+
+def _typed(draft: LoadDraft) -> dict[str, Any]:
+    """What was typed that belongs to the data and not to the processing."""
+    values = {name: value for name, value in draft.given() if value is not None}
+    values.pop("frames_per_block")
+    return values
 
 
 def _hint(form: SettingsForm, found: FileDescription) -> None:
@@ -266,7 +332,11 @@ def _hint(form: SettingsForm, found: FileDescription) -> None:
         box: Any = getattr(control, "box", None)
         if not isinstance(box, QLineEdit) or not hasattr(found, name):
             continue
-        value = getattr(found, name)
-        numbers = value if isinstance(value, tuple) else (value,)
-        text = " ".join(f"{v:.5g}" if isinstance(v, float) else str(v) for v in numbers)
-        box.setPlaceholderText(f"{text} (from the file)" if value is not None else "not known")
+        value, origin = getattr(found, name), found.origins.get(name)
+        if value is None:
+            box.setPlaceholderText("not known")
+            continue
+        _, size = shown_unit(LoadConfig.model_fields[name])
+        text = value if isinstance(value, str) else _numbers(value, size).replace(",", "")
+        said = origin.source if origin is not None else "the file"
+        box.setPlaceholderText(f"{text} ({_FROM.get(said, said)})")
