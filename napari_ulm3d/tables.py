@@ -21,6 +21,8 @@ __all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "Localizations", "Tracks"
 
 POSITION_UM = ["z_um", "y_um", "x_um"]
 SIGMA_UM = ["sigma_z_um", "sigma_y_um", "sigma_x_um"]
+#: By so much a number may differ from the whole number that it stands for.
+_ROUNDING = 0.2
 VELOCITY_MM_S = ["vz_mm_s", "vy_mm_s", "vx_mm_s"]
 
 
@@ -48,11 +50,28 @@ class _Table:
         }
         if wrong:
             try:
-                object.__setattr__(self, "table", self.table.astype(wrong))
+                whole = {name: self._whole(name) for name, t in wrong.items() if t == "int64"}
+                object.__setattr__(self, "table", self.table.assign(**whole).astype(wrong))
             except (TypeError, ValueError) as error:
                 raise ResultsError(
                     f"A table of {type(self).__name__.lower()} has a column that is not numeric: {error}."
                 ) from error
+
+    def _whole(self, name: str) -> pd.Series:
+        """A column of whole numbers rounded, not cut off: 0.29 * 100 is 28.999..., frame 29."""
+        values = self.table[name]
+        if values.dtype.kind in "iub":
+            return values
+        numbers = values.astype("float64")
+        rounded = numbers.round()
+        apart = ~((numbers - rounded).abs() <= _ROUNDING)  # NaN is apart too
+        if apart.any():
+            first = numbers[apart].iloc[0]
+            raise ResultsError(
+                f"A table of {type(self).__name__.lower()} has {first:g} in its column {name}, "
+                f"which counts whole numbers from 0 ({int(apart.sum())} rows). Mend those rows."
+            )
+        return rounded
 
     def __len__(self) -> int:
         return len(self.table)
@@ -144,6 +163,17 @@ class Tracks(_Table):
         "speed_mm_s": "float32",
         "score": "float32",
     }
+
+    def in_order(self) -> Self:
+        """The same tracks, sorted by track and frame where a track's rows lie apart or backward."""
+        identity, frame = self.table["track_id"].to_numpy(), self.table["frame"].to_numpy()
+        begins = np.append(True, identity[1:] != identity[:-1])[: identity.size]
+        runs = identity[begins]
+        backward = ~begins[1:] & (frame[1:] < frame[:-1])
+        if np.unique(runs).size == runs.size and not backward.any():
+            return self
+        by = ["track_id", "frame", "time_s"]
+        return type(self)(self.table.sort_values(by, kind="stable", ignore_index=True))
 
     @property
     def n_tracks(self) -> int:

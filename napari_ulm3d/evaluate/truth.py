@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError, ResultsError, UlmError
+from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, _Table
 
 __all__ = ["Truth", "read_truth"]
@@ -98,7 +99,7 @@ def read_truth(path: str | PathLike[str]) -> Truth:
     if not path.is_file():
         raise InputError(path, "is no file", "Name the truth.parquet of the simulation.")
     try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        table = read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' own errors derive from these
         raise InputError(
             path, f"cannot be read as a table ({error})", "Give a Parquet or CSV file."

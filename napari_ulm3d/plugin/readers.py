@@ -39,7 +39,8 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     if (first / "run.toml").is_file():
         return read
     if first.name.lower().endswith(_TABLES):
-        return read if {"frame", "x_um"} <= _columns(first) else None
+        columns = _columns(first)
+        return read if "x_um" in columns and columns & {"frame", "time_s"} else None
     try:
         reader_for(find_files(paths)[0])
     except UlmError:
@@ -77,14 +78,15 @@ def _listed(paths: Paths) -> list[AnyPath]:
 
 def _columns(path: Path) -> set[str]:
     """The column names of a table; none when it cannot be read as one."""
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from napari_ulm3d.io.formats.tables.spreadsheet import header_of
 
     try:
         if path.name.lower().endswith(".parquet"):
             return set(pq.read_schema(path).names)
-        return set(pd.read_csv(path, nrows=0).columns)
+        return set(header_of(path))
     except (OSError, ValueError, pa.ArrowInvalid):
         return set()
 

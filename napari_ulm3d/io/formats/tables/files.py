@@ -11,6 +11,8 @@ import pandas as pd
 
 from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.io.formats.tables.order import in_order, with_frames
+from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -42,7 +44,11 @@ def write_csv(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
-    """Read localizations or tracks from ``.parquet`` or ``.csv``.
+    """Read localizations or tracks from ``.parquet`` or ``.csv``, in whatever order their rows are.
+
+    CSV may have semicolons or tabs, decimal commas, and headers with units (``x (mm)``). Without
+    a column `frame`, frames are counted from `time_s`. Tracks come sorted by track and frame,
+    localizations by frame.
 
     Parameters
     ----------
@@ -54,10 +60,9 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
     Raises
     ------
     ResultsError
-        The file is missing, unreadable, of another suffix, or lacks columns.
+        The file is missing, unreadable, of another suffix, lacks columns, or has a track twice
+        in one frame.
     """
-    from pyarrow import csv
-
     name = fspath(path)
     if not Path(name).is_file():
         raise ResultsError(f"{name}: no such table. Check the path.")
@@ -66,10 +71,11 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
             if name.lower().endswith(".parquet"):
                 frame = pd.read_parquet(name, engine="pyarrow")
             elif name.lower().endswith(".csv"):
-                frame = csv.read_csv(name).to_pandas()  # numbers exactly, unlike pandas' own
+                frame = read_csv(name)
             else:
                 raise ResultsError(f"{name}: not a table's suffix. Give a .parquet or .csv file.")
-            return cls(frame)
+            table = cls(with_frames(frame, name))
+            return cls(in_order(table.table, name, of_tracks=cls is Tracks))
     except ResultsError as error:
         raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
     except InputError as error:

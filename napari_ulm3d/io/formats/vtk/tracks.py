@@ -25,7 +25,7 @@ def write_vtp(tracks: Tracks, path: Path) -> None:
     Points carry frame, time_s, speed_mm_s, velocity_mm_s (x, y, z) and score; lines carry
     track_id, length_um (along the line) and mean_speed_mm_s.
     """
-    table = tracks.table
+    table = tracks.in_order().table
     identity = table["track_id"].to_numpy()
     starts = np.flatnonzero(np.append(True, np.diff(identity) != 0)[: identity.size])
     ends = np.append(starts[1:], identity.size)[: starts.size]

@@ -1,0 +1,226 @@
+"""CSV as people and their programs write it, read as columns with our names and units.
+
+Semicolons or tabs for commas, decimal commas, byte-order marks and other encodings, lines before
+the header, headers such as ``X (mm)`` or ``Track ID``, and TrackMate's three rows of names and
+units below its header.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.stored.facts import to_um
+
+__all__ = ["header_of", "read_csv"]
+
+_HEAD_BYTES = 1 << 16
+_MOST_NAME_ROWS = 3
+_SEPARATORS = ",;\t|"
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+#: What other programs call our columns; compared without case, spaces and underscores.
+_ALIASES = {
+    "track_id": ("trackid", "track", "particle", "trajectory", "trajectoryid"),
+    "frame": ("frame", "frames", "framenumber", "frameno"),
+    "time_s": ("time", "t", "positiont"),
+    "score": ("score", "quality"),
+    "snr_db": ("snr",),
+    "z_um": ("z", "positionz", "depth"),
+    "y_um": ("y", "positiony"),
+    "x_um": ("x", "positionx"),
+    "vz_mm_s": ("vz", "velocityz"),
+    "vy_mm_s": ("vy", "velocityy"),
+    "vx_mm_s": ("vx", "velocityx"),
+    "speed_mm_s": ("speed",),
+}
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+}
+#: Header cells with a unit: ``x (mm)``, ``x [mm]``, ``x / mm``, ``x_mm``.
+_WITH_UNIT = re.compile(
+    r"^(.*?)\s*(?:[\(\[](.+)[\)\]]|/\s*(\S+)|[_ ]([a-zA-Z\u00b5\u03bc]+(?:[_/]s)?))$"
+)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a CSV file is written."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    skip: int
+    name_rows: tuple[tuple[str, ...], ...]
+    header: tuple[str, ...]
+
+
+def header_of(path: str | Path) -> list[str]:
+    """The column names of a CSV file, ours where they are known."""
+    layout = _layout(Path(path))
+    return [name for name, _ in _named(layout)]
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read a CSV file; numbers are read exactly, known columns are brought to our units.
+
+    Raises
+    ------
+    ResultsError
+        It has a header whose columns repeat.
+    """
+    from pyarrow import csv
+
+    layout = _layout(Path(path))
+    table = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(
+            encoding=layout.encoding,
+            skip_rows=layout.skip,
+            skip_rows_after_names=len(layout.name_rows),
+        ),
+        parse_options=csv.ParseOptions(delimiter=layout.separator),
+        convert_options=csv.ConvertOptions(decimal_point=layout.decimal),
+    ).to_pandas()
+    named = _named(layout)
+    names = [name for name, _ in named]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ResultsError(f"{path}: has the column {', '.join(repeated)} twice. Keep one of them.")
+    if len(names) == len(table.columns):
+        table.columns = pd.Index(names)
+        for name, factor in named:
+            if factor != 1 and table[name].dtype.kind in "iuf":
+                table[name] = table[name] * factor
+    return table
+
+
+def _layout(path: Path) -> _Layout:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        complete = not file.read(1)
+    encoding = _encoding(head)
+    text = head.decode(encoding, "replace")
+    lines = text.splitlines()
+    if not complete and len(lines) > 1:
+        lines = lines[:-1]  # the last one may be cut
+    skip = 0
+    while skip < len(lines) and (not lines[skip].strip(" ,;\t") or lines[skip].startswith("#")):
+        skip += 1
+    separator = ""
+    if skip < len(lines) and re.match(r"^sep=.$", lines[skip].strip(), re.IGNORECASE):
+        separator, skip = lines[skip].strip()[-1], skip + 1  # Excel's own line
+    lines = lines[skip:]
+    first = lines[0] if lines else ""
+    separator = separator or max(_SEPARATORS, key=first.count)
+    rows = [tuple(_cells(line, separator)) for line in lines]
+    names = [row for row in rows[1 : 1 + _MOST_NAME_ROWS + 1] if not any(map(_is_number, row))]
+    below = tuple(names) if 0 < len(names) <= _MOST_NAME_ROWS and len(rows) > len(names) + 1 else ()
+    if any(len(row) != len(rows[0]) for row in below):
+        below = ()
+    body = lines[1 + len(below) :]
+    decimal = "," if separator != "," and _has_decimal_commas(body, separator) else "."
+    return _Layout(encoding, separator, decimal, skip, below, rows[0] if rows else ())
+
+
+def _encoding(head: bytes) -> str:
+    for mark, name in _BOMS:
+        if head.startswith(mark):
+            return name
+    try:
+        # A character may be cut at the end.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "cp1252" if not set(head) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
+    return "utf-8"
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.match(r"^[+-]?(\d|[.,]\d|nan\b|inf)", cell, re.IGNORECASE))
+
+
+def _has_decimal_commas(lines: list[str], separator: str) -> bool:
+    commas = points = 0
+    for line in lines[:200]:
+        for cell in _cells(line, separator):
+            commas += bool(re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell))
+            points += bool(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", cell))
+    return commas > points
+
+
+def _named(layout: _Layout) -> list[tuple[str, float]]:
+    """Our name and the factor to our unit for each column; its own name and 1 for others."""
+    stripped = [cell.lstrip("\ufeff") for cell in layout.header]
+    units = layout.name_rows[-1] if layout.name_rows else ("",) * len(stripped)
+    ours = set(stripped) & set(_ALIASES)
+    found = []
+    for cell, unit in zip(stripped, units, strict=True):
+        name, factor = _known(cell, unit.strip("()[] ")) or (cell, 1.0)
+        if name != cell and name in ours:
+            name, factor = cell, 1.0  # a column of our own name is the one that counts
+        found.append((name, factor))
+    # Two columns that mean the same are ambiguous: both keep their own names.
+    counts = {name: sum(name == other for other, _ in found) for name, _ in found}
+    return [
+        pair if counts[pair[0]] == 1 else (cell, 1.0)
+        for pair, cell in zip(found, stripped, strict=True)
+    ]
+
+
+def _known(cell: str, unit: str) -> tuple[str, float] | None:
+    """Our name of a header cell and the factor to our unit; None: not one of ours."""
+    if cell in _ALIASES:
+        return cell, 1.0
+    plain = cell
+    split = _WITH_UNIT.match(cell)
+    if split and not unit and _column(cell) is None:
+        plain, unit = split[1], next(part for part in split.groups()[1:] if part)
+    name = _column(plain)
+    if name is None:
+        return None
+    if _key(plain) == name.replace("_", ""):
+        return name, 1.0
+    factor = _factor(name, unit)
+    return None if factor is None else (name, factor)
+
+
+def _column(cell: str) -> str | None:
+    key = _key(cell)
+    for name, others in _ALIASES.items():
+        if key in others or key == name.replace("_", ""):
+            return name
+    return None
+
+
+def _key(cell: str) -> str:
+    return re.sub(r"[\s_\-]", "", cell).lower()
+
+
+def _factor(name: str, unit: str) -> float | None:
+    """From a unit in a header to that of our column; None where it does not say a fitting one."""
+    if name in ("track_id", "frame", "score"):
+        return 1.0
+    if name == "snr_db":
+        return 1.0 if unit.lower() == "db" else None
+    if name == "time_s":
+        return _SECONDS.get(unit.lower())
+    if name.endswith("_um"):
+        return to_um(unit)
+    length, _, time = unit.replace("_", "/").replace("\u00b7s\u207b\u00b9", "/s").partition("/")
+    um, seconds = to_um(length), _SECONDS.get(time.lower())
+    return None if um is None or seconds is None else um / 1e3 / seconds
