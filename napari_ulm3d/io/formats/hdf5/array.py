@@ -30,10 +30,11 @@ class H5Array(FileArray):
     """A dataset in h5py's order of axes; implements `StoredArray`. Opened at each read."""
 
     dataset: str
+    label: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.path} ({self.dataset})"
+        return f"{self.path} ({self.label or self.dataset})"
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
@@ -58,13 +59,15 @@ class H5Array(FileArray):
 
 
 def list_datasets(file: h5py.File) -> list[Variable]:
-    """Every dataset, but for MATLAB's own groups (``#refs#``)."""
+    """Every dataset of values, but for those in MATLAB's own groups (``#refs#``)."""
     import h5py
 
     found: list[Variable] = []
 
     def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("#") and item.shape is not None:
+        if not isinstance(item, h5py.Dataset) or name.startswith("#") or item.shape is None:
+            return
+        if h5py.check_ref_dtype(item.dtype) is None:
             found.append(Variable(name, tuple(item.shape), number_type(item.dtype)))
 
     file.visititems(visit)

@@ -24,6 +24,7 @@ from napari_ulm3d.io.formats.hdf5.array import (
 )
 from napari_ulm3d.io.formats.hdf5.described import coordinates, naming
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within
+from napari_ulm3d.io.stored.blocks import refuse_one_of_unlike, with_blocks
 from napari_ulm3d.io.stored.choosing import choose_variable, natural_key
 from napari_ulm3d.io.stored.content import Content, Reader, StoredArray, Variable, full_scale
 from napari_ulm3d.io.stored.coordinates import AlongAxes, along_axes
@@ -47,42 +48,55 @@ def _sniff(path: Path, head: bytes) -> bool:
 def _list(path: Path) -> tuple[Variable, ...]:
     import h5py
 
+    from napari_ulm3d.io.formats.hdf5.cells import in_cells
+
     with h5py.File(path, "r") as file:
-        return tuple(list_datasets(file))
+        return (*list_datasets(file), *(v for v, _ in in_cells(file).values()))
 
 
 def _open(path: Path, variable: str | None) -> Content:
     import h5py
 
+    from napari_ulm3d.io.formats.hdf5.cells import in_cells
+
     with h5py.File(path, "r") as file:
-        variables = list_datasets(file)
+        cells = in_cells(file)
+        variables = [*list_datasets(file), *(v for v, _ in cells.values())]
+        where = {name: dataset for name, (_, dataset) in cells.items()}
         candidates, pairs = with_pairs(variables, variable)
+        candidates, blocks = with_blocks(candidates, variable, time_last=False)
         series = _series(candidates) if variable is None else []
         if series:
             chosen, why = series[0], f"{len(series)} numbered groups hold one"
         else:
             chosen, why = choose_variable(path, candidates, variable)
-            series = [chosen]
-        arrays = tuple(_stored(path, v, pairs) for v in series)
-        parts = [half.name for half in pairs.get(chosen.name, ())] or [chosen.name]
+            series = list(blocks.get(chosen.name, (chosen,)))
+            if variable is None:
+                refuse_one_of_unlike(path, chosen, candidates)
+        one = series[0]
+        arrays = tuple(_stored(path, v, pairs, where) for v in series)
+        parts = [where.get(v.name, v.name) for v in pairs.get(one.name, (one,))]
         for part in parts:
             dataset_within(file, part)
-        named = naming(file, path, chosen, parts[0])
+        named = naming(file, path, one, parts[0])
+        order = {2: "xz", **named.order} if len(series) > 1 else named.order
         layout = read_layout(
-            arrays[0], named.names, order=named.order, labels=named.labels, said=named.said
+            arrays[0], named.names, order=order, labels=named.labels, said=named.said
         )
         values = small_values(file)
         values |= attributes_above(file, parts[0])
         facts, notes = facts_from_names(values, chosen.shape)
         along = AlongAxes()
         if layout.letters is not None:
-            vectors = coordinates(file, chosen, parts[0], layout.names)
+            vectors = coordinates(file, one, parts[0], layout.names)
             along = along_axes(layout.letters, vectors)
     if facts.voxel_um is not None or facts.voxel_wavelengths is not None:
         along = replace(along, spacing_um=None, first_um=None)
     facts = replace(facts, rate_hz=facts.rate_hz or along.rate_hz)
     notes += along.notes
-    if len(series) > 1:
+    if chosen.name in blocks:
+        notes.append(f"The {len(series)} elements of {chosen.name} are consecutive blocks.")
+    elif len(series) > 1:
         notes.append(f"The {len(series)} groups with {_leaf(chosen.name)} are consecutive blocks.")
     texts = plain_values(values)
     return Content(
@@ -109,15 +123,16 @@ def _series(candidates: list[Variable]) -> list[Variable]:
 
 
 def _stored(
-    path: Path, variable: Variable, pairs: dict[str, tuple[Variable, Variable]]
+    path: Path,
+    variable: Variable,
+    pairs: dict[str, tuple[Variable, Variable]],
+    where: dict[str, str],
 ) -> StoredArray:
-    if variable.name in pairs:
-        real, imag = pairs[variable.name]
-        return PairedArray(
-            H5Array(str(path), real.shape, real.dtype, real.name),
-            H5Array(str(path), imag.shape, imag.dtype, imag.name),
-        )
-    return H5Array(str(path), variable.shape, variable.dtype, variable.name)
+    halves = tuple(
+        H5Array(str(path), v.shape, v.dtype, where.get(v.name, v.name), v.name)
+        for v in pairs.get(variable.name, (variable,))
+    )
+    return PairedArray(*halves) if len(halves) == 2 else halves[0]
 
 
 def _leaf(name: str) -> str:
