@@ -74,12 +74,25 @@ def straight_flow(n_frames: int = 60, n_bubbles: int = 4, seed: int = 3) -> Flow
     return Flow(acquisition, frames, positions)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole published files are slow; of each kind there is a crop in tests/data."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def crops() -> Path:
+    """Folder of small crops of published data, described in its PROVENANCE.md."""
+    return Path(__file__).parent / "data"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of real data beside the repository; tests that need it skip where it is absent."""
+    """Folder of whole published files beside the repository; tests skip where it is absent."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"real data is not at hand ({folder.name} folder beside the repository)")
+        pytest.skip("whole published files are not at hand (../shared/data)")
     return folder
 
 

@@ -191,6 +191,19 @@ def test_published_networks_and_their_tables_agree(shared_data: Path, name):
         assert boundary.flow_nl_min == pytest.approx(inflow[boundary.flow_node], abs=1e-3)
 
 
+def test_a_traced_tree_is_read_as_it_was_traced(crops: Path):
+    path = crops / "mouse_cortex.swc.gz"
+    rows = np.loadtxt(path, comments="#")
+    network = read_swc(path)
+    assert network.components()[0] == 1
+    assert network.n_segments == network.n_nodes - 1 == len(rows) - 1
+    ids, parents = rows[:, 0].astype(int), rows[:, 6].astype(int)
+    place = {number: row[[4, 3, 2]] for number, row in zip(ids, rows, strict=True)}
+    inner = [(a, b) for a, b in zip(ids, parents, strict=True) if b in place]
+    expected = sum(np.linalg.norm(place[a] - place[b]) for a, b in inner)
+    assert network.length_um.sum() == pytest.approx(expected, rel=1e-6)
+
+
 def test_published_trees_are_trees(shared_data: Path):
     for path in sorted((shared_data / "vasculature" / "mouse_cortex_swc").glob("*.swc.gz"))[:3]:
         network = read_swc(path)

@@ -1,0 +1,34 @@
+"""Linking on the motion of real microbubbles: published tracks, taken apart and linked again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from napari_ulm3d.link.chains import chain_labels
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_published_tracks_are_found_again(crops: Path, every: int) -> None:
+    """At 1,000, 500 and 250 frames a second: hardly a link joins two bubbles."""
+    cells = scipy.io.loadmat(crops / "mouse_brain_tracks.mat")["tracks"][:, 0]
+    assert len(cells) == 60
+    rows = np.concatenate([np.column_stack([cell[:, :4], np.full(len(cell), k)])
+                           for k, cell in enumerate(cells)])  # fmt: skip
+    rows = rows[rows[:, 3] % every == 0]
+    rows = rows[np.argsort(rows[:, 3], kind="stable")]
+    position, frame, bubble = rows[:, :3], rows[:, 3].astype(int) // every, rows[:, 4].astype(int)
+    step = 3.0 * every  # pixels between frames; the fastest go 2 to 3 at 1,000 Hz
+    label = chain_labels(frame, position, [step, step])
+    assert label.shape == frame.shape
+    right = wrong = 0
+    for chain in np.unique(label):
+        inside = bubble[label == chain]
+        right += int((inside[1:] == inside[:-1]).sum())
+        wrong += int((inside[1:] != inside[:-1]).sum())
+    true_links = len(rows) - np.unique(bubble).size
+    assert right > 0.98 * true_links
+    assert wrong < 0.02 * true_links
