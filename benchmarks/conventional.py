@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.localizers_vs_ulmtools import compare
+from benchmarks.localizers.vs_ulmtools import compare
 from benchmarks.machine import machine_line, markdown_table
 
 BLOCK_BYTES = 200 * 40 * 36 * 32 * 8

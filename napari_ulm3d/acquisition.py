@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.frame_sources import ArraySource, FrameSource, JoinedSource, source_path
 
 __all__ = ["Acquisition", "ArraySource", "Block", "FrameSource", "Grid", "source_path"]
 
@@ -91,68 +91,6 @@ class Grid:
             spacing.append(step)
             origin.append(first)
         return Grid(tuple(shape), tuple(spacing), tuple(origin))  # type: ignore[arg-type]
-
-
-@runtime_checkable
-class FrameSource(Protocol):
-    """Consecutive frames that are read when asked for: usually one file.
-
-    Attributes
-    ----------
-    name
-        What to call it in messages, usually the file's path.
-    shape
-        (t, z, y, x).
-    dtype
-        complex64 for IQ, float32 for an envelope.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, int, int, int]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
-        ...
-
-
-def source_path(source: FrameSource) -> Path | None:
-    """Where a source is stored; None for frames that are in memory or made when read.
-
-    A source may say so by an attribute `file`, when its `name` says more than the path.
-    """
-    path = Path(getattr(source, "file", source.name))
-    return path.absolute() if path.exists() else None
-
-
-@dataclass(frozen=True)
-class ArraySource:
-    """Frames that are already in memory, (t, z, y, x) complex or real."""
-
-    array: NDArray[Any]
-    name: str = "array"
-
-    def __post_init__(self) -> None:
-        if self.array.ndim != 4 or min(self.array.shape) < 1:
-            raise InputError(
-                self.name,
-                f"has the shape {self.array.shape}",
-                "Give frames as an array of four non-empty axes (t, z, y, x).",
-            )
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        t, z, y, x = self.array.shape
-        return (t, z, y, x)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.complex64 if np.iscomplexobj(self.array) else np.float32)
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        return np.array(self.array[start:stop], dtype=self.dtype, order="C")
 
 
 @dataclass(frozen=True)
@@ -301,18 +239,25 @@ class Acquisition:
     def duration_s(self) -> float:
         return self.n_frames / self.rate_hz
 
-    def blocks(self, frames_per_block: int = 200) -> tuple[Block, ...]:
-        """Cut every source into equal blocks of at most about `frames_per_block` frames.
+    def blocks(self, frames_per_block: int = 200, *, join: bool = False) -> tuple[Block, ...]:
+        """Cut the frames into blocks of at most about `frames_per_block` frames.
 
-        A block never spans two sources: files may be separate sequences of the scanner.
-        The cuts are even (450 frames give 3 x 150, not 200 + 200 + 50), since a clutter
-        filter with fixed cut-offs would treat a short last block differently.
+        Files are cut evenly (450 frames give 3 x 150, not 200 + 200 + 50), since a clutter filter
+        with fixed cut-offs would treat a short last block differently.
+
+        Parameters
+        ----------
+        frames_per_block
+            Most frames of a block.
+        join
+            Files shorter than a block are joined, whole, into one. False: no block spans two
+            files, as where the scanner paused between them.
         """
         if frames_per_block < 1:
             raise ValueError(f"a block needs at least one frame, not {frames_per_block}")
         blocks: list[Block] = []
         first = 0
-        for source in self.sources:
+        for source in _joined(self.sources, frames_per_block) if join else self.sources:
             total = source.shape[0]
             cuts = np.linspace(0, total, -(-total // frames_per_block) + 1).round().astype(int)
             for start, stop in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
@@ -336,3 +281,22 @@ class Acquisition:
         for source in self.sources:
             yield first, source
             first += source.shape[0]
+
+
+def _joined(sources: tuple[FrameSource, ...], most: int) -> Iterator[FrameSource]:
+    """Runs of whole sources of at most `most` frames, about equally long; a longer source alone."""
+    # Even runs, not full ones with a short one at the end: a clutter filter with fixed cut-offs
+    # would treat that one differently.
+    total = sum(source.shape[0] for source in sources)
+    n_runs = -(-total // most)
+    run: list[FrameSource] = []
+    length, number, first = 0, 0, 0
+    for source in sources:
+        frames = source.shape[0]
+        wanted = int((first + frames / 2) * n_runs / total)
+        if run and (wanted != number or length + frames > most):
+            yield run[0] if len(run) == 1 else JoinedSource(tuple(run))
+            run, length = [], 0
+        run.append(source)
+        length, number, first = length + frames, wanted, first + frames
+    yield run[0] if len(run) == 1 else JoinedSource(tuple(run))

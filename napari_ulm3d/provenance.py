@@ -15,6 +15,7 @@ from typing import Any
 from napari_ulm3d._version import __version__
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, source_path
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.frame_sources import JoinedSource
 
 __all__ = ["acquisition_facts", "block_key", "fingerprint", "program_facts", "source_fingerprint"]
 
@@ -49,9 +50,13 @@ def source_fingerprint(source: FrameSource) -> str:
 
     Of a file, and of those that hold its values where it is but the header: name, size and
     three samples of 64 KiB (head, middle, tail). A source that is no file (an array) counts with
-    its first and last frame.
+    its first and last frame. Joined sources count with each of theirs.
     """
     digest = hashlib.sha256(repr((source.shape, str(source.dtype))).encode())
+    if isinstance(source, JoinedSource):
+        for part in source.parts:
+            digest.update(source_fingerprint(part).encode())
+        return digest.hexdigest()
     path = source_path(source)
     if path is not None and path.is_dir():  # a Zarr store: which chunks, and how large
         for file in sorted(path.rglob("*")):

@@ -49,21 +49,37 @@ def test_the_fine_grid_covers_the_same_extent(grid: Grid, factor: float) -> None
     assert len(resolved) <= 1
 
 
-@given(st.lists(st.integers(1, 900), min_size=1, max_size=4), st.integers(2, 300))
-def test_blocks_cut_every_frame_once_and_evenly(lengths: list[int], size: int) -> None:
-    sources = tuple(ArraySource(np.zeros((n, 1, 1, 2), np.float32), f"file {n}") for n in lengths)
-    acquisition = Acquisition(sources, Grid((1, 1, 2), (1, 1, 1)), 10.0, kind="envelope")
-    blocks = acquisition.blocks(size)
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=9), st.integers(2, 1200), st.booleans())
+def test_blocks_hold_every_frame_once(lengths: list[int], size: int, join: bool) -> None:
+    ends = np.cumsum(lengths)
+    frames = np.arange(ends[-1], dtype=np.float32).reshape(-1, 1, 1, 1)
+    sources = tuple(ArraySource(part) for part in np.split(frames, ends[:-1]))
+    acquisition = Acquisition(sources, Grid((1, 1, 1), (1, 1, 1)), 10.0, kind="envelope")
+    blocks = acquisition.blocks(size, join=join)
     assert [block.index for block in blocks] == list(range(len(blocks)))
-    first = 0
-    for block in blocks:
-        assert block.first_frame == first
-        assert 1 <= block.n_frames <= size
-        first += block.n_frames
-    assert first == sum(lengths) == acquisition.n_frames
-    for source in sources:
-        sizes = [block.n_frames for block in blocks if block.source is source]
-        assert max(sizes) - min(sizes) <= 1
+    assert all(1 <= block.n_frames <= size for block in blocks)
+    starts = np.cumsum([0, *(block.n_frames for block in blocks)])
+    assert [block.first_frame for block in blocks] == starts[:-1].tolist()
+    np.testing.assert_array_equal(np.concatenate([block.read() for block in blocks]), frames)
+    if not join:
+        assert set(np.cumsum([0, *lengths])) <= set(starts), "a block spans two files"
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_equal_files_make_even_blocks(n_files: int, per_block: int) -> None:
+    sources = (ArraySource(np.zeros((20, 1, 1, 1), np.float32)),) * n_files
+    acquisition = Acquisition(sources, Grid((1, 1, 1), (1, 1, 1)), 10.0, kind="envelope")
+    sizes = [block.n_frames for block in acquisition.blocks(20 * per_block, join=True)]
+    assert len(sizes) == -(-n_files // per_block), "no more blocks than are needed"
+    assert max(sizes) - min(sizes) <= 20
+
+
+@given(st.integers(1, 900), st.integers(2, 300))
+def test_a_long_file_is_cut_evenly(length: int, size: int) -> None:
+    source = ArraySource(np.zeros((length, 1, 1, 1), np.float32))
+    acquisition = Acquisition((source,), Grid((1, 1, 1), (1, 1, 1)), 10.0, kind="envelope")
+    sizes = [block.n_frames for block in acquisition.blocks(size)]
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_reading_spans_sources() -> None:

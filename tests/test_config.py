@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import tomli_w
@@ -201,5 +201,16 @@ def test_conditions_on_other_sections_are_checked_where_these_meet(
     with pytest.raises(TypeError, match=r"other\.size"):
 
         class Both(StageConfig):
+            complete: ClassVar[bool] = True
             stage: Stage = Stage()
             other: Other = Other()
+
+
+def test_a_section_may_be_taken_without_the_one_that_it_depends_on() -> None:
+    class Stage(StageConfig):
+        size: int = setting(1, "Size.", when={"elsewhere.kind": ("a",)})
+
+    class Part(StageConfig):
+        stage: Stage = Stage()
+
+    assert Part().stage.size == 1

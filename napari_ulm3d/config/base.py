@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -61,6 +61,9 @@ class StageConfig(BaseModel):
     """What all settings share: frozen, unknown names are errors, TOML in and out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    complete: ClassVar[bool] = False
+    """Whether the model holds every section that its sections' conditions name."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

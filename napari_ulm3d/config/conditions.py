@@ -57,7 +57,8 @@ def shown_unit(field: FieldInfo) -> tuple[str, float]:
 def check_conditions(model: type[BaseModel]) -> None:
     """See to it that the conditions of a model's settings can hold.
 
-    Conditions on other sections are checked by the model that holds those sections.
+    Conditions on other sections are checked by the models that hold those sections. A model may
+    take one section without the other, as the settings of a training do, unless it is `complete`.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def check_conditions(model: type[BaseModel]) -> None:
         for name, field in section.model_fields.items():
             for condition in conditions_of(field):
                 of, dot, setting = condition.setting.rpartition(".")
-                if dot:
+                if dot and (of in sections or getattr(model, "complete", False)):
                     siblings = sections[of].model_fields if of in sections else {}
                     _check(f"{section_name}.{name}", condition, siblings, setting)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import tomli_w
 
@@ -19,6 +19,8 @@ __all__ = ["PipelineConfig"]
 
 class PipelineConfig(StageConfig):
     """All settings of a run; saved as TOML, one table a stage."""
+
+    complete: ClassVar[bool] = True
 
     load: LoadConfig = LoadConfig()
     clutter: ClutterConfig = ClutterConfig()

@@ -31,7 +31,7 @@ def _benchmarks(monkeypatch):
 
 
 def test_every_network_of_every_scale_has_valid_settings(tmp_path):
-    from benchmarks.paper_variants import SCALES, variants
+    from benchmarks.paper.variants import SCALES, variants
 
     for scale in SCALES.values():
         made = variants(scale, tmp_path)
@@ -56,7 +56,7 @@ def test_every_network_of_every_scale_has_valid_settings(tmp_path):
 
 
 def test_the_released_code_teaches_heads_every_second_half():
-    from benchmarks.paper_variants import released_target
+    from benchmarks.paper.variants import released_target
 
     # A head of 4 frames a step over 8 frames: its targets have 2 frames a step, 4 bins.
     frames = np.arange(8.0)
@@ -73,7 +73,7 @@ def test_the_released_code_teaches_heads_every_second_half():
 
 
 def test_one_coefficient_for_a_set():
-    from benchmarks.paper_scores import TestScene, pooled
+    from benchmarks.paper.scores import TestScene, pooled
 
     def scene(volumes) -> TestScene:
         truth = [np.array(v, bool) for v in volumes]
@@ -96,8 +96,8 @@ def test_one_coefficient_for_a_set():
 def test_conventional_ulm_on_its_own_ground():
     from dataclasses import replace
 
-    from benchmarks.paper_scores import conventional, pooled, scene_of
-    from benchmarks.paper_variants import SCALES
+    from benchmarks.paper.scores import conventional, pooled, scene_of
+    from benchmarks.paper.variants import SCALES
 
     scale = replace(SCALES["small"], test_2d=24, test_frames=64, window_frames=32)
     test = scene_of(2, 1, 0, scale, up=2)
@@ -108,7 +108,7 @@ def test_conventional_ulm_on_its_own_ground():
 
 
 def test_train_stop_go_on_and_score(tmp_path, capsys):
-    from benchmarks.paper import main
+    from benchmarks.paper.__main__ import main
 
     words = ["--quick", "--cache", str(tmp_path / "cache"), "--device", "cpu"]
     few = ["mask-2d", "dense-2d", "sparse-2d-mask", "sparse-3d"]

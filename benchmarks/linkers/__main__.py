@@ -22,7 +22,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
-from benchmarks.linking_scenes import SCENES, Labels, Points, Scene, Truth, simulate
+from benchmarks.linkers.scenes import SCENES, Labels, Points, Scene, Truth, simulate
 from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link import link
 from napari_ulm3d.link.assignment import assign

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.interaction_scenes import RATE_HZ, MadeFrames, many_tracks, wandering_series
+from benchmarks.interaction.scenes import RATE_HZ, MadeFrames, many_tracks, wandering_series
 from benchmarks.machine import machine_line, markdown_table
 from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import PipelineConfig

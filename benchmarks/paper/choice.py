@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from benchmarks.paper_variants import Variant
+from benchmarks.paper.variants import Variant
 from napari_ulm3d.networks.weights import load_network, save_weights
 from napari_ulm3d.train.checkpoint import read_average, read_progress
 from napari_ulm3d.train.loop import CHECKPOINT

@@ -29,16 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import machine_line
-from benchmarks.paper_choice import choose_weights, trained_weights
-from benchmarks.paper_scores import Predict, Score, TestScene, conventional, pooled, scene_of
-from benchmarks.paper_tables import (
+from benchmarks.paper.choice import choose_weights, trained_weights
+from benchmarks.paper.scores import Predict, Score, TestScene, conventional, pooled, scene_of
+from benchmarks.paper.tables import (
     Row,
     concentration_table,
     cost_table,
     plot_concentration,
     plot_strategies,
 )
-from benchmarks.paper_variants import MASK, SCALES, Scale, Variant, variants
+from benchmarks.paper.variants import MASK, SCALES, Scale, Variant, variants
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.networks.weights import load_network, read_card, weights_hash

@@ -1,4 +1,4 @@
-"""Localizers here and in ulmtools on the same frames. `python -m benchmarks.localizers_vs_ulmtools`
+"""Localizers here and in ulmtools on the same frames. `python -m benchmarks.localizers.vs_ulmtools`
 
 Scenes: *clean*: bubbles at random places with complex white noise 18 dB under the mean peak
 (40 x 36 x 32 voxels of 98.56, 150, 150 um, full width at half maximum 3 voxels); *standard*: the

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.paper_variants import Scale
+from benchmarks.paper.variants import Scale
 from napari_ulm3d.config import ClutterConfig, LinkConfig, LocalizeConfig
 from napari_ulm3d.link import link
 from napari_ulm3d.localize import localize

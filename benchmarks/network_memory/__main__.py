@@ -89,7 +89,7 @@ def run(
         "device": options.device,
         "limit_gb": options.limit_gb,
     }
-    command = [sys.executable, "-m", "benchmarks.network_memory_case", json.dumps(case)]
+    command = [sys.executable, "-m", "benchmarks.network_memory.case", json.dumps(case)]
     row = {"kind": kind, "voxels": prod(shape), **case}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=options.seconds_each)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import markdown_table
-from benchmarks.paper_scores import Score
+from benchmarks.paper.scores import Score
 
 __all__ = ["Row", "concentration_table", "cost_table", "plot_concentration", "plot_strategies"]
 

@@ -1,4 +1,4 @@
-"""Which bubbles are missed, and what the false positions are: `python -m benchmarks.misses`
+"""Which bubbles are missed, and what the false positions are: `python -m benchmarks.localizers.misses`
 
 Validation scenes through the whole pipeline at its default settings. Recall by axial speed (along which
 the clutter filter tells a bubble from tissue) and by distance to the nearest other bubble; then the

@@ -1,0 +1,1 @@
+"""Linkers against each other."""

@@ -1,0 +1,1 @@
+"""Localizers against each other."""
