@@ -29,7 +29,7 @@ MEMORY_BYTES = 1 << 30
 #: Of which it may touch this much.
 TOUCHED_BYTES = 200 << 20
 #: Seconds of work, and of waiting, after which a trial counts as hung.
-CPU_SECONDS, WALL_SECONDS = 10, 90
+CPU_SECONDS, WALL_SECONDS = 10, 300
 
 OUTCOMES = ("opened", "refused", "torn", "raised", "hungry", "crashed", "hung")
 GOOD = ("opened", "refused")

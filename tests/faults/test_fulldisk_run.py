@@ -74,6 +74,7 @@ def _assert_whole_or_absent(folder: Path, whole: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
     flow, whole: Path, disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,6 +123,7 @@ def stage_of(out: Path) -> str:
     return "mapping" if n_blocks == 12 else "localizing"
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(
     lab: Lab, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +150,7 @@ def test_killed_at_random_moments(
     assert tried.total() >= 3
 
 
+@pytest.mark.slow
 def test_killed_before_any_change_of_the_folder(
     lab: Lab, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +183,7 @@ def test_two_runs_on_one_folder(lab: Lab, tmp_path: Path) -> None:
         first.send_signal(signal.SIGSTOP)  # it must not get through before the second looks
         for how in ([], ["--overwrite"]):
             second = subprocess.run(
-                command(lab.files, out, *how), capture_output=True, text=True, timeout=100
+                command(lab.files, out, *how), capture_output=True, text=True, timeout=300
             )
             assert second.returncode == 2
             said = " ".join(second.stderr.split())
@@ -190,7 +192,7 @@ def test_two_runs_on_one_folder(lab: Lab, tmp_path: Path) -> None:
         assert lab.run(out)["code"] == 2  # --resume
     finally:
         first.send_signal(signal.SIGCONT)
-        assert first.wait(timeout=100) == 0
+        assert first.wait(timeout=300) == 0
     assert_whole(out, lab)
 
 
@@ -209,7 +211,7 @@ def test_the_lock_of_another_computer_is_not(lab: Lab, tmp_path: Path) -> None:
     out.mkdir()
     holder = {"pid": 77, "host": "other-computer", "since": "2026-01-01T00:00:00+00:00"}
     (out / LOCK_NAME).write_text(json.dumps(holder))
-    done = subprocess.run(command(lab.files, out), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command(lab.files, out), capture_output=True, text=True, timeout=300)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2
     assert "process 77 on other-computer, since 2026-01-01" in said

@@ -19,7 +19,7 @@ from napari_ulm3d.io.formats.registry import readers
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux")
 
-COUNT = int(os.environ.get("ULM3D_FAULTS", "500"))
+MANY = int(os.environ.get("ULM3D_FAULTS", "500"))
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +29,20 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("count", [60, pytest.param(MANY, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [reader.name for reader in readers()])
 def test_damaged_files_are_read_or_refused(
-    samples: Path, name: str, capsys: pytest.CaptureFixture[str]
+    samples: Path, name: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (samples / name.replace(" ", "_")).is_dir(), f"no samples of {name}: add a writer"
-    tallies = try_readers(samples, [name], COUNT)
+    tallies = try_readers(samples, [name], count)
     with capsys.disabled():
         print("\n" + table(tallies))
     (tally,) = tallies
-    assert tally.tried == COUNT
-    assert sum(tally.counts[outcome] for outcome in GOOD) == COUNT, "\n".join(tally.faults[:20])
+    assert tally.tried == count
+    assert sum(tally.counts[outcome] for outcome in GOOD) == count, "\n".join(tally.faults[:20])
     # Were all of one kind the damage would be too gentle, or the samples not read at all.
-    assert min(tally.counts[outcome] for outcome in GOOD) > COUNT // 20
+    assert min(tally.counts[outcome] for outcome in GOOD) > count // 20
 
 
 def test_a_reader_that_fails_is_found(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:

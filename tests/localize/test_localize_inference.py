@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -102,15 +102,26 @@ def test_other_errors_are_not_taken_for_it() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-class Slow(nn.Module):
+class Held(nn.Module):
+    """The third call of a row of layers waits until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.reached, self.released = 0, threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
+
     def forward(self, x):
-        time.sleep(0.05)
+        self.calls += 1
+        if self.calls == 3:
+            self.thread = threading.current_thread()
+            self.reached.set()
+            assert self.released.wait(60)
         return x
 
 
 def test_a_stop_is_heard_between_the_layers() -> None:
-    net = nn.Sequential(*(Slow() for _ in range(200)))  # ten seconds
-    began = time.monotonic()
+    layer = Held()
+    net = nn.Sequential(*(nn.Sequential(layer) for _ in range(200)))
     with pytest.raises(Cancelled):
         list(
             run_windows(
@@ -118,10 +129,13 @@ def test_a_stop_is_heard_between_the_layers() -> None:
                 EVEN,
                 lambda span: net(torch.zeros(1)),
                 window_frames=50,
-                stop=lambda: time.monotonic() - began > 0.3,
+                stop=layer.reached.is_set,
             )
         )
-    assert time.monotonic() - began < 5
+    layer.released.set()
+    assert layer.thread is not None
+    layer.thread.join(60)
+    assert layer.calls == 3  # the next layer does not begin
     # The network serves others after that.
     short = nn.Sequential(*list(net)[:2])
     assert list(run_windows(short, EVEN, lambda s: short(torch.ones(1)), window_frames=50))

@@ -123,7 +123,7 @@ def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
-    ended = subprocess.run(arguments, capture_output=True, timeout=100)
+    ended = subprocess.run(arguments, capture_output=True, timeout=300)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not any(tmp_path.iterdir())
 

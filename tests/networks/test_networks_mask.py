@@ -50,6 +50,7 @@ def test_the_sparse_tensor_has_the_masked_voxels(network):
     assert torch.equal(flat.dense(), torch.where(mask, x, 0.0)[:, :, :, :, 0])
 
 
+@pytest.mark.slow
 def test_it_learns_to_keep_what_is_bright():
     torch.manual_seed(0)
     network = MaskCNN(MaskCNNConfig(channels=4, layers=2))

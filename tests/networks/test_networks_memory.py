@@ -38,6 +38,7 @@ print((peak_memory_bytes() - before) / len(block))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
 @pytest.mark.parametrize("width", [8, 48])
 def test_a_prediction_needs_what_the_law_says(width: int) -> None:
@@ -71,6 +72,7 @@ print((peak_memory_bytes() - before) / _needs(net, kept))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
 def test_a_trajectory_needs_no_more_than_the_law_says() -> None:
     done = subprocess.run(

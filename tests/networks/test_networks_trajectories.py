@@ -106,6 +106,7 @@ def test_every_preset_can_be_built(name):
     assert parameters(preset(name)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sparse-2d-small", "sparse-3d-small"])
 def test_small_presets_learn_on_a_cpu(name):
     torch.manual_seed(0)

@@ -70,7 +70,7 @@ def assert_same(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(first.map(name).dense(), second.map(name).dense())
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_result_is_that_of_one_process(
     files: Path, alone: Path, tmp_path: Path, workers: int
 ) -> None:
@@ -107,11 +107,12 @@ def test_one_process_needs_no_dask() -> None:
         print([name for name in sys.modules if name.split(".")[0] in ("dask", "distributed")])
     """)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npy", "npz", "mat", "h5", "zarr", "tif"])
 def test_blocks_travel_by_their_path(flow, tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"IQ.{kind}"
@@ -181,6 +182,7 @@ class Poison:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "kill once", "eat"])
 def test_a_worker_that_dies_costs_its_block_at_most(
     flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -219,6 +221,7 @@ def test_workers_are_given_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
         assert visible_gpus() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_ends_a_run_with_workers_in_one_line(flow, tmp_path: Path) -> None:
     np.save(tmp_path / "long.npy", np.concatenate([flow.frames] * 40))
@@ -235,7 +238,7 @@ def test_ctrl_c_ends_a_run_with_workers_in_one_line(flow, tmp_path: Path) -> Non
         assert process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "add --resume" in errors
@@ -262,6 +265,7 @@ def certificates(tmp_path: Path) -> dict[str, str]:
     return {"tls_ca": str(certificate), "tls_cert": str(certificate), "tls_key": str(key)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
 def test_a_cluster_that_runs_already(
     files: Path, alone: Path, tmp_path: Path, certificates: dict[str, str], protocol: str

@@ -210,6 +210,7 @@ def test_the_windows_are_recorded(flow, tmp_path: Path, monkeypatch: pytest.Monk
     assert "failed" not in note
 
 
+@pytest.mark.slow
 def test_the_budget_is_kept(tmp_path: Path) -> None:
     """A block of 472 MB, worked on in no more than 900 MB, libraries and all."""
     if not Path("/proc/self/status").is_file():
@@ -235,7 +236,7 @@ def test_the_budget_is_kept(tmp_path: Path) -> None:
         int(
             subprocess.run(
                 [sys.executable, "-c", code, str(tmp_path / "IQ.npy"), *budget],
-                check=True, capture_output=True, text=True, timeout=200,
+                check=True, capture_output=True, text=True, timeout=300,
             ).stdout
         )
         for budget in ([], ["900MB"])

@@ -392,6 +392,7 @@ def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Pa
 # --- from end to end -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_the_sample_to_an_export_and_the_same_by_the_command_line(
     viewer: Any, weights: Path, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

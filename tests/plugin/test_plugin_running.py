@@ -396,6 +396,7 @@ def test_empty_results_are_no_error(viewer: Any, qtbot: Any) -> None:
     assert session.result.grid == Grid((8, 8, 8), (100, 100, 100))
 
 
+@pytest.mark.slow
 def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     """Two workers asked for in the folded-away field, on a series of three blocks."""
     pytest.importorskip("distributed")

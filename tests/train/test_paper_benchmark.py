@@ -93,6 +93,7 @@ def test_one_coefficient_for_a_set():
     assert score.share_kept == 0.5
 
 
+@pytest.mark.slow
 def test_conventional_ulm_on_its_own_ground():
     from dataclasses import replace
 
@@ -107,6 +108,7 @@ def test_conventional_ulm_on_its_own_ground():
     assert score.precision > 0.6
 
 
+@pytest.mark.slow
 def test_train_stop_go_on_and_score(tmp_path, capsys):
     from benchmarks.paper.__main__ import main
 

@@ -101,6 +101,7 @@ def weights(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
+@pytest.mark.slow
 def test_a_window_is_learnt_by_heart():
     config = tiny(
         steps=150,
@@ -120,6 +121,7 @@ def test_a_window_is_learnt_by_heart():
     assert (near.min(axis=1) < 0.4).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_a_stopped_training_ends_as_one_that_was_not(tmp_path):
     config = tiny()
     whole = run(config, tmp_path / "whole")

@@ -147,6 +147,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(case, tmp_path):
     assert whole.best_step == parts.best_step >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["sparse-2d-small", "dense-2d-small"])
 def test_a_window_is_learnt_by_heart(preset):
     config = trajectory_config(
@@ -205,6 +206,7 @@ def test_a_card_tells_what_inference_needs(tmp_path):
         assert torch.equal(value, state.best[name])
 
 
+@pytest.mark.slow
 def test_the_mask_finds_what_is_bright():
     config = mask_config(steps=40, optimizer={"warmup_steps": 2, "learning_rate": 0.02})
     task = MaskTask(config, [(1, mask_window(50))])
