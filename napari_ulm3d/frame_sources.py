@@ -73,7 +73,22 @@ class ArraySource:
         return np.dtype(np.complex64 if np.iscomplexobj(self.array) else np.float32)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        return np.array(self.array[start:stop], dtype=self.dtype, order="C")
+        values = self.array[start:stop]
+        if values.dtype.kind in "fc" and values.dtype.itemsize > self.dtype.itemsize:
+            _refuse_beyond_single(values, self.name)
+        return np.array(values, dtype=self.dtype, order="C")
+
+
+def _refuse_beyond_single(values: NDArray[Any], name: str) -> None:
+    """Refuse double precision that single precision, in which frames are held, cannot take."""
+    parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
+    largest = max(max(float(part.max()), -float(part.min())) for part in parts)
+    if np.isfinite(largest) and largest and not 1e-33 < largest < 1e38:
+        raise InputError(
+            name,
+            f"has values up to {largest:.3g}, which single precision cannot hold",
+            "Scale them, for example by dividing by that number.",
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_ulm3d.filtering.amplitude import refuse_constant, rescale
 from napari_ulm3d.filtering.bandpass import bandpass_filter
 from napari_ulm3d.filtering.clutter import FilteredBlock, clutter_filter
 from napari_ulm3d.filtering.correlation import correlation_map, matched_filter
@@ -25,6 +26,8 @@ __all__ = [
     "matched_filter",
     "patch_of",
     "power_doppler",
+    "refuse_constant",
+    "rescale",
     "spatial_similarity",
     "svd_filter",
     "svd_spectrum",

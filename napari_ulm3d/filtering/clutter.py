@@ -31,12 +31,15 @@ class FilteredBlock:
         finder, of the components dropped; None without SVD.
     bandpass_hz
         Cut-offs applied, Hz; None without bandpass.
+    exponent
+        The frames were multiplied by 2**exponent before the filter (see `amplitude`).
     """
 
     frames: NDArray[Any]
     components: tuple[int, int] | None = None
     singular_values: NDArray[np.float64] | None = None
     bandpass_hz: tuple[float, float] | None = None
+    exponent: int = 0
 
     @property
     def summary(self) -> str:
@@ -47,6 +50,8 @@ class FilteredBlock:
             parts.append(f"singular components {first} to {last} of {self.frames.shape[0]} kept")
         if self.bandpass_hz is not None:
             parts.append(f"{self.bandpass_hz[0]:g} to {self.bandpass_hz[1]:g} Hz kept")
+        if self.exponent:
+            parts.append(f"amplitudes multiplied by 2^{self.exponent} for single precision")
         return "; ".join(parts) or "no clutter filter"
 
 

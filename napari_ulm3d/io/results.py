@@ -33,7 +33,7 @@ from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["LOCK_NAME", "BlockResult", "ResultsFolder"]
+__all__ = ["AMPLITUDE_LOG2", "LOCK_NAME", "BlockResult", "ResultsFolder"]
 
 #: The file that says which process writes to the folder.
 LOCK_NAME = ".run.lock"
@@ -42,6 +42,10 @@ LOCK_NAME = ".run.lock"
 _FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
 
 _SUBFOLDERS = ("maps", "blocks")
+
+
+#: The fact that says by which power of two a block's frames were multiplied.
+AMPLITUDE_LOG2 = "amplitude_log2"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class BlockResult:
     localizations
         Rows of this block's frames.
     power_doppler
-        (z, y, x) float32, mean over the block's frames.
+        (z, y, x) float32, mean over the block's frames, which were multiplied by
+        2**facts["amplitude_log2"] where that is there.
     n_frames
         Number of frames in the block.
     facts
@@ -68,6 +73,12 @@ class BlockResult:
     n_frames: int
     facts: dict[str, float]
     trajectory: VesselMap | None = None
+
+    @property
+    def power(self) -> NDArray[np.float64]:
+        """The power Doppler in the squared unit of the data, (z, y, x); may span 1e-76 to 1e76."""
+        exponent = int(self.facts.get(AMPLITUDE_LOG2, 0))
+        return np.ldexp(self.power_doppler.astype(np.float64), -2 * exponent)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ from napari_ulm3d.filtering import (
     estimate_psf,
     make_psf,
     power_doppler,
+    refuse_constant,
+    rescale,
 )
-from napari_ulm3d.io.results import BlockResult
+from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
 from napari_ulm3d.localize import Rejections, localize
 from napari_ulm3d.pipeline.networks import NETWORKS, network_block
 from napari_ulm3d.tables import Localizations
@@ -46,8 +48,18 @@ def stages_of_a_block(config: PipelineConfig) -> tuple[str, ...]:
 
 
 def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig) -> FilteredBlock:
-    """Read a block and take the tissue out of it, in place."""
-    return clutter_filter(block.read(), acquisition.rate_hz, config.clutter)
+    """Read a block and take the tissue out of it, in place.
+
+    Raises
+    ------
+    InputError
+        Nothing changes in the block, or it cannot be read.
+    """
+    frames = block.read()
+    refuse_constant(frames, block.name)
+    exponent = rescale(frames)
+    filtered = clutter_filter(frames, acquisition.rate_hz, config.clutter)
+    return replace(filtered, exponent=exponent)
 
 
 def acquisition_psf(
@@ -128,6 +140,8 @@ def localize_block(
     if filtered.components is not None:
         first, last = filtered.components
         facts = {"svd_first_kept": float(first), "svd_last_kept": float(last)}
+    if filtered.exponent:
+        facts[AMPLITUDE_LOG2] = float(filtered.exponent)
     if config.localize.localizer in NETWORKS:
         result = network_block(
             block, acquisition, psf, config, stop, filtered, _chunks(frames), progress

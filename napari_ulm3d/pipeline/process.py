@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from bisect import insort
 from collections import deque
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
+from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.filtering import Psf
@@ -42,6 +44,9 @@ from napari_ulm3d.volumes import VesselMap
 __all__ = ["BlockStore", "process", "sequence_breaks"]
 
 log = logging.getLogger("napari_ulm3d")
+
+#: Values up to 2**100 and down to 2**-100 are written as they are, in single precision.
+_MOST_EXPONENT = 100
 
 
 class BlockStore(Protocol):
@@ -169,7 +174,7 @@ def process(
         if done.result is None:
             yield _failed(done, len(blocks))
             continue  # its tracks are told with the next block's
-        power += done.result.power_doppler.astype(np.float64) * done.result.n_frames
+        power += done.result.power * done.result.n_frames
         n_frames += done.result.n_frames
         end = done.block.first_frame + done.block.n_frames
         trajectories.add(done.result, end / acquisition.rate_hz)
@@ -189,9 +194,7 @@ def process(
     # Before the maps, so that the half sets are never held beside them.
     fsc = resolution(*accumulator.halves()) if config.maps.fsc else None
     maps = accumulator.maps()
-    maps["power_doppler"] = VesselMap.from_dense(
-        "power_doppler", (power / n_frames).astype(np.float32), grid, "a.u."
-    )
+    maps["power_doppler"] = _power_map(power / n_frames, grid)
     saturation = trajectories.saturation(acquisition.duration_s)
     if saturation is None:
         saturation = saturation_curve(accumulator, duration_s=acquisition.duration_s)
@@ -201,6 +204,15 @@ def process(
         saturation=saturation,
         resolution=fsc,
     )
+
+
+def _power_map(power: NDArray[np.float64], grid: Grid) -> VesselMap:
+    """Power Doppler as a map; what single precision cannot hold is in units of a power of two."""
+    exponent = math.frexp(float(power.max()))[1]
+    unit = "a.u."
+    if abs(exponent) > _MOST_EXPONENT:
+        power, unit = np.ldexp(power, -exponent), f"a.u. (2^{exponent})"
+    return VesselMap.from_dense("power_doppler", power.astype(np.float32), grid, unit)
 
 
 def sequence_breaks(acquisition: Acquisition, config: PipelineConfig) -> list[int]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
-from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, svd_spectrum
+from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
 from napari_ulm3d.pipeline.networks import NETWORKS
 from napari_ulm3d.sparse_frames import SparseFrames
@@ -86,7 +86,14 @@ class Preview:
             return None
         block = block_at(self.acquisition, config, frame)
         key = (config.load.frames_per_block, block.index)
-        return self._remember("spectrum", key, 1, lambda: svd_spectrum(block.read())[0])
+
+        def compute() -> NDArray[np.float64]:
+            frames = block.read()
+            exponent = rescale(frames)
+            values: NDArray[np.float64] = svd_spectrum(frames)[0]
+            return np.ldexp(values, -exponent)
+
+        return self._remember("spectrum", key, 1, compute)
 
     def psf(self, config: PipelineConfig) -> Psf:
         """The PSF of the settings."""
