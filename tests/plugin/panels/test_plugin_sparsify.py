@@ -1,0 +1,139 @@
+"""Sparsify with a network in view: what survives, what it costs, the mask network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+pytest.importorskip("torch")
+
+import torch
+from network_hands import by_network, linked_as_set, open_sample
+from plugin_hands import choose, click, dock, drag, enter, idle
+
+from napari_ulm3d.evaluate import bubbles_kept, read_truth
+from napari_ulm3d.filtering import correlation_map
+from napari_ulm3d.networks import build, save_weights
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.preview import for_network
+from napari_ulm3d.sparsify import sparsify_block
+
+
+def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any) -> None:
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    truth = read_truth(session.truth_path)
+    seen = []
+    for threshold in (0.05, 0.6):
+        drag(panel.histogram, 0, threshold)
+        idle(qtbot, panel)
+        mask = find_layer(viewer, "kept voxels").data.astype(bool)
+        here = truth.positions_um[truth.frames == session.frame]
+        here = here[session.acquisition.grid.contains(here)]
+        n = int(bubbles_kept(mask, here, session.acquisition.grid).sum())
+        assert panel.survivors.text().startswith(f"{n} of {len(here)} true bubbles survive")
+        seen.append(n)
+    assert seen[0] > seen[1]
+
+
+def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) -> None:
+    session = open_sample(viewer)
+    session.change("network", weights=str(weights))
+    session.change("localize", localizer="network")
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    text = panel.costs.text()
+    assert "Sparse:" in text
+    assert "Dense:" in text
+    assert "tiny on the" in text
+    rate = panel._rate
+    assert rate.voxels_per_s > 100
+    from napari_ulm3d.plugin.state.costs import cost
+
+    acquisition, config = session.acquisition, session.config
+    n_all = acquisition.grid.size
+    sparse, dense = (cost(rate, n, acquisition, config) for n in (n_all / 20, n_all))
+    assert dense.seconds == pytest.approx(20 * sparse.seconds)
+    assert dense.memory_bytes == pytest.approx(20 * sparse.memory_bytes)
+    assert str(dense) in text
+
+
+def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None:
+    from napari_ulm3d.networks.memory import trajectory_bytes
+    from napari_ulm3d.networks.shipped import find_weights, load_weights
+    from napari_ulm3d.plugin.state.costs import cost
+
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    assert "by the bubble network" in panel.costs.text()
+    session.change("localize", localizer="trajectory")
+    idle(qtbot, panel)
+    assert "by the trajectory network sparse-3d-small on the CPU" in panel.costs.text()
+    settings = load_weights(
+        find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
+    ).network.config
+    rate = panel._rate
+    made = cost(rate, 1000, session.acquisition, session.config)
+    frames = rate.window_frames
+    steps = -(-frames // settings.head_time_stride)
+    law = trajectory_bytes(settings, 1000 * frames, 1000 * steps)
+    assert made.memory_bytes == law * rate.at_once
+    n_frames = session.acquisition.n_frames
+    assert made.seconds == pytest.approx(1000 * n_frames / rate.voxels_per_s)
+
+
+def test_a_score_below_the_cut_of_the_weights_asks_for_a_run(
+    loaded: Any, weights: Path, qtbot: Any
+) -> None:
+    panel = dock(loaded, "Localize & track")
+    by_network(panel, weights)
+    click(panel.window_button)
+    idle(qtbot, panel)
+    session = session_of(loaded)
+    assert session.result.trained_score == 0.3  # of the card: the settings name none
+    assert not panel.linking.isVisible()
+    enter(panel.network_form.controls["min_score"], "0.2")
+    qtbot.waitUntil(lambda: linked_as_set(session))
+    idle(qtbot, panel)
+    assert "from a score of 0.3 on" in panel.linking.text()
+    assert panel.linking.isVisible()
+    enter(panel.network_form.controls["min_score"], "0.4")
+    qtbot.waitUntil(lambda: linked_as_set(session))
+    idle(qtbot, panel)
+    assert not panel.linking.isVisible()
+    assert session.result.localizations.table["score"].min() >= 0.4
+
+
+def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "mask.safetensors"
+    save_weights(path, build("MaskCNN", {"channels": 4}).eval(), name="mask")
+    session = session_of(loaded)
+    session.change("sparsify", weights=str(path))
+    panel = dock(loaded, "Sparsify")
+    idle(qtbot, panel)
+    choose(panel.form.controls["strategy"], "learned")
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    assert panel.form.controls["weights"].isVisible()
+    config = for_network(session.config)
+    blocks = session.acquisition.blocks(20)
+    psf, _ = acquisition_psf(session.acquisition, config, blocks[0])
+    block = blocks[session.frame // 20]
+    frames = filter_block(block, session.acquisition, config).frames
+    kept = sparsify_block([correlation_map(frames, psf)], config.sparsify)
+    expected = kept.dense()[session.frame - block.first_frame] != 0
+    shown = find_layer(loaded, "kept voxels").data.astype(bool)
+    assert 0 < expected.mean() < 1
+    # The mask is a threshold on a sum that may round otherwise on frames cut otherwise.
+    assert np.mean(shown != expected) < 0.002
