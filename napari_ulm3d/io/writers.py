@@ -55,6 +55,7 @@ _FORMATS = (
         "write_ome_tiff",
     ),
     _Format((".nii", ".nii.gz"), (VesselMap,), "nifti.writer", "write_nifti"),
+    _Format((".vti",), (VesselMap,), "vtk.volume", "write_vti"),
     _Format((".zarr",), (VesselMap,), "zarr.ome_writer", "write_ome_zarr"),
     _Format((".mat",), (Localizations, Tracks, VesselMap), "matlab.writer", "write_mat"),
     _Format((".npy",), (VesselMap,), "numpy.writer", "write_npy"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.stored.facts import to_um
 from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -36,12 +38,14 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def write_map(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """An image layer as OME-TIFF or NIfTI, with its scale; a vessel map in full resolution.
+    """An image layer as OME-TIFF, NIfTI or VTK, with its scale; a vessel map in full resolution.
+
+    Scale and position are converted from the layer's units to those of the file.
 
     Raises
     ------
     ResultsError
-        The layer is not a volume (z, y, x).
+        The layer is not a volume (z, y, x), or its unit is none of length.
     """
     from napari_ulm3d.io.writers import write
 
@@ -60,8 +64,44 @@ def _as_map(data: Any, attributes: dict[str, Any]) -> VesselMap:
             "Save frames with the Export widget."
         )
     volume = np.asarray(data, np.float32)
-    scale = tuple(float(s) for s in attributes.get("scale", (1.0, 1.0, 1.0)))
-    origin = tuple(float(s) for s in attributes.get("translate", (0.0, 0.0, 0.0)))
+    um = _um_per_unit(name, attributes.get("units"))
+    scale = _in_um(attributes.get("scale"), um, 1.0)
+    origin = _in_um(attributes.get("translate"), um, 0.0)
     z, y, x = volume.shape
-    grid = Grid((z, y, x), scale, origin)  # type: ignore[arg-type]
+    grid = Grid((z, y, x), scale, origin)
     return VesselMap.from_dense(name, volume, grid, signed=bool((volume < 0).any()))
+
+
+def _um_per_unit(name: str, units: Any) -> tuple[float, float, float]:
+    """Micrometres in the unit of each of a layer's last three axes.
+
+    Raises
+    ------
+    ResultsError
+        A unit is none of length. Pixels, napari's default, count as micrometres, and that is
+        shown: a layer without a scale is a volume all the same.
+    """
+    texts = [str(unit) for unit in (units or ("pixel",) * 3)][-3:]
+    if any(text in ("pixel", "px", "") for text in texts):
+        show_info(
+            f"The layer '{name}' has no unit of length; its scale was written as micrometres. "
+            "Set another with layer.units."
+        )
+    found = []
+    for text in texts:
+        factor = 1.0 if text in ("pixel", "px", "") else to_um(text)
+        if factor is None:
+            raise ResultsError(
+                f"The layer '{name}' has the unit '{text}', which is no length that can be written. "
+                "Set layer.units to ('um', 'um', 'um')."
+            )
+        found.append(factor)
+    return (found[0], found[1], found[2])
+
+
+def _in_um(
+    values: Any, um: tuple[float, float, float], default: float
+) -> tuple[float, float, float]:
+    given = (default,) * 3 if values is None else tuple(values)[-3:]
+    z, y, x = (float(value) * factor for value, factor in zip(given, um, strict=True))
+    return (z, y, x)

@@ -1,7 +1,9 @@
 """Vessel maps as NIfTI-1: axes x, y, z, millimetres, streamed slab by slab.
 
 Layout after the NIfTI-1 header definition (nifti1.h, Cox et al. 2004). x is lateral, y
-elevation and z depth; the affine is spacing and origin, no rotation.
+elevation and z depth, downwards; the affine is spacing and origin, without rotation or flip. The
+tracks' micrometres divided by 1000 are its millimetres. Programs that take z for up (Slicer,
+FSLeyes) show the volume upside down; VTK's NIfTI reader leaves the origin out.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def _header(map_: VesselMap) -> bytes:
     least, most = (
         (float(map_.values.min()), float(map_.values.max())) if map_.values.size else (0.0, 0.0)
     )
+    # 79 characters: what a reader of tracks in um, z down, needs to lay them over.
     text = f"{map_.name} [{map_.unit}]" if map_.unit else map_.name
+    text = f"{text[:48]}; mm = um/1000, z down (no flip)"
     return b"".join(
         (
             struct.pack("<i36x", 348),
