@@ -319,6 +319,7 @@ def test_unfit_settings_are_named():
         preset("sparse-5d")
 
 
+@pytest.mark.slow
 def test_it_learns_trajectories():
     # Two bubbles that cross on straight lines, with the phase that depth gives them.
     grid = Grid((10, 1, 8), (100.0, 100.0, 100.0), (50.0, 0.0, 50.0))
