@@ -244,7 +244,7 @@ def test_soft_links_in_the_file_are_followed(tmp_path: Path) -> None:
         file["axes/depth"].attrs["units"] = "mm"
         file["run/z"] = h5py.SoftLink("/axes/depth")
         file["run/y"] = h5py.SoftLink("y")  # to itself
-    assert "coordinates z" in " ".join(describe(path).notes)
+    assert "spacing 100 um along z is from the file's coordinates" in " ".join(describe(path).notes)
 
 
 @pytest.mark.parametrize("absolute", [False, True])

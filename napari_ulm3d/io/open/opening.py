@@ -12,6 +12,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.formats.registry import reader_for
 from napari_ulm3d.io.open.frames import StoredFrames
 from napari_ulm3d.io.stored.axes import fit_axes
+from napari_ulm3d.io.stored.choosing import is_movie
 from napari_ulm3d.io.stored.content import Content, readable
 from napari_ulm3d.io.stored.facts import Facts, Partial
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
@@ -128,7 +129,9 @@ def open_file(path: Path, config: LoadConfig) -> Opened:
             raise InputError(
                 array.name,
                 f"holds {array.dtype} of shape {array.shape}, not frames",
-                "Name another array with --variable.",
+                "Name another array with --variable."
+                if any(is_movie(v) for v in content.variables if v.name != content.variable)
+                else "Save the frames as one array of numbers.",
             )
         if letters is None:
             raise InputError(array.name, content.layout.problem, content.layout.remedy)

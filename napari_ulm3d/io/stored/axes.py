@@ -63,9 +63,12 @@ def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
     InputError
         When the letters do not fit the shape.
     """
+    long_axes = sum(n > 1 for n in shape)
+    pair = "c" if long_axes == 5 else ""
+    example = {2: "zx", 3: "tzx"}.get(long_axes, f"tzyx{pair}")
     remedy = (
-        "Name the order of its axes with --axes: letters t z y x (z depth, y elevation, "
-        "x lateral) and c for a pair of real and imaginary part, such as zyxt or tzx."
+        "Give a letter for each axis in the stored order: t, z (depth), y (elevation), x "
+        f"(lateral), c (I and Q), such as --axes {example}."
     )
     letters = [a for a in axes if a != "_"]
     if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):

@@ -74,10 +74,16 @@ def choose_variable(
         if known:
             _ambiguous(path, known)
     if not movies:
+        # Of numbers in any other number of axes one may be what is meant: its axes are asked for.
+        numbers = [v for v in variables if v.dtype.kind in "iufc" and len(v.shape) > 1 and v.size]
+        if len(numbers) == 1:
+            return numbers[0], "the only array"
         raise InputError(
             path,
             f"has no array of 3 or 4 axes (it holds {listing})",
-            "Name the array with --variable, and its axes with --axes.",
+            "Name the array with --variable; if its axes are asked for, give them with --axes."
+            if numbers
+            else "Save the frames as one array of numbers with the axes t, z, y, x.",
         )
     largest = max(v.size for v in movies)
     ties = [v for v in movies if v.size == largest]

@@ -80,6 +80,11 @@ class FileArray:
         """The file, for messages."""
         return self.path
 
+    @property
+    def holder(self) -> Path:
+        """The file that holds the values."""
+        return Path(self.path)
+
 
 @dataclass(frozen=True)
 class Variable:

@@ -19,8 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_ulm3d.io.stored.axes import Layout
-from napari_ulm3d.io.stored.content import StoredArray
+from napari_ulm3d.io.stored.content import FileArray, StoredArray
+from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
 from napari_ulm3d.io.stored.pairs import real_first
+from napari_ulm3d.io.stored.scaled import ScaledArray
 
 __all__ = ["C_ORDER", "letter_of", "read_layout"]
 
@@ -153,6 +155,10 @@ def _has_both_signs(array: StoredArray, pair: int) -> bool:
     others = [i for i in range(len(array.shape)) if i != pair]
     if not others or array.dtype.kind == "u" or array.dtype.kind == "b":
         return False
+    file = array.stored if isinstance(array, ScaledArray) else array
+    if isinstance(file, FileArray):
+        # What a damaged header claims is held against the file before anything is read.
+        check_claim(file.path, file.name, file.shape, file.dtype, stored_bytes(file.holder))
     axis = max(others, key=lambda i: array.shape[i])
     n = array.shape[axis]
     shape = tuple(1 if i == axis else m for i, m in enumerate(array.shape))

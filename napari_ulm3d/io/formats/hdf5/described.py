@@ -120,7 +120,8 @@ def coordinates(
             (u for key in ("units", "unit", "Units", "Unit")
              if isinstance(u := plain(data.attrs.get(key)), str)), None
         )  # fmt: skip
-        found.append(Coordinate(data.name.rpartition("/")[2], np.asarray(data[()]), unit))
+        name = data.name.rpartition("/")[2] if scales else letter
+        found.append(Coordinate(name, np.asarray(data[()]), unit))
     return found
 
 

@@ -52,6 +52,10 @@ class MetaImageArray(FileArray):
     offset: int
     compressed: bool
 
+    @property
+    def holder(self) -> Path:
+        return Path(self.data)
+
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
         with open(self.data, "rb") as file:

@@ -1,0 +1,217 @@
+"""What a message about a file advises works when it is typed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import tifffile
+import typer.main
+import zarr
+
+import napari_ulm3d.io
+from napari_ulm3d.cli import main
+from napari_ulm3d.cli.app import app
+
+IQ = np.random.default_rng(2).normal(size=(8, 6, 5, 7, 2)).astype(np.float32)
+MOVIE = np.abs(IQ[..., 0])
+OPTION = re.compile(r"--[a-z][a-z-]+")
+
+
+def advice() -> dict[str, set[str]]:
+    """Every text in io/ that names an option, by its file, with the options."""
+    found: dict[str, set[str]] = {}
+    root = Path(napari_ulm3d.io.__file__).parent
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for option in OPTION.findall(node.value):
+                    found.setdefault(f"{path.relative_to(root).as_posix()}", set()).add(option)
+    return found
+
+
+def option_names() -> set[str]:
+    group = typer.main.get_command(app)
+    commands = group.commands.values()  # type: ignore[attr-defined]
+    return {o for command in commands for p in command.params for o in p.opts}
+
+
+def test_every_option_that_is_advised_exists() -> None:
+    assert set().union(*advice().values()) <= option_names()
+
+
+# Situations in which a message advises an option, by the file that has the text.
+Situation = Callable[[Path], Path]
+
+
+def trailing_pair(path: Path) -> Path:
+    np.save(path / "a.npy", IQ[:, :, 0])
+    return path / "a.npy"
+
+
+def trailing_pair_of_volumes(path: Path) -> Path:
+    scipy.io.savemat(path / "a.mat", {"x": IQ.transpose(1, 3, 2, 0, 4)})
+    return path / "a.mat"
+
+
+def pages_without_names(path: Path) -> Path:
+    tifffile.imwrite(path / "a.tif", MOVIE)
+    return path / "a.tif"
+
+
+def two_channels(path: Path) -> Path:
+    tifffile.imwrite(
+        path / "a.tif", abs(IQ[:, :, 0]).transpose(0, 3, 1, 2), metadata={"axes": "TCYX"}
+    )
+    return path / "a.tif"
+
+
+def names_of_no_axis(path: Path) -> Path:
+    group = zarr.open_group(str(path / "a.zarr"), mode="w")
+    group.create_array("m", data=MOVIE, dimension_names=["pose", "z", "y", "x"])
+    return path / "a.zarr"
+
+
+def a_plane(path: Path) -> Path:
+    np.save(path / "a.npy", MOVIE[0, :, 0])
+    return path / "a.npy"
+
+
+def a_stack_of_one(path: Path) -> Path:
+    np.save(path / "a.npy", MOVIE[None, :, :, 0])
+    return path / "a.npy"
+
+
+def a_lone_half(path: Path) -> Path:
+    np.save(path / "a_real.npy", IQ[..., 0])
+    return path / "a_real.npy"
+
+
+def images_in_groups(path: Path) -> Path:
+    root = zarr.open_group(str(path / "a.zarr"), mode="w")
+    for name in "01":
+        group = root.create_group(name)
+        group.create_array("0", data=MOVIE)
+        axes = [{"name": n} for n in "tzyx"]
+        group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    return path / "a.zarr"
+
+
+def unlike_blocks(path: Path) -> Path:
+    cells = np.empty((1, 2), object)
+    cells[0, 0], cells[0, 1] = MOVIE.transpose(1, 3, 2, 0), MOVIE[:, 1:].transpose(1, 3, 2, 0)
+    scipy.io.savemat(path / "a.mat", {"IQ": cells})
+    return path / "a.mat"
+
+
+def two_movies(path: Path) -> Path:
+    np.savez(path / "a.npz", first=MOVIE, second=MOVIE)
+    return path / "a.npz"
+
+
+def two_planes(path: Path) -> Path:
+    np.savez(path / "a.npz", first=MOVIE[0, 0], second=MOVIE[0, 0])
+    return path / "a.npz"
+
+
+def nothing_of_numbers(path: Path) -> Path:
+    with h5py.File(path / "a.h5", "w") as file:
+        file["IQ"] = np.zeros((0, 4, 5), np.float32)
+        file["other"] = MOVIE
+    return path / "a.h5"
+
+
+SITUATIONS: list[tuple[Situation, list[str], str]] = [
+    (trailing_pair, [], "stored/layout.py"),
+    (trailing_pair_of_volumes, [], "stored/layout.py"),
+    (pages_without_names, [], "stored/layout.py"),
+    (two_channels, [], "stored/layout.py"),
+    (names_of_no_axis, [], "stored/layout.py"),
+    (a_plane, [], "stored/layout.py"),
+    (a_stack_of_one, [], "open/series.py"),
+    (a_lone_half, [], "open/opening.py"),
+    (images_in_groups, [], "formats/zarr/images.py"),
+    (unlike_blocks, [], "stored/blocks.py"),
+    (two_movies, [], "stored/choosing.py"),
+    (two_planes, [], "stored/choosing.py"),
+    (nothing_of_numbers, ["--variable", "IQ"], "open/opening.py"),
+    (two_movies, ["--variable", "first", "--axes", "tzx"], "stored/axes.py"),
+    (two_movies, ["--variable", "first", "--axes", "tzxc"], "stored/axes.py"),
+    (trailing_pair, ["--axes", "ctzx"], "stored/axes.py"),
+]
+#: Values where the advice names the option alone, or one after the other is asked for.
+FREE = {"--variable": ["other", "first"], "--axes": ["zx"]}
+#: Their situations are those of the results folder, of `missing_error` and of other tests.
+ELSEWHERE = {
+    "results.py", "export.py", "stored/facts.py", "open/acquisition.py",
+    "formats/uff/reader.py", "formats/nifti/reader.py",
+}  # fmt: skip
+
+
+def test_every_file_that_advises_an_option_has_a_situation() -> None:
+    assert set(advice()) <= {where for _, _, where in SITUATIONS} | ELSEWHERE
+
+
+def told(path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What `info` says that is wrong; "" where the file would open."""
+    said = ["--voxel-um", "50", "50", "50", "--rate", "100"]
+    code = main(["info", str(path), *said, *options])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    if code:
+        return captured.err
+    return captured.out.partition("cannot be opened as it is: ")[2]
+
+
+def advised(message: str) -> list[list[str]]:
+    """The options that a message tells to give, each way out a list."""
+    ways = []
+    for match in re.finditer(r"(--[a-z-]+)(?: ('[^']*'|[a-z0-9][\w.{}()]*))?", message):
+        option, value = match.groups()
+        value = value and value.rstrip(".")
+        if value is not None and (value.startswith("'") or option == "--axes" or value.isdigit()):
+            ways.append([option, shlex.split(value)[0]])
+    if not ways:
+        ways = [[o, v] for o in OPTION.findall(message) for v in FREE[o]]
+    return ways
+
+
+@pytest.mark.parametrize(
+    ("situation", "given", "where"),
+    SITUATIONS,
+    ids=[f"{s.__name__} {' '.join(g)}".strip() for s, g, _ in SITUATIONS],
+)
+def test_what_a_message_advises_works(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    situation: Situation,
+    given: list[str],
+    where: str,
+) -> None:
+    path = situation(tmp_path)
+    message = told(path, given, capsys)
+    assert "--" in message, message
+    ways = advised(message)
+    assert ways, message
+    outcomes = []
+    for way in ways:
+        kept = [g for g in given if way[0] not in given] if way[0] in given else given
+        if way[0] in given and "--variable" in given and way[0] != "--variable":
+            i = given.index("--variable")
+            kept = given[i : i + 2]
+        again = told(path, [*kept, *way], capsys)
+        if again and "--axes" in again and way[0] == "--variable":
+            # The array is named; its axes are asked for next.
+            again = told(path, [*kept, *way, *advised(again)[0]], capsys)
+        outcomes.append(again)
+    if any(way[1] in FREE[way[0]] for way in ways if way[0] == "--variable"):
+        assert "" in outcomes, outcomes
+    else:
+        assert outcomes == [""] * len(ways), (ways, outcomes)
