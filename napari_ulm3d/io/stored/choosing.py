@@ -75,7 +75,7 @@ def choose_variable(
             _ambiguous(path, known)
     if not movies:
         # Of numbers in any other number of axes one may be what is meant: its axes are asked for.
-        numbers = [v for v in variables if v.dtype.kind in "iufc" and len(v.shape) > 1 and v.size]
+        numbers = [v for v in variables if v.dtype.kind in "iufc" and _is_plane(v.shape)]
         if len(numbers) == 1:
             return numbers[0], "the only array"
         raise InputError(
@@ -90,6 +90,10 @@ def choose_variable(
     if len(ties) > 1:
         _ambiguous(path, ties)
     return ties[0], "the largest array of 3 or 4 axes"
+
+
+def _is_plane(shape: Sequence[int]) -> bool:
+    return min(shape, default=0) > 0 and sum(n > 1 for n in shape) >= 2
 
 
 def _named(path: Path, variables: Sequence[Variable], wanted: str, listing: str) -> Variable:
