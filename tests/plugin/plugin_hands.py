@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QLineEdit
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.plugin.layers.convert import acquisition_layer
@@ -68,16 +68,49 @@ def choose(box: Any, text: str) -> None:
 
 def drag(plot: Any, line: int, to: float, steps: int = 4) -> None:
     """Drag a plot's line to a value."""
-    start = plot.line_pixel(line)
-    QTest.mousePress(plot, LEFT, Qt.KeyboardModifier.NoModifier, start.toPoint())
+    start, surface = plot.line_pixel(line), plot.viewport()
+    QTest.mouseMove(surface, start.toPoint())
+    QTest.mousePress(surface, LEFT, Qt.KeyboardModifier.NoModifier, start.toPoint())
     for share in np.linspace(0, 1, steps + 1)[1:]:
         # Where the value stands now: the plot may be laid out anew while one drags.
         way = plot.pixel_of(to) - start
-        QTest.mouseMove(plot, (start + way * float(share)).toPoint())
+        QTest.mouseMove(surface, (start + way * float(share)).toPoint())
         QApplication.processEvents()
     end = plot.pixel_of(to).toPoint()
-    QTest.mouseMove(plot, end)
-    QTest.mouseRelease(plot, LEFT, Qt.KeyboardModifier.NoModifier, end)
+    QTest.mouseMove(surface, end)
+    QTest.mouseRelease(surface, LEFT, Qt.KeyboardModifier.NoModifier, end)
+
+
+def answer(dialog: type, act: Any, still: int = 2000) -> None:
+    """Do something with the next modal dialog of a kind, as soon as it is there."""
+
+    def look() -> None:
+        shown = [w for w in QApplication.topLevelWidgets() if isinstance(w, dialog)]
+        shown = [w for w in shown if w.isVisible()]
+        if shown:
+            act(shown[-1])
+        elif still:
+            QTimer.singleShot(20, lambda: answer(dialog, act, still - 1))
+
+    QTimer.singleShot(0, look)
+
+
+def save_as(name: str, before: Any = None) -> None:
+    """Type a name into the next save dialog and accept it."""
+
+    def act(dialog: Any) -> None:
+        if before is not None:
+            before(dialog)
+        edit = dialog.findChild(QLineEdit)
+        edit.selectAll()
+        QTest.keyClicks(edit, name)
+        if edit.completer() is not None:
+            edit.completer().popup().hide()
+        dialog.accept()
+        if dialog.isVisible():  # it went into the folder that was typed first
+            dialog.accept()
+
+    answer(QFileDialog, act)
 
 
 def idle(qtbot: Any, *panels: Any) -> None:

@@ -1,4 +1,9 @@
-"""A small plot to look at and to set numbers in: curves, bars, and lines that can be dragged."""
+"""A small plot to look at and to set numbers in: curves, bars, and lines that can be dragged.
+
+Drawn by pyqtgraph. What is added here is what the panels need: one pair of axes that keeps its
+range under the mouse, lines by number, a range that is kept, a message where there is nothing to
+see, and the colours of the theme.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QSizePolicy
 
 __all__ = ["Curve", "Plot"]
 
+_KEPT = QColor(80, 200, 120, 45)
+# Readable on a dark and on a light ground.
+_LINE = {True: "#ffd400", False: "#c77700"}
 _GRIP_PIXELS = 8
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 8, 32
+_LEFT, _BELOW = 54, 40
 
 
 @dataclass(frozen=True)
@@ -28,10 +37,10 @@ class Curve:
     dashed: bool = False
 
 
-class Plot(QWidget):
+class Plot(pg.PlotWidget):
     """Curves over linear or logarithmic axes, with vertical lines that the mouse can drag.
 
-    The arrow keys move the line that was last touched.
+    The arrow keys move the line that was last touched. The wheel scrolls the panel.
 
     Signals
     -------
@@ -42,24 +51,44 @@ class Plot(QWidget):
     dragged = Signal(int, float)
 
     def __init__(
-        self, x_label: str, y_label: str, *, log_y: bool = False, height: int = 150
+        self,
+        x_label: str,
+        y_label: str,
+        *,
+        log_x: bool = False,
+        log_y: bool = False,
+        height: int = 150,
     ) -> None:
-        super().__init__()
-        self.x_label, self.y_label, self.log_y = x_label, y_label, log_y
+        super().__init__(background=None)
+        self.x_label, self.y_label = x_label, y_label
+        self.log_x, self.log_y = log_x, log_y
+        self.curves: list[Curve] = []
+        self.lines: list[pg.InfiniteLine] = []
+        self.places: list[float] = []  # where the lines stand
         self.message = ""
-        self._curves: list[Curve] = []
-        self._lines: list[float] = []
-        self._draggable = True
-        self._whole = False
-        self._shade: tuple[float, float] | None = None
+        self._draggable = self._whole = False
         self._x_range = (0.0, 1.0)
-        self._y_range = (0.0, 1.0)
         self._held: int | None = None
         self._chosen = 0
         self._height = height
+        self._items: list[Any] = []
+        self._labels: tuple[str, ...] = ()
+        self._shade: pg.LinearRegionItem | None = None
+        self._told = pg.TextItem(anchor=(0.5, 0.5))
+        self.addItem(self._told, ignoreBounds=True)
+        self.setMouseEnabled(x=False, y=False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.setLogMode(log_x, log_y)
+        self.showGrid(x=False, y=True, alpha=0.25)
+        # Room for the numbers from the start: the axes stay where they are as numbers change.
+        self.getAxis("left").setWidth(_LEFT)
+        self.getAxis("bottom").setHeight(_BELOW)
         self.setMouseTracking(True)
+        self.viewport().setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._take_colours()
 
     def sizeHint(self) -> QSize:
         return QSize(280, self._height)
@@ -76,21 +105,28 @@ class Plot(QWidget):
         y_range: tuple[float, float] | None = None,
     ) -> None:
         """Replace the curves; ranges left out are taken from them."""
-        self._curves = curves
-        self.message = ""
+        self.curves, self.message = list(curves), ""
         x = np.concatenate([c.x for c in curves]) if curves else np.array([0.0, 1.0])
         y = np.concatenate([c.y for c in curves]) if curves else np.array([0.0, 1.0])
         y = y[np.isfinite(y) & ((y > 0) | (not self.log_y))]
         self._x_range = x_range or _widened(float(x.min()), float(x.max()))
         low, high = (float(y.min()), float(y.max())) if y.size else (0.1, 1.0)
-        self._y_range = y_range or _widened(low, high * (1.5 if self.log_y else 1.05))
-        self.update()
+        y_range = y_range or _widened(low, high * (1.5 if self.log_y else 1.05))
+        for item in self._items:
+            self.removeItem(item)
+        floor = y_range[0]
+        self._items = [self._drawn(curve, floor) for curve in curves]
+        for item in self._items:
+            self.addItem(item)
+        self.setXRange(*(self._on_axis(end) for end in self._x_range), padding=0)
+        self.setYRange(*(np.log10(y_range) if self.log_y else y_range), padding=0)
+        self._refresh()
 
     def show_message(self, message: str) -> None:
         """Say why there is nothing to see."""
-        self._curves = []
+        self.show_curves([])
         self.message = message
-        self.update()
+        self._refresh()
 
     def set_lines(
         self,
@@ -101,10 +137,15 @@ class Plot(QWidget):
         shade: tuple[float, float] | None = None,
     ) -> None:
         """Put vertical lines; `whole`: on whole numbers; `shade`: the range that is kept."""
-        if self._held is None or len(places) != len(self._lines):
-            self._lines = list(places)
-        self._draggable, self._whole, self._shade = draggable, whole, shade
-        self.update()
+        self._draggable, self._whole = draggable, whole
+        if len(places) != len(self.lines):
+            self._make_lines(len(places))
+        if self._held is None:  # a line under the mouse is where the mouse is
+            self.places = [float(place) for place in places]
+            for line, place in zip(self.lines, places, strict=True):
+                line.setValue(self._on_axis(place))
+        self._show_shade(shade)
+        self._refresh()
 
     @property
     def x_end(self) -> float:
@@ -113,187 +154,183 @@ class Plot(QWidget):
 
     def line_pixel(self, number: int) -> QPointF:
         """Where a line stands in the widget, half way up."""
-        area = self._area()
-        return QPointF(self._to_x(self._lines[number], area), area.center().y())
+        return self.pixel_of(self.places[number])
 
     def pixel_of(self, x: float) -> QPointF:
         """Where a value stands in the widget, half way up."""
-        area = self._area()
-        return QPointF(self._to_x(x, area), area.center().y())
+        box = self.getViewBox()
+        (low, high), y = box.viewRange()[0], np.mean(box.viewRange()[1])
+        at = min(max(self._on_axis(x), low), high)
+        return QPointF(self.viewportTransform().map(box.mapViewToScene(QPointF(at, float(y)))))
 
     # --- the mouse and the keyboard ----------------------------------------------------------
+
+    def wheelEvent(self, event: Any) -> None:
+        """Leave the wheel to the panel, which scrolls."""
+        event.ignore()
+
+    # pyqtgraph's own dragging leaves out moves that come fast, and pans where there is no line.
 
     def mousePressEvent(self, event: Any) -> None:
         near = self._line_near(event.position().x())
         if near is not None and event.button() == Qt.MouseButton.LeftButton:
             self._held = self._chosen = near
+            self._refresh()
 
     def mouseMoveEvent(self, event: Any) -> None:
         if self._held is None:
             near = self._line_near(event.position().x()) is not None
             shape = Qt.CursorShape.SplitHCursor if near else Qt.CursorShape.ArrowCursor
-            self.setCursor(shape)
+            self.viewport().setCursor(shape)
             return
-        area = self._area()
-        low, high = self._x_range
-        share = (event.position().x() - area.left()) / max(area.width(), 1)
-        self._move(self._held, low + min(max(share, 0.0), 1.0) * (high - low))
+        scene = self.viewportTransform().inverted()[0].map(event.position())
+        self._move(self._held, self._value(self.getViewBox().mapSceneToView(scene).x()))
 
     def mouseReleaseEvent(self, event: Any) -> None:
         self._held = None
 
+    def mouseDoubleClickEvent(self, event: Any) -> None:
+        self.mousePressEvent(event)
+
     def keyPressEvent(self, event: Any) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-        if event.key() in steps and self._lines and self._draggable:
-            low, high = self._x_range
-            step = 1.0 if self._whole else (high - low) / 100
-            place = self._lines[self._chosen] + steps[event.key()] * step
-            self._move(self._chosen, min(max(place, low), high))
-        else:
+        if event.key() not in steps or not self.lines or not self._draggable:
             super().keyPressEvent(event)
+            return
+        place, sign = self.places[self._chosen], steps[event.key()]
+        if self._whole:
+            self._move(self._chosen, place + sign)
+        else:
+            low, high = (self._on_axis(end) for end in self._x_range)
+            moved = self._on_axis(place) + sign * (high - low) / 100
+            self._move(self._chosen, self._value(moved))
 
     def _line_near(self, pixel: float) -> int | None:
-        if not self._draggable or not self._lines or not self._curves:
+        if not (self._draggable and self.lines and self.curves):
             return None
-        area = self._area()
-        distances = [abs(self._to_x(place, area) - pixel) for place in self._lines]
+        distances = [abs(self.line_pixel(k).x() - pixel) for k in range(len(self.lines))]
         nearest = int(np.argmin(distances))
         return nearest if distances[nearest] <= _GRIP_PIXELS else None
 
-    def _move(self, number: int, place: float) -> None:
-        place = float(round(place)) if self._whole else place
-        if place != self._lines[number]:
-            self._lines[number] = place
-            self.update()
-            self.dragged.emit(number, place)
+    def _move(self, number: int, value: float) -> None:
+        value = min(max(value, self._x_range[0]), self._x_range[1])
+        value = float(round(value)) if self._whole else value
+        if value != self.places[number]:
+            self.places[number] = value
+            self.lines[number].setValue(self._on_axis(value))
+            self.dragged.emit(number, value)
+
+    def _make_lines(self, count: int) -> None:
+        for line in self.lines:
+            self.removeItem(line)
+        self.lines = [pg.InfiniteLine(angle=90) for _ in range(count)]
+        for line in self.lines:
+            self.addItem(line, ignoreBounds=True)
+        self.places = [0.0] * count
+        self._chosen, self._held = 0, None
 
     # --- drawing ----------------------------------------------------------------------------
 
-    def _area(self) -> QRectF:
-        return QRectF(
-            _LEFT, _TOP, max(self.width() - _LEFT - _RIGHT, 1),
-            max(self.height() - _TOP - _BOTTOM, 1),
-        )  # fmt: skip
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+        # Not while the plot is being made: pyqtgraph looks up what is not there yet in vain.
+        if event.type() in kinds and "_ink" in self.__dict__:
+            self._take_colours()
 
-    def _to_x(self, value: float, area: QRectF) -> float:
-        low, high = self._x_range
-        return float(area.left() + (value - low) / (high - low) * area.width())
-
-    def _to_y(self, value: NDArray[Any], area: QRectF) -> NDArray[np.float64]:
-        low, high = self._y_range
-        value = np.asarray(value, float)
-        if self.log_y:
-            value, low, high = np.log10(np.maximum(value, low)), np.log10(low), np.log10(high)
-        share = np.clip((value - low) / (high - low), 0, 1)
-        return np.asarray(area.bottom() - share * area.height())
-
-    def paintEvent(self, event: Any) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    def _take_colours(self) -> None:
         ink = self.palette().windowText().color()
-        faint = QColor(ink)
-        faint.setAlpha(60)
-        area = self._area()
-        painter.fillRect(area, QColor(0, 0, 0, 60))
-        if not self._curves:
-            painter.setPen(ink)
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(area.adjusted(6, 6, -6, -6), int(flags), self.message)
-            return
-        if self._shade is not None:
-            left, right = (self._to_x(x, area) for x in self._shade)
-            kept = QRectF(left, area.top(), right - left, area.height()).intersected(area)
-            painter.fillRect(kept, QColor(80, 200, 120, 45))
-        painter.setClipRect(area.adjusted(-1, -1, 1, 1))
-        for curve in self._curves:
-            self._paint_curve(painter, curve, area)
-        for number, place in enumerate(self._lines):
-            pen = QPen(QColor("#ffd400"), 2 if number == self._chosen else 1.5)
-            painter.setPen(pen)
-            x = self._to_x(place, area)
-            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
-        painter.setClipping(False)
-        self._paint_axes(painter, area, ink, faint)
-
-    def _paint_curve(self, painter: Any, curve: Curve, area: QRectF) -> None:
-        seen = np.isfinite(curve.y)
-        xs = [self._to_x(float(x), area) for x in curve.x[seen]]
-        ys = self._to_y(curve.y[seen], area).tolist()
-        pen = QPen(QColor(curve.colour), 1.5)
-        if curve.dashed:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        if curve.bars:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(curve.colour))
-            width = max(area.width() / max(len(xs), 1), 1.0)
-            for x, y in zip(xs, ys, strict=True):
-                painter.drawRect(QRectF(x - width / 2, y, width, area.bottom() - y))
-            return
-        painter.setPen(pen)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in zip(xs, ys, strict=True)]))
-
-    def _paint_axes(self, painter: Any, area: QRectF, ink: QColor, faint: QColor) -> None:
         font = self.font()
         font.setPointSizeF(max(font.pointSizeF() * 0.8, 7.0))
-        painter.setFont(font)
-        metrics = QFontMetricsF(font)
-        for tick in _ticks(*self._x_range):
-            x = self._to_x(tick, area)
-            painter.setPen(faint)
-            painter.drawLine(QPointF(x, area.bottom()), QPointF(x, area.bottom() + 3))
-            painter.setPen(ink)
-            text = f"{tick + 0.0:g}"
-            at = min(
-                max(x - metrics.horizontalAdvance(text) / 2, 0),
-                self.width() - metrics.horizontalAdvance(text),
-            )
-            painter.drawText(QPointF(at, area.bottom() + 4 + metrics.ascent()), text)
-        ticks = _decades(*self._y_range) if self.log_y else _ticks(*self._y_range, 4)
-        for tick in ticks:
-            y = float(self._to_y(np.array(tick), area))
-            painter.setPen(faint)
-            painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
-            painter.setPen(ink)
-            text = _short(tick)
-            painter.drawText(
-                QPointF(
-                    area.left() - metrics.horizontalAdvance(text) - 4, y + metrics.ascent() / 3
-                ),
-                text,
-            )
-        painter.drawText(
-            QRectF(area.left(), self.height() - metrics.height(), area.width(), metrics.height()),
-            int(Qt.AlignmentFlag.AlignCenter),
-            self.x_label,
-        )
-        painter.save()
-        painter.translate(metrics.height() * 0.8, area.center().y())
-        painter.rotate(-90)
-        painter.drawText(QPointF(-metrics.horizontalAdvance(self.y_label) / 2, 0), self.y_label)
-        painter.restore()
+        faint = QColor(ink)
+        faint.setAlpha(90)
+        for side in ("left", "bottom"):
+            axis = self.getAxis(side)
+            axis.setPen(faint)
+            axis.setTextPen(ink)
+            axis.setTickFont(font)
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(tickLength=-4, autoExpandTextSpace=True)
+        self._told.setColor(ink)
+        self._ink, self._font = ink, font
+        ground = QColor(0, 0, 0, 60) if self._dark else QColor(255, 255, 255, 160)
+        self.getViewBox().setBackgroundColor(ground)
+        self._refresh()
+
+    @property
+    def _dark(self) -> bool:
+        """Whether the theme is: the letters are light then."""
+        return bool(self.palette().windowText().color().lightness() > 127)
+
+    def _refresh(self) -> None:
+        """Show labels, message and lines as they are now."""
+        labels = (self.x_label, self.y_label, self._ink.name())
+        if labels != self._labels:
+            self._labels = labels
+            style = {"color": self._ink.name(), "font-size": f"{self._font.pointSizeF():.1f}pt"}
+            self.setLabel("bottom", self.x_label, **style)
+            self.setLabel("left", self.y_label, **style)
+        empty = not self.curves
+        for side in ("left", "bottom"):
+            self.getAxis(side).setVisible(not empty)
+        self._told.setVisible(empty)
+        if empty:
+            box = self.getViewBox()
+            self._told.setText(self.message)
+            self._told.setTextWidth(max(self.width() - _LEFT - 30, 100))
+            self._told.setPos(*(float(np.mean(side)) for side in box.viewRange()))
+        for number, line in enumerate(self.lines):
+            line.setVisible(not empty)
+            width = 2.5 if number == self._chosen and self._draggable else 1.5
+            line.setPen(_LINE[self._dark], width=width)
+        if self._shade is not None:
+            self._shade.setVisible(not empty)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        if "_told" in self.__dict__:
+            self._told.setTextWidth(max(self.width() - _LEFT - 30, 100))
+
+    def _drawn(self, curve: Curve, floor: float) -> Any:
+        seen = np.isfinite(curve.y) & ((curve.y > 0) | (not self.log_y))
+        x, y = np.asarray(curve.x, float)[seen], np.asarray(curve.y, float)[seen]
+        if not curve.bars:
+            style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
+            pen = pg.mkPen(curve.colour, width=1.5, style=style)
+            return pg.PlotDataItem(x, y, pen=pen, connect="all", antialias=True)
+        # BarGraphItem knows no logarithm: steps, filled down to the axis, do.
+        step = float(np.diff(curve.x).min()) if len(curve.x) > 1 else 1.0
+        edges = np.append(np.asarray(curve.x, float) - step / 2, float(curve.x[-1]) + step / 2)
+        heights = np.where(seen, np.maximum(curve.y, floor), floor)
+        level = np.log10(floor) if self.log_y else floor
+        return pg.PlotDataItem(
+            edges, heights, stepMode="center", pen=None, brush=pg.mkBrush(curve.colour),
+            fillLevel=level,
+        )  # fmt: skip
+
+    def _show_shade(self, shade: tuple[float, float] | None) -> None:
+        if self._shade is not None:
+            self.removeItem(self._shade)
+            self._shade = None
+        if shade is not None:
+            ends = [min(max(place, self._x_range[0]), self._x_range[1]) for place in shade]
+            self._shade = pg.LinearRegionItem(
+                [self._on_axis(end) for end in ends], movable=False, brush=_KEPT,
+                pen=pg.mkPen(None),
+            )  # fmt: skip
+            self._shade.setZValue(-10)
+            self.addItem(self._shade, ignoreBounds=True)
+
+    # --- values and places on the axis -----------------------------------------------------------
+
+    def _on_axis(self, value: float) -> float:
+        """Where a value stands on the x axis: its logarithm, on a logarithmic one."""
+        return float(np.log10(max(value, 1e-300))) if self.log_x else float(value)
+
+    def _value(self, place: float) -> float:
+        return float(10**place if self.log_x else place)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
-
-
-def _ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers between two values."""
-    rough = (high - low) / about
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(power * k for k in (1, 2, 5, 10) if power * k >= rough)
-    first = np.ceil(low / step - 1e-9)
-    return [float(round(k * step, 12)) + 0.0 for k in np.arange(first, high / step + 1e-9)]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    exponents = range(int(np.ceil(np.log10(low))), int(np.floor(np.log10(high))) + 1)
-    every = max(1, len(exponents) // 4)
-    return [10.0**k for k in list(exponents)[::every]]
-
-
-def _short(value: float) -> str:
-    if value and (abs(value) >= 1e4 or abs(value) < 1e-2):
-        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
-    return f"{value + 0.0:g}"

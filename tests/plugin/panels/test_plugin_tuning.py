@@ -101,7 +101,7 @@ def test_cuts_are_dragged_and_typed_in_step(loaded: Any, flow: Any, qtbot: Any) 
     idle(qtbot, panel)
     assert "components 4 to 60 of 60" in panel.status.text()
     values, _ = svd_spectrum(flow.frames)
-    drawn = panel.spectrum._curves[0].y
+    drawn = panel.spectrum.curves[0].y
     np.testing.assert_allclose(drawn[:20], 20 * np.log10(values[:20] / values[0]), atol=0.1)
     drag(panel.spectrum, 0, 20)
     idle(qtbot, panel)
@@ -112,7 +112,7 @@ def test_cuts_are_dragged_and_typed_in_step(loaded: Any, flow: Any, qtbot: Any) 
     enter(panel.form.controls["svd_range"], "6")
     idle(qtbot, panel)
     assert session.config.clutter.svd_range == (6, 60)
-    assert panel.spectrum._lines == [6.0, 60.0]
+    assert panel.spectrum.places == [6.0, 60.0]
     QTest.keyClick(panel.spectrum, Qt.Key.Key_Right)
     assert session.config.clutter.svd_range == (7, 60)
     enter(panel.form.controls["svd_range"], "70")  # past the last: refused with a reason
