@@ -7,6 +7,7 @@ that one line and exits with `exit_code`; the viewer shows it in the widget.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "InputError",
     "MissingMetadataError",
     "ResultsError",
+    "SettingFault",
     "UlmError",
 ]
 
@@ -80,8 +82,37 @@ class MissingMetadataError(InputError):
         super().__init__(path, f"does not say {' nor '.join(missing)}", remedy)
 
 
+@dataclass(frozen=True)
+class SettingFault:
+    """What is wrong with one setting.
+
+    Attributes
+    ----------
+    where
+        Its name, after that of its section where there is one, and the place in a tuple; empty
+        where several are at odds.
+    problem
+        As it was found, without the name.
+    """
+
+    where: tuple[str | int, ...]
+    problem: str
+
+
 class ConfigError(UlmError):
-    """A setting that is unknown, out of range or at odds with another."""
+    """A setting that is unknown, out of range or at odds with another.
+
+    Parameters
+    ----------
+    message
+        One sentence.
+    faults
+        The settings at fault, one by one, where they are known.
+    """
+
+    def __init__(self, message: str, faults: tuple[SettingFault, ...] = ()) -> None:
+        self.faults = faults
+        super().__init__(message)
 
 
 class ResultsError(UlmError):

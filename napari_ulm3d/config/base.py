@@ -12,16 +12,15 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ulm3d.config.conditions import check_conditions
-from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.errors import ConfigError, SettingFault
 
 __all__ = ["Device", "OddTriple", "Positive", "PositiveTriple", "StageConfig", "setting"]
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveTriple = tuple[Positive, Positive, Positive]
 Device = Literal["auto", "cpu", "cuda"]
-OddTriple = tuple[
-    Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
-]
+_Odd = Annotated[int, Field(ge=1, json_schema_extra={"step": 2})]
+OddTriple = tuple[_Odd, _Odd, _Odd]
 
 
 def setting(
@@ -31,6 +30,7 @@ def setting(
     *,
     when: Mapping[str, tuple[Any, ...]] | None = None,
     shown: tuple[str, float] | None = None,
+    of: str = "",
     **bounds: Any,
 ) -> Any:
     """A field with what --help, the documentation and the widgets say of it.
@@ -43,10 +43,14 @@ def setting(
         ``"localize.localizer"``. Checked when the section is defined. None: always.
     shown
         The unit that people use, and its size in `unit`; fields of the viewer take it.
+    of
+        What a text names, where it is not any text: "weights".
     **bounds
         Limits of the value, as of `pydantic.Field`.
     """
     extra: dict[str, Any] = {"unit": unit}
+    if of:
+        extra["of"] = of
     if when:
         extra["when"] = {name: list(values) for name, values in when.items()}
     if shown:
@@ -124,4 +128,5 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
             f"{'.'.join(str(part) for part in item['loc']) or model.__name__}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         )
-        raise ConfigError(f"Bad settings: {problems}.") from error
+        faults = tuple(SettingFault(item["loc"], item["msg"]) for item in error.errors())
+        raise ConfigError(f"Bad settings: {problems}.", faults) from error

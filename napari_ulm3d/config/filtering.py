@@ -119,6 +119,7 @@ class SparsifyConfig(StageConfig):
     weights: str | None = setting(
         None,
         "Weights of the mask network, a file or the name of shipped ones; none: those shipped.",
+        of="weights",
         when={"strategy": ("learned",)},
     )
 

@@ -86,6 +86,7 @@ class NetworkConfig(StageConfig):
         None,
         "Weights of the network, a .safetensors file or the name of shipped ones; none: those "
         "shipped for the localizer.",
+        of="weights",
         when=_NETWORKS,
     )
     min_score: float | None = setting(

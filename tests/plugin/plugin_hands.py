@@ -49,7 +49,7 @@ def enter(control: Any, text: str, part: int = 0) -> None:
     edit = box if isinstance(box, QLineEdit) else box.lineEdit()
     edit.setFocus()
     edit.selectAll()
-    QTest.keyClicks(edit, text)
+    QTest.keyClicks(edit, text) if text else QTest.keyClick(edit, Qt.Key.Key_Delete)
     QTest.keyClick(box, Qt.Key.Key_Return)
     if edit is box and not edit.hasFocus():
         edit.editingFinished.emit()

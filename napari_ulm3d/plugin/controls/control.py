@@ -1,35 +1,92 @@
-"""One control for one setting, made from what the setting says of itself."""
+"""One control for one setting: the mapping of a setting's annotation to a magicgui widget."""
 
 from __future__ import annotations
 
+import html
+import math
 import types
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
+from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLineEdit,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_ulm3d.config import shown_unit, unit_of
+from napari_ulm3d.config import shown_unit
+from napari_ulm3d.plugin.controls.calm import calm
+from napari_ulm3d.plugin.controls.fields import magic
+from napari_ulm3d.plugin.controls.fields.number_box import Bounds
 
-__all__ = ["Control", "PlainSpinBox", "calm", "control_for"]
+__all__ = ["Control", "control_for", "is_several", "widget_for"]
 
-_LARGEST_INT = 1_000_000_000
-_LARGEST = 1e9
+_AXES = ("z", "y", "x")
+_ENDS = ("first", "last")
+_LEFT_BLANK = "<br>Left blank: "
+
+
+def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[Any]:
+    """The magicgui widget for a setting: kind, range, unit and choices are those of the config.
+
+    A choice is a drop-down list, a switch a check box, a number a box, with a slider where its
+    range is closed, a tuple a box for each number, a text a line. What may be None can be left
+    blank, and `hint` stands there.
+
+    Raises
+    ------
+    TypeError
+        The setting is of a kind that no widget is known for.
+    """
+    kind, optional = _without_none(field.annotation)
+    native: dict[str, Any]
+    if get_origin(kind) is Literal:
+        choices = [(str(choice), choice) for choice in get_args(kind)]
+        return ComboBox(choices=choices)
+    if kind is bool:
+        return CheckBox(text="")
+    if kind is str and _extra(field, "of") == "weights":
+        return magic.WeightsEdit()
+    if kind is str:
+        return magic.TextEdit(native={"hint": hint})
+    if kind in (int, float):
+        # An optional number's unit is in its label: there is no number before it is typed.
+        unit, size = shown_unit(field)
+        native = {
+            "unit": "" if optional else unit,
+            "size": size,
+            "optional": optional,
+            "hint": hint,
+            **_number(kind, field.metadata, size),
+        }
+        bounds = native["bounds"]
+        if kind is float and math.isfinite(bounds.low) and math.isfinite(bounds.high):
+            native.pop("whole")
+            return magic.SliderEdit(native=native)
+        return magic.NumberEdit(native=native)
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        names = _AXES if len(parts) == len(_AXES) else _ENDS
+        native = {
+            "boxes": [
+                {"name": name, "optional": optional, "hint": name, **_number(*_annotated(part))}
+                for name, part in zip(names, parts, strict=True)
+            ]
+        }
+        return magic.NumbersEdit(native=native)
+    raise TypeError(f"no widget for a setting of type {kind}")
 
 
 class Control(QWidget):
-    """A value to be seen and edited.
+    """A setting's widget, and what is wrong with it.
+
+    Attributes
+    ----------
+    widget
+        The magicgui widget.
+    boxes, box
+        The Qt widgets in which a person types or chooses: all of them, and the first.
 
     Signals
     -------
@@ -39,180 +96,104 @@ class Control(QWidget):
 
     edited = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.row = QHBoxLayout(self)
-        self.row.setContentsMargins(0, 0, 0, 0)
-        self.row.setSpacing(4)
+    def __init__(self, widget: ValueWidget[Any]) -> None:
+        super().__init__()
+        # Stands before what the widget itself says of a wrong value.
+        self.label = ""
+        self.widget = widget
+        native = widget.native
+        self.boxes: Sequence[Any] = getattr(native, "boxes", [getattr(native, "box", native)])
+        self.box = self.boxes[0]
+        self._fault: QLabel | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(1)
+        if isinstance(native, QComboBox | QCheckBox):
+            calm(native)
+        self._column.addWidget(native)
+        widget.changed.connect(self.edited.emit)
+        if hasattr(native, "refused"):
+            native.refused.connect(lambda fault: self.say(f"{self.label} {fault}" if fault else ""))
 
     def show_value(self, value: Any) -> None:
         """Show a value without telling `edited`."""
-        raise NotImplementedError
+        with self.widget.changed.blocked():
+            self.widget.value = value
 
+    def set_hints(self, *hints: str, whole: str = "") -> None:
+        """What stands in blank boxes, one for each or for the first; the tooltip says `whole`."""
+        for box, hint in zip(self.boxes, hints, strict=False):
+            box.set_hint(hint)
+        tip = self.toolTip().partition(_LEFT_BLANK)[0].removesuffix("</qt>")
+        more = f"{_LEFT_BLANK}{html.escape(whole)}" if whole else ""
+        self.setToolTip(f"{tip}{more}</qt>")
 
-class _NoWheel(QObject):
-    """Lets the wheel scroll the dock instead of changing numbers that pass under it."""
-
-    def eventFilter(self, watched: Any, event: Any) -> bool:
-        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
-            event.ignore()
-            return True
-        return False
-
-
-class _Choice(Control):
-    def __init__(self, choices: tuple[Any, ...]) -> None:
-        super().__init__()
-        self._choices = choices  # words, or numbers
-        self.box = calm(QComboBox())
-        self.box.addItems([str(choice) for choice in choices])
-        self.box.activated.connect(self._tell)
-        self.row.addWidget(self.box)
-
-    def _tell(self, place: int) -> None:
-        self.edited.emit(self._choices[place])
-
-    def show_value(self, value: Any) -> None:
-        self.box.setCurrentText(str(value))
-
-
-class _Switch(Control):
-    def __init__(self) -> None:
-        super().__init__()
-        self.box = QCheckBox()
-        self.box.clicked.connect(self._tell)
-        self.row.addWidget(self.box)
-        self.row.addStretch()
-
-    def _tell(self, on: bool) -> None:
-        self.edited.emit(on)
-
-    def show_value(self, value: Any) -> None:
-        self.box.setChecked(bool(value))
-
-
-class _Numbers(Control):
-    """One number, or several side by side."""
-
-    def __init__(self, parts: list[_Bounds], unit: str, many: bool) -> None:
-        super().__init__()
-        self._many = many
-        self.boxes = [bounds.spin_box() for bounds in parts]
+    def take_back(self) -> None:
+        """Drop what was typed and did not count."""
         for box in self.boxes:
-            box.valueChanged.connect(self._tell)
-            self.row.addWidget(box)
-        if unit and not many:
-            self.boxes[0].setSuffix(f" {unit}")
+            if hasattr(box, "take_back"):
+                box.take_back()
+        self.say("")
 
-    def _tell(self) -> None:
-        values = tuple(box.value() for box in self.boxes)
-        self.edited.emit(values if self._many else values[0])
+    @property
+    def fault(self) -> str:
+        """What is said to be wrong."""
+        return self._fault.text() if self._fault is not None else ""
 
-    def show_value(self, value: Any) -> None:
-        for box, part in zip(self.boxes, value if self._many else (value,), strict=True):
-            box.blockSignals(True)
-            box.setValue(part)
-            box.blockSignals(False)
-
-
-class _MaybeText(Control):
-    """A value that may be left out: blank stands for None."""
-
-    def __init__(self, parse: Callable[[str], Any], hint: str, size: float = 1.0) -> None:
-        super().__init__()
-        self._size = size  # of the unit it is shown in
-        self._parse = parse
-        self.box = QLineEdit()
-        self.box.setPlaceholderText(hint)
-        self.box.setClearButtonEnabled(True)
-        self.box.editingFinished.connect(self._tell)
-        self.row.addWidget(self.box)
-        self._last = ""
-
-    def _tell(self) -> None:
-        text = self.box.text().strip()
-        if text != self._last:
-            self._last = text
-            value = self._parse(text) if text else None
-            if self._size != 1 and isinstance(value, float):
-                value *= self._size
-            self.edited.emit(value)
-
-    def show_value(self, value: Any) -> None:
-        if self._size != 1 and value is not None:
-            value = value / self._size
-        parts = value if isinstance(value, tuple | list) else [] if value is None else [value]
-        self._last = " ".join(f"{p:g}" if isinstance(p, float) else str(p) for p in parts)
-        self.box.setText(self._last)
-
-
-class _Bounds:
-    """The range of a number, from the limits of its type and field."""
-
-    def __init__(self, kind: type, metadata: list[Any]) -> None:
-        self.whole = kind is int
-        self.low: float = -_LARGEST
-        self.high: float = _LARGEST
-        for limit in metadata:
-            if isinstance(limit, annotated_types.Ge):
-                self.low = limit.ge  # type: ignore[assignment]
-            elif isinstance(limit, annotated_types.Gt):
-                self.low = limit.gt + (1 if self.whole else 0.001)  # type: ignore[operator]
-            elif isinstance(limit, annotated_types.Le):
-                self.high = limit.le  # type: ignore[assignment]
-            elif isinstance(limit, annotated_types.Lt):
-                self.high = limit.lt - (1 if self.whole else 0.001)  # type: ignore[operator]
-
-    def spin_box(self) -> Any:
-        box: Any = QSpinBox() if self.whole else PlainSpinBox()
-        if self.whole:
-            box.setRange(max(int(self.low), -_LARGEST_INT), min(int(self.high), _LARGEST_INT))
-        else:
-            box.setDecimals(3)
-            box.setRange(self.low, self.high)
-            box.setSingleStep(0.01)
-            box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        box.setKeyboardTracking(False)
-        box.setMinimumWidth(56)
-        return calm(box)
-
-
-class PlainSpinBox(QDoubleSpinBox):
-    """Numbers without trailing zeros; the largest or the smallest may stand for "no limit"."""
-
-    at_top = ""
-    at_bottom = ""
-
-    def textFromValue(self, value: float) -> str:
-        """The number as it is shown."""
-        if self.at_top and value >= self.maximum():
-            return self.at_top
-        if self.at_bottom and value <= self.minimum():
-            return self.at_bottom
-        return f"{value:.6g}"
+    def say(self, sentence: str) -> None:
+        """Say under the field what is wrong with it; empty: nothing is."""
+        if self._fault is None:
+            if not sentence:
+                return
+            self._fault = QLabel()
+            self._fault.setWordWrap(True)
+            self._fault.setStyleSheet("color: #ff7b72;")
+            self._fault.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self._column.addWidget(self._fault)
+        text = sentence.strip().rstrip(".")
+        self._fault.setText(f"{text[0].upper()}{text[1:]}." if text else "")
+        self._fault.setVisible(bool(text))
 
 
 def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:
-    """The control for a setting; `hint` stands where an optional value is left out.
+    """The control for a setting; `hint` stands where an optional value is left out."""
+    return Control(widget_for(field, hint))
 
-    Raises
-    ------
-    TypeError
-        The setting is of a kind that no control is known for.
-    """
-    unit = unit_of(field)
+
+def is_several(field: FieldInfo) -> bool:
+    """Whether the unit cannot stand in the box itself: several numbers, or none given."""
     kind, optional = _without_none(field.annotation)
-    if optional:
-        return _MaybeText(_parser(kind), hint, shown_unit(field)[1])
-    if get_origin(kind) is Literal:
-        return _Choice(get_args(kind))
-    if kind is bool:
-        return _Switch()
-    if kind in (int, float):
-        return _Numbers([_Bounds(kind, field.metadata)], unit, many=False)
-    if get_origin(kind) is tuple:
-        return _Numbers([_bounds_of(part) for part in get_args(kind)], unit, many=True)
-    raise TypeError(f"no control for a setting of type {kind}")
+    return optional or get_origin(kind) is tuple
+
+
+def _number(kind: Any, metadata: Sequence[Any], size: float = 1.0) -> dict[str, Any]:
+    """What a box takes for a number of some type, limits and step, in a unit of this size."""
+    low, high, above, below = -math.inf, math.inf, False, False
+    step = None
+    for limit in metadata:
+        if isinstance(limit, annotated_types.Ge):
+            low = float(limit.ge)  # type: ignore[arg-type]
+        elif isinstance(limit, annotated_types.Gt):
+            low, above = float(limit.gt), True  # type: ignore[arg-type]
+        elif isinstance(limit, annotated_types.Le):
+            high = float(limit.le)  # type: ignore[arg-type]
+        elif isinstance(limit, annotated_types.Lt):
+            high, below = float(limit.lt), True  # type: ignore[arg-type]
+        elif isinstance(limit, FieldInfo):
+            step = _extra(limit, "step")
+    return {
+        "whole": kind is int,
+        "bounds": Bounds(low / size, high / size, above, below),
+        "step": step,
+    }
+
+
+def _annotated(annotation: Any) -> tuple[Any, list[Any]]:
+    """A part of a tuple: its type, and the limits on it."""
+    metadata: list[Any] = []
+    for extra in getattr(annotation, "__metadata__", ()):
+        metadata += [*extra.metadata, extra] if isinstance(extra, FieldInfo) else [extra]
+    return getattr(annotation, "__origin__", annotation), metadata
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -223,40 +204,6 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _bounds_of(annotation: Any) -> _Bounds:
-    metadata: list[Any] = []
-    for extra in getattr(annotation, "__metadata__", ()):
-        metadata += extra.metadata if isinstance(extra, FieldInfo) else [extra]
-    return _Bounds(getattr(annotation, "__origin__", annotation), metadata)
-
-
-def _parser(kind: Any) -> Callable[[str], Any]:
-    """From text to a plain value; what is no number stays text, and is refused with a reason."""
-
-    def number(text: str) -> Any:
-        try:
-            return float(text)
-        except ValueError:
-            return text
-
-    def parse(text: str) -> Any:
-        if kind is str:
-            return text
-        if get_origin(kind) is tuple:
-            return [number(part) for part in text.replace(",", " ").split()]
-        value = number(text)
-        return int(value) if kind is int and value == int(value) else value
-
-    return parse
-
-
-_calmer: list[_NoWheel] = []
-
-
-def calm(box: Any) -> Any:
-    """Keep the wheel from changing a control that has not the focus."""
-    if not _calmer:
-        _calmer.append(_NoWheel())
-    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    box.installEventFilter(_calmer[0])
-    return box
+def _extra(field: FieldInfo, name: str) -> Any:
+    extra = field.json_schema_extra
+    return extra.get(name) if isinstance(extra, dict) else None

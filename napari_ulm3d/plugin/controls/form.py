@@ -1,30 +1,32 @@
-"""Forms over the settings of a stage: labels, units, ranges and tooltips are the config's own."""
+"""Forms over the settings of a stage: labels, units, ranges and tooltips are the config's own.
+
+This is where a control becomes a setting, and a setting a control's value.
+"""
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Collection
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
-from napari_ulm3d.config import StageConfig, conditions_of, shown_unit
+from napari_ulm3d.config import conditions_of, shown_unit
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.plugin.controls.control import Control, control_for
-from napari_ulm3d.plugin.controls.weights import WeightsControl
+from napari_ulm3d.plugin.controls.control import Control, control_for, is_several
+from napari_ulm3d.plugin.controls.words import label_of, sentence_of, tooltip_of
 from napari_ulm3d.plugin.session import Session
 
-__all__ = ["SettingsForm", "label_of", "tooltip_of"]
-
-_CAPITALS = {"svd": "SVD", "snr": "SNR", "fwhm": "FWHM", "psf": "PSF", "fsc": "FSC", "db": "dB"}
-_UNIT_ENDINGS = ("_um", "_hz", "_db", "_mm_s", "_m_s", "_voxels", "_frames", "_s")
+__all__ = ["SettingsForm"]
 
 
 class SettingsForm(QWidget):
     """Some settings of one stage. What is edited here goes to the session, and back.
 
-    A setting is shown while the conditions hold under which the config says it is used.
+    The controls are made when the form is first seen: most forms of a workflow are folded away.
+    A setting is shown while the conditions hold under which the config says it is used. A value
+    that is refused stays in its field, with the reason below it, until it is corrected, or fits
+    because another one was.
 
     Parameters
     ----------
@@ -47,59 +49,102 @@ class SettingsForm(QWidget):
         super().__init__()
         self.session = session
         self.section = section
-        self.controls: dict[str, Control] = {}
+        self._controls: dict[str, Control] = {}
+        self._hint = hint
+        self._filled = False
+        self._marked: Collection[str] = ()
         self._labels: dict[str, QLabel] = {}
-        model = type(session.section(section))
-        names = list(fields or model.model_fields)
-        self._when = {name: conditions_of(model.model_fields[name]) for name in names}
+        self._model = type(session.section(section))
+        self._names = list(fields or self._model.model_fields)
+        self._when = {name: conditions_of(self._model.model_fields[name]) for name in self._names}
         self._others = {
             condition.setting.rpartition(".")[0]
             for conditions in self._when.values()
             for condition in conditions
         }
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        self._form = QFormLayout()
+        # Values shown that the session has, and values shown that it refused.
+        self._taken: dict[str, Any] = {}
+        self._refused: dict[str, Any] = {}
+        self._used: dict[str, bool] = {}
+        self._form = QFormLayout(self)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setVerticalSpacing(3)
-        outer.addLayout(self._form)
-        for name in names:
-            self._add(model, name, hint)
-        self._problem = QLabel()
-        self._problem.setWordWrap(True)
-        self._problem.setStyleSheet("color: #ff7b72;")
-        self._problem.hide()
-        outer.addWidget(self._problem)
         session.config_changed.connect(self._on_config)
+
+    @property
+    def controls(self) -> dict[str, Control]:
+        """The control of each setting."""
+        self._fill()
+        return self._controls
+
+    def _fill(self) -> None:
+        if self._filled:
+            return
+        self._filled = True
+        for name in self._names:
+            self._add(name)
+        self.mark(self._marked)
         self.refresh()
 
-    def _add(self, model: type[StageConfig], name: str, hint: str) -> None:
-        field = model.model_fields[name]
-        control = WeightsControl() if name == "weights" else control_for(field, hint)
+    def sizeHint(self) -> QSize:
+        """Asked for when the form is about to be seen."""
+        self._fill()
+        return super().sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        """Asked for when the form is about to be seen."""
+        self._fill()
+        return super().minimumSizeHint()
+
+    def showEvent(self, event: Any) -> None:
+        """Make the controls, if nobody asked for the form's size before."""
+        self._fill()
+        super().showEvent(event)
+
+    def _add(self, name: str) -> None:
+        field = self._model.model_fields[name]
+        control = control_for(field, self._hint)
         control.setObjectName(f"{self.section}.{name}")
-        label = QLabel(label_of(name, shown_unit(field)[0], many=_is_many(field.annotation)))
-        label.setBuddy(control)
+        control.label = label_of(name, shown_unit(field)[0])
+        label = QLabel(label_of(name, shown_unit(field)[0], many=is_several(field)))
+        label.setBuddy(control.box)
         for widget in (label, control):
-            widget.setToolTip(tooltip_of(model, self.section, name))
+            widget.setToolTip(tooltip_of(self._model, self.section, name))
         control.edited.connect(lambda value, name=name: self._on_edited(name, value))
-        self.controls[name] = control
+        self._controls[name] = control
         self._labels[name] = label
         self._form.addRow(label, control)
 
     def mark(self, names: Collection[str]) -> None:
         """Point out settings that have to be filled in."""
+        self._marked = names
         for name, label in self._labels.items():
             label.setStyleSheet("color: #ffb454; font-weight: bold;" if name in names else "")
 
+    def forget(self) -> None:
+        """Drop what was refused: it was typed about something else."""
+        for name in list(self._refused):
+            self._accept(name)
+        for control in self._controls.values():
+            control.take_back()
+        self._taken.clear()
+        self.refresh()
+
     def refresh(self) -> None:
-        """Show the session's settings."""
+        """Show the session's settings, but for what was refused and is still being corrected."""
         values = self.session.section(self.section)
-        for name, control in self.controls.items():
-            control.show_value(getattr(values, name))
+        for name, control in self._controls.items():
+            value = getattr(values, name)
+            known = name in self._taken and self._taken[name] == value
+            if not (known and name in self._refused):
+                self._taken[name] = value
+                self._accept(name)
+                control.show_value(value)
             used = all(condition.holds(self._look_up) for condition in self._when[name])
-            self._form.setRowVisible(control, used)
-        self._say("")
+            if used != self._used.get(name, True):
+                self._form.setRowVisible(control, used)
+            self._used[name] = used
 
     def _look_up(self, setting: str) -> Any:
         """The value of a setting of this section, or of another one ("section.setting")."""
@@ -111,56 +156,34 @@ class SettingsForm(QWidget):
             self.refresh()
 
     def _on_edited(self, name: str, value: Any) -> None:
-        try:
-            self.session.change(self.section, **{name: value})
-        except ConfigError as error:
-            self._say(_plain(str(error)))
-        else:
-            self._say("")
+        self._refused[name] = value
+        # What was refused before may fit together with this.
+        for changes in (dict(self._refused), {name: value}):
+            try:
+                self.session.change(self.section, **changes)
+            except ConfigError as error:
+                reason = error
+            else:
+                for changed in changes:
+                    self._accept(changed)
+                return
+        self.controls[name].say(self._reason(name, reason))
 
-    def _say(self, problem: str) -> None:
-        self._problem.setText(problem)
-        self._problem.setVisible(bool(problem))
+    def _accept(self, name: str) -> None:
+        if name in self._refused:
+            del self._refused[name]
+            self.controls[name].say("")
+
+    def _reason(self, name: str, error: ConfigError) -> str:
+        own = [fault for fault in error.faults if fault.where[:1] == (name,)] or error.faults
+        label = self.controls[name].label
+        return " ".join(sentence_of(fault, self._model, label) for fault in own) or str(error)
 
     @property
     def problem(self) -> str:
-        """What is wrong with the last edit; empty when nothing is."""
-        return self._problem.text()
-
-
-def label_of(name: str, unit: str = "", many: bool = False) -> str:
-    """A setting's name for people: ``min_snr_db`` becomes "Min SNR", its unit if not elsewhere."""
-    for ending in _UNIT_ENDINGS:
-        if name.endswith(ending) and unit:
-            name = name.removesuffix(ending)
-            break
-    words = [_CAPITALS.get(word, word) for word in name.split("_")]
-    label = " ".join(words)
-    label = label[0].upper() + label[1:]
-    return f"{label} ({unit})" if unit and many else label
-
-
-def tooltip_of(model: type[StageConfig], section: str, name: str) -> str:
-    """A setting's description, unit, default, and its name in files and on the command line."""
-    field = model.model_fields[name]
-    unit = shown_unit(field)[0]
-    lines = [html.escape(field.description or "")]
-    if unit:
-        lines.append(f"Unit: {html.escape(unit)}")
-    default = field.default
-    if default is not None:
-        text = ", ".join(f"{v}" for v in default) if isinstance(default, tuple) else f"{default}"
-        lines.append(f"Default: {html.escape(text)}")
-    lines.append(f"<i>{section}.{name}</i>")
-    return "<qt>" + "<br>".join(lines) + "</qt>"
-
-
-def _is_many(annotation: Any) -> bool:
-    """Whether the unit cannot stand in the field itself: several numbers, or free text."""
-    parts = get_args(annotation)
-    return get_origin(annotation) is tuple or type(None) in parts
-
-
-def _plain(message: str) -> str:
-    """Pydantic's wording without its preamble."""
-    return re.sub(r"^Bad settings: ", "", message).replace("Value error, ", "")
+        """What is said to be wrong, each with its setting's name; empty when nothing is."""
+        return " ".join(
+            f"{self.section}.{name}: {control.fault}"
+            for name, control in self._controls.items()
+            if control.fault
+        )

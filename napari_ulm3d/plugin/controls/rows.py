@@ -1,15 +1,12 @@
-"""Small pieces that forms are put together from."""
+"""Small pieces that forms of numbers which are no settings are put together from."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
 
-from napari_ulm3d.plugin.controls.control import PlainSpinBox, calm
+from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 
-__all__ = ["form", "limit", "number", "side_by_side"]
+__all__ = ["form", "number", "side_by_side", "whole_number"]
 
 
 def form() -> QFormLayout:
@@ -24,35 +21,34 @@ def form() -> QFormLayout:
 def number(
     low: float,
     high: float,
-    value: float,
-    step: float,
+    value: float | None,
     tooltip: str,
     *,
-    at_top: str = "",
-    at_bottom: str = "",
-) -> Any:
-    """A number; its largest or smallest value may stand for "no limit"."""
-    box = PlainSpinBox()
-    box.at_top = at_top
-    box.at_bottom = at_bottom
-    box.setRange(low, high)
-    box.setDecimals(3)
-    box.setSingleStep(step)
+    unit: str = "",
+    step: float | None = None,
+    blank: str = "",
+) -> NumberBox:
+    """A number; where `blank` is given the box may be left blank, and says that then."""
+    box = NumberBox(
+        bounds=Bounds(low, high), unit=unit, step=step, optional=bool(blank), hint=blank
+    )
+    return _ready(box, value, tooltip)
+
+
+def whole_number(low: int, high: int, value: int, tooltip: str, unit: str = "") -> NumberBox:
+    """A whole number."""
+    return _ready(NumberBox(whole=True, bounds=Bounds(low, high), unit=unit), value, tooltip)
+
+
+def _ready(box: NumberBox, value: float | None, tooltip: str) -> NumberBox:
     box.setValue(value)
     box.setToolTip(tooltip)
     box.setMinimumWidth(56)
-    box.setKeyboardTracking(False)
-    return calm(box)
-
-
-def limit(box: Any) -> float:
-    """The number of a box; infinite where it stands for no limit."""
-    value = float(box.value())
-    if box.at_top and value >= box.maximum():
-        return np.inf
-    if box.at_bottom and value <= box.minimum():
-        return -np.inf
-    return value
+    # There is no line below these boxes: what is wrong is said in their tooltips.
+    box.refused.connect(
+        lambda fault: box.setToolTip(f"{fault[0].upper()}{fault[1:]}." if fault else tooltip)
+    )
+    return box
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:

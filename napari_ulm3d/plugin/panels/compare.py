@@ -10,7 +10,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QFormLayout, QTableWidget
 
-from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
 from napari_ulm3d.plugin.jobs.compare import ROLES, Compared, Source, compare, layers_of
 from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits

@@ -22,8 +22,9 @@ from napari_ulm3d.io import describe, open_acquisition
 from napari_ulm3d.io.open.acquisition import FileDescription
 from napari_ulm3d.io.open.files import find_files
 from napari_ulm3d.io.stored.sidecar import write_sidecar
-from napari_ulm3d.plugin.controls.form import SettingsForm, label_of
+from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.controls.words import label_of
 from napari_ulm3d.plugin.jobs.job import Job, LatestJob, Stop, waits
 from napari_ulm3d.plugin.layers.convert import LayerData, acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
@@ -130,6 +131,8 @@ class LoadPanel(Panel):
         if paths != self._paths:
             self._paths = []  # nothing is looked at while the fields change
             self.draft.begin(load)
+            for form in (self.form, self.more_form):
+                form.forget()
         self._paths = paths
         first = Path(paths[0]) if paths else Path()
         text = str(first) if len(paths) < 2 else f"{first} and {len(paths) - 1} more"
@@ -329,14 +332,15 @@ def _typed(draft: LoadDraft) -> dict[str, Any]:
 def _hint(form: SettingsForm, found: FileDescription) -> None:
     """Show in empty fields what stands in the file."""
     for name, control in form.controls.items():
-        box: Any = getattr(control, "box", None)
-        if not isinstance(box, QLineEdit) or not hasattr(found, name):
+        if not hasattr(found, name) or LoadConfig.model_fields[name].default is not None:
             continue
         value, origin = getattr(found, name), found.origins.get(name)
+        several = len(control.boxes) > 1
         if value is None:
-            box.setPlaceholderText("not known")
+            control.set_hints(*("zyx" if several else ("not known",)), whole="not known")
             continue
         _, size = shown_unit(LoadConfig.model_fields[name])
-        text = value if isinstance(value, str) else _numbers(value, size).replace(",", "")
         said = origin.source if origin is not None else "the file"
-        box.setPlaceholderText(f"{text} ({_FROM.get(said, said)})")
+        text = value if isinstance(value, str) else _numbers(value, size).replace(",", "")
+        whole = f"{text} ({_FROM.get(said, said)})"
+        control.set_hints(*(text.split() if several else (whole,)), whole=whole)

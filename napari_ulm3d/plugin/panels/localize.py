@@ -6,13 +6,12 @@ import time
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar, QSpinBox
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.plugin.controls.control import calm
 from napari_ulm3d.plugin.controls.form import SettingsForm
-from napari_ulm3d.plugin.controls.rows import form
+from napari_ulm3d.plugin.controls.rows import form, whole_number
 from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.jobs import run_series as runs
 from napari_ulm3d.plugin.jobs import run_window as window_runs
@@ -95,11 +94,9 @@ class LocalizePanel(Panel):
         self.row(self.folder, button("…", "Choose a results folder.", self._choose_folder))
         self.workers = WorkersBox()
         self.column.addWidget(Section("Workers", self.workers))
-        self.window_frames = calm(QSpinBox())
-        self.window_frames.setRange(2, 100_000)
-        self.window_frames.setValue(32)
-        self.window_frames.setSuffix(" frames")
-        self.window_frames.setToolTip("Length of a window about the frame under the time slider.")
+        self.window_frames = whole_number(
+            2, 100_000, 32, "Length of a window about the frame under the time slider.", "frames"
+        )
         rows = form()
         rows.addRow("Window", self.window_frames)
         self.column.addLayout(rows)

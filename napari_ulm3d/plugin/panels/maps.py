@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox
 
 from napari_ulm3d.maps import Resolution
-from napari_ulm3d.plugin.controls.control import calm
+from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.controls.rows import form
@@ -98,6 +98,7 @@ class MapsPanel(Panel):
         self.session.config_changed.connect(self._on_config)
         self._offer_maps()
         if self.session.result is not None:
+            self.filters.span(self.session.result.tracks)
             self._rebuild()
 
     # --- when to make it anew -------------------------------------------------------------
@@ -110,6 +111,8 @@ class MapsPanel(Panel):
             self.status.setText(_NO_TRACKS)
             for plot in (self.saturation, self.fsc):
                 plot.show_message("Comes with the map.")
+        else:
+            self.filters.span(self.session.result.tracks)
         self._rebuild()
 
     def _offer_maps(self) -> None:

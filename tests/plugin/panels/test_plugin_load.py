@@ -67,7 +67,9 @@ def test_what_was_typed_for_one_source_is_not_said_of_the_next(
 
     look(panel, b, qtbot)
     assert box(panel, "voxel_um").text() == box(panel, "rate_hz").text() == ""
-    assert "98.56 150 150 (acquisition.toml)" in box(panel, "voxel_um").placeholderText()
+    voxel = panel.form.controls["voxel_um"]
+    assert [box.placeholderText() for box in voxel.boxes] == ["98.56", "150", "150"]
+    assert "Left blank: 98.56 150 150 (acquisition.toml)" in voxel.toolTip()
     assert "260 Hz (acquisition.toml)" in panel.recognized.text()
     # The acquisition that is open is still described by what it was opened with.
     assert session.config.load.rate_hz == 400

@@ -7,8 +7,10 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
-from napari_ulm3d.plugin.controls.control import calm
-from napari_ulm3d.plugin.controls.rows import form, number
+from napari_ulm3d.plugin.controls.calm import calm
+from napari_ulm3d.plugin.controls.fields.number_box import Bounds
+from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider
+from napari_ulm3d.plugin.controls.rows import form
 from napari_ulm3d.plugin.layers.convert import COLORMAPS, COUNTS
 from napari_ulm3d.plugin.layers.track_colors import DOPPLER, map_colormap
 
@@ -45,7 +47,9 @@ class LooksBox(QWidget):
             "doppler is red towards the probe, blue away from it."
         )
         self.colours.textActivated.connect(self.changed)
-        self.gamma = number(0.1, 3.0, 0.6, 0.05, _GAMMA)
+        self.gamma = NumberSlider(Bounds(0.1, 3.0), step=0.05)
+        self.gamma.setToolTip(_GAMMA)
+        self.gamma.setValue(0.6)
         self.gamma.valueChanged.connect(self.changed)
         self.colour_bar = QCheckBox("Colour bar")
         self.colour_bar.setToolTip("Show the layer's colour bar in the viewer.")
@@ -66,9 +70,7 @@ class LooksBox(QWidget):
         self.colours.clear()
         self.colours.addItems(list(_COLORMAPS[signed]))
         self.colours.setCurrentText(DOPPLER if signed else COLORMAPS.get(name, "hot"))
-        self.gamma.blockSignals(True)
         self.gamma.setValue(0.6 if name in COUNTS else 1.0)
-        self.gamma.blockSignals(False)
         self.gamma.setEnabled(not signed)
 
     def dress(self, viewer: Any, layer: Any) -> None:

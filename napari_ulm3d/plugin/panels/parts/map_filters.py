@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
-from napari_ulm3d.plugin.controls.control import calm
-from napari_ulm3d.plugin.controls.rows import form, limit, number, side_by_side
+from napari_ulm3d.plugin.controls.calm import calm
+from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
+from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
+from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.panels.panel import button
 from napari_ulm3d.plugin.state.regions import Prism, prisms_of
 from napari_ulm3d.plugin.state.track_filters import EVERYWHERE, TrackFilter
+from napari_ulm3d.tables import Tracks
 
 __all__ = ["FilterBox"]
 
@@ -57,26 +61,37 @@ class FilterBox(QWidget):
 
     def _limits(self) -> Any:
         rows = form()
-        self.length = calm(QSpinBox())
-        self.length.setRange(0, 100_000)
-        self.length.setSuffix(" frames")
-        self.length.setToolTip("Leave out tracks of fewer frames.")
-        self.length.setKeyboardTracking(False)
-        no = "no limit"
-        self.slowest = number(0, 1e4, 0, 1, "mm/s: leave out tracks of a lower mean speed.")
-        self.fastest = number(
-            0, 1e4, 1e4, 1, "mm/s: leave out tracks of a higher mean speed.", at_top=no
+        self.length = whole_number(0, 100_000, 0, "Leave out tracks of fewer frames.", "frames")
+        self.slowest = number(
+            0, 1e4, None, "mm/s: leave out tracks of a lower mean speed.", blank="no limit"
         )
-        self.begins = number(0, 1e6, 0, 0.1, "s: leave out tracks that begin earlier.")
-        self.ends = number(0, 1e6, 1e6, 0.1, "s: leave out tracks that end later.", at_top=no)
-        self.score = number(0, 1, 0, 0.05, "Leave out tracks of a lower mean score, 0 to 1.")
+        self.fastest = number(
+            0, 1e4, None, "mm/s: leave out tracks of a higher mean speed.", blank="no limit"
+        )
+        self.begins = number(0, 1e6, None, "s: leave out tracks that begin earlier.", blank="start")
+        self.ends = number(0, 1e6, None, "s: leave out tracks that end later.", blank="end")
+        self.speed = RangeSlider(self.slowest, self.fastest)
+        self.time = RangeSlider(self.begins, self.ends)
+        self.score = NumberSlider(Bounds(0, 1))
+        self.score.setToolTip("Leave out tracks of a lower mean score, 0 to 1.")
+        self.score.setValue(0.0)
         rows.addRow("Min length", self.length)
-        rows.addRow("Speed (mm/s)", side_by_side(self.slowest, self.fastest))
-        rows.addRow("Time (s)", side_by_side(self.begins, self.ends))
+        rows.addRow("Speed (mm/s)", self.speed)
+        rows.addRow("Time (s)", self.time)
         rows.addRow("Min score", self.score)
-        for box in (self.length, self.slowest, self.fastest, self.begins, self.ends, self.score):
-            box.valueChanged.connect(self.changed)
+        for part in (self.length, self.speed, self.time, self.score):
+            part.valueChanged.connect(self._tell)
         return rows
+
+    def _tell(self, *_: Any) -> None:
+        self.changed.emit()
+
+    def span(self, tracks: Tracks) -> None:
+        """Let the sliders span the speeds and times that there are."""
+        table = tracks.table
+        if len(table):
+            self.speed.span(0.0, float(np.ceil(table["speed_mm_s"].max())))
+            self.time.span(float(table["time_s"].min()), float(table["time_s"].max()))
 
     def _places(self) -> Any:
         rows = form()
@@ -84,16 +99,18 @@ class FilterBox(QWidget):
         for axis in SPACE_LABELS:
             ends = tuple(
                 number(
-                    -_FAR_UM, _FAR_UM, start, 50,
+                    -_FAR_UM,
+                    _FAR_UM,
+                    None,
                     f"um: {word} {axis} of the box that tracks must pass.",
-                    at_bottom="no limit", at_top="no limit",
+                    blank="no limit",
                 )
-                for word, start in (("least", -_FAR_UM), ("largest", _FAR_UM))
-            )  # fmt: skip
+                for word in ("least", "largest")
+            )
             rows.addRow(f"Box {axis} (um)", side_by_side(*ends))
             self.box.append((ends[0], ends[1]))
             for end in ends:
-                end.valueChanged.connect(self.changed)
+                end.valueChanged.connect(self._tell)
         self.region = calm(QComboBox())
         self.region.setToolTip(
             "Shapes layer whose areas tracks must pass: rectangles, polygons or ellipses, each "
@@ -102,11 +119,13 @@ class FilterBox(QWidget):
         self.region.activated.connect(self._on_region)
         rows.addRow("Region", self.region)
         self.slab = number(
-            1, _FAR_UM, _FAR_UM, 50,
+            1,
+            _FAR_UM,
+            None,
             "um: thickness of the region across its plane, half on either side.",
-            at_top="all through",
-        )  # fmt: skip
-        self.slab.valueChanged.connect(self.changed)
+            blank="all through",
+        )
+        self.slab.valueChanged.connect(self._tell)
         rows.addRow("Slab (um)", self.slab)
         return rows
 
@@ -138,13 +157,13 @@ class FilterBox(QWidget):
     @property
     def chosen(self) -> TrackFilter:
         """The filter that the controls say."""
-        box = tuple((limit(low), limit(high)) for low, high in self.box)
+        box = tuple((_or(low, -np.inf), _or(high, np.inf)) for low, high in self.box)
         regions = self._regions()
         places = box != EVERYWHERE or regions is not None
         return TrackFilter(
             min_length_frames=self.length.value(),
-            speed_mm_s=(self.slowest.value(), limit(self.fastest)),
-            time_s=(self.begins.value(), limit(self.ends)),
+            speed_mm_s=(_or(self.slowest, 0.0), _or(self.fastest, np.inf)),
+            time_s=(_or(self.begins, 0.0), _or(self.ends, np.inf)),
             min_score=self.score.value(),
             box_um=box,
             regions=regions,
@@ -155,8 +174,7 @@ class FilterBox(QWidget):
         layer = self._layer()
         if layer is None:
             return None
-        slab = limit(self.slab)
-        prisms = prisms_of(layer, None if slab > _FAR_UM else slab)
+        prisms = prisms_of(layer, self.slab.value())
         # Before the first shape is drawn everything is still in.
         return prisms or None
 
@@ -222,6 +240,12 @@ class FilterBox(QWidget):
         """As wide as a few hundredths of what is seen."""
         extent = self._viewer.layers.extent.world[:, -3:]
         return max(float((extent[1] - extent[0]).max()) / 200, 1e-3)
+
+
+def _or(box: NumberBox, otherwise: float) -> float:
+    """A limit, where there is one."""
+    value = box.value()
+    return otherwise if value is None else float(value)
 
 
 class _Disconnect:

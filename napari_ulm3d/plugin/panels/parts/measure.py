@@ -21,8 +21,9 @@ from qtpy.QtWidgets import (
 
 from napari_ulm3d.errors import ResultsError, UlmError
 from napari_ulm3d.io.atomic import atomic_path
-from napari_ulm3d.plugin.controls.control import PlainSpinBox, calm
+from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
+from napari_ulm3d.plugin.controls.rows import number
 from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
 from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
 from napari_ulm3d.plugin.jobs.measure import (
@@ -107,13 +108,14 @@ class MeasureBox(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.width_um = calm(PlainSpinBox())
-        self.width_um.setRange(0, 1e5)
-        self.width_um.setDecimals(1)
-        self.width_um.setSingleStep(10)
-        self.width_um.setSuffix(" um")
-        self.width_um.setKeyboardTracking(False)
-        self.width_um.setToolTip("The profile is the mean over a band of this width; 0: the line.")
+        self.width_um = number(
+            0,
+            1e5,
+            0.0,
+            "The profile is the mean over a band of this width; 0: the line.",
+            unit="um",
+            step=10,
+        )
         self.baseline = calm(QComboBox())
         self.baseline.addItem("zero", 0.0)
         self.baseline.addItem("the lowest value", None)

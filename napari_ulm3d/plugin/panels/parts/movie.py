@@ -8,15 +8,14 @@ from typing import Any
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QProgressBar,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_ulm3d.plugin.controls.control import PlainSpinBox, calm
+from napari_ulm3d.plugin.controls.calm import calm
+from napari_ulm3d.plugin.controls.rows import form, number, whole_number
 from napari_ulm3d.plugin.jobs.movie import SUFFIXES, MovieMaker, missing
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
 
@@ -39,34 +38,21 @@ class MovieBox(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(3)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        rows = form()
         self.kind = calm(QComboBox())
         for name, label in _KINDS.items():
             self.kind.addItem(label, name)
         self.kind.setToolTip("What moves: the camera about the vertical, or the time.")
-        self.seconds = calm(PlainSpinBox())
-        self.seconds.setRange(0.1, 600)
-        self.seconds.setValue(6)
-        self.seconds.setSuffix(" s")
-        self.seconds.setToolTip("How long the movie is.")
-        self.fps = calm(QSpinBox())
-        self.fps.setRange(1, 60)
-        self.fps.setValue(20)
-        self.fps.setSuffix(" frames/s")
-        self.fps.setToolTip("Pictures a second of the movie.")
-        self.width_px = calm(QSpinBox())
-        self.width_px.setRange(64, 4096)
-        self.width_px.setValue(960)
-        self.width_px.setSuffix(" pixels wide")
-        self.width_px.setToolTip("Size of a picture; its height follows from the canvas.")
-        form.addRow("What moves", self.kind)
-        form.addRow("Length", self.seconds)
-        form.addRow("Speed", self.fps)
-        form.addRow("Size", self.width_px)
-        column.addLayout(form)
+        self.seconds = number(0.1, 600, 6.0, "How long the movie is.", unit="s")
+        self.fps = whole_number(1, 60, 20, "Pictures a second of the movie.", "frames/s")
+        self.width_px = whole_number(
+            64, 4096, 960, "Size of a picture; its height follows from the canvas.", "pixels wide"
+        )
+        rows.addRow("What moves", self.kind)
+        rows.addRow("Length", self.seconds)
+        rows.addRow("Speed", self.fps)
+        rows.addRow("Size", self.width_px)
+        column.addLayout(rows)
         row = QHBoxLayout()
         self.save_button = button(
             "Save movie…", "As .mp4, .gif, .mov, .avi or .mkv.", self._choose_file

@@ -9,8 +9,9 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
-from napari_ulm3d.plugin.controls.control import calm
-from napari_ulm3d.plugin.controls.rows import form, number, side_by_side
+from napari_ulm3d.plugin.controls.calm import calm
+from napari_ulm3d.plugin.controls.fields.sliders import RangeSlider
+from napari_ulm3d.plugin.controls.rows import form, number
 from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.layers.track_colors import (
@@ -52,12 +53,10 @@ class TrackColours(QWidget):
             "1 straight away from the probe, -1 straight towards it."
         )
         self.by.activated.connect(self._on_by)
-        self.low = number(-_FAR, _FAR, 0, 1, "Value of the first colour; lower values have it too.")
-        self.high = number(
-            -_FAR, _FAR, 1, 1, "Value of the last colour; higher values have it too."
-        )
-        for box in (self.low, self.high):
-            box.valueChanged.connect(self._on_range)
+        self.low = number(-_FAR, _FAR, 0, "Value of the first colour; lower values have it too.")
+        self.high = number(-_FAR, _FAR, 1, "Value of the last colour; higher values have it too.")
+        self.range = RangeSlider(self.low, self.high)
+        self.range.valueChanged.connect(self._on_range)
         self.reset = button(
             "Robust range", "From the 1st to the 99th percentile of all tracks.", self._on_reset
         )
@@ -66,7 +65,7 @@ class TrackColours(QWidget):
         self.bar.setChecked(True)
         self.bar.clicked.connect(self._apply)
         rows.addRow("Colour by", self.by)
-        rows.addRow("Range", side_by_side(self.low, self.high))
+        rows.addRow("Range", self.range)
         rows.addRow(self.bar, self.reset)
         column.addLayout(rows)
         self.drawn = note()
@@ -121,15 +120,20 @@ class TrackColours(QWidget):
         self._renewed.start()
 
     def _show(self, colouring: Colouring) -> None:
-        for box in (self.by, self.low, self.high):
-            box.blockSignals(True)
+        self.by.blockSignals(True)
         self.by.setCurrentIndex(max(self.by.findData(colouring.by), 0))
-        step = (colouring.high - colouring.low) / 20
+        self.by.blockSignals(False)
         for box, value in ((self.low, colouring.low), (self.high, colouring.high)):
-            box.setSingleStep(step)
+            box.step = (colouring.high - colouring.low) / 20
             box.setValue(value)
-        for box in (self.by, self.low, self.high):
-            box.blockSignals(False)
+        self._span_drawn(colouring)
+
+    def _span_drawn(self, colouring: Colouring) -> None:
+        """Let the slider span the values that are drawn, and the colours' range."""
+        layer = self._layer()
+        values = np.asarray(layer.features[colouring.by] if layer is not None else [], np.float64)
+        values = np.append(values[np.isfinite(values)], (colouring.low, colouring.high))
+        self.range.span(float(values.min()), float(values.max()))
 
     def _on_by(self, *_: Any) -> None:
         self._to_default(chosen=False)
