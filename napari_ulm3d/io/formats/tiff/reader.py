@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from napari_ulm3d.io.formats.tiff.described import (
     described_by_imagej,
     described_by_ome,
 )
+from napari_ulm3d.io.formats.tiff.pages import keep_index, page_index
 from napari_ulm3d.io.formats.tiff.safety import opened_tiff, refuse_bomb, refuse_missing_codec
 from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.content import (
@@ -35,6 +36,9 @@ from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.scaled import ScaledArray
 
+if TYPE_CHECKING:
+    import tifffile
+
 __all__ = ["READER", "TiffArray"]
 
 
@@ -46,25 +50,34 @@ class TiffArray(FileArray):
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
+        index = page_index(self.path, self.series)
+        if index.data_offset is not None:
+            out[...] = index.values(self.shape)[stretch(len(self.shape), axis, start, stop)]
+            return
+        n_outer = len(self.shape) - 2
+        if axis is None or axis >= n_outer or len(index.offsets) != prod(self.shape[:-2]):
+            self._read_whole(out, axis, start, stop)
+            return
+        positions = list(np.ndindex(*out.shape[:-2]))
+        stored = [
+            tuple(p + start if i == axis else p for i, p in enumerate(position))
+            for position in positions
+        ]
+        planes = [int(np.ravel_multi_index(each, self.shape[:-2])) for each in stored]
+        for position, (name, page) in zip(positions, index.pages(planes), strict=True):
+            if prod(page.shape) != prod(self.shape[-2:]):
+                raise ValueError(f"page {page.index} has the shape {page.shape}")
+            refuse_bomb(name, page)
+            out[position] = page.asarray()
+
+    def _read_whole(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
+        """Where planes hold all of time, or pages are not planes."""
         with opened_tiff(self.path) as file:
             series = file.series[self.series]
-            n_outer = len(self.shape) - 2
-            if axis is None or axis >= n_outer or len(series.pages) != np.prod(self.shape[:-2]):
-                # Planes hold all of time, or the file is one block of bytes without pages.
-                for page in series.pages:
-                    refuse_bomb(self.path, page)
-                whole = series.asarray(out="memmap" if series.dataoffset is not None else None)
-                out[...] = whole.reshape(self.shape)[stretch(len(self.shape), axis, start, stop)]
-                return
-            for position in np.ndindex(*out.shape[:-2]):
-                stored = tuple(p + start if i == axis else p for i, p in enumerate(position))
-                page = series.pages[int(np.ravel_multi_index(stored, self.shape[:-2]))]
-                if page is None:
-                    raise ValueError(f"plane {stored} is missing")
-                if prod(page.shape) != prod(self.shape[-2:]):
-                    raise ValueError(f"plane {stored} has the shape {page.shape}")
+            for page in series.pages:
                 refuse_bomb(self.path, page)
-                out[position] = page.asarray()
+            whole = series.asarray()
+        out[...] = whole.reshape(self.shape)[stretch(len(self.shape), axis, start, stop)]
 
 
 def _sniff(path: Path, head: bytes) -> bool:
@@ -73,21 +86,26 @@ def _sniff(path: Path, head: bytes) -> bool:
 
 def _list(path: Path) -> tuple[Variable, ...]:
     with opened_tiff(path) as file:
-        return tuple(
-            Variable(series.name or f"series {i}", tuple(series.shape), series.dtype)
-            for i, series in enumerate(file.series)
-            if series.dtype is not None
-        )
+        return _variables(file)
+
+
+def _variables(file: tifffile.TiffFile) -> tuple[Variable, ...]:
+    return tuple(
+        Variable(series.name or f"series {i}", tuple(series.shape), series.dtype)
+        for i, series in enumerate(file.series)
+        if series.dtype is not None
+    )
 
 
 def _open(path: Path, variable: str | None) -> Content:
-    variables = _list(path)
     with opened_tiff(path) as file:
+        variables = _variables(file)
         if not variables:
             raise InputError(path, "holds no image", "Save frames as a TIFF stack.")
         index = _choose(path, variables, variable)
         series = file.series[index]
         refuse_missing_codec(path, series.keyframe)
+        keep_index(str(path), index, series)
         shape, letters = tuple(series.shape), series.axes.upper()
         dtype = np.dtype(series.dtype)
         array: StoredArray = TiffArray(str(path), shape, dtype, index)
