@@ -93,6 +93,13 @@ class LossConfig(StageConfig):
     count: float = setting(0.02, "How many bubbles a frame holds.", ge=0)
     velocity: float = setting(0.1, "How they move.", ge=0)
     level: float = setting(0.2, "How bright they are.", ge=0)
+    doubt: float = setting(
+        0.0,
+        "position: bubbles weigh as their predicted uncertainty to this power; 1 lets close "
+        "ones, which are uncertain, count beside lone ones.",
+        ge=0,
+        le=2,
+    )
 
 
 class OptimizerConfig(StageConfig):

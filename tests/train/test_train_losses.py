@@ -16,6 +16,8 @@ from napari_ulm3d.train.config import LossConfig
 COORDINATES = np.array([[0, 2, 2, 2], [0, 2, 2, 3], [0, 5, 5, 5], [1, 2, 2, 2]], np.int32)
 SHAPE = (2, 8, 8, 8)
 
+TERMS = ("detection", "position", "count", "velocity", "level")
+
 
 def some_targets() -> Targets:
     position = np.array([[2.2, 1.9, 2.4], [2.0, 2.0, 2.1]])
@@ -93,8 +95,8 @@ def test_count_is_a_gaussian():
 def test_gradients_of_every_term():
     targets = batch(some_targets(), some_targets())
     values = [torch.cat([v, v * 0.7]).detach().requires_grad_() for v in numbers()]
-    for name in LossConfig.model_fields:
-        weights = LossConfig(**dict.fromkeys(LossConfig.model_fields, 0.0) | {name: 1.0})
+    for name in TERMS:
+        weights = LossConfig(**dict.fromkeys(TERMS, 0.0) | {name: 1.0})
         assert torch.autograd.gradcheck(
             lambda *v, w=weights: bubble_loss(output(v, 2), targets, w)[0], values
         ), name
@@ -105,7 +107,7 @@ def test_the_total_is_the_weighted_sum():
     total, terms = bubble_loss(output(numbers()), batch(some_targets()), config)
     expected = sum(getattr(config, name) * term.item() for name, term in terms.items())
     assert total.item() == pytest.approx(expected)
-    assert set(terms) == set(LossConfig.model_fields)
+    assert set(terms) == set(TERMS)
 
 
 def test_perfect_predictions_cost_less():
@@ -155,3 +157,22 @@ def test_a_bubble_that_moves_by_voxels_does_not_outweigh_one_that_hardly_moves()
 
     still, slow, fast = cost(0.01), cost(1.0), cost(100.0)
     assert still < slow < fast < 3 * 2.5  # three axes of 0.5 / 0.2 at most
+
+
+def test_doubt_lets_uncertain_bubbles_pull_as_hard_as_certain_ones():
+    one = make_targets(
+        np.array([[0, 1, 1, 1], [1, 1, 1, 1]], np.int32), (2, 3, 3, 3),
+        Bubbles(np.array([0, 1]), np.array([[1.2, 1, 1]] * 2), np.zeros((2, 3), np.float32), np.zeros(2, np.float32)),
+    )  # fmt: skip
+    log_sigma = torch.tensor([[-3.0], [-1.0]], dtype=torch.float64).expand(2, 3)
+
+    def pull(doubt: float) -> torch.Tensor:
+        offset = torch.zeros((2, 3), dtype=torch.float64, requires_grad=True)
+        certain = torch.zeros(2, dtype=torch.float64)
+        loss = mixture_loss(certain, offset, log_sigma, batch(one), doubt)
+        return torch.autograd.grad(loss, offset)[0][:, 0].abs()
+
+    plain, half, full = pull(0), pull(1), pull(2)
+    assert plain[0] / plain[1] == pytest.approx(np.exp(4))
+    assert half[0] / half[1] == pytest.approx(np.exp(2))
+    assert full[0] / full[1] == pytest.approx(1)

@@ -1,0 +1,1 @@
+"""Localizers where bubbles crowd, on scenes that training never makes."""
