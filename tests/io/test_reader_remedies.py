@@ -61,6 +61,11 @@ def trailing_pair_of_volumes(path: Path) -> Path:
     return path / "a.mat"
 
 
+def trailing_pair_in_a_stack(path: Path) -> Path:
+    np.save(path / "a.npy", IQ[None, :, :, 0])
+    return path / "a.npy"
+
+
 def pages_without_names(path: Path) -> Path:
     tifffile.imwrite(path / "a.tif", MOVIE)
     return path / "a.tif"
@@ -131,6 +136,7 @@ def nothing_of_numbers(path: Path) -> Path:
 SITUATIONS: list[tuple[Situation, list[str], str]] = [
     (trailing_pair, [], "stored/layout.py"),
     (trailing_pair_of_volumes, [], "stored/layout.py"),
+    (trailing_pair_in_a_stack, [], "stored/layout.py"),
     (pages_without_names, [], "stored/layout.py"),
     (two_channels, [], "stored/layout.py"),
     (names_of_no_axis, [], "stored/layout.py"),

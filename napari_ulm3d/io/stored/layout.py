@@ -92,7 +92,9 @@ def read_layout(
     if placed is not None:
         full = _with_c(placed.letters, rest, len(shape))
     if pair is not None and doubt:
-        return _ask_pair(array, pair, full, names, known, order, doubt)
+        return _ask_pair(
+            array, pair, full, names, known, order, doubt, placed is not None and placed.stack
+        )
     if full is None or placed is None:
         return _question(*_unnamed(shape, names))
     taken = full.replace("_", "")
@@ -235,11 +237,15 @@ def _ask_pair(
     known: Sequence[str | None],
     order: Mapping[int, str],
     doubt: str,
+    stack: bool,
 ) -> Layout:
     shape = array.shape
     with_pair = _typed(full, shape) if full else _any_order(len(shape), "c")
     problem = f"{doubt}: shape {tuple(shape)}"
     remedy = f"If it is I and Q, give --axes {with_pair} (c is the axis of I and Q)"
+    if stack and full:
+        movie = "".join({"z": "t", "y": "z"}.get(a, a) for a in full if a not in "t_")
+        remedy += f", or --axes {movie} if the axis of one is a stack"
     plain = _without_pair(list(shape), range(len(shape)), names, known, order)
     if plain is None:
         return _question(problem, f"{remedy}; if not, save one array of t, z, y, x.")
