@@ -26,7 +26,7 @@ def find_files(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
     for given in paths:
         path = Path(given)
         if not path.exists() and glob.has_magic(fspath(given)):
-            matches = sorted(glob.glob(fspath(given)), key=natural_key)
+            matches = sorted(glob.glob(_pattern(path)), key=natural_key)
             if not matches:
                 raise InputError(given, "matches no file", "Check the pattern.")
             files += [Path(match) for match in matches if Path(match).name != SIDECAR_NAME]
@@ -37,6 +37,12 @@ def find_files(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
     if not files:
         raise InputError(None, "No file was named", "Name a file, a folder or a pattern.")
     return files
+
+
+def _pattern(path: Path) -> str:
+    """A pattern whose folders stand for themselves as far as they exist, brackets included."""
+    home = next(folder for folder in path.parents if folder.exists() or folder == Path(path.anchor))
+    return fspath(Path(glob.escape(fspath(home)), path.relative_to(home)))
 
 
 def _is_store(path: Path) -> bool:
