@@ -23,6 +23,8 @@ from napari_ulm3d.config import LocalizeConfig, PipelineConfig
 from napari_ulm3d.evaluate import EvaluateConfig, Scores, Truth, evaluate
 from napari_ulm3d.link import link
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, localize_block
+from napari_ulm3d.pipeline.localizers import localizer_of
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.simulate import simulate, standard_config
 from napari_ulm3d.tables import Localizations
 
@@ -97,7 +99,9 @@ def localized(
         for name in localizers:
             chosen = config.replace(localize=config.localize.replace(localizer=name))
             began = time.perf_counter()
-            result = localize_block(block, acquisition, psf, chosen, lambda: False, filtered)
+            weights = localizer_of(chosen).weights(acquisition, chosen)
+            plan = BlockPlan(acquisition, chosen, psf, weights)
+            result = localize_block(block, plan, lambda: False, filtered)
             seconds[name] += time.perf_counter() - began
             parts[name].append(result.localizations)
         filtered = None

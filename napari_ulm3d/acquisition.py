@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -264,6 +264,10 @@ class Acquisition:
                 blocks.append(Block(len(blocks), first + start, source, start, stop))
             first += total
         return tuple(blocks)
+
+    def only(self, block: Block) -> Acquisition:
+        """The acquisition as one block needs it: its other files need not travel to a worker."""
+        return replace(self, sources=(block.source,), notes=(), metadata={})
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Frames start..stop-1 of the whole acquisition, (t, z, y, x)."""

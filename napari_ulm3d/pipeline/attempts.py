@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.acquisition import Block
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, ConfigError, UlmError
-from napari_ulm3d.filtering import FilteredBlock, Psf
+from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.blocks import localize_block
+from napari_ulm3d.pipeline.plan import BlockPlan
 
 __all__ = ["Attempt", "attempt_block", "of_settings"]
 
@@ -45,9 +45,7 @@ def of_settings(error: UlmError) -> bool:
 
 def attempt_block(
     block: Block,
-    acquisition: Acquisition,
-    psf: Psf,
-    config: PipelineConfig,
+    plan: BlockPlan,
     stop: Callable[[], bool],
     filtered: FilteredBlock | None = None,
     progress: Callable[[float], None] | None = None,
@@ -60,7 +58,7 @@ def attempt_block(
         `stop` said so.
     """
     try:
-        return Attempt(localize_block(block, acquisition, psf, config, stop, filtered, progress))
+        return Attempt(localize_block(block, plan, stop, filtered, progress))
     except Cancelled:
         raise
     except UlmError as error:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import Cancelled, InputError
+from napari_ulm3d.errors import InputError
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
     analytic_psf,
     clutter_filter,
-    correlation_map,
     estimate_carrier,
     estimate_psf,
     make_psf,
@@ -26,25 +21,30 @@ from napari_ulm3d.filtering import (
     rescale,
 )
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
-from napari_ulm3d.localize import Rejections, localize
-from napari_ulm3d.pipeline.networks import NETWORKS, network_block
-from napari_ulm3d.tables import Localizations
+from napari_ulm3d.pipeline.localizers import localizer_of
+from napari_ulm3d.pipeline.plan import BlockPlan
 
-__all__ = ["acquisition_psf", "filter_block", "localize_block", "stages_of_a_block"]
+__all__ = [
+    "acquisition_psf",
+    "filter_block",
+    "localize_block",
+    "measures_widths",
+    "stages_of_a_block",
+]
 
 # Patches in which bubbles must be alone, for their widths: where many are in view, few are
 # alone in a large one.
 _PATCHES = ((7, 7, 7), (5, 5, 5), (3, 3, 3))
 
-# Frames are correlated and localized this many bytes at a time: small enough to stay in
-# the processor's cache and to hear a stop soon, large enough to feed all threads.
-_CHUNK_BYTES = 8 << 20
-
 
 def stages_of_a_block(config: PipelineConfig) -> tuple[str, ...]:
-    """Sections of the settings that a block's result depends on (see `networks.key_facts`)."""
-    stages = ("load", "clutter", "psf")
-    return stages if config.localize.localizer in NETWORKS else (*stages, "localize")
+    """Sections of the settings that a block's result depends on (see `key_facts`)."""
+    return ("load", "clutter", "psf", *localizer_of(config).sections)
+
+
+def measures_widths(config: PipelineConfig) -> bool:
+    """Whether the PSF's widths are measured for the localizer, and not those of the settings."""
+    return config.psf.source == "auto" and localizer_of(config).measures_widths
 
 
 def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig) -> FilteredBlock:
@@ -73,7 +73,7 @@ def acquisition_psf(
     those below the threshold are lost to it.
     """
     settings, kind = config.psf, acquisition.kind
-    widths = settings.source == "auto" and config.localize.localizer in NETWORKS
+    widths = measures_widths(config)
     measured = settings.source == "data" or (kind == "iq" and settings.carrier == "data")
     if not (measured or widths):
         return analytic_psf(settings, acquisition.grid, acquisition.wavelength_um, kind), None
@@ -117,9 +117,7 @@ def _psf_of_measured_widths(
 
 def localize_block(
     block: Block,
-    acquisition: Acquisition,
-    psf: Psf,
-    config: PipelineConfig,
+    plan: BlockPlan,
     stop: Callable[[], bool],
     filtered: FilteredBlock | None = None,
     progress: Callable[[float], None] | None = None,
@@ -134,42 +132,13 @@ def localize_block(
     Cancelled
         `stop` said so between two chunks of frames.
     """
-    filtered = filtered or filter_block(block, acquisition, config)
-    frames = filtered.frames
-    facts: dict[str, float] = {}
+    filtered = filtered or filter_block(block, plan.acquisition, plan.config)
+    found = localizer_of(plan.config).localize(block, filtered, plan, stop, progress)
+    facts = found.facts
     if filtered.components is not None:
         first, last = filtered.components
-        facts = {"svd_first_kept": float(first), "svd_last_kept": float(last)}
+        facts = facts | {"svd_first_kept": float(first), "svd_last_kept": float(last)}
     if filtered.exponent:
-        facts[AMPLITUDE_LOG2] = float(filtered.exponent)
-    if config.localize.localizer in NETWORKS:
-        result = network_block(
-            block, acquisition, psf, config, stop, filtered, _chunks(frames), progress
-        )
-        return replace(result, facts=result.facts | facts)
-    parts: list[Localizations] = []
-    rejected = Rejections()
-    for start, stop_at in _chunks(frames):
-        if stop():
-            raise Cancelled("The run was stopped; finished blocks are kept.")
-        chunk = frames[start:stop_at]
-        found = localize(
-            chunk,
-            acquisition.grid,
-            config.localize,
-            rate_hz=acquisition.rate_hz,
-            first_frame=block.first_frame + start,
-            correlation=correlation_map(chunk, psf),
-        )
-        parts.append(found.localizations)
-        rejected += found.rejections
-        if progress is not None:
-            progress(stop_at / len(frames))
-    counts = {f"rejected_{reason}": float(count) for reason, count in asdict(rejected).items()}
-    facts = counts | facts
-    return BlockResult(Localizations.concat(parts), power_doppler(frames), block.n_frames, facts)
-
-
-def _chunks(frames: NDArray[Any]) -> list[tuple[int, int]]:
-    size = max(1, _CHUNK_BYTES // max(int(np.prod(frames.shape[1:])) * frames.itemsize, 1))
-    return [(start, min(start + size, len(frames))) for start in range(0, len(frames), size)]
+        facts = facts | {AMPLITUDE_LOG2: float(filtered.exponent)}
+    power = power_doppler(filtered.frames)
+    return BlockResult(found.localizations, power, block.n_frames, facts, found.trajectory)

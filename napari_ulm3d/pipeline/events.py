@@ -11,8 +11,7 @@ from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
 if TYPE_CHECKING:
-    from napari_ulm3d.filtering import Psf
-    from napari_ulm3d.pipeline.networks import UsedWeights
+    from napari_ulm3d.pipeline.plan import BlockPlan
 
 __all__ = [
     "BlockFailed",
@@ -53,10 +52,9 @@ class RunPrepared:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, psf: Psf, weights: tuple[UsedWeights, ...], sequences: dict[str, list[int]]
-    ) -> RunPrepared:
-        """From the PSF, the weights that are used, and the frames at which sequences begin."""
+    def of(cls, plan: BlockPlan, sequences: dict[str, list[int]]) -> RunPrepared:
+        """From the plan, and the frames at which sequences begin."""
+        psf, weights = plan.psf, plan.weights
         widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
         patch = " x ".join(str(n) for n in psf.shape)
         notes = [f"PSF: {psf.source}; {widths} voxels, patch {patch}"]

@@ -20,6 +20,7 @@ from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
 from napari_ulm3d.pipeline.blocks import acquisition_psf
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare, throttled
 
 __all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "first_readable"]
@@ -57,9 +58,7 @@ class Executor(Protocol):
     def outcomes(
         self,
         jobs: Iterable[Job],
-        acquisition: Acquisition,
-        psf: Psf,
-        config: PipelineConfig,
+        plan: BlockPlan,
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
@@ -92,22 +91,18 @@ class SerialExecutor:
     def outcomes(
         self,
         jobs: Iterable[Job],
-        acquisition: Acquisition,
-        psf: Psf,
-        config: PipelineConfig,
+        plan: BlockPlan,
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
         for job in jobs:
             progress = None if tell is None else throttled(partial(tell, job.block))
-            yield job, self._outcome(job, acquisition, psf, config, stop, progress)
+            yield job, self._outcome(job, plan, stop, progress)
 
     def _outcome(
         self,
         job: Job,
-        acquisition: Acquisition,
-        psf: Psf,
-        config: PipelineConfig,
+        plan: BlockPlan,
         stop: Stop,
         progress: Callable[[float], None] | None,
     ) -> Attempt:
@@ -120,7 +115,7 @@ class SerialExecutor:
             measured, self._measured = self._measured, None
             filtered = measured[1] if measured and measured[0] == job.block.index else None
             del measured
-            attempt = attempt_block(job.block, acquisition, psf, config, stop, filtered, progress)
+            attempt = attempt_block(job.block, plan, stop, filtered, progress)
             return_free_memory()
             if attempt.error is None or of_settings(attempt.error):
                 break

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
-from napari_ulm3d.filtering import Psf
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link_frames
 from napari_ulm3d.maps import MapAccumulator, MemoryBound, resolution, saturation_curve
@@ -34,7 +33,8 @@ from napari_ulm3d.pipeline.events import (
     StageStarted,
 )
 from napari_ulm3d.pipeline.executors import Executor, Job, SerialExecutor
-from napari_ulm3d.pipeline.networks import key_facts, used_weights
+from napari_ulm3d.pipeline.localizers import localizer_of
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.provenance import block_key, source_fingerprint
@@ -119,10 +119,11 @@ def process(
     executor = executor or SerialExecutor()
     grid = acquisition.grid
     blocks = acquisition.blocks(config.load.frames_per_block)
-    weights = used_weights(acquisition, config)
+    weights = localizer_of(config).weights(acquisition, config)
     yield StageStarted("point-spread function")
     psf = executor.psf(blocks, acquisition, config)
-    yield RunPrepared.of(psf, weights, _sequences(acquisition, config))
+    plan = BlockPlan(acquisition, config, psf, weights)
+    yield RunPrepared.of(plan, _sequences(acquisition, config))
     accumulator = MapAccumulator(grid, config.maps, map_bound)
     power, n_frames = np.zeros(grid.shape, np.float64), 0
     trajectories = TrajectorySum()
@@ -136,10 +137,10 @@ def process(
     def localized() -> Iterator[Localizations]:
         first_error: UlmError | None = None
         any_good = False
-        jobs = _jobs(blocks, config, psf, store, stop, key_facts(config, psf, weights))
+        jobs = _jobs(blocks, plan, store, stop)
         began = time.perf_counter()
         for job, attempt in executor.outcomes(
-            jobs, acquisition, psf, config, stop, None if tell is None else share_told
+            jobs, plan, stop, None if tell is None else share_told
         ):
             error, result = attempt.error, attempt.result
             if result is None:
@@ -238,15 +239,14 @@ def _sequences(acquisition: Acquisition, config: PipelineConfig) -> dict[str, li
 
 def _jobs(
     blocks: tuple[Block, ...],
-    config: PipelineConfig,
-    psf: Psf,
+    plan: BlockPlan,
     store: BlockStore | None,
     stop: Callable[[], bool],
-    more: tuple[str, ...],
 ) -> Iterator[Job]:
-    """The blocks, each with its result of an earlier run if there is one; `more` for their keys."""
-    psf_digest = hashlib.sha256(psf.array.tobytes()).hexdigest()
-    stages = stages_of_a_block(config)
+    """The blocks, each with its result of an earlier run if there is one."""
+    psf_digest = hashlib.sha256(plan.psf.array.tobytes()).hexdigest()
+    stages = stages_of_a_block(plan.config)
+    more = localizer_of(plan.config).key_facts(plan)
     hashed: tuple[FrameSource | None, str] = (None, "")
     for block in blocks:
         if stop():
@@ -261,7 +261,7 @@ def _jobs(
             except (UlmError, OSError):  # reading it will fail likewise, and say why
                 yield Job(block)
                 continue
-        key = block_key(block, hashed[1], config, stages, psf_digest, *more)
+        key = block_key(block, hashed[1], plan.config, stages, psf_digest, *more)
         yield Job(block, store.read_block(block.index, key), key)
 
 

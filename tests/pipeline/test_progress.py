@@ -30,7 +30,7 @@ CONFIG = PipelineConfig().with_settings(
 def every_ten_frames(flow, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten frames a chunk, and no share that is passed over."""
     size = 10 * flow.frames[0].nbytes
-    monkeypatch.setattr("napari_ulm3d.pipeline.blocks._CHUNK_BYTES", size)
+    monkeypatch.setattr("napari_ulm3d.pipeline.localizers.chunks._CHUNK_BYTES", size)
     monkeypatch.setattr("napari_ulm3d.pipeline.executors.throttled", lambda tell: tell)
 
 

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +30,7 @@ from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_c
 from napari_ulm3d.pipeline.dask.worker import measure_psf, work_on
 from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, first_readable
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare
 
 __all__ = ["Cluster"]
@@ -114,7 +115,7 @@ class Cluster:
         def measure(block: Block) -> Psf:
             for _ in range(ATTEMPTS):
                 future = self._client.submit(
-                    measure_psf, block, _alone(acquisition, block), config, pure=False
+                    measure_psf, block, acquisition.only(block), config, pure=False
                 )
                 found: Psf | UlmError | None = self._result(future, lambda: False)
                 if isinstance(found, UlmError):
@@ -128,9 +129,7 @@ class Cluster:
     def outcomes(
         self,
         jobs: Iterable[Job],
-        acquisition: Acquisition,
-        psf: Psf,
-        config: PipelineConfig,
+        plan: BlockPlan,
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
@@ -143,8 +142,8 @@ class Cluster:
 
         def submit(job: Job) -> Any:
             submitted[job.block.index] = job.block
-            alone = _alone(acquisition, job.block)
-            return self._client.submit(work_on, job.block, alone, psf, config, topic, pure=False)
+            alone = plan.only(job.block)
+            return self._client.submit(work_on, job.block, alone, topic, pure=False)
 
         def heard(event: tuple[float, tuple[int, float]]) -> None:
             index, share = event[1]
@@ -268,11 +267,6 @@ def _refuse_unreachable(acquisition: Acquisition) -> None:
                 "is in memory or made when read, where workers cannot get at it",
                 "Save it to a file first, or run without workers.",
             )
-
-
-def _alone(acquisition: Acquisition, block: Block) -> Acquisition:
-    """The acquisition as a block needs it: hundreds of other files need not travel."""
-    return replace(acquisition, sources=(block.source,), notes=(), metadata={})
 
 
 def _died(block: Block) -> str:

@@ -16,6 +16,7 @@ from napari_ulm3d.filtering import Psf
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
 from napari_ulm3d.pipeline.blocks import acquisition_psf
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import throttled
 
 __all__ = ["Preparation", "measure_psf", "visible_gpus", "work_on", "worker_version"]
@@ -24,16 +25,14 @@ __all__ = ["Preparation", "measure_psf", "visible_gpus", "work_on", "worker_vers
 _one_at_a_time = threading.Lock()
 
 
-def work_on(
-    block: Block, acquisition: Acquisition, psf: Psf, config: PipelineConfig, topic: str = ""
-) -> Attempt:
+def work_on(block: Block, plan: BlockPlan, topic: str = "") -> Attempt:
     """Read and localize a block; see `attempt_block`.
 
     How far it has come is told under the `topic` of the cluster's events, if there is one.
     """
     progress = throttled(_Telling(topic, block.index)) if topic else None
     with _one_at_a_time:
-        attempt = attempt_block(block, acquisition, psf, config, _never, None, progress)
+        attempt = attempt_block(block, plan, _never, None, progress)
         return_free_memory()
     return replace(
         attempt,

@@ -10,11 +10,12 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.filtering import FilteredBlock, Psf
+from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link
 from napari_ulm3d.pipeline.blocks import localize_block
-from napari_ulm3d.pipeline.networks import NETWORKS, used_weights
+from napari_ulm3d.pipeline.localizers import localizer_of
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.plugin.jobs.job import Stop, Work
 from napari_ulm3d.plugin.jobs.run_series import Outcome, Progress, outcome_of, result_of
@@ -32,17 +33,21 @@ class _Part:
 
     block: Block
     filtered: FilteredBlock
-    psf: Psf
+    plan: BlockPlan
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the networks, as in `run.toml`."""
+        return {"weights": {one.role: one.facts() for one in self.plan.weights}}
 
 
 def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
     """Localize one frame; a network sees the frames about it that it needs."""
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        facts = _weights_facts(preview, config)
-        margin = _frames_about(config)
+        margin = localizer_of(config).context_frames(config)
         part = yield from _prepared(preview, config, frame, (frame - margin, frame + margin + 1))
-        done = yield from _localized(part, preview.acquisition, config, stop)
+        done = yield from _localized(part, stop)
         table = done.localizations.table
         found = Localizations(table[table["frame"] == frame].reset_index(drop=True))
         result = replace(
@@ -51,7 +56,7 @@ def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
         )
         if done.trajectory is not None:
             result = replace(result, maps=_trajectory(done, preview.acquisition))
-        return outcome_of(result.prepared(facts))
+        return outcome_of(result.prepared(part.facts))
 
     return work
 
@@ -65,13 +70,13 @@ def window_work(
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        acquisition, facts = preview.acquisition, _weights_facts(preview, config)
+        acquisition = preview.acquisition
         span = None
         if n_frames is not None:
             first = frame - n_frames // 2
             span = (first, first + n_frames)
         part = yield from _prepared(preview, config, frame, span)
-        done = yield from _localized(part, acquisition, config, stop)
+        done = yield from _localized(part, stop)
         yield Progress("Linking")
         tracks = link(done.localizations, acquisition.rate_hz, config.link)
         yield Progress("Mapping")
@@ -80,7 +85,7 @@ def window_work(
         result = result_of(acquisition, config, done.localizations, tracks, scope)
         made = mapped(replace(result, frames=(first, last + 1)))
         maps = {**made.maps, **_trajectory(done, acquisition)}
-        return outcome_of(replace(made.prepared(facts), maps=maps))
+        return outcome_of(replace(made.prepared(part.facts), maps=maps))
 
     return work
 
@@ -123,29 +128,15 @@ def relink_work(computed: Result, config: PipelineConfig) -> Work:
     return work
 
 
-def _weights_facts(preview: Preview, config: PipelineConfig) -> dict[str, Any]:
-    """What is known of the networks before they run, as in `run.toml`."""
-    used = used_weights(preview.acquisition, config)
-    return {"weights": {one.role: one.facts() for one in used}}
-
-
-def _frames_about(config: PipelineConfig) -> int:
-    """Frames on either side that the method needs."""
-    localizer = config.localize.localizer
-    if localizer not in NETWORKS:
-        return 0
-    # The trajectory network pools time: it needs a window of its own.
-    return config.network.margin_frames if localizer == "network" else config.network.window_frames
-
-
 def _prepared(
     preview: Preview, config: PipelineConfig, frame: int, span: tuple[int, int] | None
 ) -> Generator[Progress, None, _Part]:
     yield Progress("Filtering")
-    psf = preview.psf(config)
+    weights = localizer_of(config).weights(preview.acquisition, config)
+    plan = BlockPlan(preview.acquisition, config, preview.psf(config), weights)
     block, filtered = preview.filtered(config, frame)
     if span is None:
-        return _Part(block, filtered, psf)
+        return _Part(block, filtered, plan)
     length = min(span[1] - span[0], block.n_frames)
     # At the block's ends the window is pushed inside.
     low = min(max(span[0] - block.first_frame, 0), block.n_frames - length)
@@ -156,22 +147,16 @@ def _prepared(
         start=block.start + low,
         stop=block.start + high,
     )
-    return _Part(cut, replace(filtered, frames=filtered.frames[low:high]), psf)
+    return _Part(cut, replace(filtered, frames=filtered.frames[low:high]), plan)
 
 
-def _localized(
-    part: _Part, acquisition: Acquisition, config: PipelineConfig, stop: Stop
-) -> Generator[Progress, None, BlockResult]:
+def _localized(part: _Part, stop: Stop) -> Generator[Progress, None, BlockResult]:
     """Localize in a thread, so that its progress can be told between its callbacks."""
     told: SimpleQueue[float | BlockResult | BaseException] = SimpleQueue()
 
     def run() -> None:
         try:
-            told.put(
-                localize_block(
-                    part.block, acquisition, part.psf, config, stop, part.filtered, told.put
-                )
-            )
+            told.put(localize_block(part.block, part.plan, stop, part.filtered, told.put))
         except BaseException as error:  # told to whoever waits, and raised there
             told.put(error)
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_ulm3d.acquisition import Block
 from napari_ulm3d.filtering import FilteredBlock, Psf, power_doppler
-from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.frame_follower import FrameFollower
 from napari_ulm3d.plugin.controls.pictures import Picture, power_picture, psf_picture
@@ -57,7 +57,7 @@ class ClutterPanel(Panel):
         self._job.finished.connect(self._on_seen)
         self._job.failed.connect(self._on_failed)
         self._shown_block: int | None = None
-        self._by_network = False
+        self._measured = False
         self._seen: _Seen | None = None
         self.form = SettingsForm(self.session, "clutter")
         self.column.addWidget(self.form)
@@ -112,11 +112,11 @@ class ClutterPanel(Panel):
     def _on_config(self, section: str) -> None:
         if section in ("clutter", "psf", "load"):
             self._look()
-        elif section == "localize" and self._by_network != self._is_network():
+        elif section == "localize" and self._measured != self._measures_widths():
             self._look()  # networks have the PSF's widths measured
 
-    def _is_network(self) -> bool:
-        return self.session.config.localize.localizer in NETWORKS
+    def _measures_widths(self) -> bool:
+        return localizer_of(self.session.config).measures_widths
 
     def _on_frame(self) -> None:
         acquisition, preview = self.session.acquisition, self.session.preview
@@ -130,7 +130,7 @@ class ClutterPanel(Panel):
         if preview is None or not self.isVisible():
             return
         self._shown_block = preview.block_index(config, frame)
-        self._by_network = self._is_network()
+        self._measured = self._measures_widths()
 
         def work(stop: Stop) -> _Seen:
             psf = preview.psf(config)

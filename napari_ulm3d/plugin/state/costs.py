@@ -15,7 +15,7 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights, load_weights
-from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.pipeline.localizers import network_localizers
 
 __all__ = ["Cost", "Rate", "cost", "measured_rate"]
 
@@ -106,10 +106,10 @@ def measured_rate(
     """
     device = resolve_device(config.device)
     trajectory = config.localize.localizer == "trajectory"
+    localizer = network_localizers()[config.localize.localizer if trajectory else "network"]
     if trajectory:
-        default = "sparse-2d-small" if flat else "sparse-3d-small"
-        path = find_weights(config.network.weights, default)
-        loaded = load_weights(path, NETWORKS["trajectory"], device)
+        path = find_weights(config.network.weights, localizer.default_weights(flat=flat))
+        loaded = load_weights(path, localizer.architectures, device)
         identity = loaded.sha256
     else:
         network, name, identity = _network(config, device)

@@ -18,8 +18,8 @@ from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
-from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
-from napari_ulm3d.pipeline.networks import NETWORKS
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measures_widths
+from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
 
@@ -41,15 +41,14 @@ def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Bl
 
 def for_network(config: PipelineConfig) -> PipelineConfig:
     """The settings with a network as localizer: what it would be given to see."""
-    if config.localize.localizer in NETWORKS:
+    if config.localize.localizer in network_localizers():
         return config
     return config.model_copy(update={"localize": config.localize.replace(localizer="network")})
 
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
     """What a PSF depends on: networks have its widths measured, unless the settings say them."""
-    measured = config.psf.source == "auto" and config.localize.localizer in NETWORKS
-    return (config.psf, measured, config.clutter, config.load.frames_per_block)
+    return (config.psf, measures_widths(config), config.clutter, config.load.frames_per_block)
 
 
 class Preview:

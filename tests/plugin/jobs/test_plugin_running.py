@@ -313,7 +313,9 @@ def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: 
 def test_the_bar_moves_within_a_block(
     loaded: Any, flow: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_ulm3d.pipeline.blocks._CHUNK_BYTES", 10 * flow.frames[0].nbytes)
+    monkeypatch.setattr(
+        "napari_ulm3d.pipeline.localizers.chunks._CHUNK_BYTES", 10 * flow.frames[0].nbytes
+    )
     monkeypatch.setattr("napari_ulm3d.pipeline.executors.throttled", lambda tell: tell)
     session_of(loaded).change("load", frames_per_block=60)  # one block
     panel = dock(loaded, "Localize & track")

@@ -1,0 +1,127 @@
+"""`BubbleNet`: bubbles with their velocities and uncertainties, from the voxels kept of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.device import resolve_device
+from napari_ulm3d.filtering import FilteredBlock
+from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
+from napari_ulm3d.networks.weights import WeightsCard
+from napari_ulm3d.pipeline.localizers.kept import (
+    advice_on_input,
+    kept_facts,
+    kept_voxels,
+    network_key,
+    network_weights,
+)
+from napari_ulm3d.pipeline.localizers.protocol import Found
+from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
+
+__all__ = ["Bubbles"]
+
+# It was trained with blocks whose first 5 to 15 components were removed.
+_TRAINED_FIRST = range(4, 21)
+
+# Settings of `network` that are not its own, or that its result does not depend on.
+_OTHER_SETTINGS = {"weights", "memory_gb", "trajectory_score"}
+
+
+@dataclass(frozen=True)
+class Bubbles:
+    """The localizer ``network``."""
+
+    name: str = "network"
+    sections: tuple[str, ...] = ()
+    measures_widths: bool = True
+    architectures: tuple[str, ...] = ("BubbleNet",)
+
+    def default_weights(self, *, flat: bool) -> str:
+        """One network for 2-D and 3-D."""
+        return "bubblenet"
+
+    def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
+        """The network's, with the score that it was validated at."""
+        own, *others = network_weights(self, acquisition, config)
+        return (replace(own, more={"min_score": _trained_score(own.card)}), *others)
+
+    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
+        """Its settings with the score in force."""
+        settings = plan.config.network.model_dump(mode="json", exclude=_OTHER_SETTINGS)
+        return network_key(self.name, settings | {"min_score": _least_score(plan)}, plan)
+
+    def context_frames(self, config: PipelineConfig) -> int:
+        """The margin of its windows."""
+        return config.network.margin_frames
+
+    def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+        """What is unlike its training, too."""
+        said = advice_on_input(acquisition, config)
+        first = config.clutter.svd_range[0]
+        known = "svd" in config.clutter.method and not config.clutter.svd_automatic
+        if known and first not in _TRAINED_FIRST:
+            said.append(
+                f"clutter.svd_range begins at {first}; the network was trained with blocks whose "
+                "first 5 to 15 components were removed."
+            )
+        return said
+
+    def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
+        """By the kept voxels alone."""
+        from napari_ulm3d.networks.memory import forward_bytes
+
+        return n_kept * forward_bytes(loaded.network.config)  # type: ignore[arg-type]
+
+    def localize(
+        self,
+        block: Block,
+        filtered: FilteredBlock,
+        plan: BlockPlan,
+        stop: Callable[[], bool],
+        progress: Callable[[float], None] | None = None,
+    ) -> Found:
+        """Bubbles; nothing is rejected that a fact would count."""
+        from napari_ulm3d.localize.network import localize_network
+        from napari_ulm3d.networks.bubblenet_input import bubble_input, noise_level
+
+        acquisition, psf, frames = plan.acquisition, plan.psf, filtered.frames
+        device = resolve_device(plan.config.device)
+        loaded = load_weights(plan.weights[0].path, self.architectures, device)
+        kept = kept_voxels(block, filtered, plan, stop)
+        given = bubble_input(
+            frames,
+            kept,
+            fwhm_voxels=psf.fwhm_voxels,
+            carrier_rad=psf.carrier_rad,
+            level=noise_level(frames),
+        )
+        found = localize_network(
+            loaded.network,  # type: ignore[arg-type]
+            given,
+            acquisition.grid,
+            acquisition.rate_hz,
+            acquisition.wavelength_um,
+            plan.config.network.replace(min_score=_least_score(plan)),
+            device=device,
+            stop=stop,
+            progress=progress,
+        )
+        return Found(found, kept_facts(kept))
+
+
+def _least_score(plan: BlockPlan) -> float:
+    """Of the settings, else as trained."""
+    least = plan.config.network.min_score
+    return _trained_score(plan.weights[0].card) if least is None else least
+
+
+def _trained_score(card: WeightsCard) -> float:
+    """Of the weights' validation, else the default."""
+    from napari_ulm3d.localize.network import DEFAULT_MIN_SCORE
+
+    return float(np.clip(card.scores.get("min_score", DEFAULT_MIN_SCORE), 0, 1))

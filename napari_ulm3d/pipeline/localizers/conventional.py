@@ -1,0 +1,75 @@
+"""Maxima and a sub-voxel localizer, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.filtering import FilteredBlock
+from napari_ulm3d.localize import Rejections, localize
+from napari_ulm3d.pipeline.localizers.chunks import correlated_chunks
+from napari_ulm3d.pipeline.localizers.protocol import Found
+from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["Conventional"]
+
+
+@dataclass(frozen=True)
+class Conventional:
+    """One of the sub-voxel localizers, by its name."""
+
+    name: str
+    sections: tuple[str, ...] = ("localize",)
+    measures_widths: bool = False
+
+    def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
+        """None."""
+        return ()
+
+    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
+        """None beside its section of the settings."""
+        return ()
+
+    def context_frames(self, config: PipelineConfig) -> int:
+        """None: frames are independent of each other."""
+        return 0
+
+    def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+        """Whether weights were given in vain."""
+        if config.network.weights is None:
+            return []
+        return [
+            f"network.weights is set, and localize.localizer={self.name} uses no network; choose "
+            "--localizer network."
+        ]
+
+    def localize(
+        self,
+        block: Block,
+        filtered: FilteredBlock,
+        plan: BlockPlan,
+        stop: Callable[[], bool],
+        progress: Callable[[float], None] | None = None,
+    ) -> Found:
+        """Bubbles, and how many candidates were rejected for which reason."""
+        acquisition, frames = plan.acquisition, filtered.frames
+        parts: list[Localizations] = []
+        rejected = Rejections()
+        for start, end, correlation in correlated_chunks(frames, plan.psf, stop):
+            found = localize(
+                frames[start:end],
+                acquisition.grid,
+                plan.config.localize,
+                rate_hz=acquisition.rate_hz,
+                first_frame=block.first_frame + start,
+                correlation=correlation,
+            )
+            parts.append(found.localizations)
+            rejected += found.rejections
+            if progress is not None:
+                progress(end / len(frames))
+        counts = {f"rejected_{reason}": float(count) for reason, count in asdict(rejected).items()}
+        return Found(Localizations.concat(parts), counts)
