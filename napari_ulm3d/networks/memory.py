@@ -96,11 +96,14 @@ def trajectory_bytes(config: SparseDeepSTULMConfig, n_kept: int, n_columns: int)
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
-    """Memory that is free on a device; 4 GB where the system does not tell."""
+    """Memory that a network can have on a device; 4 GB where the system does not tell."""
     if str(device).startswith("cuda"):
         import torch
 
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+        at = torch.device(device)
+        # What PyTorch has reserved and does not use counts as taken there, and is free for it.
+        spare = torch.cuda.memory_reserved(at) - torch.cuda.memory_allocated(at)
+        return int(torch.cuda.mem_get_info(at)[0]) + spare
     found = [
         int(line.split()[1]) * 1024
         for line in _lines("/proc/meminfo")

@@ -92,3 +92,10 @@ def test_voxels_follow_the_memory_that_is_given() -> None:
 
 def test_free_memory_is_plausible() -> None:
     assert 1e8 < free_bytes() < 1e14
+
+
+def test_what_pytorch_keeps_on_a_gpu_and_does_not_use_is_free(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2_000, 10_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 5_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 1_000)
+    assert free_bytes("cuda:0") == 2_000 + 5_000 - 1_000
