@@ -217,6 +217,9 @@ def test_three_boxes_take_one_number_each_or_all_at_once(viewer: Any, qtbot: Any
     for part in range(3):
         enter(voxel, "", part)
     assert session.config.load.voxel_um is None
+    enter(voxel, "-3", 1)
+    assert voxel.fault == "Voxel y must be greater than 0."
+    enter(voxel, "", 1)
     enter(voxel, "100")
     form.controls["rate_hz"].box.setFocus()
     assert voxel.fault == "Voxel y and x are missing."

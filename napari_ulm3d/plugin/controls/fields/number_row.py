@@ -84,6 +84,8 @@ class NumberRow(QWidget):
 
     def _ask_for_the_rest(self) -> None:
         """Some boxes are blank: say so once the row is left."""
-        blank = [box.name for box in self.boxes if box.value() is None and not box.pending]
+        if any(box.pending for box in self.boxes):
+            return  # what is wrong with that one was said
+        blank = [box.name for box in self.boxes if box.value() is None]
         if 0 < len(blank) < len(self.boxes) and QApplication.focusWidget() not in self.boxes:
             self.refused.emit(f"{' and '.join(blank)} {'is' if len(blank) == 1 else 'are'} missing")
