@@ -59,15 +59,19 @@ class PipelineConfig(StageConfig):
 
     def assignments(self) -> list[str]:
         """What differs from the defaults, as `with_settings` and ``--set`` take it."""
-        found = []
-        default = type(self)()
+        own = self.differences(type(self)()).items()
+        return [f"{name}={_as_text(value)}" for name, (value, _) in own]
+
+    def differences(self, other: Self) -> dict[str, tuple[Any, Any]]:
+        """Settings that are not those of another: their values here and there, by name."""
+        found: dict[str, tuple[Any, Any]] = {}
         for name, value in self:
-            usual = getattr(default, name)
-            if not isinstance(value, StageConfig):
-                pairs = [(name, value, usual)]
+            theirs = getattr(other, name)
+            if isinstance(value, StageConfig):
+                pairs = [(f"{name}.{key}", own, getattr(theirs, key)) for key, own in value]
             else:
-                pairs = [(f"{name}.{key}", own, getattr(usual, key)) for key, own in value]
-            found += [f"{key}={_as_text(own)}" for key, own, before in pairs if own != before]
+                pairs = [(name, value, theirs)]
+            found |= {key: (own, before) for key, own, before in pairs if own != before}
         return found
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,24 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
-    QFormLayout,
-    QLineEdit,
     QPlainTextEdit,
     QSpinBox,
 )
 
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io.writers import suffixes_for, write
+from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.movie import MovieBox
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
 from napari_ulm3d.plugin.state.results import Result
-from napari_ulm3d.tables import Localizations, Tracks
-from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["ExportPanel"]
 
 _TABLES = ("tracks", "localizations")
+# Other suffixes of a format that is offered already.
+_SAME_AS_OTHERS = (".ome.tiff", ".tif", ".tiff")
 
 
 class ExportPanel(Panel):
@@ -42,24 +41,16 @@ class ExportPanel(Panel):
         self._job.finished.connect(self._on_written)
         self._job.failed.connect(lambda problem: self.problem.say(problem))
         self._job.ended.connect(self._refresh)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._folder = ""  # where something was saved last
         self.what = QComboBox()
         self.what.setToolTip("What to write: tables or maps of the tracks that the maps show.")
-        self.what.currentIndexChanged.connect(self._offer_formats)
-        self.format = QComboBox()
-        self.format.setToolTip(".vtp opens in ParaView, .nii.gz in medical viewers.")
-        self.format.currentTextChanged.connect(self._fit_suffix)
-        self.target = QLineEdit()
-        self.target.setPlaceholderText("file to write")
-        self.target.setToolTip("A file that is there is replaced.")
-        form.addRow("What", self.what)
-        form.addRow("Format", self.format)
-        self.column.addLayout(form)
-        self.row(self.target, button("…", "Choose the file.", self._choose_target))
-        self.export_button = button("Export", "Write the file.", self._export)
-        self.column.addWidget(self.export_button)
+        self.export_button = button(
+            "Export…",
+            "Choose the file; its suffix is the format: .vtp opens in ParaView, .nii.gz in "
+            "medical viewers.",
+            self._export,
+        )
+        self.row(self.what, self.export_button)
 
         self.column.addWidget(heading("Picture of the view"))
         self.width_px = QSpinBox()
@@ -127,39 +118,24 @@ class ExportPanel(Panel):
     def _files(self) -> list[str]:
         return self.session.files or ["FILES"]
 
-    def _offer_formats(self) -> None:
-        name = self.what.currentText()
-        kind = {"tracks": Tracks, "localizations": Localizations}.get(name, VesselMap)
-        suffixes = [s for s in suffixes_for(kind) if s not in (".ome.tiff", ".tif", ".tiff")]
-        self.format.clear()
-        self.format.addItems(suffixes)
-
-    def _fit_suffix(self, suffix: str) -> None:
-        text = self.target.text().strip()
-        if text and suffix:
-            self.target.setText(_bare(text) + suffix)
-
     # --- writing -------------------------------------------------------------------------------
 
-    def _choose_target(self) -> None:
-        suffix = self.format.currentText()
-        start = self.target.text() or f"{self.what.currentText()}{suffix}"
-        path, _ = QFileDialog.getSaveFileName(self, "Export", start, f"*{suffix}")
-        if path:
-            self.target.setText(path if path.lower().endswith(suffix) else path + suffix)
+    def _ask(self, title: str, name: str, suffixes: Sequence[str]) -> str | None:
+        path = ask_where_to_save(self, title, name, suffixes, self._folder)
+        if path is not None:
+            self._folder = str(Path(path).parent)
+        return path
 
     def _export(self) -> None:
         result, name = self.session.shown, self.what.currentText()
-        path = self.target.text().strip()
         self.problem.say(None)
         if result is None or not name:
             return
-        if not path:
-            self.problem.say("Name the file to write first.")
-            return
-        suffix = self.format.currentText()
-        path = path if path.lower().endswith(suffix) else path + suffix
         part = getattr(result, name) if name in _TABLES else result.maps[name]
+        suffixes = [s for s in suffixes_for(type(part)) if s not in _SAME_AS_OTHERS]
+        path = self._ask(f"Export {name.replace('_', ' ')}", name, suffixes)
+        if path is None:
+            return
 
         def work(stop: Stop) -> str:
             write(part, path)
@@ -173,9 +149,9 @@ class ExportPanel(Panel):
         self.status.setText(f"Wrote {path}")
 
     def _choose_png(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Picture", "view.png", "*.png")
-        if path:
-            self.save_png(path if path.lower().endswith(".png") else path + ".png")
+        path = self._ask("Picture", "view", [".png"])
+        if path is not None:
+            self.save_png(path)
 
     def save_png(self, path: str) -> None:
         """Write the canvas as a picture of the width asked for."""
@@ -187,8 +163,8 @@ class ExportPanel(Panel):
         )
 
     def _save_toml(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Settings", "run.toml", "*.toml")
-        if path:
+        path = self._ask("Settings", "run", [".toml"])
+        if path is not None:
             self._try(lambda: self.session.config.to_toml(path), path)
 
     def _load_toml(self) -> None:
@@ -211,12 +187,6 @@ class ExportPanel(Panel):
             )
         else:
             self.status.setText(f"Wrote {path}" if path else "Settings loaded.")
-
-
-def _bare(name: str) -> str:
-    """A file's name without an ending that some writer has."""
-    endings = sorted({*suffixes_for(Tracks), *suffixes_for(VesselMap)}, key=len, reverse=True)
-    return next((name[: -len(s)] for s in endings if name.lower().endswith(s)), name)
 
 
 def _code(height: int, tooltip: str) -> QPlainTextEdit:

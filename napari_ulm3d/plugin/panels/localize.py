@@ -9,6 +9,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar
 
 from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.rows import form, whole_number
@@ -18,6 +19,7 @@ from napari_ulm3d.plugin.jobs import run_window as window_runs
 from napari_ulm3d.plugin.jobs.job import Job, Work
 from napari_ulm3d.plugin.layers.place import Placer, place
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.panels.parts.changed import what_changed
 from napari_ulm3d.plugin.panels.parts.methods import Methods
 from napari_ulm3d.plugin.panels.parts.track_colors import TrackColours
 from napari_ulm3d.plugin.panels.parts.workers import WorkersBox
@@ -129,6 +131,10 @@ class LocalizePanel(Panel):
         self.column.addWidget(self.cluster)
         self.status = note("No acquisition yet.")
         self.column.addWidget(self.status)
+        self.changed = note()
+        self.changed.setStyleSheet("color: #e08a00;")
+        self.changed.hide()
+        self.column.addWidget(self.changed)
         self.retry_button = button(
             "Retry broken blocks",
             "Work again on the blocks that were left out, with the settings of the run and into its "
@@ -198,6 +204,8 @@ class LocalizePanel(Panel):
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.setText("Starting…")
+        self._running_with = self.session.config
+        self._say_what_changed()
         self.cluster.hide()
         self._job.start(work)
         self._enable()
@@ -210,6 +218,7 @@ class LocalizePanel(Panel):
     # --- linking again when settings change ------------------------------------------------------
 
     def _on_config(self, section: str) -> None:
+        self._say_what_changed()
         if section in ("link", "network") and self._computed is not None:
             self._relinking.start()
 
@@ -225,6 +234,12 @@ class LocalizePanel(Panel):
         self._say_about_score()
         if len(computed.localizations) <= _LINKED_AT_ONCE:
             self._relink()
+
+    def _say_what_changed(self) -> None:
+        session = self.session
+        said = what_changed(session.config, self._running_with, self._computed, session.result)
+        self.changed.setText(said)
+        self.changed.setVisible(bool(said))
 
     def _differs(self, shown: Result) -> bool:
         """Whether the settings would make other tracks of the same localizations."""
@@ -252,6 +267,7 @@ class LocalizePanel(Panel):
         if computed is not self._computed:
             self._computed = computed
             self.linking.hide()
+        self._say_what_changed()
         self._enable()
 
     # --- hearing -------------------------------------------------------------------------------
@@ -277,6 +293,7 @@ class LocalizePanel(Panel):
         )
 
     def _conclude(self, result: Result) -> None:
+        self._running_with = None
         computed, self._linked_from = self._linked_from, None
         self.session.set_result(result, computed)
         QTimer.singleShot(0, self._enable)
@@ -288,17 +305,22 @@ class LocalizePanel(Panel):
             lines.append("What was finished is kept; its layers say that it was stopped early.")
         lines += [f"left out: {block.reason}" for block in result.failed[:5]]
         self.status.setText("\n".join(lines))
+        self._say_what_changed()
 
     def _on_stopped(self) -> None:
-        self._linked_from = None
+        self._linked_from = self._running_with = None
+        self._say_what_changed()
         self.status.setText("Stopped before a block was finished.")
 
     def _on_failed(self, problem: Any) -> None:
-        self._linked_from = None
+        self._linked_from = self._running_with = None
+        self._say_what_changed()
         self.status.setText("")
         self.problem.say(problem)
 
     _linked_from: Result | None = None
+    # Settings of the run that is going on.
+    _running_with: PipelineConfig | None = None
 
     def _on_acquisition(self) -> None:
         acquisition = self.session.acquisition

@@ -14,7 +14,7 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import add, choose, click, dock, enter, idle
+from plugin_hands import add, choose, click, dock, enter, idle, save_as
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.acquisition import Acquisition, Grid
@@ -205,14 +205,12 @@ def test_export_and_the_same_run_from_the_command_line(
     idle(qtbot, panel)
     target = tmp_path / "tracks.csv"
     choose(export.what, "tracks")
-    choose(export.format, ".csv")
-    enter(export.target, str(target))
+    save_as(str(target))
     click(export.export_button)
     idle(qtbot, export)
     assert str(target) in export.status.text()
     choose(export.what, "density")
-    choose(export.format, ".ome.tif")
-    enter(export.target, str(tmp_path / "density"))
+    save_as(str(tmp_path / "density"))
     click(export.export_button)
     idle(qtbot, export)
 
@@ -327,3 +325,16 @@ def test_the_bar_moves_within_a_block(
     idle(qtbot, panel)
     assert {167, 333, 500, 667, 833} <= set(values)
     assert any("20 of 60 frames" in text and "left" in text for text in texts)
+
+
+def test_a_setting_changed_during_a_run_is_said(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
+    panel = dock(loaded, "Localize & track")
+    session = session_of(loaded)
+    enter(panel.folder, str(tmp_path / "out"))
+    click(panel.series_button)
+    assert panel.changed.text() == ""
+    session.change("link", min_length_frames=61)  # while it runs; no track is that long
+    assert "link.min_length_frames" in panel.changed.text()
+    assert "not part of it" in panel.changed.text()
+    idle(qtbot, panel)
+    assert ResultsFolder.open(tmp_path / "out").tracks().n_tracks == session.result.tracks.n_tracks

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 
 import torch
 from network_hands import by_network, linked_as_set, open_sample
-from plugin_hands import choose, click, dock, drag, enter, idle
+from plugin_hands import choose, click, dock, drag, enter, idle, save_as
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.device import DeviceReport, inspect_device
@@ -266,8 +266,7 @@ def test_from_the_sample_to_an_export_and_the_same_by_the_command_line(
     export = dock(viewer, "Export")
     for what, suffix in (("tracks", ".csv"), ("density", ".ome.tif")):
         choose(export.what, what)
-        choose(export.format, suffix)
-        enter(export.target, str(tmp_path / what))
+        save_as(str(tmp_path / f"{what}{suffix}"))
         click(export.export_button)
         idle(qtbot, export)
         assert export.problem.text() == ""

@@ -1,0 +1,50 @@
+"""Where to save something: the name is that of the thing, the suffix typed is the suffix used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+__all__ = ["ask_where_to_save"]
+
+
+def ask_where_to_save(
+    parent: QWidget, title: str, name: str, suffixes: Sequence[str], folder: str = ""
+) -> str | None:
+    """Ask for a file to write; an existing one is replaced only when the person says so.
+
+    Parameters
+    ----------
+    title
+        Of the dialog.
+    name
+        Suggested file name, without its suffix.
+    suffixes
+        Formats to choose from, the usual one first. A suffix that is typed wins over the one
+        chosen in the list, also one that is not among them; whoever writes the file says then
+        what is wrong with it.
+    folder
+        Where to begin; empty: the current folder.
+
+    Returns
+    -------
+    The path, with a suffix; None when nothing is to be written.
+    """
+    filters = [f"{suffix[1:]} (*{suffix})" for suffix in suffixes]
+    start = str(Path(folder) / f"{name}{suffixes[0]}")
+    typed, chosen = QFileDialog.getSaveFileName(parent, title, start, ";;".join(filters))
+    if not typed:
+        return None
+    # "mouse 1.5" is a name without a suffix.
+    if re.search(r"\.[A-Za-z]\w*$", Path(typed).name):
+        return str(typed)
+    place = filters.index(chosen) if chosen in filters else 0
+    path = Path(f"{typed}{suffixes[place]}")
+    if path.exists():  # the dialog asked about another name
+        answer = QMessageBox.question(parent, title, f"{path} exists already. Replace it?")
+        if answer != QMessageBox.StandardButton.Yes:
+            return None
+    return str(path)
