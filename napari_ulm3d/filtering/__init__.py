@@ -11,6 +11,7 @@ from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step, patc
 from napari_ulm3d.filtering.psf_estimate import estimate_carrier, estimate_psf, make_psf
 from napari_ulm3d.filtering.similarity import spatial_similarity, tissue_components
 from napari_ulm3d.filtering.svd import svd_filter, svd_spectrum
+from napari_ulm3d.filtering.valid import valid_voxels
 
 __all__ = [
     "FilteredBlock",
@@ -32,4 +33,5 @@ __all__ = [
     "svd_filter",
     "svd_spectrum",
     "tissue_components",
+    "valid_voxels",
 ]

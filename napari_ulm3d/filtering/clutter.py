@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
 from napari_ulm3d.filtering.svd import svd_filter
+from napari_ulm3d.filtering.valid import valid_voxels
 
 __all__ = ["FilteredBlock", "clutter_filter"]
 
@@ -33,6 +34,8 @@ class FilteredBlock:
         Cut-offs applied, Hz; None without bandpass.
     exponent
         The frames were multiplied by 2**exponent before the filter (see `amplitude`).
+    valid
+        (z, y, x) voxels that hold data (`valid_voxels` of the block before the filter); None: all.
     """
 
     frames: NDArray[Any]
@@ -40,6 +43,7 @@ class FilteredBlock:
     singular_values: NDArray[np.float64] | None = None
     bandpass_hz: tuple[float, float] | None = None
     exponent: int = 0
+    valid: NDArray[np.bool_] | None = None
 
     @property
     def summary(self) -> str:
@@ -81,9 +85,11 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
     use_bandpass = config.method in ("bandpass", "svd+bandpass")
     if use_bandpass:  # refuse before the work
         bandpass_matrix(block.shape[0], rate_hz, config.bandpass_hz, config.bandpass_order)
+    valid = valid_voxels(block)
     components, values = None, None
     if use_svd:
         block, components, values = svd_filter(block, config, out=block)
     if use_bandpass:
         block = bandpass_filter(block, rate_hz, config, out=block)
-    return FilteredBlock(block, components, values, config.bandpass_hz if use_bandpass else None)
+    cut_offs = config.bandpass_hz if use_bandpass else None
+    return FilteredBlock(block, components, values, cut_offs, valid=None if valid.all() else valid)

@@ -12,6 +12,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PsfConfig
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.filtering.psf import Psf, analytic_psf, patch_of
+from napari_ulm3d.filtering.valid import valid_voxels
 
 __all__ = ["estimate_carrier", "estimate_psf", "isolated_maxima", "make_psf"]
 
@@ -57,12 +58,15 @@ def estimate_carrier(frames: NDArray[Any]) -> float:
 
 
 def isolated_maxima(
-    frames: NDArray[Any], patch: tuple[int, int, int], limit: int = _MAX_BUBBLES
+    frames: NDArray[Any],
+    patch: tuple[int, int, int],
+    limit: int = _MAX_BUBBLES,
+    valid: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Bright voxels that look like one bubble each, far from any other.
 
     A maximum of the magnitude over its 26 neighbours, more than five times the median of
-    its frame, with the whole patch inside the frame, and with no other maximum of more than
+    its frame's valid voxels, with the whole patch inside the frame, and with no other maximum of more than
     0.35 times its magnitude within a patch's size on either side.
 
     Parameters
@@ -73,6 +77,8 @@ def isolated_maxima(
         Odd patch size along z, y, x, voxels.
     limit
         Keep at most this many, the brightest.
+    valid
+        (z, y, x) voxels that hold data; None: those whose value changes (`valid_voxels`).
 
     Returns
     -------
@@ -84,13 +90,18 @@ def isolated_maxima(
     strengths: list[NDArray[np.float32]] = []
     if (shape < 2 * half + 1).any():
         return np.empty((0, 4), np.int64)
+    valid = valid_voxels(frames) if valid is None else valid
+    if not valid.any():
+        return np.empty((0, 4), np.int64)
+    masked = not valid.all()
     for t, frame in enumerate(frames):
         magnitude = np.abs(frame)
+        middle = np.median(magnitude[valid] if masked else magnitude)
         peaks = maximum_filter(magnitude, size=3, mode="constant") == magnitude
         peaks &= magnitude > 0
         height = np.where(peaks, magnitude, 0)
         inner = tuple(slice(h, n - h) for h, n in zip(half, shape, strict=True))
-        bright = np.argwhere(height[inner] > _NOISE_FACTOR * np.median(magnitude)) + half
+        bright = np.argwhere(height[inner] > _NOISE_FACTOR * middle) + half
         for z, y, x in bright:
             around = height[
                 max(0, z - 2 * half[0]) : z + 2 * half[0] + 1,
@@ -107,7 +118,9 @@ def isolated_maxima(
     return np.array(found)[order]
 
 
-def estimate_psf(frames: NDArray[Any], config: PsfConfig) -> Psf:
+def estimate_psf(
+    frames: NDArray[Any], config: PsfConfig, valid: NDArray[np.bool_] | None = None
+) -> Psf:
     """The PSF as the common shape of the data's isolated bubbles.
 
     The carrier is taken off, each bubble is moved to the voxel centre (parabola through the
@@ -122,6 +135,8 @@ def estimate_psf(frames: NDArray[Any], config: PsfConfig) -> Psf:
         (t, z, y, x) complex64 or float32, after the clutter filter.
     config
         `patch_voxels` (None: `patch_of` the widths that were found) and `min_bubbles`.
+    valid
+        (z, y, x) voxels that hold data, as of `isolated_maxima`.
 
     Returns
     -------
@@ -134,24 +149,29 @@ def estimate_psf(frames: NDArray[Any], config: PsfConfig) -> Psf:
         Fewer than `config.min_bubbles` isolated bubbles, or no common shape.
     """
     if config.patch_voxels is not None:
-        return _estimate(frames, config.patch_voxels, config.min_bubbles)
+        return _estimate(frames, config.patch_voxels, config.min_bubbles, valid)
     first = patch_of(config.fwhm_voxels)
-    psf = _estimate(frames, first, config.min_bubbles)
+    psf = _estimate(frames, first, config.min_bubbles, valid)
     patch = patch_of(psf.fwhm_voxels)
     if patch == first:
         return psf
     try:
-        return _estimate(frames, patch, config.min_bubbles)
+        return _estimate(frames, patch, config.min_bubbles, valid)
     except InputError:  # in a larger patch fewer bubbles are alone
         return psf
 
 
-def _estimate(frames: NDArray[Any], patch: tuple[int, int, int], min_bubbles: int) -> Psf:
+def _estimate(
+    frames: NDArray[Any],
+    patch: tuple[int, int, int],
+    min_bubbles: int,
+    valid: NDArray[np.bool_] | None,
+) -> Psf:
     """`estimate_psf` within a patch."""
     z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
     patch = (z, y, x)
     carrier = estimate_carrier(frames)
-    places = isolated_maxima(frames, patch)
+    places = isolated_maxima(frames, patch, valid=valid)
     if len(places) < min_bubbles:
         raise InputError(
             None,
@@ -184,6 +204,7 @@ def make_psf(
     grid: Grid,
     wavelength_um: float | None,
     kind: Literal["iq", "envelope"],
+    valid: NDArray[np.bool_] | None = None,
 ) -> Psf:
     """The PSF that the settings ask for, for these frames.
 
@@ -195,6 +216,8 @@ def make_psf(
     ----------
     frames
         (t, z, y, x) after the clutter filter: one block suffices.
+    valid
+        (z, y, x) voxels that hold data, as of `isolated_maxima`.
 
     Raises
     ------
@@ -202,7 +225,7 @@ def make_psf(
         As those functions.
     """
     if config.source == "data":
-        measured = estimate_psf(frames, config)
+        measured = estimate_psf(frames, config, valid)
         close, error = measured.separable()
         return close if error < _SEPARABLE_ERROR else measured
     carrier = estimate_carrier(frames) if kind == "iq" and config.carrier == "data" else None

@@ -93,18 +93,30 @@ class BubbleInput:
         return image, order
 
 
-def noise_level(frames: NDArray[Any]) -> float:
+def noise_level(frames: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> float:
     """Level of the noise of filtered frames: its rms, from the median magnitude.
 
-    Bubbles fill a small share of the voxels, so the median is the noise's (Rayleigh).
+    Bubbles fill a small share of the voxels that hold data, so the median is the noise's
+    (Rayleigh).
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
+    valid
+        (z, y, x) voxels that hold data (`filtering.valid_voxels`); None: those that are not
+        always zero.
+
+    Returns
+    -------
+    The rms; 0 where no voxel holds data.
     """
-    step = max(1, len(frames) // 16)
-    return float(np.median(np.abs(frames[::step]))) / _MEDIAN_OF_RAYLEIGH
+    magnitude = np.abs(frames[:: max(1, len(frames) // 16)])
+    if valid is None:
+        valid = magnitude.any(axis=0)
+    if not valid.all():
+        magnitude = magnitude[:, valid]
+    return float(np.median(magnitude)) / _MEDIAN_OF_RAYLEIGH if magnitude.size else 0.0
 
 
 def bubble_input(

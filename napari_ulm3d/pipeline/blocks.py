@@ -80,7 +80,14 @@ def acquisition_psf(
     filtered = filter_block(first, acquisition, config)
     if widths:
         return _psf_of_measured_widths(filtered, acquisition, config), filtered
-    psf = make_psf(settings, filtered.frames, acquisition.grid, acquisition.wavelength_um, kind)
+    psf = make_psf(
+        settings,
+        filtered.frames,
+        acquisition.grid,
+        acquisition.wavelength_um,
+        kind,
+        filtered.valid,
+    )
     return psf, filtered
 
 
@@ -95,7 +102,7 @@ def _psf_of_measured_widths(
     said = "analytic Gaussian; too few isolated bubbles to measure its widths"
     for patch in _PATCHES:
         try:
-            found = estimate_psf(frames, settings.replace(patch_voxels=patch))
+            found = estimate_psf(frames, settings.replace(patch_voxels=patch), filtered.valid)
         except InputError:
             continue
         z, y, x = (max(1.0, float(width)) for width in found.fwhm_voxels)

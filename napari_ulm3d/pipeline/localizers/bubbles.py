@@ -98,7 +98,7 @@ class Bubbles:
             kept,
             fwhm_voxels=psf.fwhm_voxels,
             carrier_rad=psf.carrier_rad,
-            level=noise_level(frames),
+            level=noise_level(frames, filtered.valid),
         )
         found = localize_network(
             loaded.network,  # type: ignore[arg-type]
