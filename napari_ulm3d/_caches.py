@@ -47,12 +47,16 @@ def njit(*signatures: Any, **options: Any) -> Any:
 
     def decorate(function: Any) -> Any:
         # Numba chooses the place when it decorates; other packages keep theirs.
-        before = config.CACHE_DIR
+        before = config.CACHE_DIR, getattr(config, "CACHE_LOCATOR_CLASSES", None)
         config.CACHE_DIR = str(folder)
+        if before[1] is not None:  # an older numba goes by path and time
+            config.CACHE_LOCATOR_CLASSES = "napari_ulm3d._numba_cache.BySource"
         try:
             return numba.njit(*signatures, **options)(function)
         finally:
-            config.CACHE_DIR = before
+            config.CACHE_DIR = before[0]
+            if before[1] is not None:
+                config.CACHE_LOCATOR_CLASSES = before[1]
 
     return decorate
 
