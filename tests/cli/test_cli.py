@@ -120,6 +120,7 @@ def test_nan_is_named(flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed(flow, tmp_path: Path) -> None:
     """Ctrl-C in the middle of a real process, then --resume: the same result."""
     frames = np.concatenate([flow.frames] * 20)

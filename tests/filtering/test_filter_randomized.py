@@ -35,7 +35,7 @@ def block_of(values, n_frames, n_voxels, seed, real=False):
     real=st.booleans(),
     seed=st.integers(0, 10_000),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 def test_tissue_that_stands_clear_is_found_exactly(n_tissue, gap_db, real, seed):
     n_frames = 100
     tissue = 10 ** (gap_db / 20) * np.linspace(3.0, 1.0, n_tissue)

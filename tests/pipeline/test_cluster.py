@@ -325,6 +325,7 @@ def test_what_does_not_go_together(values: dict[str, Any]) -> None:
         Execution.from_dict(values)
 
 
+@pytest.mark.slow
 def test_dask_says_nothing_beside_the_run(tmp_path: Path) -> None:
     """Stopping may close a connection before its scheduler: critical to Dask, and no fault."""
     script = tmp_path / "script.py"
