@@ -7,7 +7,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_ulm3d.errors import MissingMetadataError, ResultsError, UlmError
+from napari_ulm3d.io.stored.content import Variable
 from napari_ulm3d.plugin.layers.convert import (
     LayerData,
     acquisition_layer,
@@ -42,7 +45,9 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
         columns = _columns(first)
         return read if "x_um" in columns and columns & {"frame", "time_s"} else None
     try:
-        reader_for(find_files(paths)[0])
+        file = find_files(paths)[0]
+        if not _may_be_movie(reader_for(file).list(file)):
+            return None
     except UlmError:
         # A file named like ours but damaged: reading it says so. Others are left to others.
         return read if _ours_by_name(first) else None
@@ -89,6 +94,17 @@ def _columns(path: Path) -> set[str]:
         return set(header_of(path))
     except (OSError, ValueError, pa.ArrowInvalid):
         return set()
+
+
+def _may_be_movie(variables: Sequence[Variable]) -> bool:
+    """Whether an array has frames of at least a line each; a photograph or a table has not."""
+
+    def frames(variable: Variable) -> bool:
+        colour = variable.shape[-1:] in ((3,), (4,)) and variable.dtype == np.uint8
+        lengths = variable.shape[:-1] if colour else variable.shape
+        return sum(length > 1 for length in lengths) >= 3
+
+    return not variables or any(map(frames, variables))
 
 
 def _ours_by_name(path: Path) -> bool:

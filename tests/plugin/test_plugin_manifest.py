@@ -29,10 +29,38 @@ def test_every_command_points_at_something(manifest) -> None:
         assert callable(getattr(import_module(module), name)), command.id
 
 
-def test_readers_cover_every_format(manifest) -> None:
+# Formats of everybody's, which napari reads itself.
+SHARED = {".npy", ".tif", ".tiff", ".btf"}
+
+
+def test_readers_cover_every_format_that_is_not_everybodys(manifest) -> None:
     (reader,) = manifest.contributions.readers
-    assert {f"*{suffix}" for suffix in known_suffixes()} <= set(reader.filename_patterns)
+    own = {f"*{suffix}" for suffix in set(known_suffixes()) - SHARED}
+    assert own <= set(reader.filename_patterns)
     assert reader.accepts_directories
+
+
+def offered(name: str) -> bool:
+    """Whether napari, with this plugin alone, would offer it for a file."""
+    manager = npe2.PluginManager()
+    manager.register(npe2.PluginManifest.from_file(MANIFEST))
+    return bool(list(manager.iter_compatible_readers([name])))
+
+
+@pytest.mark.parametrize(
+    "name", ["cells.tif", "rgb.tiff", "photo.TIF", "one.npy", "table.csv", "cells.ome.tif"]
+)
+def test_other_peoples_files_are_left_to_others(name: str) -> None:
+    assert not offered(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["IQ001.npy", "IQ012.tif", "density.ome.tif", "velocity_z.ome.tif", "tracks.csv",
+     "localizations.csv", "IQ001.mat", "mouse.h5"],
+)  # fmt: skip
+def test_files_named_as_ours_are_offered(name: str) -> None:
+    assert offered(name)
 
 
 def test_every_widget_is_in_the_menu(manifest) -> None:

@@ -21,6 +21,7 @@ from napari_ulm3d.acquisition import Acquisition, Grid  # noqa: E402
 from napari_ulm3d.config import PipelineConfig  # noqa: E402
 from napari_ulm3d.io.writers import read_map, read_table, write  # noqa: E402
 from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer  # noqa: E402
+from napari_ulm3d.plugin.readers import get_reader  # noqa: E402
 from napari_ulm3d.plugin.session import session_of  # noqa: E402
 from napari_ulm3d.tables import Tracks  # noqa: E402
 from napari_ulm3d.volumes import VesselMap  # noqa: E402
@@ -118,13 +119,12 @@ def test_a_map_dropped_with_a_movie_is_no_part_of_it(
     import tifffile
 
     write(VesselMap.from_dense("density", np.ones((4, 4, 4), np.float32), Grid((4, 4, 4), (1,) * 3)),
-          tmp_path / "a.ome.tif")  # fmt: skip
-    for name, frames in zip("bc", np.split(np.abs(flow.frames), 2), strict=True):
-        tifffile.imwrite(
-            tmp_path / f"{name}.ome.tif", frames.astype(np.float32), metadata={"axes": "TZYX"}
-        )
+          tmp_path / "density.ome.tif")  # fmt: skip
+    movie = ["IQ001.tif", "IQ002.tif"]
+    for name, frames in zip(movie, np.split(np.abs(flow.frames), 2), strict=True):
+        tifffile.imwrite(tmp_path / name, frames.astype(np.float32), metadata={"axes": "TZYX"})
     (tmp_path / "acquisition.toml").write_text("voxel_um = [100, 150, 150]\nrate_hz = 260\n")
-    drop(viewer, [tmp_path / f"{name}.ome.tif" for name in "abc"])
+    drop(viewer, [tmp_path / name for name in ("density.ome.tif", *movie)])
     assert sorted(layer.data.shape for layer in viewer.layers) == [(4, 4, 4), (60, 20, 18, 16)]
 
 
@@ -306,7 +306,25 @@ def test_the_map_written_by_the_pipeline_opens(viewer: Any, tmp_path: Path) -> N
     grid = Grid((6, 5, 4), (10, 10, 10))
     volume = np.zeros(grid.shape, np.float32)
     volume[2, 2, 1:3] = -4
-    write(VesselMap.from_dense("velocity_z", volume, grid, "mm/s", True), tmp_path / "v.ome.tif")
-    (layer,) = viewer.open(str(tmp_path / "v.ome.tif"), plugin=PLUGIN)
+    write(
+        VesselMap.from_dense("velocity_z", volume, grid, "mm/s", True),
+        tmp_path / "velocity.ome.tif",
+    )
+    (layer,) = viewer.open(str(tmp_path / "velocity.ome.tif"), plugin=PLUGIN)
     low, high = layer.contrast_limits
     assert low == -high
+
+
+@pytest.mark.parametrize("kind", ["plane", "colour", "table", "movie"])
+def test_only_what_has_frames_is_taken(tmp_path: Path, kind: str) -> None:
+    import tifffile
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / "IQ001.tif"
+    shape = {"plane": (64, 64), "colour": (64, 64, 3), "movie": (9, 16, 12), "table": ()}[kind]
+    if kind == "table":
+        path = tmp_path / "my_tracks.csv"
+        path.write_text("a,b\n1,2\n")
+    else:
+        tifffile.imwrite(path, rng.integers(0, 255, shape, dtype=np.uint8))
+    assert (get_reader(str(path)) is not None) == (kind == "movie")
