@@ -48,12 +48,12 @@ def test_passes_and_stops_tones_without_delay():
         np.testing.assert_allclose(result, gain * block[100:-100], atol=0.02)
 
 
-def test_bandpass_in_place_short_blocks_and_threads(monkeypatch):
+def test_bandpass_in_place_short_blocks_and_threads(use_threads):
     config = ClutterConfig(method="bandpass", bandpass_hz=(50, 150))
     block = noise(np.random.default_rng(0), (33, 40, 30, 20))
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    use_threads(1)
     expected = bandpass_filter(block, 1000.0, config)
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    use_threads(3)
     assert bandpass_filter(block, 1000.0, config, out=block) is block
     np.testing.assert_array_equal(block, expected)
     for t in (2, 5):  # shorter than scipy's own padding

@@ -170,14 +170,14 @@ def test_weak_bubble_beside_a_strong_one(real, factored):
 
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("factored", [True, False])
-def test_threads_chunks_and_in_place_do_not_change_a_bit(monkeypatch, real, factored):
+def test_threads_chunks_and_in_place_do_not_change_a_bit(use_threads, real, factored):
     rng = np.random.default_rng(4)
     psf = random_psf(rng, (5, 3, 5), real)
     psf = psf if factored else replace(psf, factors=None)
     frames = noise(rng, (7, 6, 5, 8), real)
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    use_threads(1)
     expected = correlation_map(frames, psf)
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    use_threads(3)
     np.testing.assert_array_equal(correlation_map(frames, psf), expected)
     parts = [correlation_map(frames[a : a + 2], psf) for a in range(0, 7, 2)]
     np.testing.assert_array_equal(np.concatenate(parts), expected)

@@ -74,12 +74,12 @@ def test_the_filter_takes_out_what_the_full_decomposition_takes_out():
     np.testing.assert_allclose(filtered["randomized"], filtered["full"], atol=0.02 * scale)
 
 
-def test_the_same_bits_whatever_the_threads(monkeypatch):
+def test_the_same_bits_whatever_the_threads(use_threads):
     block, _ = block_of(np.linspace(50, 1, 80), 80, 20_000, 3)
     results = []
-    for threads in ("1", "2", "3"):
-        monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-        with threadpool_limits(limits=int(threads)):
+    for threads in (1, 2, 3):
+        use_threads(threads)
+        with threadpool_limits(limits=threads):
             results.append(leading_components(block, 5))
     for values, vectors in results[1:]:
         np.testing.assert_array_equal(values, results[0][0])

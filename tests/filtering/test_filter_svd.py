@@ -133,12 +133,12 @@ def test_spectrum_is_orthonormal_and_descending():
     np.testing.assert_allclose(np.abs(np.sum(u.conj() * vectors, axis=0)), 1, atol=1e-6)
 
 
-def test_threads_do_not_change_a_bit(monkeypatch):
+def test_threads_do_not_change_a_bit(use_threads):
     block = noise(np.random.default_rng(2), (64, 30, 24, 20))
     config = ClutterConfig(svd_range=(5, 50), svd_automatic=True)
     results = []
     for threads in (1, 2, 5):
-        monkeypatch.setenv("NUMBA_NUM_THREADS", str(threads))
+        use_threads(threads)
         with threadpool_limits(limits=threads, user_api="blas"):
             results.append(svd_filter(block, config))
     for filtered, kept, values in results[1:]:
