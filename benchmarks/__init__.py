@@ -1,0 +1,1 @@
+"""Numbers for docs/benchmarks.md: each module prints a table."""

@@ -92,7 +92,7 @@ def _child(
     files: list[str], workers: int, settings: list[str] | None = None, load: Any = None
 ) -> dict[str, float | None]:
     from napari_ulm3d.config import LoadConfig, PipelineConfig
-    from napari_ulm3d.execution import Execution
+    from napari_ulm3d.config.execution import Execution
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.io.results import ResultsFolder
     from napari_ulm3d.pipeline import process

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, unit_of
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from napari_ulm3d.config import LoadConfig, StageConfig, conditions_of, unit_of
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 
 __all__ = ["describe_setting", "takes_execution_options", "takes_load_options"]
 

@@ -16,7 +16,7 @@ from napari_ulm3d.config import (
     NetworkConfig,
     PipelineConfig,
 )
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 
 __all__ = ["run"]
 

@@ -9,7 +9,7 @@ same for people who want the result and no events.
 
 from __future__ import annotations
 
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (
     BlockFailed,

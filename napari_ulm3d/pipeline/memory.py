@@ -12,9 +12,9 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.execution import Execution
 from napari_ulm3d.pipeline.localizers import network_localizers
 
 __all__ = ["Fitted", "fit_to_memory", "peak_memory_bytes", "return_free_memory", "worker_share"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.maps import MemoryBound, Resolution
 from napari_ulm3d.pipeline.advice import advice
 from napari_ulm3d.pipeline.events import (

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_info
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.stored.facts import to_um
+from napari_ulm3d.io.facts.resolve import to_um
 from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap

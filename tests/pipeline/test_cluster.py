@@ -19,8 +19,8 @@ from scipy.io import savemat
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution, parse_bytes
 from napari_ulm3d.errors import BackendError, ConfigError, InputError
-from napari_ulm3d.execution import Execution, parse_bytes
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import (
@@ -335,7 +335,7 @@ def test_dask_says_nothing_beside_the_run(tmp_path: Path) -> None:
             import logging
             from contextlib import ExitStack
             from napari_ulm3d.config import PipelineConfig
-            from napari_ulm3d.execution import Execution
+            from napari_ulm3d.config.execution import Execution
             from napari_ulm3d.pipeline.dask.client import local_client
 
             if __name__ == "__main__":

@@ -14,8 +14,8 @@ import pytest
 
 from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.execution import Execution
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.maps.disk_spill import SortedRuns
 from napari_ulm3d.networks.bubblenet import BubbleNetConfig
@@ -222,7 +222,7 @@ def test_the_budget_is_kept(tmp_path: Path) -> None:
     code = textwrap.dedent("""
         import sys
         from napari_ulm3d.config import PipelineConfig
-        from napari_ulm3d.execution import Execution
+        from napari_ulm3d.config.execution import Execution
         from napari_ulm3d.io import open_acquisition
         from napari_ulm3d.pipeline import run
         config = PipelineConfig().with_settings(

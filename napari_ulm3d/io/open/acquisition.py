@@ -10,12 +10,12 @@ from typing import Any, Literal
 from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError, UlmError
+from napari_ulm3d.io.facts.resolve import missing_error
 from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
 from napari_ulm3d.io.open.files import AnyPath, find_files
 from napari_ulm3d.io.open.origins import Origin, origins_of
 from napari_ulm3d.io.open.series import load_files
 from napari_ulm3d.io.stored.content import Variable, readable
-from napari_ulm3d.io.stored.facts import missing_error
 
 __all__ = ["FileDescription", "describe", "open_acquisition"]
 

@@ -8,10 +8,10 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME
 from napari_ulm3d.io.formats.registry import known_suffixes, reader_for
 from napari_ulm3d.io.stored.choosing import natural_key
 from napari_ulm3d.io.stored.content import readable
-from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME
 
 __all__ = ["AnyPath", "find_files"]
 

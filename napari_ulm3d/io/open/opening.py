@@ -9,12 +9,12 @@ from typing import Any
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts, Partial
 from napari_ulm3d.io.formats.registry import reader_for
 from napari_ulm3d.io.open.frames import StoredFrames
 from napari_ulm3d.io.stored.axes import fit_axes
 from napari_ulm3d.io.stored.choosing import is_movie
 from napari_ulm3d.io.stored.content import Content, readable
-from napari_ulm3d.io.stored.facts import Facts, Partial
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
 from napari_ulm3d.io.stored.pairs import PairedArray, half_of, name_pairs
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.io.facts.resolve import Facts, facts_of, merge_facts, resolve_facts
+from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME, read_sidecar
 from napari_ulm3d.io.open.series import Loaded
-from napari_ulm3d.io.stored.facts import Facts, facts_of, merge_facts, resolve_facts
-from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME, read_sidecar
 
 __all__ = ["Origin", "origins_of"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from napari_ulm3d.acquisition import FrameSource
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts, Resolved, facts_of, merge_facts, resolve_facts
+from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME, read_sidecar
 from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, log_scale
 from napari_ulm3d.io.open.opening import Opened, has_negative, in_pairs, open_unit
 from napari_ulm3d.io.open.ordering import by_place
 from napari_ulm3d.io.stored.content import Content
-from napari_ulm3d.io.stored.facts import Facts, Resolved, facts_of, merge_facts, resolve_facts
-from napari_ulm3d.io.stored.sidecar import SIDECAR_NAME, read_sidecar
 
 __all__ = ["Loaded", "load_files"]
 

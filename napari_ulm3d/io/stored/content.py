@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import BackendError, InputError, UlmError
+from napari_ulm3d.io.facts.resolve import Facts
 from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.causes import explain
-from napari_ulm3d.io.stored.facts import Facts
 
 __all__ = [
     "Content",

@@ -10,8 +10,8 @@ from typing import Any
 
 from napari_ulm3d._version import __version__
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError
-from napari_ulm3d.execution import Execution
 from napari_ulm3d.pipeline.dask.main_guard import refuse_unguarded_main
 from napari_ulm3d.pipeline.dask.worker import Preparation, visible_gpus, worker_version
 from napari_ulm3d.pipeline.memory import worker_share

@@ -22,8 +22,8 @@ from uuid import uuid4
 
 from napari_ulm3d.acquisition import Acquisition, Block, source_path
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
-from napari_ulm3d.execution import Execution
 from napari_ulm3d.filtering import Psf
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client

@@ -12,8 +12,8 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition, source_path
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import Cancelled, ResultsError
-from napari_ulm3d.execution import Execution
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import (
     BlockFailed,

@@ -19,9 +19,9 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import LoadConfig, shown_unit
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io import describe, open_acquisition
+from napari_ulm3d.io.facts.sidecar import write_sidecar
 from napari_ulm3d.io.open.acquisition import FileDescription
 from napari_ulm3d.io.open.files import find_files
-from napari_ulm3d.io.stored.sidecar import write_sidecar
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.controls.words import label_of

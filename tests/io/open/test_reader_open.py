@@ -18,14 +18,14 @@ from scipy.io import savemat
 
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import ConfigError, InputError, MissingMetadataError, UlmError
+from napari_ulm3d.io.facts.named import axis_spacing, facts_from_names
+from napari_ulm3d.io.facts.resolve import Facts, merge_facts, resolve_facts, to_um
+from napari_ulm3d.io.facts.sidecar import read_sidecar
 from napari_ulm3d.io.formats.registry import known_suffixes, readers
 from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 from napari_ulm3d.io.open.files import find_files
 from napari_ulm3d.io.stored.axes import fit_axes, frame_shape, stored_view
 from napari_ulm3d.io.stored.choosing import natural_key
-from napari_ulm3d.io.stored.facts import Facts, merge_facts, resolve_facts, to_um
-from napari_ulm3d.io.stored.named_facts import axis_spacing, facts_from_names
-from napari_ulm3d.io.stored.sidecar import read_sidecar
 
 GIVEN = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=500.0)
 

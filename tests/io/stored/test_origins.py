@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_ulm3d.config import LIMITS, LoadConfig, implausible
 from napari_ulm3d.errors import ConfigError, InputError, MissingMetadataError
 from napari_ulm3d.io import describe, open_acquisition
-from napari_ulm3d.io.stored.sidecar import read_sidecar, write_sidecar
+from napari_ulm3d.io.facts.sidecar import read_sidecar, write_sidecar
 
 SIDECAR = (
     "voxel_mm = [0.1, 0.15, 0.15]\nrate_hz = 260\nfrequency_mhz = 15\nsound_speed_m_s = 1500\n"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts
 from napari_ulm3d.io.formats.dicom.codecs import refuse_undecodable
 from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.content import (
@@ -25,7 +26,6 @@ from napari_ulm3d.io.stored.content import (
     only_array,
     stretch,
 )
-from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.limits import CappedFile
 from napari_ulm3d.io.stored.scaled import ScaledArray
 

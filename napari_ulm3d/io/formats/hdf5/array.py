@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.io.facts.named import plain
 from napari_ulm3d.io.formats.hdf5.chunks import can_inflate, inflate_into
 from napari_ulm3d.io.formats.hdf5.filters import can_decode
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, short_texts, within
 from napari_ulm3d.io.stored.content import FileArray, Variable, fill_in_chunks
-from napari_ulm3d.io.stored.named_facts import plain
 from napari_ulm3d.io.stored.pairs import as_numbers, number_type
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 import h5py
 
+from napari_ulm3d.io.facts.named import plain
 from napari_ulm3d.io.stored.content import Variable
-from napari_ulm3d.io.stored.named_facts import plain
 from napari_ulm3d.io.stored.pairs import number_type
 
 __all__ = ["in_cells", "is_references"]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_ulm3d.io.facts.coordinates import Coordinate
+from napari_ulm3d.io.facts.named import plain, texts
 from napari_ulm3d.io.formats.hdf5.array import attributes_above
 from napari_ulm3d.io.formats.hdf5.safety import elsewhere, short_texts, within
 from napari_ulm3d.io.stored.content import Variable
-from napari_ulm3d.io.stored.coordinates import Coordinate
 from napari_ulm3d.io.stored.layout import C_ORDER, letter_of
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
-from napari_ulm3d.io.stored.named_facts import plain, texts
 
 if TYPE_CHECKING:
     import h5py

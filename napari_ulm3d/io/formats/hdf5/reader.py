@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from napari_ulm3d.io.facts.coordinates import AlongAxes, along_axes
+from napari_ulm3d.io.facts.named import facts_from_names, plain_values
 from napari_ulm3d.io.formats.hdf5.array import (
     H5Array,
     attributes_above,
@@ -27,9 +29,7 @@ from napari_ulm3d.io.formats.hdf5.safety import dataset_within
 from napari_ulm3d.io.stored.blocks import refuse_one_of_unlike, with_blocks
 from napari_ulm3d.io.stored.choosing import choose_variable, natural_key
 from napari_ulm3d.io.stored.content import Content, Reader, StoredArray, Variable, full_scale
-from napari_ulm3d.io.stored.coordinates import AlongAxes, along_axes
 from napari_ulm3d.io.stored.layout import read_layout
-from napari_ulm3d.io.stored.named_facts import facts_from_names, plain_values
 from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
 
 __all__ = ["READER"]

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.io.facts.named import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.formats.matlab.elements import (
     CELL,
     STRUCT,
@@ -43,7 +44,6 @@ from napari_ulm3d.io.stored.content import (
 )
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.limits import check_claim, check_free
-from napari_ulm3d.io.stored.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
 from napari_ulm3d.io.stored.streams import ByteStream, FileBytes, fill_from_stream
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts
 from napari_ulm3d.io.formats.metaimage.header import data_file, read_header, sequence_rate
 from napari_ulm3d.io.stored.content import (
     Content,
@@ -26,7 +27,6 @@ from napari_ulm3d.io.stored.content import (
     full_scale,
     only_array,
 )
-from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.layout import C_ORDER, read_layout
 from napari_ulm3d.io.stored.streams import FileBytes, InflatedBytes, fill_from_stream
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts, to_seconds, to_um
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -20,7 +21,6 @@ from napari_ulm3d.io.stored.content import (
     only_array,
     stretch,
 )
-from napari_ulm3d.io.stored.facts import Facts, to_seconds, to_um
 from napari_ulm3d.io.stored.layout import read_layout
 
 __all__ = ["READER", "NiftiArray"]

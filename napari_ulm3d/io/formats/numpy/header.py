@@ -6,9 +6,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from napari_ulm3d.io.facts.named import facts_from_names, plain, plain_values, texts
 from napari_ulm3d.io.stored.content import Content, StoredArray, Variable, full_scale
 from napari_ulm3d.io.stored.layout import read_layout
-from napari_ulm3d.io.stored.named_facts import facts_from_names, plain, plain_values, texts
 
 __all__ = ["npy_content", "read_header"]
 

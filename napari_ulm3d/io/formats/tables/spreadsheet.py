@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.stored.facts import to_um
+from napari_ulm3d.io.facts.resolve import to_um
 
 __all__ = ["header_of", "read_csv"]
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import Facts
 from napari_ulm3d.io.formats.tiff.described import (
     Described,
     described_by_imagej,
@@ -32,7 +33,6 @@ from napari_ulm3d.io.stored.content import (
     full_scale,
     stretch,
 )
-from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.scaled import ScaledArray
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.named import axis_spacing, facts_from_names, plain, plain_values
+from napari_ulm3d.io.facts.resolve import Facts
 from napari_ulm3d.io.formats.hdf5.array import list_datasets, small_values
 from napari_ulm3d.io.formats.hdf5.safety import dataset_within, elsewhere, within
 from napari_ulm3d.io.stored.axes import Layout
@@ -30,9 +32,7 @@ from napari_ulm3d.io.stored.content import (
     frame_chunks,
     stretch,
 )
-from napari_ulm3d.io.stored.facts import Facts
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
-from napari_ulm3d.io.stored.named_facts import axis_spacing, facts_from_names, plain, plain_values
 from napari_ulm3d.io.stored.pairs import as_numbers, number_type
 
 if TYPE_CHECKING:

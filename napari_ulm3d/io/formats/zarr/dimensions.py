@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ulm3d.io.stored.coordinates import Coordinate
-from napari_ulm3d.io.stored.named_facts import texts
+from napari_ulm3d.io.facts.coordinates import Coordinate
+from napari_ulm3d.io.facts.named import texts
 
 if TYPE_CHECKING:
     import zarr

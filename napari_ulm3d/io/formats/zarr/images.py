@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.resolve import to_seconds, to_um
 from napari_ulm3d.io.stored.choosing import natural_key
-from napari_ulm3d.io.stored.facts import to_seconds, to_um
 
 if TYPE_CHECKING:
     import zarr

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.coordinates import AlongAxes, along_axes
+from napari_ulm3d.io.facts.named import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.formats.zarr.codecs import known_codecs
 from napari_ulm3d.io.formats.zarr.dimensions import (
     coordinates,
@@ -33,10 +35,8 @@ from napari_ulm3d.io.stored.content import (
     fill_in_chunks,
     full_scale,
 )
-from napari_ulm3d.io.stored.coordinates import AlongAxes, along_axes
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
-from napari_ulm3d.io.stored.named_facts import facts_from_names, flatten, plain_values
 from napari_ulm3d.io.stored.pairs import PairedArray, as_numbers, number_type, with_pairs
 
 if TYPE_CHECKING:

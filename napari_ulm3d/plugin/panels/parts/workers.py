@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QLineEdit, QWidget
 
-from napari_ulm3d.execution import Execution
+from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.plugin.controls.rows import form
 
 __all__ = ["WorkersBox"]

@@ -1,7 +1,7 @@
 """Spacing, rate and wave of an acquisition: from the file, a sidecar, or the settings.
 
 A value given in the settings (`LoadConfig`) wins over the sidecar ``acquisition.toml``
-(see `napari_ulm3d.io.stored.sidecar` for its keys), and the sidecar over the file. Nothing is
+(see `napari_ulm3d.io.facts.sidecar` for its keys), and the sidecar over the file. Nothing is
 ever guessed: what none of them says is asked for in a `MissingMetadataError`.
 """
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from napari_ulm3d.config import StageConfig, setting
+from napari_ulm3d.config.base import StageConfig, setting
 
 __all__ = ["Execution", "parse_bytes"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.stored.facts import Facts, Partial, to_um
+from napari_ulm3d.io.facts.resolve import Facts, Partial, to_um
 
 __all__ = [
     "axis_spacing",
