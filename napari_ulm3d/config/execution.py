@@ -99,6 +99,6 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B?\s*", text.upper())
     if not found or (found[3] and not found[2]) or not float(found[1]):
-        raise ValueError(f"'{text}' is no amount of memory; give one such as 8GB or 500MB")
+        raise ValueError(f"'{text}' is not an amount of memory; give one such as 8GB or 500MB")
     units = _BINARY_UNITS if found[3] else _UNITS
     return int(float(found[1]) * units[found[2]])

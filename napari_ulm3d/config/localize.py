@@ -105,7 +105,7 @@ class NetworkConfig(StageConfig):
         gt=0,
     )
     candidate_score: float = setting(
-        0.03, "Ignore voxels of a lower probability.", when=_BUBBLES, gt=0, le=1
+        0.03, "Ignore voxels whose probability is lower than this.", when=_BUBBLES, gt=0, le=1
     )
     merge_fwhm: float = setting(
         0.3,

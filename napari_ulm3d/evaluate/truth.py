@@ -97,7 +97,7 @@ def read_truth(path: str | PathLike[str]) -> Truth:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "is no file", "Name the truth.parquet of the simulation.")
+        raise InputError(path, "is not a file", "Name the truth.parquet of the simulation.")
     try:
         table = read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' own errors derive from these

@@ -93,7 +93,7 @@ def find_weights(wanted: str | None, default: str) -> Path:
             "weights file that `napari-ulm3d train` wrote."
         )
     raise InputError(
-        path, "is no file", "Give a .safetensors file that `napari-ulm3d train` wrote."
+        path, "is not a file", "Give a .safetensors file that `napari-ulm3d train` wrote."
     )
 
 

@@ -111,7 +111,7 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
     settings: Any = getattr(network, "config", None)
     if architecture not in ARCHITECTURES or settings is None:
         raise ConfigError(
-            f"{architecture} is no network of the registry. Use one of {', '.join(ARCHITECTURES)}."
+            f"{architecture} is not a registered network. Use one of {', '.join(ARCHITECTURES)}."
         )
     try:
         card = WeightsCard(
@@ -224,7 +224,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "is no file", _REMEDY)
+        raise InputError(path, "is not a file", _REMEDY)
     if _is_pickle(path):
         raise InputError(
             path,
@@ -235,7 +235,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise InputError(path, f"is no whole safetensors file ({error})", _REMEDY) from error
+        raise InputError(path, f"is not a complete safetensors file ({error})", _REMEDY) from error
 
 
 def _is_pickle(path: Path) -> bool:

@@ -92,7 +92,7 @@ def _um_per_unit(name: str, units: Any) -> tuple[float, float, float]:
         factor = 1.0 if text in ("pixel", "px", "") else to_um(text)
         if factor is None:
             raise ResultsError(
-                f"The layer '{name}' has the unit '{text}', which is no length that can be written. "
+                f"The layer '{name}' has the unit '{text}', which is not a length that can be written. "
                 "Set layer.units to ('um', 'um', 'um')."
             )
         found.append(factor)

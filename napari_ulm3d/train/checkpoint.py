@@ -118,13 +118,13 @@ def load_state(path: str | PathLike[str], state: TrainingState) -> None:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "is no checkpoint", "Leave --resume out to start the training.")
+        raise InputError(path, "is not a checkpoint", "Leave --resume out to start the training.")
     try:
         with safe_open(str(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(path, f"is no whole checkpoint ({error})", _REMEDY) from error
+        raise InputError(path, f"is not a complete checkpoint ({error})", _REMEDY) from error
 
     def part(prefix: str) -> dict[str, Tensor]:
         skip = len(prefix)

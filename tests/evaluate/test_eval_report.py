@@ -173,7 +173,7 @@ def test_the_command_asks_for_what_it_cannot_know(results: Path) -> None:
     assert (results / "scores.json").exists()
     with pytest.raises(UlmError, match="not positive"):
         call(results, "--truth", results / "truth.parquet", "--wavelength-um", -1)
-    with pytest.raises(UlmError, match="is no file"):
+    with pytest.raises(UlmError, match="is not a file"):
         call(results, "--truth", results / "other.parquet")
     with pytest.raises(UlmError, match="results folder"):
         call(results.parent, "--truth", results / "truth.parquet")

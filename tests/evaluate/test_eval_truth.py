@@ -55,7 +55,7 @@ def test_a_bad_truth_is_refused_with_the_reason(change: dict, message: str) -> N
 
 
 def test_a_bad_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.parquet.*is no file"):
+    with pytest.raises(InputError, match=r"none\.parquet.*is not a file"):
         read_truth(tmp_path / "none.parquet")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 but not really")

@@ -34,7 +34,7 @@ def test_what_is_not_there_is_said_with_the_way_out(shipped: Path) -> None:
         find_weights(None, "bubblenet")
     with pytest.raises(ConfigError, match="No weights 'bubble'"):
         find_weights("bubble", "mask")
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         find_weights("folder/bubble.safetensors", "mask")
 
 

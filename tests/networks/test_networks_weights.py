@@ -131,19 +131,19 @@ def test_a_file_of_torch_save_is_refused(tmp_path, network, zipped):
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is no whole safetensors file"):
+    with pytest.raises(InputError, match="is not a complete safetensors file"):
         load_network(path)
 
 
 def test_a_file_cut_short_is_refused(saved):
     saved.write_bytes(saved.read_bytes()[:-5])
-    with pytest.raises(InputError, match="is no whole safetensors file"):
+    with pytest.raises(InputError, match="is not a complete safetensors file"):
         load_network(saved)
 
 
 def test_an_absent_file_or_a_folder_is_named(tmp_path):
     for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(InputError, match="is no file"):
+        with pytest.raises(InputError, match="is not a file"):
             load_network(path)
         with pytest.raises(InputError, match="cannot be read"):
             weights_hash(path)

@@ -204,7 +204,7 @@ def test_a_worker_that_dies_costs_its_block_at_most(
     assert finished == [index for index in range(6) if index not in lost]
     if lost:
         (block,) = [event for event in events if isinstance(event, BlockFailed)]
-        assert "the worker died" in block.reason
+        assert "its worker process died" in block.reason
 
 
 def test_workers_are_given_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def test_conventional_localizers_keep_the_widths_of_the_settings(flow) -> None:
 @pytest.mark.parametrize(
     ("localizer", "given", "error", "said"),
     [
-        ("network", "nowhere.safetensors", InputError, "is no file"),
+        ("network", "nowhere.safetensors", InputError, "is not a file"),
         ("network", "magic", ConfigError, "No weights 'magic' come with this version"),
         ("trajectory", "tiny", InputError, "SparseDeepSTULM or DeepSTULM is needed"),
     ],

@@ -271,6 +271,6 @@ def _refuse_unreachable(acquisition: Acquisition) -> None:
 
 def _died(block: Block) -> str:
     return (
-        f"{block.name}: the worker died that worked on it, {ATTEMPTS} times (killed, or out of "
+        f"{block.name}: its worker process died {ATTEMPTS} times (killed, or out of "
         "memory). Use shorter blocks (load.frames_per_block, or --memory) or fewer workers."
     )

@@ -13,10 +13,22 @@ __all__ = ["label_of", "sentence_of", "tooltip_of"]
 _CAPITALS = {"svd": "SVD", "snr": "SNR", "fwhm": "FWHM", "psf": "PSF", "fsc": "FSC", "db": "dB"}
 _UNIT_ENDINGS = ("_um", "_hz", "_db", "_mm_s", "_m_s", "_voxels", "_frames", "_s")
 _AXES = ("z", "y", "x")
+# Names that read badly as labels.
+_LABELS = {
+    "max_maxima": "Maxima per patch",
+    "breaks": "Tracks end at",
+    "views": "Mirror images averaged",
+    "rounds": "Rounds of detection",
+    "fsc": "Measure resolution (FSC)",
+    "merge_fwhm": "Merge closer than",
+    "candidate_score": "Min voxel probability",
+}
 
 
 def label_of(name: str, unit: str = "", many: bool = False) -> str:
-    """A setting's name for people: ``min_snr_db`` becomes "Min SNR", its unit if not elsewhere."""
+    """A setting's name for people: ``min_snr_db`` becomes "Min SNR", with its unit if not shown elsewhere."""
+    if name in _LABELS:
+        return _LABELS[name]
     for ending in _UNIT_ENDINGS:
         if name.endswith(ending) and unit:
             name = name.removesuffix(ending)

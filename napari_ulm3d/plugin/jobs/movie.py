@@ -187,7 +187,9 @@ class MovieMaker(QObject):
         span_s: tuple[float, float],
     ) -> Any:
         if path.suffix.lower() not in SUFFIXES:
-            raise ResultsError(f"{path}: is no movie; end its name in {', '.join(SUFFIXES)}.")
+            raise ResultsError(
+                f"{path}: is not a movie format; end its name in {', '.join(SUFFIXES)}."
+            )
         before = (viewer.scene.camera.angles, viewer.dims.point)
         canvas = viewer.window._qt_viewer.canvas.size
         try:

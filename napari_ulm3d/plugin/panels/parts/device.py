@@ -75,7 +75,7 @@ def report_text(found: DeviceReport, wanted: str) -> str:
     if found.torch is None:
         lines.append("Networks cannot run: PyTorch is not installed.")
     elif wanted == "cuda" and not found.gpu:
-        lines.append("There is no GPU that PyTorch can use here; choose cpu or auto.")
+        lines.append("PyTorch finds no usable GPU on this computer; choose cpu or auto.")
     elif found.gpu and wanted != "cpu":
         memory = f", {found.gpu_memory_bytes / 1e9:.0f} GB" if found.gpu_memory_bytes else ""
         lines.append(f"Networks run on the GPU: {found.gpu}{memory}.")
