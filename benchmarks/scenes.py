@@ -90,7 +90,9 @@ def three_scores(
 def with_first(config: PipelineConfig, first: int) -> PipelineConfig:
     """The settings with another first singular component kept."""
     clutter = config.clutter
-    return config.replace(clutter=clutter.replace(svd_range=(first, clutter.svd_range[1])))
+    return config.replace(
+        clutter=clutter.replace(svd_range=(first, (clutter.svd_range or (12, 200))[1]))
+    )
 
 
 def with_localizer(config: PipelineConfig, localizer: str) -> PipelineConfig:

@@ -16,6 +16,7 @@ from napari_ulm3d.config.base import (
     StageConfig,
     setting,
 )
+from napari_ulm3d.config.calibrate import CalibrateConfig
 from napari_ulm3d.config.conditions import Condition, conditions_of, shown_unit, unit_of
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
 from napari_ulm3d.config.limits import LIMITS, Limits, implausible
@@ -23,9 +24,12 @@ from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfig
 from napari_ulm3d.config.mapping import LinkConfig, MapConfig
 from napari_ulm3d.config.pipeline import PipelineConfig
+from napari_ulm3d.config.presets import PRESETS, settings_preset
 
 __all__ = [
     "LIMITS",
+    "PRESETS",
+    "CalibrateConfig",
     "ClutterConfig",
     "Condition",
     "Device",
@@ -46,6 +50,7 @@ __all__ = [
     "conditions_of",
     "implausible",
     "setting",
+    "settings_preset",
     "shown_unit",
     "unit_of",
 ]

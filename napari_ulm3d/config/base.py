@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_ulm3d.config.conditions import check_conditions
 from napari_ulm3d.errors import ConfigError, SettingFault
@@ -69,6 +69,17 @@ class StageConfig(BaseModel):
     complete: ClassVar[bool] = False
     """Whether the model holds every section that its sections' conditions name."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_none(cls, values: Any) -> Any:
+        """The word "auto" for a setting that is found out where it is not given."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: None if value == "auto" and _takes_none_for_auto(cls, name) else value
+            for name, value in values.items()
+        }
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Check what the settings of a new section depend on."""
@@ -112,6 +123,12 @@ class StageConfig(BaseModel):
     def to_toml(self, path: str | PathLike[str]) -> None:
         """Write the settings as TOML."""
         Path(path).write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
+
+
+def _takes_none_for_auto(model: type[StageConfig], name: str) -> bool:
+    """Whether a setting of numbers may be left out: its word for that is "auto"."""
+    parts = get_args(model.model_fields[name].annotation) if name in model.model_fields else ()
+    return type(None) in parts and str not in parts
 
 
 def _without_none(value: Any) -> Any:

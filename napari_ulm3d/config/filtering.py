@@ -18,14 +18,16 @@ class ClutterConfig(StageConfig):
     """Removing tissue: singular value decomposition and/or a temporal bandpass."""
 
     method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Which filter.")
-    svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
-        (12, 200),
-        "First and last singular component kept, counted from 1 (strongest).",
+    svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = setting(
+        None,
+        "First and last singular component kept, counted from 1 (strongest); auto: the tissue's "
+        "components are found by their spread over the volume.",
         when=_SVD,
     )
     svd_automatic: bool = setting(
         False,
-        "Choose the first component kept from the data instead (see filtering.svd).",
+        "Choose the first component kept in every block anew, by the similarity of the spatial "
+        "vectors.",
         when=_SVD,
     )
     decomposition: Literal["auto", "randomized", "full"] = setting(
@@ -43,7 +45,7 @@ class ClutterConfig(StageConfig):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.svd_range[0] > self.svd_range[1]:
+        if self.svd_range is not None and self.svd_range[0] > self.svd_range[1]:
             raise ValueError(f"svd_range {self.svd_range} must ascend")
         if self.bandpass_hz[0] >= self.bandpass_hz[1]:
             raise ValueError(f"bandpass_hz {self.bandpass_hz} must ascend")
@@ -55,16 +57,17 @@ class PsfConfig(StageConfig):
 
     source: Literal["auto", "analytic", "data"] = setting(
         "auto",
-        "Where the image of a bubble comes from. analytic: a Gaussian of fwhm_voxels; data: the "
-        "data's isolated bubbles; auto: a Gaussian, for networks of the widths measured on the "
-        "isolated bubbles.",
+        "Where the image of a bubble comes from. auto: a Gaussian of the widths that were measured; "
+        "analytic: a Gaussian of fwhm_voxels; data: the data's isolated bubbles.",
     )
-    fwhm_voxels: PositiveTriple = setting(
-        (3.0, 3.0, 3.0), "Full width at half maximum of the magnitude along z, y, x.", "voxels"
+    fwhm_voxels: PositiveTriple | None = setting(
+        None,
+        "Full width at half maximum of the magnitude along z, y, x; auto: measured (analytic: 3, 3, 3).",
+        "voxels",
     )
     patch_voxels: OddTriple | None = setting(
         None,
-        "Size of the PSF's patch along z, y, x (odd); none: a width on either side of the centre.",
+        "Size of the PSF's patch along z, y, x (odd); auto: a width on either side of the centre.",
         "voxels",
     )
     carrier: Literal["data", "wavelength", "none"] = setting(
@@ -79,6 +82,11 @@ class PsfConfig(StageConfig):
         when={"source": ("auto", "data")},
         ge=1,
     )
+
+    @property
+    def widths(self) -> tuple[float, float, float]:
+        """`fwhm_voxels`, or 3 voxels where they are not given."""
+        return self.fwhm_voxels or (3.0, 3.0, 3.0)
 
     @model_validator(mode="after")
     def _odd(self) -> Self:

@@ -36,8 +36,11 @@ class LocalizeConfig(StageConfig):
     max_bubbles: int = setting(
         900, "At most this many bubbles a frame, the strongest.", when=_CONVENTIONAL, ge=1
     )
-    patch_voxels: OddTriple = setting(
-        (7, 7, 7), "Patch about a maximum, z, y, x (odd).", "voxels", when=_CONVENTIONAL
+    patch_voxels: OddTriple | None = setting(
+        None,
+        "Patch about a maximum, z, y, x (odd); auto: as suits the PSF.",
+        "voxels",
+        when=_CONVENTIONAL,
     )
     max_maxima: int | None = setting(
         None,
@@ -45,16 +48,17 @@ class LocalizeConfig(StageConfig):
         when=_CONVENTIONAL,
         ge=1,
     )
-    max_shift_voxels: float = setting(
-        1.5,
-        "Reject positions further than this from their maximum, along any axis.",
+    max_shift_voxels: float | None = setting(
+        None,
+        "Reject positions further than this from their maximum, along any axis; auto: as suits the "
+        "PSF.",
         "voxels",
         when=_CONVENTIONAL,
         gt=0,
     )
     fwhm_voxels: PositiveTriple | None = setting(
         None,
-        "Full width at half maximum of a bubble, z, y, x; none: measured in each frame.",
+        "Full width at half maximum of a bubble, z, y, x; auto: the PSF's.",
         "voxels",
         when={"localizer": ("gaussian", "radial")},
     )
@@ -74,9 +78,34 @@ class LocalizeConfig(StageConfig):
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
-        if any(n % 2 == 0 for n in self.patch_voxels):
+        if self.patch_voxels is not None and any(n % 2 == 0 for n in self.patch_voxels):
             raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
         return self
+
+    def for_psf(self, fwhm_voxels: tuple[float, float, float]) -> LocalizeConfig:
+        """The settings with what is left to the PSF filled in; what is given stays.
+
+        Parameters
+        ----------
+        fwhm_voxels
+            Widths of the PSF along z, y, x.
+        """
+        z, y, x = (2 * min(max(round(1.4 * width), 2), 7) + 1 for width in fwhm_voxels)
+        return self.replace(
+            patch_voxels=self.patch_voxels or (z, y, x),
+            max_shift_voxels=self.max_shift_voxels or max(1.5, 0.5 * max(fwhm_voxels)),
+            fwhm_voxels=self.fwhm_voxels or fwhm_voxels,
+        )
+
+    @property
+    def patch(self) -> tuple[int, int, int]:
+        """`patch_voxels`, or 7 voxels where neither they nor a PSF are given."""
+        return self.patch_voxels or (7, 7, 7)
+
+    @property
+    def max_shift(self) -> float:
+        """`max_shift_voxels`, or 1.5 voxels where neither they nor a PSF are given."""
+        return self.max_shift_voxels or 1.5
 
 
 class NetworkConfig(StageConfig):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, get_args
 import tomli_w
 
 from napari_ulm3d.config.base import Device, StageConfig, setting
+from napari_ulm3d.config.calibrate import CalibrateConfig
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, NetworkConfig
@@ -23,6 +24,7 @@ class PipelineConfig(StageConfig):
     complete: ClassVar[bool] = True
 
     load: LoadConfig = LoadConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
     clutter: ClutterConfig = ClutterConfig()
     psf: PsfConfig = PsfConfig()
     sparsify: SparsifyConfig = SparsifyConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_ulm3d.filtering._chunks import one_blas_thread
 from napari_ulm3d.filtering.amplitude import refuse_constant, rescale
 from napari_ulm3d.filtering.bandpass import bandpass_filter
 from napari_ulm3d.filtering.clutter import FilteredBlock, clutter_filter
@@ -11,11 +12,13 @@ from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step, patc
 from napari_ulm3d.filtering.psf_estimate import estimate_carrier, estimate_psf, make_psf
 from napari_ulm3d.filtering.similarity import spatial_similarity, tissue_components
 from napari_ulm3d.filtering.svd import svd_filter, svd_spectrum
+from napari_ulm3d.filtering.tissue_cut import TissueCut, tissue_cut
 from napari_ulm3d.filtering.valid import valid_voxels
 
 __all__ = [
     "FilteredBlock",
     "Psf",
+    "TissueCut",
     "analytic_psf",
     "axial_phase_step",
     "bandpass_filter",
@@ -25,6 +28,7 @@ __all__ = [
     "estimate_psf",
     "make_psf",
     "matched_filter",
+    "one_blas_thread",
     "patch_of",
     "power_doppler",
     "refuse_constant",
@@ -33,5 +37,6 @@ __all__ = [
     "svd_filter",
     "svd_spectrum",
     "tissue_components",
+    "tissue_cut",
     "valid_voxels",
 ]

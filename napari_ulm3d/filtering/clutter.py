@@ -92,4 +92,5 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
     if use_bandpass:
         block = bandpass_filter(block, rate_hz, config, out=block)
     cut_offs = config.bandpass_hz if use_bandpass else None
-    return FilteredBlock(block, components, values, cut_offs, valid=None if valid.all() else valid)
+    some = None if valid.all() else valid
+    return FilteredBlock(block, components, values, cut_offs, valid=some)

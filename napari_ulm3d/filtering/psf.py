@@ -35,6 +35,8 @@ class Psf:
     factors
         1-D complex64 profiles along z, y, x, each 1 at its centre, whose outer product
         `array` is; None when it is not separable.
+    n_bubbles
+        Isolated bubbles of the data that it rests on.
     """
 
     array: NDArray[np.complex64]
@@ -42,6 +44,7 @@ class Psf:
     carrier_rad: float = 0.0
     source: str = "given"
     factors: Factors | None = None
+    n_bubbles: int = 0
 
     def __post_init__(self) -> None:
         array = np.ascontiguousarray(self.array, np.complex64)
@@ -153,7 +156,7 @@ def analytic_psf(
     *,
     carrier_rad: float | None = None,
 ) -> Psf:
-    """A Gaussian of the widths `config.fwhm_voxels`, with an axial carrier for IQ.
+    """A Gaussian of the widths `config.widths`, with an axial carrier for IQ.
 
     Parameters
     ----------
@@ -192,15 +195,15 @@ def analytic_psf(
                 "state. Give load.wavelength_um, or set psf.carrier=data."
             )
     profiles = []
-    patch = config.patch_voxels or patch_of(config.fwhm_voxels)
-    for size, fwhm, voxels in zip(patch, config.fwhm_voxels, grid.shape, strict=True):
+    patch = config.patch_voxels or patch_of(config.widths)
+    for size, fwhm, voxels in zip(patch, config.widths, grid.shape, strict=True):
         half = size // 2 if voxels > 1 else 0
         offsets = np.arange(-half, half + 1)
         profiles.append(np.exp(-4 * np.log(2) * (offsets / fwhm) ** 2).astype(complex))
     half = profiles[0].size // 2
     profiles[0] *= np.exp(1j * carrier * np.arange(-half, half + 1))
     return Psf.from_factors(
-        *profiles, fwhm_voxels=config.fwhm_voxels, carrier_rad=carrier, source="analytic Gaussian"
+        *profiles, fwhm_voxels=config.widths, carrier_rad=carrier, source="analytic Gaussian"
     )
 
 

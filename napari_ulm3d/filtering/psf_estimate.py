@@ -150,7 +150,7 @@ def estimate_psf(
     """
     if config.patch_voxels is not None:
         return _estimate(frames, config.patch_voxels, config.min_bubbles, valid)
-    first = patch_of(config.fwhm_voxels)
+    first = patch_of(config.widths)
     psf = _estimate(frames, first, config.min_bubbles, valid)
     patch = patch_of(psf.fwhm_voxels)
     if patch == first:
@@ -195,7 +195,8 @@ def _estimate(
     fwhm = tuple(_fwhm(np.abs(_profile(shape, axis))) for axis in range(3))
     shape = shape * np.exp(1j * carrier * np.arange(-centre[0], centre[0] + 1))[:, None, None]
     kept = np.count_nonzero(likeness >= 0.8 * np.median(likeness))
-    return Psf(shape, fwhm, carrier, f"from {kept} isolated bubbles of the data")  # type: ignore[arg-type]
+    said = f"from {kept} isolated bubbles of the data"
+    return Psf(shape, fwhm, carrier, said, n_bubbles=int(kept))  # type: ignore[arg-type]
 
 
 def make_psf(

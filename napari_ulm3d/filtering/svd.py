@@ -26,6 +26,7 @@ from napari_ulm3d.errors import ConfigError, InputError
 from napari_ulm3d.filtering._chunks import one_blas_thread, spread, voxel_slices
 from napari_ulm3d.filtering.randomized import leading_components, pays_off
 from napari_ulm3d.filtering.similarity import tissue_components
+from napari_ulm3d.filtering.tissue_cut import tissue_cut
 
 __all__ = ["kept_components", "project_components", "svd_filter", "svd_spectrum"]
 
@@ -141,9 +142,10 @@ def svd_filter(
 ) -> tuple[NDArray[Any], tuple[int, int], NDArray[np.float64]]:
     """Remove the singular components outside `config.svd_range` from a block.
 
-    With `config.svd_automatic` the first component kept is found by the similarity of
-    the spatial singular vectors (see `filtering.similarity`); the last stays that of
-    `config.svd_range`.
+    Without `config.svd_range` the first component kept is found by the spread of the spatial
+    singular vectors (see `filtering.tissue_cut`) and the last is the block's last; with
+    `config.svd_automatic` it is found by their similarity (see `filtering.similarity`) and the
+    last stays that of `config.svd_range`.
 
     Parameters
     ----------
@@ -179,7 +181,9 @@ def svd_filter(
     increases Doppler and fUltrasound sensitivity", IEEE TMI 34 (2015).
     """
     n_frames = block.shape[0]
-    first, last = config.svd_range
+    first, last = config.svd_range or (1, n_frames)
+    if config.svd_range is None and not config.svd_automatic:
+        first = tissue_cut(block).first
     if not config.svd_automatic:
         kept = kept_components(n_frames, first, last)  # refuse before the work
         if _randomized(config, kept, n_frames):

@@ -40,6 +40,7 @@ def localize(
     rate_hz: float,
     first_frame: int = 0,
     correlation: NDArray[Any] | None = None,
+    valid: NDArray[np.bool_] | None = None,
 ) -> LocalizedFrames:
     """Find the bubbles of frames from which the tissue was filtered.
 
@@ -59,6 +60,8 @@ def localize(
     correlation
         (t, z, y, x) normalized correlation with the PSF, complex or its magnitude,
         |c| <= 1. Needed by `min_correlation`; `parabolic` interpolates it.
+    valid
+        (z, y, x) voxels that hold data (`filtering.valid_voxels`); None: all.
 
     Returns
     -------
@@ -165,7 +168,7 @@ def _envelope(iq, envelope, finite):  # type: ignore[no-untyped-def]
 
 def _candidates(stack: Stack, config: LocalizeConfig) -> tuple[Candidates, Rejections]:
     candidates, over_cap = detect_maxima(
-        stack.envelope, config.patch_voxels, config.min_snr_db, config.max_bubbles
+        stack.envelope, config.patch, config.min_snr_db, config.max_bubbles
     )
     low = crowded = 0
     if config.min_correlation > 0 and stack.correlation is not None:
@@ -174,7 +177,7 @@ def _candidates(stack: Stack, config: LocalizeConfig) -> tuple[Candidates, Rejec
         low = int((~keep).sum())
         candidates = candidates.keep(keep)
     if config.max_maxima is not None and len(candidates):
-        half = np.asarray(config.patch_voxels, np.int64) // 2
+        half = np.asarray(config.patch, np.int64) // 2
         offsets = candidates.offsets(stack.frames.shape[0])
         maxima = np.empty(len(candidates), np.int64)
         _maxima_in_patch(candidates.frame, candidates.voxel, offsets, half, maxima)

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate import (
+    BlockMeasurement,
+    Calibration,
+    combine,
+    measure_block,
+    needs_data,
+    with_cut,
+)
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import InputError
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
-    analytic_psf,
     clutter_filter,
-    estimate_carrier,
-    estimate_psf,
-    make_psf,
     power_doppler,
     refuse_constant,
     rescale,
@@ -23,28 +26,22 @@ from napari_ulm3d.filtering import (
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
+from napari_ulm3d.tables import Localizations
 
 __all__ = [
     "acquisition_psf",
     "filter_block",
     "localize_block",
-    "measures_widths",
+    "measure",
+    "on_working_grid",
+    "resolved",
     "stages_of_a_block",
 ]
-
-# Patches in which bubbles must be alone, for their widths: where many are in view, few are
-# alone in a large one.
-_PATCHES = ((7, 7, 7), (5, 5, 5), (3, 3, 3))
 
 
 def stages_of_a_block(config: PipelineConfig) -> tuple[str, ...]:
     """Sections of the settings that a block's result depends on (see `key_facts`)."""
     return ("load", "clutter", "psf", *localizer_of(config).sections)
-
-
-def measures_widths(config: PipelineConfig) -> bool:
-    """Whether the PSF's widths are measured for the localizer, and not those of the settings."""
-    return config.psf.source == "auto" and localizer_of(config).measures_widths
 
 
 def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig) -> FilteredBlock:
@@ -62,64 +59,40 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
     return replace(filtered, exponent=exponent)
 
 
+def measure(
+    block: Block, acquisition: Acquisition, config: PipelineConfig
+) -> tuple[BlockMeasurement, FilteredBlock]:
+    """What a block says of the acquisition, and the block after the clutter filter."""
+    frames = block.read()
+    refuse_constant(frames, block.name)
+    exponent = rescale(frames)
+    found, filtered = measure_block(frames, acquisition, config)
+    return found, replace(filtered, exponent=exponent)
+
+
 def acquisition_psf(
     acquisition: Acquisition, config: PipelineConfig, first: Block
 ) -> tuple[Psf, FilteredBlock | None]:
-    """The PSF of the whole acquisition, as the settings ask for it.
+    """The PSF on the acquisition's own grid by one block, for looking at its frames.
 
-    What has to be measured (the PSF itself, or its axial carrier phase) is measured on the
-    first block, which is then returned too: filtering it a second time can be spared.
-    A network needs the widths: a PSF too wide lowers the correlation of every bubble, and
-    those below the threshold are lost to it.
+    Where something has to be measured, the filtered block is returned too.
     """
-    settings, kind = config.psf, acquisition.kind
-    widths = measures_widths(config)
-    measured = settings.source == "data" or (kind == "iq" and settings.carrier == "data")
-    if not (measured or widths):
-        return analytic_psf(settings, acquisition.grid, acquisition.wavelength_um, kind), None
-    filtered = filter_block(first, acquisition, config)
-    if widths:
-        return _psf_of_measured_widths(filtered, acquisition, config), filtered
-    psf = make_psf(
-        settings,
-        filtered.frames,
-        acquisition.grid,
-        acquisition.wavelength_um,
-        kind,
-        filtered.valid,
-    )
-    return psf, filtered
+    config = config.model_copy(update={"calibrate": config.calibrate.replace(thinning=(1, 1, 1))})
+    if not needs_data(acquisition, config):
+        return combine([], acquisition, config).psf, None
+    found, filtered = measure(first, acquisition, config)
+    return combine([found], acquisition, config).psf, filtered
 
 
-def _psf_of_measured_widths(
-    filtered: FilteredBlock, acquisition: Acquisition, config: PipelineConfig
-) -> Psf:
-    """A Gaussian, as networks are trained with, of the widths of the isolated bubbles.
-
-    Where too few bubbles are alone, the widths of the settings serve.
-    """
-    settings, frames = config.psf, filtered.frames
-    said = "analytic Gaussian; too few isolated bubbles to measure its widths"
-    for patch in _PATCHES:
-        try:
-            found = estimate_psf(frames, settings.replace(patch_voxels=patch), filtered.valid)
-        except InputError:
-            continue
-        z, y, x = (max(1.0, float(width)) for width in found.fwhm_voxels)
-        # 2-D data tell no width along y: a network knows elevations about as wide as lateral.
-        widths = (z, y if acquisition.grid.shape[1] > 1 else x, x)
-        settings = settings.replace(fwhm_voxels=widths)
-        said = f"analytic Gaussian, its widths {found.source}"
-        break
-    carrier = estimate_carrier(frames) if settings.carrier == "data" else None
-    psf = analytic_psf(
-        settings,
-        acquisition.grid,
-        acquisition.wavelength_um,
-        acquisition.kind,
-        carrier_rad=carrier,
-    )
-    return replace(psf, source=said)
+def resolved(
+    config: PipelineConfig, calibration: Calibration, acquisition: Acquisition
+) -> PipelineConfig:
+    """The settings with numbers for what they leave to the data; what is given stays."""
+    longest = max(block.n_frames for block in acquisition.blocks(config.load.frames_per_block))
+    if config.clutter.svd_range is None and calibration.svd_first is not None:
+        config = with_cut(config, calibration.svd_first, longest)
+    localize = config.localize.for_psf(calibration.psf.fwhm_voxels)
+    return config.model_copy(update={"localize": localize})
 
 
 def localize_block(
@@ -140,7 +113,9 @@ def localize_block(
         `stop` said so between two chunks of frames.
     """
     filtered = filtered or filter_block(block, plan.acquisition, plan.config)
-    found = localizer_of(plan.config).localize(block, filtered, plan, stop, progress)
+    found = localizer_of(plan.config).localize(
+        block, on_working_grid(filtered, plan), plan, stop, progress
+    )
     facts = found.facts
     if filtered.components is not None:
         first, last = filtered.components
@@ -148,4 +123,23 @@ def localize_block(
     if filtered.exponent:
         facts = facts | {AMPLITUDE_LOG2: float(filtered.exponent)}
     power = power_doppler(filtered.frames)
-    return BlockResult(found.localizations, power, block.n_frames, facts, found.trajectory)
+    localizations = _within(found.localizations, plan)
+    return BlockResult(localizations, power, block.n_frames, facts, found.trajectory)
+
+
+def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
+    """A filtered block as it is localized on; the block itself where nothing is thinned."""
+    if plan.calibration is None or plan.calibration.working.is_full:
+        return filtered
+    working = plan.calibration.working
+    return replace(
+        filtered, frames=working.frames(filtered.frames), valid=working.valid(filtered.valid)
+    )
+
+
+def _within(found: Localizations, plan: BlockPlan) -> Localizations:
+    """Positions within the acquisition's voxels; coarse voxels reach a little further."""
+    if plan.calibration is None or plan.calibration.working.is_full or not len(found):
+        return found
+    inside = plan.acquisition.grid.contains(found.positions_um)
+    return Localizations(found.table[inside].reset_index(drop=True))

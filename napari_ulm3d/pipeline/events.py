@@ -57,7 +57,8 @@ class RunPrepared:
         psf, weights = plan.psf, plan.weights
         widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
         patch = " x ".join(str(n) for n in psf.shape)
-        notes = [f"PSF: {psf.source}; {widths} voxels, patch {patch}"]
+        notes = [] if plan.calibration is None else plan.calibration.lines()
+        notes.append(f"PSF: {psf.source}; {widths} voxels of the working grid, patch {patch}")
         for used in weights:
             notes.append(f"weights of the {used.role}: {used.path} ({used.card.architecture})")
             notes += used.card.notes
@@ -69,6 +70,8 @@ class RunPrepared:
                 "carrier_rad": psf.carrier_rad,
             }
         }
+        if plan.calibration is not None:
+            facts["calibration"] = plan.calibration.facts()
         facts["sequences"] = {kind: frames for kind, frames in sequences.items() if frames}
         if weights:
             facts["weights"] = {used.role: used.facts() for used in weights}

@@ -7,23 +7,30 @@ difference, and the result is the same to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate import (
+    BlockMeasurement,
+    Calibration,
+    combine,
+    needs_data,
+    spread_out,
+)
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import BlockError, InputError, UlmError
-from napari_ulm3d.filtering import FilteredBlock, Psf
+from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
-from napari_ulm3d.pipeline.blocks import acquisition_psf
+from napari_ulm3d.pipeline.blocks import measure, resolved
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare, throttled
 
-__all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "first_readable"]
+__all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "calibrated"]
 
 #: How often a block is tried before the run goes on without it.
 ATTEMPTS = 2
@@ -51,8 +58,10 @@ class Job:
 class Executor(Protocol):
     """Works on blocks."""
 
-    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
-        """The PSF of the acquisition, measured on the first block that can be read."""
+    def calibrate(
+        self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
+    ) -> Calibration:
+        """What a few blocks spread over the acquisition, of those that can be read, say of it."""
         ...
 
     def outcomes(
@@ -80,13 +89,25 @@ class SerialExecutor:
     def __init__(self) -> None:
         self._measured: tuple[int, FilteredBlock] | None = None
 
-    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
-        def measure(block: Block) -> Psf:
-            psf, filtered = acquisition_psf(acquisition, config, block)
-            self._measured = None if filtered is None else (block.index, filtered)
-            return psf
+    def calibrate(
+        self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
+    ) -> Calibration:
+        first: list[tuple[int, FilteredBlock]] = []
 
-        return first_readable(measure, blocks)
+        def found(block: Block) -> BlockMeasurement:
+            measurement, filtered = measure(block, acquisition, config)
+            if not first:  # the only one that is kept: it is large
+                first.append((block.index, filtered))
+            return measurement
+
+        calibration = calibrated(found, blocks, acquisition, config)
+        settings = resolved(config, calibration, acquisition)
+        for index, filtered in first:
+            # Another cut than all blocks together say: it is filtered anew.
+            wanted = settings.clutter.svd_range
+            if filtered.components is None or wanted is None or filtered.components[0] == wanted[0]:
+                self._measured = (index, filtered)
+        return calibration
 
     def outcomes(
         self,
@@ -125,21 +146,34 @@ class SerialExecutor:
         return peak_memory_bytes()
 
 
-def first_readable(measure: Callable[[Block], Psf], blocks: Iterable[Block]) -> Psf:
-    """`measure` of the first block whose file can be read.
+def calibrated(
+    found: Callable[[Block], BlockMeasurement],
+    blocks: Sequence[Block],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+) -> Calibration:
+    """The calibration from `found` of a few blocks; others stand in for those that cannot be read.
 
     Raises
     ------
     UlmError
-        None can, then the first block's error; or one can and `measure` refuses it.
+        None can be read, then the first block's error; or one can and `found` refuses it.
     """
+    if not needs_data(acquisition, config):
+        return combine([], acquisition, config)
+    wanted = spread_out(len(blocks), config.calibrate.blocks)
+    measured: list[BlockMeasurement] = []
     first: UlmError | None = None
-    for block in blocks:
+    for index in [*wanted, *(k for k in range(len(blocks)) if k not in wanted)]:
+        if len(measured) == len(wanted):
+            break
         try:
-            return measure(block)
+            measured.append(found(blocks[index]))
         except (InputError, BlockError) as error:
             if isinstance(error, InputError) and error.path is None:  # no fault of the file
                 raise
             first = first or error
-    assert first is not None
-    raise first
+    if not measured:
+        assert first is not None
+        raise first
+    return combine(measured, acquisition, config)

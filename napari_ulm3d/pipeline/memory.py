@@ -146,8 +146,9 @@ def _shortened(
         f"{frames} frames are worked on instead"
     )
     clutter = config.clutter
-    if "svd" in clutter.method and not clutter.svd_automatic:
-        first, last = clutter.svd_range
+    given = clutter.svd_range
+    if given is not None and "svd" in clutter.method and not clutter.svd_automatic:
+        first, last = given
         shorter = (
             1 + ceil((first - 1) * frames / longest),
             max(1, ceil(min(last, longest) * frames / longest)),

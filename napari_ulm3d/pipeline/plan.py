@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.acquisition import Acquisition, Block, Grid
+from napari_ulm3d.calibrate import Calibration
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import Psf
 from napari_ulm3d.networks.shipped import weights_facts
@@ -55,12 +56,21 @@ class BlockPlan:
         The point-spread function of the whole acquisition.
     weights
         The weights files that the localizer uses, its own first; none for conventional ones.
+    calibration
+        What was measured; `psf` is on its working grid, and `config` says in numbers what the
+        settings left to the data. None: nothing was measured, and the grid is the acquisition's.
     """
 
     acquisition: Acquisition
     config: PipelineConfig
     psf: Psf
     weights: tuple[UsedWeights, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that bubbles are localized on."""
+        return self.acquisition.grid if self.calibration is None else self.calibration.working.grid
 
     def only(self, block: Block) -> BlockPlan:
         """The plan as one block needs it (`Acquisition.only`)."""

@@ -22,7 +22,7 @@ from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link_frames
 from napari_ulm3d.maps import MapAccumulator, MemoryBound, resolution, saturation_curve
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
-from napari_ulm3d.pipeline.blocks import stages_of_a_block
+from napari_ulm3d.pipeline.blocks import resolved, stages_of_a_block
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -120,9 +120,10 @@ def process(
     grid = acquisition.grid
     blocks = acquisition.blocks(config.load.frames_per_block)
     weights = localizer_of(config).weights(acquisition, config)
-    yield StageStarted("point-spread function")
-    psf = executor.psf(blocks, acquisition, config)
-    plan = BlockPlan(acquisition, config, psf, weights)
+    yield StageStarted("calibrating")
+    calibration = executor.calibrate(blocks, acquisition, config)
+    settings = resolved(config, calibration, acquisition)
+    plan = BlockPlan(acquisition, settings, calibration.psf, weights, calibration)
     yield RunPrepared.of(plan, _sequences(acquisition, config))
     accumulator = MapAccumulator(grid, config.maps, map_bound)
     power, n_frames = np.zeros(grid.shape, np.float64), 0
@@ -247,6 +248,8 @@ def _jobs(
     psf_digest = hashlib.sha256(plan.psf.array.tobytes()).hexdigest()
     stages = stages_of_a_block(plan.config)
     more = localizer_of(plan.config).key_facts(plan)
+    if plan.calibration is not None and not plan.calibration.working.is_full:
+        more = (*more, repr(plan.calibration.working))
     hashed: tuple[FrameSource | None, str] = (None, "")
     for block in blocks:
         if stop():

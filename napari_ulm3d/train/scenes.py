@@ -79,7 +79,7 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
     rng = np.random.default_rng((seed, 1))
     low, high = config.svd_first
     first = int(rng.integers(low, high, endpoint=True))
-    clutter = config.clutter.replace(svd_range=(first, config.clutter.svd_range[1]))
+    clutter = config.clutter.replace(svd_range=(first, (config.clutter.svd_range or (12, 200))[1]))
     return SceneDraw(
         config=scene,
         clutter=clutter_for(scene, clutter, config.filter_without_tissue),

@@ -21,7 +21,7 @@ __all__ = ["centroid"]
 
 def centroid(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
     """Weighted average over the patch (Heiles et al. 2022 call it WA)."""
-    half = np.asarray(config.patch_voxels, np.int64) // 2
+    half = np.asarray(config.patch, np.int64) // 2
     floor = candidates.peak / candidates.contrast
 
     def kernel(shift: NDArray[np.float64], state: NDArray[np.int8]) -> None:

@@ -55,7 +55,7 @@ def collect(
     state = np.zeros(len(candidates), np.int8)
     if len(candidates):
         kernel(shift, state)
-    far = (state == FINE) & ~(np.abs(shift) <= config.max_shift_voxels).all(axis=1)
+    far = (state == FINE) & ~(np.abs(shift) <= config.max_shift).all(axis=1)
     fine = (state == FINE) & ~far
     kept = candidates.keep(fine)
     contrast = kept.contrast.astype(np.float64)

@@ -27,7 +27,7 @@ __all__ = ["radial"]
 
 def radial(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
     """Three-dimensional radial symmetry about each maximum."""
-    half = np.asarray(config.patch_voxels, np.int64) // 2
+    half = np.asarray(config.patch, np.int64) // 2
     if config.fwhm_voxels:
         sigma = np.tile(np.asarray(config.fwhm_voxels) / FWHM, (stack.frames.shape[0], 1))
     else:

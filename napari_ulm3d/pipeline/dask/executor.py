@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,14 +21,14 @@ from typing import Any, Self
 from uuid import uuid4
 
 from napari_ulm3d.acquisition import Acquisition, Block, source_path
+from napari_ulm3d.calibrate import BlockMeasurement, Calibration
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
-from napari_ulm3d.filtering import Psf
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
-from napari_ulm3d.pipeline.dask.worker import measure_psf, work_on
-from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, first_readable
+from napari_ulm3d.pipeline.dask.worker import measured_block, work_on
+from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, calibrated
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare
@@ -109,22 +109,24 @@ class Cluster:
         has_pages = self._execution.scheduler is not None or find_spec("bokeh") is not None
         return str(self._client.dashboard_link or "") if has_pages else ""
 
-    def psf(self, blocks: Iterable[Block], acquisition: Acquisition, config: PipelineConfig) -> Psf:
-        """The PSF of the acquisition, measured by a worker."""
+    def calibrate(
+        self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
+    ) -> Calibration:
+        """What a few blocks, measured by workers, say of the acquisition."""
 
-        def measure(block: Block) -> Psf:
+        def found(block: Block) -> BlockMeasurement:
             for _ in range(ATTEMPTS):
                 future = self._client.submit(
-                    measure_psf, block, acquisition.only(block), config, pure=False
+                    measured_block, block, acquisition.only(block), config, pure=False
                 )
-                found: Psf | UlmError | None = self._result(future, lambda: False)
-                if isinstance(found, UlmError):
-                    raise found
-                if found is not None:
-                    return found
+                answer: BlockMeasurement | UlmError | None = self._result(future, lambda: False)
+                if isinstance(answer, UlmError):
+                    raise answer
+                if answer is not None:
+                    return answer
             raise BlockError(_died(block))
 
-        return first_readable(measure, blocks)
+        return calibrated(found, blocks, acquisition, config)
 
     def outcomes(
         self,

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 
 from napari_ulm3d._version import __version__
 from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate import BlockMeasurement
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.filtering import Psf
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
-from napari_ulm3d.pipeline.blocks import acquisition_psf
+from napari_ulm3d.pipeline.blocks import measure
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import throttled
 
-__all__ = ["Preparation", "measure_psf", "visible_gpus", "work_on", "worker_version"]
+__all__ = ["Preparation", "measured_block", "visible_gpus", "work_on", "worker_version"]
 
 # A worker that was started with several threads would hold as many blocks in memory.
 _one_at_a_time = threading.Lock()
@@ -41,12 +41,13 @@ def work_on(block: Block, plan: BlockPlan, topic: str = "") -> Attempt:
     )
 
 
-def measure_psf(block: Block, acquisition: Acquisition, config: PipelineConfig) -> Psf | UlmError:
-    """The PSF of an acquisition, measured on a block; an error of ours as a value."""
+def measured_block(
+    block: Block, acquisition: Acquisition, config: PipelineConfig
+) -> BlockMeasurement | UlmError:
+    """What a block says of the acquisition; an error of ours as a value."""
     with _one_at_a_time:
         try:
-            psf, _ = acquisition_psf(acquisition, config, block)
-            return psf
+            return measure(block, acquisition, config)[0]
         except UlmError as error:
             return error.with_traceback(None)
 

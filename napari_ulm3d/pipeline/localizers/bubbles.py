@@ -62,7 +62,7 @@ class Bubbles:
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
         """What is unlike its training, too."""
         said = advice_on_input(acquisition, config)
-        first = config.clutter.svd_range[0]
+        first = config.clutter.svd_range[0] if config.clutter.svd_range else _TRAINED_FIRST[0]
         known = "svd" in config.clutter.method and not config.clutter.svd_automatic
         if known and first not in _TRAINED_FIRST:
             said.append(
@@ -103,7 +103,7 @@ class Bubbles:
         found = localize_network(
             loaded.network,  # type: ignore[arg-type]
             given,
-            acquisition.grid,
+            plan.grid,
             acquisition.rate_hz,
             acquisition.wavelength_um,
             plan.config.network.replace(min_score=_least_score(plan)),

@@ -23,7 +23,7 @@ class Conventional:
 
     name: str
     sections: tuple[str, ...] = ("localize",)
-    measures_widths: bool = False
+    measures_widths: bool = True
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
         """None."""
@@ -61,7 +61,7 @@ class Conventional:
         for start, end, correlation in correlated_chunks(frames, plan.psf, stop):
             found = localize(
                 frames[start:end],
-                acquisition.grid,
+                plan.grid,
                 plan.config.localize,
                 rate_hz=acquisition.rate_hz,
                 first_frame=block.first_frame + start,

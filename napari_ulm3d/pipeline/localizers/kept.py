@@ -132,7 +132,7 @@ def advice_on_input(acquisition: Acquisition, config: PipelineConfig) -> list[st
             "network cannot find those; it was trained with 0.07 to 0.15."
         )
     if psf.source == "analytic":
-        widths = ", ".join(f"{width:g}" for width in psf.fwhm_voxels)
+        widths = ", ".join(f"{width:g}" for width in psf.widths)
         said.append(
             f"The network is given a PSF of {widths} voxels (psf.fwhm_voxels); where the bubbles "
             "have other widths many keep no voxel. psf.source=auto measures them."

@@ -88,7 +88,7 @@ class Trajectories:
         trajectory = count_trajectories(
             loaded.network,
             kept,
-            plan.acquisition.grid,
+            plan.grid,
             window_of(loaded.network, loaded.card),
             plan.config.network,
             device=device,

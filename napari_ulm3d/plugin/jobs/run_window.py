@@ -13,7 +13,7 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link
-from napari_ulm3d.pipeline.blocks import localize_block
+from napari_ulm3d.pipeline.blocks import localize_block, resolved
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
@@ -133,7 +133,9 @@ def _prepared(
 ) -> Generator[Progress, None, _Part]:
     yield Progress("Filtering")
     weights = localizer_of(config).weights(preview.acquisition, config)
-    plan = BlockPlan(preview.acquisition, config, preview.psf(config), weights)
+    calibration = preview.calibration(config)
+    settings = resolved(config, calibration, preview.acquisition)
+    plan = BlockPlan(preview.acquisition, settings, calibration.psf, weights, calibration)
     block, filtered = preview.filtered(config, frame)
     if span is None:
         return _Part(block, filtered, plan)

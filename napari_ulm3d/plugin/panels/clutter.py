@@ -222,9 +222,11 @@ class ClutterPanel(Panel):
         decibels = 20 * np.log10(np.maximum(values / max(values[0], 1e-30), 1e-6))
         numbers = np.arange(1, len(values) + 1)
         self.spectrum.show_curves([Curve(numbers, decibels)], x_range=(1.0, float(len(values))))
-        first, last = seen.filtered.components or self.session.config.clutter.svd_range
-        automatic = self.session.config.clutter.svd_automatic
-        low, high = (first, last) if automatic else self.session.config.clutter.svd_range
+        settings = self.session.config.clutter
+        chosen = settings.svd_range or (1, len(values))
+        first, last = seen.filtered.components or chosen
+        automatic = settings.svd_automatic
+        low, high = (first, last) if automatic or settings.svd_range is None else chosen
         high = min(high, len(values))
         self.spectrum.set_lines(
             [float(low), float(high)],
@@ -234,7 +236,8 @@ class ClutterPanel(Panel):
         )
 
     def _on_dragged(self, line: int, place_: float) -> None:
-        first, last = self.session.config.clutter.svd_range
+        kept = None if self._seen is None else self._seen.filtered.components
+        first, last = self.session.config.clutter.svd_range or kept or (1, 1)
         number = max(round(place_), 1)
         changed = (min(number, last), last) if line == 0 else (first, max(number, first))
         self.session.change("clutter", svd_range=changed)

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate import Calibration, combine, needs_data
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
-from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measures_widths
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
 from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
@@ -47,8 +48,8 @@ def for_network(config: PipelineConfig) -> PipelineConfig:
 
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
-    """What a PSF depends on: networks have its widths measured, unless the settings say them."""
-    return (config.psf, measures_widths(config), config.clutter, config.load.frames_per_block)
+    """What a PSF depends on."""
+    return (config.psf, config.clutter, config.load.frames_per_block)
 
 
 class Preview:
@@ -107,6 +108,18 @@ class Preview:
             return psf
 
         return self._remember("psf", key, 4, make)
+
+    def calibration(self, config: PipelineConfig) -> Calibration:
+        """What the first block says of the acquisition, as a run on its own would find."""
+        first = block_at(self.acquisition, config, 0)
+
+        def make() -> Calibration:
+            if not needs_data(self.acquisition, config):
+                return combine([], self.acquisition, config)
+            return combine([measure(first, self.acquisition, config)[0]], self.acquisition, config)
+
+        key = (*_psf_key(config), config.calibrate, config.localize)
+        return self._remember("calibration", key, 2, make)
 
     def correlation(self, config: PipelineConfig, frame: int) -> NDArray[Any]:
         """The correlation map of one frame, (z, y, x)."""

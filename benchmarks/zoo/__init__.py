@@ -1,0 +1,1 @@
+"""Acquisitions with truth that other physics made, other grids, other tissue: `python -m benchmarks.zoo`."""

@@ -1,0 +1,35 @@
+"""What the data says of itself: valid voxels, noise, PSF, working grid, clutter cut."""
+
+from __future__ import annotations
+
+from napari_ulm3d.calibrate.calibration import Calibration, Finding
+from napari_ulm3d.calibrate.noise import noise_by_depth
+from napari_ulm3d.calibrate.stage import (
+    BlockMeasurement,
+    calibrate,
+    combine,
+    measure_block,
+    needs_data,
+    spread_out,
+    with_cut,
+)
+from napari_ulm3d.calibrate.widths import Widths, autocorrelation_widths, measure_widths
+from napari_ulm3d.calibrate.working_grid import WorkingGrid, thinning_for
+
+__all__ = [
+    "BlockMeasurement",
+    "Calibration",
+    "Finding",
+    "Widths",
+    "WorkingGrid",
+    "autocorrelation_widths",
+    "calibrate",
+    "combine",
+    "measure_block",
+    "measure_widths",
+    "needs_data",
+    "noise_by_depth",
+    "spread_out",
+    "thinning_for",
+    "with_cut",
+]

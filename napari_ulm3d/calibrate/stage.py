@@ -1,0 +1,391 @@
+"""The stage: a few blocks of an acquisition, measured, to the `Calibration` of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.calibrate.calibration import Calibration, Finding
+from napari_ulm3d.calibrate.noise import noise_by_depth
+from napari_ulm3d.calibrate.widths import Widths, measure_widths
+from napari_ulm3d.calibrate.working_grid import WorkingGrid, thinning_for
+from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
+from napari_ulm3d.errors import InputError, UlmError
+from napari_ulm3d.filtering import (
+    FilteredBlock,
+    Psf,
+    TissueCut,
+    analytic_psf,
+    axial_phase_step,
+    clutter_filter,
+    estimate_carrier,
+    make_psf,
+    svd_filter,
+    tissue_cut,
+    valid_voxels,
+)
+
+__all__ = ["BlockMeasurement", "calibrate", "combine", "measure_block", "needs_data", "spread_out"]
+
+_DOUBTFUL = 0.25  # relative spread of widths between blocks
+
+
+@dataclass(frozen=True)
+class BlockMeasurement:
+    """What one block says of the acquisition; small, so that a worker can send it.
+
+    Attributes
+    ----------
+    valid_share
+        Share of the voxels that hold data.
+    noise
+        Rms of the noise after the clutter filter, depth by depth.
+    cut
+        Where the tissue ends; None where the settings say so, or no SVD is used.
+    widths
+        Of the PSF; None where nothing stands out, or where they are given.
+    carrier_rad
+        Axial phase step a voxel; 0 for an envelope.
+    psf
+        With ``psf.source=data``: the shape itself, on the grid of `thinning`.
+    thinning
+        That grid.
+    """
+
+    valid_share: float
+    noise: tuple[float, ...]
+    cut: TissueCut | None
+    widths: Widths | None
+    carrier_rad: float
+    psf: Psf | None = None
+    thinning: tuple[int, int, int] = (1, 1, 1)
+
+
+def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
+    """Whether anything has to be measured: not if all of it is given."""
+    psf = config.psf
+    carrier = acquisition.kind == "iq" and psf.carrier == "data"
+    widths = psf.source == "data" or _measures_widths(config)
+    return carrier or widths or _measures_cut(config)
+
+
+def spread_out(n_blocks: int, count: int) -> list[int]:
+    """Indices of the blocks to measure on, the first one first, evenly over the acquisition."""
+    return sorted({int(k) for k in np.linspace(0, n_blocks - 1, min(count, n_blocks)).round()})
+
+
+def measure_block(
+    frames: NDArray[Any], acquisition: Acquisition, config: PipelineConfig
+) -> tuple[BlockMeasurement, FilteredBlock]:
+    """Measure on one block. **Overwrites `frames`**, as `clutter_filter` does.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) as read.
+
+    Returns
+    -------
+    measurement
+        What was found.
+    filtered
+        The block after the clutter filter with the cut that was found.
+
+    Raises
+    ------
+    InputError, ConfigError
+        The block cannot be filtered; with ``psf.source=data``, too few isolated bubbles.
+    """
+    cut, settings = None, config
+    if _measures_cut(config):
+        cut = tissue_cut(frames, valid_voxels(frames))
+        settings = with_cut(config, cut.first, len(frames))
+    filtered = clutter_filter(frames, acquisition.rate_hz, settings.clutter)
+    seen = filtered.frames
+    noise = noise_by_depth(seen, filtered.valid)
+    level = float(np.median(noise))
+    widths = None
+    if config.psf.source == "data" or _measures_widths(config):
+        bubbles = config.psf.min_bubbles
+        # What is left of tissue is wider than a bubble: a few components more are taken out here.
+        more = max(3, len(seen) // 20)
+        last = len(seen)
+        stern = ClutterConfig(svd_range=(min(1 + more, last), last))
+        alone = svd_filter(seen, stern)[0] if cut is not None and cut.first > 1 else seen
+        widths = measure_widths(alone, acquisition.grid, filtered.valid, level, bubbles)
+        del alone
+    carrier = estimate_carrier(seen) if acquisition.kind == "iq" else 0.0
+    psf, thinning = None, (1, 1, 1)
+    if config.psf.source == "data":
+        known = config.psf.fwhm_voxels or (widths.fwhm_voxels if widths else config.psf.widths)
+        thinning = _thinning(known, acquisition, config)
+        working = WorkingGrid(acquisition.grid, thinning, carrier)
+        psf = make_psf(
+            config.psf.replace(fwhm_voxels=working.widths(known)),
+            working.frames(seen),
+            working.grid,
+            acquisition.wavelength_um,
+            acquisition.kind,
+            working.valid(filtered.valid),
+        )
+    share = 1.0 if filtered.valid is None else float(filtered.valid.mean())
+    found = BlockMeasurement(share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning)
+    return found, filtered
+
+
+def combine(
+    measured: Sequence[BlockMeasurement], acquisition: Acquisition, config: PipelineConfig
+) -> Calibration:
+    """The calibration from what blocks said; from the settings alone where none was measured.
+
+    Raises
+    ------
+    ConfigError
+        The settings ask for a wavelength that is not known.
+    """
+    findings: list[Finding] = []
+    warnings: list[str] = []
+    said = f"of {len(measured)} blocks" if len(measured) > 1 else "of one block"
+    grid = acquisition.grid
+    share, noise = 1.0, np.zeros(0)
+    if measured:
+        share = float(np.mean([one.valid_share for one in measured]))
+        noise = np.median([one.noise for one in measured], axis=0)
+        findings.append(
+            Finding("voxels that hold data", f"{100 * share:.3g} %", "those whose value changes")
+        )
+    first = _cut(measured, acquisition, config, findings, warnings, said)
+    widths, given = _widths(measured, acquisition, config, findings, warnings, said)
+    carrier = float(np.angle(sum(np.exp(1j * one.carrier_rad) for one in measured) or 1.0))
+    if not measured and acquisition.kind == "iq" and acquisition.wavelength_um is not None:
+        carrier = axial_phase_step(grid.spacing_um[0], acquisition.wavelength_um)
+    if config.psf.source == "data" and measured:
+        thinning = measured[0].thinning
+    else:
+        thinning = _thinning(widths, acquisition, config)
+    working = WorkingGrid(grid, thinning, carrier)
+    if acquisition.kind == "iq" and measured:
+        findings.append(
+            Finding(
+                "axial carrier", f"{np.degrees(carrier):.0f} degrees a voxel", "autocorrelation"
+            )
+        )
+    psf = measured[0].psf if measured and measured[0].psf is not None else None
+    if psf is None:
+        psf = _gaussian(widths, given, working, acquisition, config)
+    if measured:
+        middle = float(np.median(noise))
+        low, high = float(noise.min()), float(noise.max())
+        findings.append(
+            Finding(
+                "noise after the clutter filter",
+                f"{middle:.3g} (rms), from {low:.3g} to {high:.3g} over depth",
+                "median magnitude of the voxels that hold data, depth by depth",
+            )
+        )
+    findings.append(_working_finding(working, widths))
+    um = [w * s for w, s in zip(widths, grid.spacing_um, strict=True)]
+    return Calibration(
+        psf=psf,
+        working=working,
+        fwhm_um=(float(um[0]), float(um[1]), float(um[2])),
+        svd_first=first,
+        valid_share=share,
+        noise_by_depth=tuple(float(level) for level in noise),
+        findings=tuple(findings),
+        warnings=tuple(warnings),
+    )
+
+
+def calibrate(acquisition: Acquisition, config: PipelineConfig) -> Calibration:
+    """Measure on a few blocks spread over an acquisition.
+
+    Blocks that cannot be read are passed over for their neighbours.
+
+    Raises
+    ------
+    UlmError
+        No block can be read: what was wrong with the first; or a setting does not fit.
+    """
+    if not needs_data(acquisition, config):
+        return combine([], acquisition, config)
+    blocks = acquisition.blocks(config.load.frames_per_block)
+    measured: list[BlockMeasurement] = []
+    failed: UlmError | None = None
+    wanted = spread_out(len(blocks), config.calibrate.blocks)
+    for index in [*wanted, *(k for k in range(len(blocks)) if k not in wanted)]:
+        if len(measured) == len(wanted):
+            break
+        try:
+            measured.append(measure_block(blocks[index].read(), acquisition, config)[0])
+        except InputError as error:
+            if error.path is None:  # no fault of the file
+                raise
+            failed = failed or error
+    if not measured and failed is not None:
+        raise failed
+    return combine(measured, acquisition, config)
+
+
+def with_cut(config: PipelineConfig, first: int, last: int) -> PipelineConfig:
+    """The settings with the components from `first` on kept."""
+    clutter = config.clutter.replace(svd_range=(first, max(first, last)))
+    return config.model_copy(update={"clutter": clutter})
+
+
+def _measures_cut(config: PipelineConfig) -> bool:
+    clutter = config.clutter
+    return "svd" in clutter.method and clutter.svd_range is None and not clutter.svd_automatic
+
+
+def _measures_widths(config: PipelineConfig) -> bool:
+    return config.psf.source == "auto" and config.psf.fwhm_voxels is None
+
+
+def _cut(
+    measured: Sequence[BlockMeasurement],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    findings: list[Finding],
+    warnings: list[str],
+    said: str,
+) -> int | None:
+    cuts = [one.cut for one in measured if one.cut is not None]
+    if not cuts:
+        chosen = config.clutter.svd_range
+        if "svd" not in config.clutter.method or chosen is None:
+            return None
+        findings.append(Finding("first component kept", str(chosen[0]), "given"))
+        return chosen[0]
+    firsts = sorted(cut.first for cut in cuts)
+    shortest = min(b.n_frames for b in acquisition.blocks(config.load.frames_per_block))
+    first = min(firsts[len(firsts) // 2], shortest)
+    sure = f"between {firsts[0]} and {firsts[-1]} {said}" if len(firsts) > 1 else "one block"
+    if first == 1:
+        findings.append(
+            Finding(
+                "tissue", "none recognized, all components kept", "spread over the volume", sure
+            )
+        )
+    else:
+        findings.append(
+            Finding(
+                "first component kept",
+                str(first),
+                "the spread of components over the volume falls there",
+                sure,
+            )
+        )
+    if firsts[-1] > 2 * firsts[0] + 2:
+        warnings.append(
+            f"Blocks differ in how many components are tissue (first kept: {firsts[0]} to "
+            f"{firsts[-1]}); if tissue is left in some, set clutter.svd_range={firsts[-1]},"
+            f"{shortest}."
+        )
+    return first
+
+
+def _widths(
+    measured: Sequence[BlockMeasurement],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    findings: list[Finding],
+    warnings: list[str],
+    said: str,
+) -> tuple[tuple[float, float, float], str]:
+    """Widths in voxels of the acquisition's grid, and how they were found."""
+    grid, psf = acquisition.grid, config.psf
+    found = [one.widths for one in measured if one.widths is not None]
+    how, sure = "given", ""
+    if found and psf.fwhm_voxels is None:
+        best = [one for one in found if one.n_bubbles] or found
+        each = np.array([one.fwhm_voxels for one in best])
+        middle = np.maximum(np.median(each, axis=0), 0.5)
+        z, y, x = (float(w) for w in middle)
+        bubbles = sum(one.n_bubbles for one in best)
+        how = f"{bubbles} isolated bubbles" if bubbles else best[0].how
+        if len(best) > 1:
+            relative = float((np.ptp(each, axis=0) / middle).max() / 2)
+            sure = f"within {100 * relative:.0f} % {said}"
+            if relative > _DOUBTFUL:
+                warnings.append(
+                    "The widths of the bubbles differ between blocks; if you know the PSF, give "
+                    "psf.fwhm_voxels."
+                )
+        else:
+            sure = "one block"
+    else:
+        z, y, x = psf.widths
+        if psf.fwhm_voxels is None and psf.source != "analytic":
+            how = "assumed: nothing stands out of the noise"
+            warnings.append(
+                "No bubbles stand out of the noise, so the PSF could not be measured; a width of 3 "
+                "voxels is assumed. Look at the frames, and give psf.fwhm_voxels if you know it."
+            )
+    if grid.shape[1] == 1 and psf.fwhm_voxels is None:
+        y = x  # a plane tells nothing across it
+    texts = [
+        f"{w * s:.0f} um"
+        for w, s, n in zip((z, y, x), grid.spacing_um, grid.shape, strict=True)
+        if n > 1
+    ]
+    findings.append(Finding("width of a bubble", " x ".join(texts) or "unknown", how, sure))
+    return (z, y, x), how
+
+
+def _thinning(
+    widths: tuple[float, float, float], acquisition: Acquisition, config: PipelineConfig
+) -> tuple[int, int, int]:
+    """Of the settings; 1 where another setting is a number of the acquisition's own voxels."""
+    given = config.calibrate.thinning
+    if given is not None:
+        z, y, x = (min(k, n) for k, n in zip(given, acquisition.grid.shape, strict=True))
+        return (z, y, x)
+    localize = config.localize
+    in_voxels = (
+        config.psf.patch_voxels,
+        localize.patch_voxels,
+        localize.fwhm_voxels,
+        localize.max_shift_voxels,
+    )
+    if any(value is not None for value in in_voxels):
+        return (1, 1, 1)
+    return thinning_for(widths, acquisition.grid.shape, config.calibrate.voxels_per_width)
+
+
+def _gaussian(
+    widths: tuple[float, float, float],
+    how: str,
+    working: WorkingGrid,
+    acquisition: Acquisition,
+    config: PipelineConfig,
+) -> Psf:
+    """A Gaussian of these widths on the working grid, with the carrier that is left there."""
+    z, y, x = (max(1.0, width) for width in working.widths(widths))
+    settings: PsfConfig = config.psf.replace(fwhm_voxels=(z, y, x))
+    step = working.carrier_rad * working.thinning[0] if settings.carrier == "data" else None
+    psf = analytic_psf(
+        settings, working.grid, acquisition.wavelength_um, acquisition.kind, carrier_rad=step
+    )
+    source = "analytic Gaussian" if how == "given" else f"Gaussian, its widths from {how}"
+    return Psf(psf.array, psf.fwhm_voxels, psf.carrier_rad, source, psf.factors)
+
+
+def _working_finding(working: WorkingGrid, widths: tuple[float, float, float]) -> Finding:
+    shape = " x ".join(str(n) for n in working.grid.shape)
+    left = " x ".join(
+        f"{w:.1f}" for w, n in zip(working.widths(widths), working.grid.shape, strict=True) if n > 1
+    )
+    if working.is_full:
+        return Finding(
+            "working grid", f"the acquisition's, {shape} voxels", f"{left} voxels a width"
+        )
+    taken = " x ".join(str(k) for k in working.thinning)
+    return Finding(
+        "working grid", f"every {taken} voxels, {shape}", f"low-passed; {left} voxels a width"
+    )
