@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_ulm3d._version import __version__
+from napari_ulm3d.cli.calibrate import calibrate
 from napari_ulm3d.cli.demo import demo
 from napari_ulm3d.cli.doctor import doctor
 from napari_ulm3d.cli.evaluate import evaluate
@@ -65,5 +66,5 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for command in (run, info, export, evaluate, simulate, train, view, demo, doctor):
+for command in (run, info, calibrate, export, evaluate, simulate, train, view, demo, doctor):
     app.command()(_guarded(command))

@@ -29,6 +29,7 @@ from napari_ulm3d.pipeline import (
     FramesDone,
     Noted,
     RunFinished,
+    RunPrepared,
     RunReport,
     StageStarted,
     advice,
@@ -91,6 +92,9 @@ def follow(
                         said + event.reason, highlight=False, markup=False, soft_wrap=True
                     )
                     show(event)
+                elif isinstance(event, RunPrepared):
+                    for note in event.notes:
+                        console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
                 elif isinstance(event, Noted):
                     console.print(
                         f"  note: {event.text}", highlight=False, markup=False, soft_wrap=True
@@ -124,3 +128,5 @@ def print_report(report: RunReport, out: Path) -> None:
     console = Console()
     console.print(table, highlight=False)
     console.print(f"Results in {out}", highlight=False, soft_wrap=True)
+    if report.verdict:
+        console.print(f"Warning: {report.verdict}", highlight=False, markup=False, soft_wrap=True)

@@ -9,12 +9,14 @@ import typer
 
 from napari_ulm3d.cli import options
 from napari_ulm3d.config import (
+    PRESETS,
     Device,
     LinkConfig,
     LocalizeConfig,
     Localizer,
     NetworkConfig,
     PipelineConfig,
+    settings_preset,
 )
 from napari_ulm3d.config.execution import Execution
 
@@ -40,6 +42,12 @@ def run(
         Path | None,
         typer.Option(
             "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", metavar="NAME", help=f"Settings under a name: {', '.join(PRESETS)}."
         ),
     ] = None,
     load: Any = None,
@@ -91,7 +99,8 @@ def run(
     """Run the whole pipeline on the files of one acquisition.
 
     Blocks that cannot be worked on are left out and named, and the exit code is then 3;
-    --resume tries them again.
+    --resume tries them again. A run that found nothing, hardly anything or mostly noise says so in
+    its last line, with what to try; its exit code is 0.
     """
     from napari_ulm3d.cli.progress import follow
     from napari_ulm3d.io import open_acquisition
@@ -99,7 +108,11 @@ def run(
 
     if resume and config is None and (out / "run.toml").is_file():
         config = out / "run.toml"
+    if preset is not None and config is not None:
+        raise typer.BadParameter("give either --preset or --config.")
     settings, recorded = _settings(config)
+    if preset is not None:
+        settings = settings_preset(preset)
     values = settings.model_dump()
     values["load"] |= load
     if localizer is not None:

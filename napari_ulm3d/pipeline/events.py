@@ -201,7 +201,17 @@ class MapsFinished:
 
 @dataclass(frozen=True)
 class RunReport:
-    """A run in a few numbers."""
+    """A run in a few numbers.
+
+    Attributes
+    ----------
+    shuffled_share
+        Track points that frames in random order give, over those in order: near 1 where tracks
+        are chance. None without tracks.
+    verdict
+        A sentence where the run found nothing, hardly anything or mostly noise, with the probable
+        cause and what to try.
+    """
 
     n_frames: int
     n_localizations: int
@@ -214,6 +224,8 @@ class RunReport:
     saturation: float
     rejected: dict[str, int]
     failed: tuple[BlockFailed, ...] = ()
+    shuffled_share: float | None = None
+    verdict: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value, for printing."""
@@ -233,6 +245,10 @@ class RunReport:
             ("resolution (FSC, 1/2 bit)", fsc),
             ("saturation", f"{100 * self.saturation:.2f} % of the map's voxels"),
         ]
+        if self.shuffled_share is not None:
+            rows.insert(
+                3, ("tracks by chance", f"{100 * self.shuffled_share:.0f} % (frames shuffled)")
+            )
         if self.rejected:
             counts = ", ".join(
                 f"{name} {count:,}" for name, count in self.rejected.items() if count

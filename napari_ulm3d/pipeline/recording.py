@@ -156,6 +156,8 @@ class Recording:
         """The tables appear, and `run.toml` says that the run is complete."""
         for name, value in report.rows():
             log.info("%s: %s", name, value)
+        if report.verdict:
+            log.warning("%s", report.verdict)
         folder = self._begun()
         self._tables.close()
         folder.write_facts({**self._facts, "result": {"complete": True, **report.to_dict()}})

@@ -33,6 +33,7 @@ from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.recording import Recording
+from napari_ulm3d.pipeline.verdict import Sample, shuffled_share, verdict
 from napari_ulm3d.provenance import acquisition_facts, program_facts
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -72,7 +73,10 @@ class Run:
 class _Tally:
     """Counts for the report, from the events."""
 
-    def __init__(self) -> None:
+    def __init__(self, acquisition: Acquisition, config: PipelineConfig) -> None:
+        self.acquisition, self.config = acquisition, config
+        self.sample = Sample()
+        self.svd_first: int | None = None
         self.began = time.perf_counter()
         self.frames = self.localizations = self.tracks = self.points = 0
         self.computed_frames = 0
@@ -83,6 +87,9 @@ class _Tally:
         self.frames += event.n_frames
         self.computed_frames += 0 if event.reused else event.n_frames
         self.localizations += len(event.result.localizations)
+        self.sample.add(event.result.localizations)
+        first = event.result.facts.get("svd_first_kept")
+        self.svd_first = self.svd_first if first is None else int(first)
         self.track_rows(event.tracks)
         for name, count in event.result.facts.items():
             if name.startswith("rejected_"):
@@ -94,6 +101,7 @@ class _Tally:
         self.points += len(tracks)
 
     def report(self, maps: MapsFinished, peak_memory_bytes: int | None) -> RunReport:
+        control = shuffled_share(self.sample.localizations(), self.acquisition.rate_hz, self.config)
         seconds = time.perf_counter() - self.began
         resolution = maps.resolution
         known = resolution is not None and resolution.resolution_um == resolution.resolution_um
@@ -109,6 +117,16 @@ class _Tally:
             saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
             rejected=self.rejected,
             failed=tuple(self.failed),
+            shuffled_share=control,
+            verdict=verdict(
+                self.frames,
+                self.localizations,
+                self.tracks,
+                control,
+                self.rejected,
+                self.config,
+                self.svd_first,
+            ),
         )
 
 
@@ -257,6 +275,7 @@ def run_events(
                 map_bound=_map_bound(fitted, out),
             ),
             executor,
+            _Tally(acquisition, fitted.config),
         )
         # Before the workers go: it takes back what they were asked for.
         closing.callback(events.close)
@@ -305,9 +324,10 @@ def _record(recording: Recording, event: Event) -> None:
         recording.finish(event.report)
 
 
-def _reported(events: Iterator[Event], executor: Executor) -> Generator[Event, None, None]:
+def _reported(
+    events: Iterator[Event], executor: Executor, tally: _Tally
+) -> Generator[Event, None, None]:
     """The events of `process`, then the report over them."""
-    tally = _Tally()
     maps: MapsFinished | None = None
     for event in events:
         yield event
