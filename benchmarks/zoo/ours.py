@@ -49,7 +49,14 @@ def frames_and_truth(recipe: Recipe) -> tuple[NDArray[np.complex64], pd.DataFram
     simulation = simulate(simulation_config(recipe))
     acquisition = simulation.acquisition
     frames = acquisition.read(0, acquisition.n_frames)
-    return altered(frames, recipe), simulation.truth, acquisition.grid
+    frames = altered(frames, recipe)
+    truth = simulation.truth
+    if recipe.masked:  # what is not in view cannot be found
+        grid = acquisition.grid
+        index = grid.to_index(truth[["z_um", "y_um", "x_um"]]).round().astype(int)
+        index = np.clip(index, 0, np.array(grid.shape) - 1)
+        truth = truth[(frames[0] != 0)[tuple(index.T)]]
+    return frames, truth, acquisition.grid
 
 
 def altered(frames: NDArray[np.complex64], recipe: Recipe) -> NDArray[np.complex64]:
