@@ -14,7 +14,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.maps import MemoryBound, Resolution
-from napari_ulm3d.pipeline.advice import advice
+from napari_ulm3d.pipeline.advice import Sample, advice, shuffled_share, verdict
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -33,7 +33,6 @@ from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.recording import Recording
-from napari_ulm3d.pipeline.verdict import Sample, shuffled_share, verdict
 from napari_ulm3d.provenance import acquisition_facts, program_facts
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap

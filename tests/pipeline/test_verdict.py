@@ -10,7 +10,7 @@ import pytest
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import run
-from napari_ulm3d.pipeline.verdict import shuffled_share, verdict
+from napari_ulm3d.pipeline.advice import shuffled_share, verdict
 from napari_ulm3d.tables import Localizations
 
 
