@@ -1,0 +1,57 @@
+"""The first component kept, where the tissue is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ulm3d.config import ClutterConfig
+from napari_ulm3d.filtering import svd_filter, tissue_cut
+from napari_ulm3d.simulate import SimulationConfig, simulate
+from napari_ulm3d.simulate.config import ClutterModelConfig, GridConfig, MicrobubbleConfig
+
+
+def _block(rank: int, level_db: float | None, step: float) -> np.ndarray:
+    """Frames of one region of 2.8 mm, sampled every `step` wavelengths."""
+    n = round(28 / step)
+    config = SimulationConfig(
+        grid=GridConfig(shape=(n, 1, n), voxel_um=(98.56 * step, 98.56, 98.56 * step)),
+        n_frames=120,
+        clutter=ClutterModelConfig(rank=rank, level_db=level_db),
+        bubbles=MicrobubbleConfig(n_bubbles=8),
+        seed=3,
+    )
+    return simulate(config).acquisition.read(0, 120)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("rank", [2, 5])
+def test_tissue_is_cut_and_bubbles_are_not_at_any_sampling(rank: int, step: float) -> None:
+    cut = tissue_cut(_block(rank, 25.0, step))
+    # A region that moves by a share of a wavelength fills a few components.
+    assert 2 <= cut.first <= 4 * rank + 2
+
+
+def test_finely_sampled_bubbles_are_not_taken_for_tissue() -> None:
+    """The similarity of spatial vectors removes most of such a block."""
+    block = _block(3, 20.0, 0.2)
+    _, (first, last), _ = svd_filter(block, ClutterConfig())
+    assert first < 16
+    assert last == 120
+
+
+def test_without_tissue_nothing_much_is_cut() -> None:
+    assert tissue_cut(_block(3, None, 1.0)).first <= 3
+
+
+def test_masked_voxels_do_not_move_the_cut() -> None:
+    block = _block(4, 25.0, 1.0)
+    valid = np.ones(block.shape[1:], bool)
+    valid[:, :, 18:] = False
+    inside = np.ascontiguousarray(block[..., :18])
+    masked = np.where(valid, block, 0).astype(np.complex64)
+    assert tissue_cut(masked, valid).first == tissue_cut(inside).first
+
+
+def test_a_few_frames_have_nothing_to_compare() -> None:
+    assert tissue_cut(np.ones((4, 3, 3, 3), np.complex64)).first == 1
