@@ -200,7 +200,7 @@ def test_cards_that_do_not_fit_are_named(saved, change, message):
 
 
 def test_networks_that_cannot_be_saved_are_named(tmp_path, network):
-    with pytest.raises(ConfigError, match="no network of the registry"):
+    with pytest.raises(ConfigError, match="is not a registered network"):
         save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2))
     with pytest.raises(ConfigError, match=r"card is wrong: scores\.dice"):
         save_weights(tmp_path / "w.safetensors", network, scores={"dice": float("nan")})

@@ -121,7 +121,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(flow, weights, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ("network.memory_gb=3", True),
+        ("network.memory_gb=3", False),
         ("localize.min_snr_db=20", True),
         ("sparsify.top_k=7", True),
         ("sparsify.threshold=0.3", False),

@@ -28,8 +28,9 @@ __all__ = ["Bubbles"]
 # It was trained with blocks whose first 5 to 15 components were removed.
 _TRAINED_FIRST = range(4, 21)
 
-# Settings of `network` that are not its own, or that its result does not depend on.
-_OTHER_SETTINGS = {"weights", "memory_gb", "trajectory_score"}
+# Settings of `network` that are not its own. Memory is: it decides how long the windows are, and
+# so how much the network sees of what is before and after.
+_OTHER_SETTINGS = {"weights", "trajectory_score"}
 
 
 @dataclass(frozen=True)
