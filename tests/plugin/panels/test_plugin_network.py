@@ -137,7 +137,7 @@ def test_score_and_length_act_without_the_network(
     idle(qtbot, panel)
     session = session_of(loaded)
     computed = session.result
-    for module in ("window_runs.localize_block", "runs.run_events"):
+    for module in ("jobs.run_window.localize_block", "jobs.run_series.run_events"):
         monkeypatch.setattr(f"napari_ulm3d.plugin.{module}", None)
 
     def settled() -> None:
