@@ -123,7 +123,7 @@ def measure_block(
     psf, thinning = None, (1, 1, 1)
     if config.psf.source == "data":
         known = config.psf.fwhm_voxels or (widths.fwhm_voxels if widths else config.psf.widths)
-        thinning = _thinning(known, acquisition, config)
+        thinning = _thinning(known, _sure(widths, config), acquisition, config)
         working = WorkingGrid(acquisition.grid, thinning, carrier)
         psf = make_psf(
             config.psf.replace(fwhm_voxels=working.widths(known)),
@@ -167,7 +167,8 @@ def combine(
     if config.psf.source == "data" and measured:
         thinning = measured[0].thinning
     else:
-        thinning = _thinning(widths, acquisition, config)
+        sure = all(_sure(one.widths, config) for one in measured)
+        thinning = _thinning(widths, sure, acquisition, config)
     working = WorkingGrid(grid, thinning, carrier)
     if acquisition.kind == "iq" and measured:
         findings.append(
@@ -338,10 +339,24 @@ def _widths(
     return (z, y, x), how
 
 
+def _sure(widths: Widths | None, config: PipelineConfig) -> bool:
+    """Whether widths are given, or rest on isolated bubbles.
+
+    The autocorrelation alone takes bubbles in a row for one wide bubble.
+    """
+    return config.psf.fwhm_voxels is not None or widths is None or widths.n_bubbles > 0
+
+
 def _thinning(
-    widths: tuple[float, float, float], acquisition: Acquisition, config: PipelineConfig
+    widths: tuple[float, float, float],
+    sure: bool,
+    acquisition: Acquisition,
+    config: PipelineConfig,
 ) -> tuple[int, int, int]:
-    """Of the settings; 1 where another setting is a number of the acquisition's own voxels."""
+    """Of the settings; 1 where another setting is a number of the acquisition's own voxels.
+
+    Twice as many voxels a width are left where the widths are not sure.
+    """
     given = config.calibrate.thinning
     if given is not None:
         z, y, x = (min(k, n) for k, n in zip(given, acquisition.grid.shape, strict=True))
@@ -355,7 +370,8 @@ def _thinning(
     )
     if any(value is not None for value in in_voxels):
         return (1, 1, 1)
-    return thinning_for(widths, acquisition.grid.shape, config.calibrate.voxels_per_width)
+    per_width = config.calibrate.voxels_per_width * (1 if sure else 2)
+    return thinning_for(widths, acquisition.grid.shape, per_width)
 
 
 def _gaussian(

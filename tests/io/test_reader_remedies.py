@@ -156,7 +156,7 @@ SITUATIONS: list[tuple[Situation, list[str], str]] = [
 FREE = {"--variable": ["other", "first"], "--axes": ["zx"]}
 #: Their situations are those of the results folder, of `missing_error` and of other tests.
 ELSEWHERE = {
-    "results.py", "export.py", "stored/facts.py", "open/acquisition.py",
+    "results.py", "export.py", "facts/resolve.py", "open/acquisition.py",
     "formats/uff/reader.py", "formats/nifti/reader.py",
 }  # fmt: skip
 

@@ -97,7 +97,7 @@ def test_a_run_says_what_it_used(flow, weights, tmp_path: Path) -> None:
     assert len(used["sha256"]) == 64
     # The bubbles are three voxels wide; the settings' own widths were not asked for.
     np.testing.assert_allclose(facts["psf"]["fwhm_voxels"], 3, rtol=0.1)
-    assert "isolated bubbles" in facts["psf"]["source"]
+    assert "widths from" in facts["psf"]["source"]
     log = (out / "log.txt").read_text()
     assert "tiny.safetensors" in log
     assert "kept_voxels" in log
@@ -202,7 +202,7 @@ def test_advice_about_few_voxels_and_forgotten_weights(flow, weights) -> None:
     assert any("network.weights" in line for line in advice(flow.acquisition, forgotten))
 
 
-def test_widths_of_the_settings_where_no_bubble_is_alone(flow, weights, tmp_path: Path) -> None:
+def test_widths_that_are_given_are_obeyed(flow, weights, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(20, 12, 12, 12, 2)) @ [1, 1j]
     settings = config("network", weights, "psf.fwhm_voxels=2,2.5,3")
@@ -210,17 +210,7 @@ def test_widths_of_the_settings_where_no_bubble_is_alone(flow, weights, tmp_path
     psf = tomllib.loads((tmp_path / "r" / "run.toml").read_text())["psf"]
     assert psf["fwhm_voxels"] == [2, 2.5, 3]
     assert psf["patch_voxels"] == [5, 5, 7]
-    assert "too few isolated bubbles" in psf["source"]
-
-
-def test_conventional_localizers_keep_the_widths_of_the_settings(flow) -> None:
-    small = sliced(flow.acquisition, flow.frames[:20])
-    tables = [
-        run(small, PipelineConfig().with_settings([*BASE, *more])).localizations.table
-        for more in ((), ("psf.source=analytic", "psf.patch_voxels=7,7,7"))
-    ]
-    assert len(tables[0])
-    pd.testing.assert_frame_equal(*tables)
+    assert psf["source"] == "analytic Gaussian"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,12 @@ from napari_ulm3d.pipeline.progress import throttled, time_text
 from napari_ulm3d.tables import Localizations, Tracks
 
 CONFIG = PipelineConfig().with_settings(
-    ["load.frames_per_block=30", "clutter.svd_range=2,200", "maps.resolution_factor=4"]
+    [
+        "load.frames_per_block=30",
+        "clutter.svd_range=2,200",
+        "maps.resolution_factor=4",
+        "psf.fwhm_voxels=3,3,3",
+    ]
 )
 
 

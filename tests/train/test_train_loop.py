@@ -179,7 +179,7 @@ def test_other_settings_do_not_resume(tmp_path):
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="not a checkpoint"):
         run(tiny(), tmp_path / "out", resume=True)
 
 
@@ -188,7 +188,7 @@ def test_a_broken_checkpoint_is_refused(tmp_path):
     run(config, tmp_path / "out")
     file = tmp_path / "out" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match="whole checkpoint"):
+    with pytest.raises(InputError, match="not a complete checkpoint"):
         run(config, tmp_path / "out", resume=True)
 
 

@@ -51,12 +51,14 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     n = execution.workers or 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = str(max(1, (cores or 1) // n))
-    names = ("NUMBA", "OMP", "MKL", "OPENBLAS")
-    environment = {f"{name}_NUM_THREADS": threads for name in names}
+    early = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     budget = execution.memory_bytes
     settings = {
         # Before numpy and torch are imported, which look once.
-        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.nanny.pre-spawn-environ": early,
+        # In the workers alone: the above stays in this process too, where numba, which looks at
+        # every compilation, would refuse another number than that of the threads it has.
+        "distributed.nanny.environ": {"NUMBA_NUM_THREADS": threads},
         # A block that kills its worker must not take all the others' workers with it.
         "distributed.scheduler.allowed-failures": 0,
         # Results leave at once: nothing to put on disk, nothing to wait for.
