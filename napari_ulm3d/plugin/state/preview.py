@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.calibrate import Calibration, combine, needs_data
+from napari_ulm3d.calibrate import Calibration
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
+from napari_ulm3d.pipeline.executors import calibrated
 from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
@@ -110,13 +111,14 @@ class Preview:
         return self._remember("psf", key, 4, make)
 
     def calibration(self, config: PipelineConfig) -> Calibration:
-        """What the first block says of the acquisition, as a run on its own would find."""
-        first = block_at(self.acquisition, config, 0)
+        """What a run would measure, on the same blocks."""
+        acquisition = self.acquisition
 
         def make() -> Calibration:
-            if not needs_data(self.acquisition, config):
-                return combine([], self.acquisition, config)
-            return combine([measure(first, self.acquisition, config)[0]], self.acquisition, config)
+            blocks = acquisition.blocks(config.load.frames_per_block)
+            return calibrated(
+                lambda block: measure(block, acquisition, config)[0], blocks, acquisition, config
+            )
 
         key = (*_psf_key(config), config.calibrate, config.localize)
         return self._remember("calibration", key, 2, make)

@@ -62,7 +62,7 @@ def test_the_device_report_names_the_line_that_installs() -> None:
     assert "on the GPU: NVIDIA H200, 150 GB" in report_text(gpu, "auto")
     assert "on the CPU: 8 cores" in report_text(gpu, "cpu")
     cpu = DeviceReport(2, 8_000_000_000, "2.13", None, None, None, ())
-    assert "no GPU" in report_text(cpu, "cuda")
+    assert "no usable GPU" in report_text(cpu, "cuda")
 
 
 def test_the_device_is_chosen(loaded: Any, weights: Path, qtbot: Any) -> None:
