@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
 from napari_ulm3d.calibrate.noise import noise_by_depth
+from napari_ulm3d.calibrate.thinning import sure_of, thinning_of
 from napari_ulm3d.calibrate.widths import Widths, measure_widths
-from napari_ulm3d.calibrate.working_grid import WorkingGrid, thinning_for
+from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
 from napari_ulm3d.errors import InputError, UlmError
 from napari_ulm3d.filtering import (
@@ -123,7 +124,7 @@ def measure_block(
     psf, thinning = None, (1, 1, 1)
     if config.psf.source == "data":
         known = config.psf.fwhm_voxels or (widths.fwhm_voxels if widths else config.psf.widths)
-        thinning = _thinning(known, _sure(widths, config), acquisition, config)
+        thinning = thinning_of(known, sure_of(widths, config), acquisition, config)
         working = WorkingGrid(acquisition.grid, thinning, carrier)
         psf = make_psf(
             config.psf.replace(fwhm_voxels=working.widths(known)),
@@ -167,8 +168,8 @@ def combine(
     if config.psf.source == "data" and measured:
         thinning = measured[0].thinning
     else:
-        sure = all(_sure(one.widths, config) for one in measured)
-        thinning = _thinning(widths, sure, acquisition, config)
+        sure = all(sure_of(one.widths, config) for one in measured)
+        thinning = thinning_of(widths, sure, acquisition, config)
     working = WorkingGrid(grid, thinning, carrier)
     if acquisition.kind == "iq" and measured:
         findings.append(
@@ -337,41 +338,6 @@ def _widths(
     ]
     findings.append(Finding("width of a bubble", " x ".join(texts) or "unknown", how, sure))
     return (z, y, x), how
-
-
-def _sure(widths: Widths | None, config: PipelineConfig) -> bool:
-    """Whether widths are given, or rest on isolated bubbles.
-
-    The autocorrelation alone takes bubbles in a row for one wide bubble.
-    """
-    return config.psf.fwhm_voxels is not None or widths is None or widths.n_bubbles > 0
-
-
-def _thinning(
-    widths: tuple[float, float, float],
-    sure: bool,
-    acquisition: Acquisition,
-    config: PipelineConfig,
-) -> tuple[int, int, int]:
-    """Of the settings; 1 where another setting is a number of the acquisition's own voxels.
-
-    Twice as many voxels a width are left where the widths are not sure.
-    """
-    given = config.calibrate.thinning
-    if given is not None:
-        z, y, x = (min(k, n) for k, n in zip(given, acquisition.grid.shape, strict=True))
-        return (z, y, x)
-    localize = config.localize
-    in_voxels = (
-        config.psf.patch_voxels,
-        localize.patch_voxels,
-        localize.fwhm_voxels,
-        localize.max_shift_voxels,
-    )
-    if any(value is not None for value in in_voxels):
-        return (1, 1, 1)
-    per_width = config.calibrate.voxels_per_width * (1 if sure else 2)
-    return thinning_for(widths, acquisition.grid.shape, per_width)
 
 
 def _gaussian(

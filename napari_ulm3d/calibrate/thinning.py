@@ -1,0 +1,45 @@
+"""How far an acquisition is thinned for the working grid."""
+
+from __future__ import annotations
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.calibrate.widths import Widths
+from napari_ulm3d.calibrate.working_grid import thinning_for
+from napari_ulm3d.config import PipelineConfig
+
+__all__ = ["sure_of", "thinning_of"]
+
+
+def sure_of(widths: Widths | None, config: PipelineConfig) -> bool:
+    """Whether widths are given, or rest on isolated bubbles.
+
+    The autocorrelation alone takes bubbles in a row for one wide bubble.
+    """
+    return config.psf.fwhm_voxels is not None or widths is None or widths.n_bubbles > 0
+
+
+def thinning_of(
+    widths: tuple[float, float, float],
+    sure: bool,
+    acquisition: Acquisition,
+    config: PipelineConfig,
+) -> tuple[int, int, int]:
+    """Of the settings; 1 where another setting is a number of the acquisition's own voxels.
+
+    Twice as many voxels a width are left where the widths are not sure.
+    """
+    given = config.calibrate.thinning
+    if given is not None:
+        z, y, x = (min(k, n) for k, n in zip(given, acquisition.grid.shape, strict=True))
+        return (z, y, x)
+    localize = config.localize
+    in_voxels = (
+        config.psf.patch_voxels,
+        localize.patch_voxels,
+        localize.fwhm_voxels,
+        localize.max_shift_voxels,
+    )
+    if any(value is not None for value in in_voxels):
+        return (1, 1, 1)
+    per_width = config.calibrate.voxels_per_width * (1 if sure else 2)
+    return thinning_for(widths, acquisition.grid.shape, per_width)
