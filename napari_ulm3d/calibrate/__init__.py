@@ -7,6 +7,7 @@ from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.stage import (
     BlockMeasurement,
     calibrate,
+    calibrated,
     combine,
     measure_block,
     needs_data,
@@ -24,6 +25,7 @@ __all__ = [
     "WorkingGrid",
     "autocorrelation_widths",
     "calibrate",
+    "calibrated",
     "combine",
     "measure_block",
     "measure_widths",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
 from napari_ulm3d.calibrate.noise import noise_by_depth
-from napari_ulm3d.calibrate.thinning import sure_of, thinning_of
+from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_finding
 from napari_ulm3d.calibrate.widths import Widths, measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
-from napari_ulm3d.errors import InputError, UlmError
+from napari_ulm3d.errors import BlockError, InputError, UlmError
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
@@ -31,7 +31,15 @@ from napari_ulm3d.filtering import (
     valid_voxels,
 )
 
-__all__ = ["BlockMeasurement", "calibrate", "combine", "measure_block", "needs_data", "spread_out"]
+__all__ = [
+    "BlockMeasurement",
+    "calibrate",
+    "calibrated",
+    "combine",
+    "measure_block",
+    "needs_data",
+    "spread_out",
+]
 
 _DOUBTFUL = 0.25  # relative spread of widths between blocks
 
@@ -190,7 +198,7 @@ def combine(
                 "median magnitude of the voxels that hold data, depth by depth",
             )
         )
-    findings.append(_working_finding(working, widths))
+    findings.append(working_finding(working, widths))
     um = [w * s for w, s in zip(widths, grid.spacing_um, strict=True)]
     return Calibration(
         psf=psf,
@@ -214,23 +222,44 @@ def calibrate(acquisition: Acquisition, config: PipelineConfig) -> Calibration:
     UlmError
         No block can be read: what was wrong with the first; or a setting does not fit.
     """
+    return calibrated(
+        lambda block: measure_block(block.read(), acquisition, config)[0],
+        acquisition.blocks(config.load.frames_per_block),
+        acquisition,
+        config,
+    )
+
+
+def calibrated(
+    found: Callable[[Block], BlockMeasurement],
+    blocks: Sequence[Block],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+) -> Calibration:
+    """The calibration from `found` of a few blocks; others stand in for those that cannot be read.
+
+    Raises
+    ------
+    UlmError
+        None can be read, then the first block's error; or one can and `found` refuses it.
+    """
     if not needs_data(acquisition, config):
         return combine([], acquisition, config)
-    blocks = acquisition.blocks(config.load.frames_per_block)
-    measured: list[BlockMeasurement] = []
-    failed: UlmError | None = None
     wanted = spread_out(len(blocks), config.calibrate.blocks)
+    measured: list[BlockMeasurement] = []
+    first: UlmError | None = None
     for index in [*wanted, *(k for k in range(len(blocks)) if k not in wanted)]:
         if len(measured) == len(wanted):
             break
         try:
-            measured.append(measure_block(blocks[index].read(), acquisition, config)[0])
-        except InputError as error:
-            if error.path is None:  # no fault of the file
+            measured.append(found(blocks[index]))
+        except (InputError, BlockError) as error:
+            if isinstance(error, InputError) and error.path is None:  # no fault of the file
                 raise
-            failed = failed or error
-    if not measured and failed is not None:
-        raise failed
+            first = first or error
+    if not measured:
+        assert first is not None
+        raise first
     return combine(measured, acquisition, config)
 
 
@@ -356,18 +385,3 @@ def _gaussian(
     )
     source = "analytic Gaussian" if how == "given" else f"Gaussian, its widths from {how}"
     return Psf(psf.array, psf.fwhm_voxels, psf.carrier_rad, source, psf.factors)
-
-
-def _working_finding(working: WorkingGrid, widths: tuple[float, float, float]) -> Finding:
-    shape = " x ".join(str(n) for n in working.grid.shape)
-    left = " x ".join(
-        f"{w:.1f}" for w, n in zip(working.widths(widths), working.grid.shape, strict=True) if n > 1
-    )
-    if working.is_full:
-        return Finding(
-            "working grid", f"the acquisition's, {shape} voxels", f"{left} voxels a width"
-        )
-    taken = " x ".join(str(k) for k in working.thinning)
-    return Finding(
-        "working grid", f"every {taken} voxels, {shape}", f"low-passed; {left} voxels a width"
-    )

@@ -1,13 +1,14 @@
-"""How far an acquisition is thinned for the working grid."""
+"""How far an acquisition is thinned for the working grid, and what is said of it."""
 
 from __future__ import annotations
 
 from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.calibrate.calibration import Finding
 from napari_ulm3d.calibrate.widths import Widths
-from napari_ulm3d.calibrate.working_grid import thinning_for
+from napari_ulm3d.calibrate.working_grid import WorkingGrid, thinning_for
 from napari_ulm3d.config import PipelineConfig
 
-__all__ = ["sure_of", "thinning_of"]
+__all__ = ["sure_of", "thinning_of", "working_finding"]
 
 
 def sure_of(widths: Widths | None, config: PipelineConfig) -> bool:
@@ -43,3 +44,18 @@ def thinning_of(
         return (1, 1, 1)
     per_width = config.calibrate.voxels_per_width * (1 if sure else 2)
     return thinning_for(widths, acquisition.grid.shape, per_width)
+
+
+def working_finding(working: WorkingGrid, widths: tuple[float, float, float]) -> Finding:
+    shape = " x ".join(str(n) for n in working.grid.shape)
+    left = " x ".join(
+        f"{w:.1f}" for w, n in zip(working.widths(widths), working.grid.shape, strict=True) if n > 1
+    )
+    if working.is_full:
+        return Finding(
+            "working grid", f"the acquisition's, {shape} voxels", f"{left} voxels a width"
+        )
+    taken = " x ".join(str(k) for k in working.thinning)
+    return Finding(
+        "working grid", f"every {taken} voxels, {shape}", f"low-passed; {left} voxels a width"
+    )

@@ -13,15 +13,8 @@ from functools import partial
 from typing import Protocol
 
 from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.calibrate import (
-    BlockMeasurement,
-    Calibration,
-    combine,
-    needs_data,
-    spread_out,
-)
+from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import BlockError, InputError, UlmError
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
@@ -30,7 +23,7 @@ from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare, throttled
 
-__all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor", "calibrated"]
+__all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor"]
 
 #: How often a block is tried before the run goes on without it.
 ATTEMPTS = 2
@@ -144,36 +137,3 @@ class SerialExecutor:
 
     def peak_memory_bytes(self) -> int | None:
         return peak_memory_bytes()
-
-
-def calibrated(
-    found: Callable[[Block], BlockMeasurement],
-    blocks: Sequence[Block],
-    acquisition: Acquisition,
-    config: PipelineConfig,
-) -> Calibration:
-    """The calibration from `found` of a few blocks; others stand in for those that cannot be read.
-
-    Raises
-    ------
-    UlmError
-        None can be read, then the first block's error; or one can and `found` refuses it.
-    """
-    if not needs_data(acquisition, config):
-        return combine([], acquisition, config)
-    wanted = spread_out(len(blocks), config.calibrate.blocks)
-    measured: list[BlockMeasurement] = []
-    first: UlmError | None = None
-    for index in [*wanted, *(k for k in range(len(blocks)) if k not in wanted)]:
-        if len(measured) == len(wanted):
-            break
-        try:
-            measured.append(found(blocks[index]))
-        except (InputError, BlockError) as error:
-            if isinstance(error, InputError) and error.path is None:  # no fault of the file
-                raise
-            first = first or error
-    if not measured:
-        assert first is not None
-        raise first
-    return combine(measured, acquisition, config)

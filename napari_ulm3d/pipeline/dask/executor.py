@@ -21,14 +21,14 @@ from typing import Any, Self
 from uuid import uuid4
 
 from napari_ulm3d.acquisition import Acquisition, Block, source_path
-from napari_ulm3d.calibrate import BlockMeasurement, Calibration
+from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
 from napari_ulm3d.pipeline.dask.worker import measured_block, work_on
-from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop, calibrated
+from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop
 from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.calibrate import Calibration
+from napari_ulm3d.calibrate import Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
-from napari_ulm3d.pipeline.executors import calibrated
 from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
