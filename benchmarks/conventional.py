@@ -174,8 +174,8 @@ def _child(folder: Path, out: Path, n_files: int) -> None:
     from napari_ulm3d.acquisition import Acquisition
     from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.io import open_acquisition
+    from napari_ulm3d.machine import peak_memory
     from napari_ulm3d.pipeline import run_events
-    from napari_ulm3d.pipeline.memory import peak_memory_bytes
 
     rng = np.random.default_rng(0)
     tiny = (rng.normal(size=(20, 8, 8, 8)) + 1j * rng.normal(size=(20, 8, 8, 8))).astype(
@@ -188,7 +188,7 @@ def _child(folder: Path, out: Path, n_files: int) -> None:
     if n_files:
         for _ in run_events(open_acquisition(_files(folder, n_files)), PipelineConfig(), out):
             pass
-    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak_memory_bytes()}))
+    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 
 from napari_ulm3d._version import __version__
+from napari_ulm3d.machine import processors
 
 __all__ = ["machine_line", "markdown_table"]
 
 
 def machine_line(*packages: str) -> str:
     """Processor, cores, memory, Python, the named packages' versions, and the date."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(
         f"{name} {metadata.version(name)}" for name in ("numpy", "numba", *packages)
     )
     return (
-        f"{_processor()}, {cores} cores; {platform.system()}, Python {platform.python_version()}, {versions}; "
+        f"{_processor()}, {processors()} cores; {platform.system()}, Python {platform.python_version()}, {versions}; "
         f"napari-ulm3d {__version__}; {date.today().isoformat()}"
     )
 

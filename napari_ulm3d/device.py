@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from importlib import metadata, util
 from typing import Literal
 
 from napari_ulm3d.errors import BackendError
+from napari_ulm3d.machine import processors, total_memory
 
 __all__ = ["DeviceReport", "inspect_device", "resolve_device"]
 
@@ -22,7 +22,7 @@ class DeviceReport:
     cpu_cores
         Cores this process may use.
     memory_bytes
-        The machine's memory, None when the system does not tell.
+        Memory of the machine, or of the container or job this runs in.
     torch
         Version of PyTorch, None when it is not installed.
     gpu
@@ -36,7 +36,7 @@ class DeviceReport:
     """
 
     cpu_cores: int
-    memory_bytes: int | None
+    memory_bytes: int
     torch: str | None
     gpu: str | None
     gpu_memory_bytes: int | None
@@ -73,10 +73,8 @@ def inspect_device() -> DeviceReport:
             )
         )
     return DeviceReport(
-        cpu_cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
-        memory_bytes=_memory_bytes(),
+        cpu_cores=processors(),
+        memory_bytes=total_memory(),
         torch=torch_version,
         gpu=gpu,
         gpu_memory_bytes=gpu_memory,
@@ -119,9 +117,3 @@ def _spconv_version() -> str | None:
 
 def _has_nvidia_driver() -> bool:
     return os.path.exists("/proc/driver/nvidia/version")
-
-
-def _memory_bytes() -> int | None:
-    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return None
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

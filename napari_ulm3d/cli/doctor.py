@@ -42,7 +42,7 @@ def doctor() -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("napari-ulm3d", __version__)
     table.add_row("Python", f"{platform.python_version()} on {platform.platform()}")
-    memory = "unknown" if report.memory_bytes is None else f"{report.memory_bytes / 2**30:.1f} GiB"
+    memory = f"{report.memory_bytes / 2**30:.1f} GiB"
     table.add_row("CPU", f"{report.cpu_cores} cores, {memory} of memory")
     table.add_row("PyTorch", report.torch or "not installed")
     gpu_memory = f", {report.gpu_memory_bytes / 2**30:.0f} GiB" if report.gpu_memory_bytes else ""

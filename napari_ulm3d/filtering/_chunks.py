@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from napari_ulm3d.machine import processors
+
 __all__ = ["frame_slices", "n_threads", "one_blas_thread", "spread", "voxel_slices"]
 
 Item = TypeVar("Item")
@@ -33,9 +35,7 @@ def n_threads() -> int:
     asked = os.environ.get("NUMBA_NUM_THREADS", "")
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    return processors()
 
 
 @contextmanager

@@ -33,10 +33,10 @@ from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["AMPLITUDE_LOG2", "LOCK_NAME", "BlockResult", "ResultsFolder"]
+__all__ = ["AMPLITUDE_LOG2", "LOCK_NAME", "MUTEX_NAME", "BlockResult", "ResultsFolder"]
 
-#: The file that says which process writes to the folder.
-LOCK_NAME = ".run.lock"
+#: The file that says which process writes to the folder, and the one it holds locked meanwhile.
+LOCK_NAME, MUTEX_NAME = ".run.lock", ".run.mutex"
 
 #: TOML that was cut short between two lines is TOML: these lines tell that `run.toml` is whole.
 _FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
@@ -122,7 +122,7 @@ class ResultsFolder:
         if not folder.exists():
             return True
         return folder.is_dir() and all(
-            entry.name == LOCK_NAME
+            entry.name in (LOCK_NAME, MUTEX_NAME)
             or is_workplace(entry)
             or (entry.name in _SUBFOLDERS and entry.is_dir() and not any(entry.iterdir()))
             for entry in folder.iterdir()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from math import ceil, prod
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.machine import free_memory
 from napari_ulm3d.networks.architecture import DeepSTULMConfig, SparseDeepSTULMConfig
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def trajectory_bytes(config: SparseDeepSTULMConfig, n_kept: int, n_columns: int)
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
-    """Memory that a network can have on a device; 4 GB where the system does not tell."""
+    """Memory that a network can have on a device."""
     if str(device).startswith("cuda"):
         import torch
 
@@ -104,25 +103,7 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
         # What PyTorch has reserved and does not use counts as taken there, and is free for it.
         spare = torch.cuda.memory_reserved(at) - torch.cuda.memory_allocated(at)
         return int(torch.cuda.mem_get_info(at)[0]) + spare
-    found = [
-        int(line.split()[1]) * 1024
-        for line in _lines("/proc/meminfo")
-        if line.startswith("MemAvailable:")
-    ]
-    # A container may have less than its machine.
-    limit, used = (_lines(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    if limit and used and limit[0].isdigit():
-        found.append(max(0, int(limit[0]) - int(used[0])))
-    if not found and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"))
-    return min(found, default=4_000_000_000)
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
+    return free_memory()
 
 
 def stored_bytes(config: DeepSTULMConfig, shape: Sequence[int]) -> int:

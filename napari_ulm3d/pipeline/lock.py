@@ -1,9 +1,9 @@
 """One run at a time in a results folder; the second is told which process is the first.
 
-The file `.run.lock` names the process that writes to the folder, and the operating system
-locks it for as long as that process lives: killed, or after a loss of power, the lock is
-gone by itself and the next run takes the file over. Where the file system cannot lock,
-the process that the file names is looked for instead.
+The process that writes to the folder names itself in the file `.run.lock`, and holds a lock of
+the operating system on `.run.mutex` for as long as it lives: killed, or after a loss of power,
+the lock is gone by itself and the next run takes both files over. Where the file system cannot
+lock, the process that `.run.lock` names is looked for instead.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import errno
 import json
 import os
 import socket
-import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+from filelock import FileLock, Timeout
+
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.results import LOCK_NAME
+from napari_ulm3d.io.results import LOCK_NAME, MUTEX_NAME
 
 __all__ = ["FolderLock"]
 
-# Windows locks bytes rather than files, and locked bytes cannot be read: lock one far off.
-_FAR_BYTE = 1 << 30
-_TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer."""
 
 
 class FolderLock:
@@ -45,14 +46,16 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
+        # A run may end in another thread than it began in.
+        self._mutex = FileLock(folder / MUTEX_NAME, thread_local=False)
         self._made: list[Path] = []
         try:
             for missing in [p for p in (folder, *folder.parents) if not p.exists()][::-1]:
                 missing.mkdir(exist_ok=True)
                 self._made.append(missing)
-            self._file = self._locked()
+            self._lock()
             try:
-                _write_holder(self._file)
+                self._path.write_text(json.dumps(_this_process()), encoding="utf-8")
             except OSError:  # the disk is full
                 self.release()
                 raise
@@ -65,13 +68,11 @@ class FolderLock:
 
     def release(self) -> None:
         """Give the right back; a folder that was made for it and is still empty is removed."""
-        if os.name == "posix":  # Before the lock ends, or it might be the next run's file.
-            self._path.unlink(missing_ok=True)
-            os.close(self._file)
-        else:
-            os.close(self._file)
-            with suppress(PermissionError):  # the next run has it already
-                self._path.unlink(missing_ok=True)
+        # Both before the lock ends, or they might be the next run's.
+        for path in (self._path, Path(self._mutex.lock_file)):
+            with suppress(PermissionError):  # Windows keeps what is open
+                path.unlink(missing_ok=True)
+        self._mutex.release()
         self._remove_made()
 
     def _remove_made(self) -> None:
@@ -81,36 +82,24 @@ class FolderLock:
             except OSError:  # not empty: the run has begun
                 return
 
-    def _locked(self) -> int:
-        """The lock file, opened and locked."""
-        while True:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                self._refuse_if_held(file)
-                # Its last holder may have removed it between our opening and locking it.
-                if os.name != "posix" or os.path.samestat(os.fstat(file), os.stat(self._path)):
-                    return file
-                os.close(file)
-            except FileNotFoundError:
-                os.close(file)
-            except BaseException:
-                os.close(file)
-                raise
-
-    def _refuse_if_held(self, file: int) -> None:
+    def _lock(self) -> None:
         try:
-            _lock(file)
+            # Not at once: its last holder may just be removing the file.
+            self._mutex.acquire(timeout=0.2)
             by_system = True
-        except OSError as error:
-            if error.errno in _TAKEN:
-                raise self._held(_read_holder(file)) from error
+        except Timeout as error:
+            raise self._held(_read_holder(self._path)) from error
+        except NotImplementedError:
             by_system = False
-        holder = _read_holder(file)
-        if not holder:
-            return
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
+            by_system = False
+        holder = _read_holder(self._path)
         elsewhere = holder.get("host") != socket.gethostname()
-        if elsewhere or (not by_system and _alive(holder)):
+        if holder and (elsewhere or (not by_system and _alive(holder))):
             # Not every shared folder tells one computer of the locks of another.
+            self._mutex.release()
             raise self._held(holder, maybe_dead=True)
 
     def _held(self, holder: dict[str, Any], maybe_dead: bool = False) -> ResultsError:
@@ -130,48 +119,23 @@ class FolderLock:
         )
 
 
-def _write_holder(file: int) -> None:
-    holder = {
+def _this_process() -> dict[str, Any]:
+    return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    os.ftruncate(file, 0)
-    os.lseek(file, 0, os.SEEK_SET)
-    os.write(file, json.dumps(holder).encode())
 
 
-def _read_holder(file: int) -> dict[str, Any]:
-    """Who wrote the lock file; empty when it does not say (it is new, or was cut short)."""
-    os.lseek(file, 0, os.SEEK_SET)
+def _read_holder(path: Path) -> dict[str, Any]:
+    """Who wrote the file; empty when there is none, or it does not say (it was cut short)."""
     try:
-        holder = json.loads(os.read(file, 4096) or b"{}")
-    except ValueError:
+        holder = json.loads(path.read_bytes()[:4096] or b"{}")
+    except (FileNotFoundError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}
 
 
 def _alive(holder: dict[str, Any]) -> bool:
-    if os.name != "posix" or not isinstance(holder.get("pid"), int):
-        return True  # unknown: rather ask the person
-    try:
-        os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # it lives and is somebody else's
-    return True
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: int) -> None:
-        os.lseek(file, _FAR_BYTE, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    pid = holder.get("pid")
+    return not isinstance(pid, int) or psutil.pid_exists(pid)  # unknown: rather ask the person

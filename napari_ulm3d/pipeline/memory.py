@@ -1,4 +1,4 @@
-"""The process's memory: how much it took at most, giving back what is free, keeping a budget."""
+"""The memory of a run: settings that keep a budget, and giving back what is free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, floor
-from pathlib import Path
 from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
@@ -17,7 +16,7 @@ from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.pipeline.localizers import network_localizers
 
-__all__ = ["Fitted", "fit_to_memory", "peak_memory_bytes", "return_free_memory", "worker_share"]
+__all__ = ["Fitted", "fit_to_memory", "return_free_memory", "worker_share"]
 
 # Measured: what a process takes before it holds a frame (libraries, compiled code, tables), ...
 _PROCESS_BYTES = 400_000_000
@@ -159,21 +158,6 @@ def _shortened(
             "same share of the components. Slow flow is filtered more strongly so"
         )
     return config.replace(**changes), f"{said}."
-
-
-def peak_memory_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Not getrusage: a program started by a large one inherits that one's peak there.
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return None
 
 
 def return_free_memory() -> None:

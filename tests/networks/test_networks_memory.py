@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleNetConfig
 from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
-from napari_ulm3d.pipeline.memory import peak_memory_bytes
+from napari_ulm3d.machine import peak_memory
 
 torch.set_num_threads(1)
 width = int(sys.argv[1])
@@ -32,9 +32,9 @@ values = np.ones(len(coordinates), np.complex64)
 block = BubbleInput(coordinates, values, values, mask.shape, (2, 2, 2))
 with torch.inference_mode():
     net(collate([block.window(0, 1)]))
-    before = peak_memory_bytes()
+    before = peak_memory()
     net(collate([block]))
-print((peak_memory_bytes() - before) / len(block))
+print((peak_memory() - before) / len(block))
 """
 
 
@@ -54,7 +54,7 @@ import numpy as np
 import torch
 from napari_ulm3d.localize.trajectory import _needs, _predict
 from napari_ulm3d.networks import PRESETS, build
-from napari_ulm3d.pipeline.memory import peak_memory_bytes
+from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.sparse_frames import SparseFrames
 
 torch.set_num_threads(1)
@@ -66,9 +66,9 @@ for z, y, x in rng.integers(0, 13, (100, 3)):
     mask[:, z : z + 3, y : y + 3, x : x + 3] = True
 kept = SparseFrames.from_mask(mask.astype(np.complex64), mask)
 _predict(net, SparseFrames.from_mask(mask[:2].astype(np.complex64), mask[:2]), 0.5, "cpu")
-before = peak_memory_bytes()
+before = peak_memory()
 _predict(net, kept, 0.5, "cpu")
-print((peak_memory_bytes() - before) / _needs(net, kept))
+print((peak_memory() - before) / _needs(net, kept))
 """
 
 

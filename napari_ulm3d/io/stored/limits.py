@@ -19,8 +19,9 @@ import numpy as np
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.links import refuse_absent, within_dataset
+from napari_ulm3d.machine import free_memory
 
-__all__ = ["CappedFile", "check_claim", "check_free", "free_bytes", "stored_bytes"]
+__all__ = ["CappedFile", "check_claim", "check_free", "stored_bytes"]
 
 #: More than deflate can compress at all (1032:1), and far more than it does with frames (2:1).
 _MOST_COMPRESSION = 1100
@@ -72,56 +73,11 @@ def check_free(name: str, needed: int, what: str, remedy: str) -> None:
     """
     if needed <= _HARMLESS_BYTES:
         return
-    free = free_bytes()
-    if free is not None and needed > free:
+    free = free_memory()
+    if needed > free:
         raise InputError(
             name, f"needs {_amount(needed)} for {what}, and {_amount(free)} are free", remedy
         )
-
-
-def free_bytes() -> int | None:
-    """Memory that this process could still take; None where the system does not tell.
-
-    The least of what the machine has available, what the control group leaves (a container,
-    a cluster's job) and what the limit on address space leaves.
-    """
-    free = [_available(), _group_leaves(), _address_space()]
-    return min((n for n in free if n is not None), default=None)
-
-
-def _available() -> int | None:
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _group_leaves() -> int | None:
-    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
-    if not limit or not used or not limit[0].isdecimal():
-        return None
-    # Pages of files count as used, and are given up when memory is short.
-    cached = [line for line in _lines("/sys/fs/cgroup/memory.stat") if line.startswith("file ")]
-    return max(0, int(limit[0]) - int(used[0]) + sum(int(line.split()[1]) for line in cached))
-
-
-def _address_space() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    pages = _lines("/proc/self/statm")
-    if limit == resource.RLIM_INFINITY or not pages:
-        return None
-    return max(0, limit - int(pages[0].split()[0]) * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
 
 
 def stored_bytes(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any
@@ -12,6 +11,7 @@ from napari_ulm3d._version import __version__
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError
+from napari_ulm3d.machine import processors
 from napari_ulm3d.pipeline.dask.main_guard import refuse_unguarded_main
 from napari_ulm3d.pipeline.dask.worker import Preparation, visible_gpus, worker_version
 from napari_ulm3d.pipeline.memory import worker_share
@@ -49,8 +49,7 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     from distributed import Client, LocalCluster
 
     n = execution.workers or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (cores or 1) // n))
+    threads = str(max(1, processors() // n))
     early = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     budget = execution.memory_bytes
     settings = {

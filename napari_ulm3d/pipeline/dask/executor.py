@@ -25,11 +25,12 @@ from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
+from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
 from napari_ulm3d.pipeline.dask.worker import measured_block, work_on
 from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop
-from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare
 
@@ -201,7 +202,7 @@ class Cluster:
 
     def peak_memory_bytes(self) -> int | None:
         """Largest memory of this process and of the largest workers that were there at once."""
-        here = peak_memory_bytes()
+        here = peak_memory()
         if here is None:
             return None
         # A worker that died was replaced: count as many as there are.

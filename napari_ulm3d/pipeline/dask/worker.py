@@ -13,9 +13,10 @@ from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import BlockMeasurement
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import UlmError
+from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
 from napari_ulm3d.pipeline.blocks import measure
-from napari_ulm3d.pipeline.memory import peak_memory_bytes, return_free_memory
+from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import throttled
 
@@ -36,7 +37,7 @@ def work_on(block: Block, plan: BlockPlan, topic: str = "") -> Attempt:
         return_free_memory()
     return replace(
         attempt,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=peak_memory(),
         process=f"{socket.gethostname()}:{os.getpid()}",
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.machine import processors
 from napari_ulm3d.simulate.config import SimulationConfig
 from napari_ulm3d.simulate.imaging.kernels import add_bubbles, combine_tissue
 from napari_ulm3d.simulate.imaging.noise import add_grain, fill_with_noise, grain_taps, noise_rms
@@ -35,7 +35,7 @@ class Renderer:
     def __init__(self, config: SimulationConfig, workers: int | None = None) -> None:
         self._config = config
         self._grid = config.grid.grid
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or processors()
         self._psf = ImagePsf(config.psf, self._grid, config.wavelength_um)
         _, *lateral = zip(self._grid.spacing_um, self._grid.shape, strict=True)
         self._grain = [grain_taps(config.noise.grain_um, step, n) for step, n in lateral]

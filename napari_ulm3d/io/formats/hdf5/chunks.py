@@ -7,7 +7,6 @@ outside of it; zlib releases Python's lock. The values are the same bit for bit.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_ulm3d.machine import processors
 
 if TYPE_CHECKING:
     import h5py
@@ -77,7 +78,7 @@ def inflate_into(
             target.append(slice(a - low, b - low))
         out[tuple(target)] = convert(values[tuple(inside)])
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+    with ThreadPoolExecutor(min(processors(), _MOST_THREADS)) as pool:
         for _ in pool.map(one, product(*ranges)):
             pass  # waits, and raises what a thread raised
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.causes import missing_codec
-from napari_ulm3d.io.stored.limits import CappedFile, free_bytes
+from napari_ulm3d.io.stored.limits import CappedFile
 from napari_ulm3d.io.stored.streams import InflatedBytes
+from napari_ulm3d.machine import free_memory
 
 if TYPE_CHECKING:
     import tifffile
@@ -94,10 +95,10 @@ def refuse_bomb(path: Path | str, page: Any) -> None:
     """
     if page.compression not in _DEFLATE:
         return
-    room, free = prod(page.chunks) * page.dtype.itemsize, free_bytes()
+    room, free = prod(page.chunks) * page.dtype.itemsize, free_memory()
     with open(path, "rb") as file:
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            if free is None or count * _MOST_GROWTH <= free // 2:
+            if count * _MOST_GROWTH <= free // 2:
                 continue
             file.seek(offset)
             try:

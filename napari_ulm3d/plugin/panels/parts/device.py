@@ -81,7 +81,7 @@ def report_text(found: DeviceReport, wanted: str) -> str:
         lines.append(f"Networks run on the GPU: {found.gpu}{memory}.")
         lines.append(f"PyTorch {found.torch}, spconv {found.spconv or 'not installed'}.")
     else:
-        memory = f", {found.memory_bytes / 1e9:.0f} GB" if found.memory_bytes else ""
+        memory = f", {found.memory_bytes / 1e9:.0f} GB"
         cores = f"{found.cpu_cores} core{'s' if found.cpu_cores != 1 else ''}"
         there = f" ({found.gpu} is there, too)" if found.gpu else ""
         lines.append(f"Networks run on the CPU: {cores}{memory}, PyTorch {found.torch}{there}.")
