@@ -176,7 +176,7 @@ def _workers(
 ) -> Iterator[tuple[Callable[..., Future[Any]], int]]:
     import torch
 
-    from napari_ulm3d.worker_threads import one_threaded_workers
+    from napari_ulm3d.sparse.worker_threads import one_threaded_workers
 
     _watch(network)
     cancelled = threading.Event()

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_ulm3d.sparse.worker_threads import one_threaded_workers
 from napari_ulm3d.train.task import Loss, Task
-from napari_ulm3d.worker_threads import one_threaded_workers
 
 __all__ = ["batch_gradient"]
 
