@@ -171,6 +171,7 @@ def test_killed_before_any_change_of_the_folder(
         )
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder(lab: Lab, tmp_path: Path) -> None:
     out = tmp_path / "r"
     first = subprocess.Popen(

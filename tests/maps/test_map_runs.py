@@ -73,6 +73,7 @@ def test_the_maps_are_the_same_to_the_bit_whatever_the_bound(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_memory_stays_within_the_bound(tmp_path: Path) -> None:
     def peak(bound: MemoryBound | None, repeats: int) -> int:
         accumulator = MapAccumulator(GRID, CONFIG, bound)

@@ -60,6 +60,7 @@ def command():
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_train_then_resume(command, tmp_path):
     settings, out = tmp_path / "small.toml", tmp_path / "out"
     settings.write_text(SETTINGS.replace("svd_range = [6, 30]", "svd_range = [6, 200]"))

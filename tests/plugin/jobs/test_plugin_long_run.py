@@ -38,6 +38,7 @@ def long_series(n_frames: int = 4000) -> Acquisition:
     return Acquisition.from_array(np.tile(frames, (20, 1, 1, 1)), (100, 150, 150), 500.0)
 
 
+@pytest.mark.slow
 def test_cancel_ends_early_and_keeps_what_is_finished(
     viewer: Any, qtbot: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -65,6 +66,7 @@ def test_cancel_ends_early_and_keeps_what_is_finished(
     assert panel.series_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_closing_the_window_ends_the_run(make_napari_viewer: Any, qtbot: Any) -> None:
     from napari_ulm3d.plugin.jobs import job
 
@@ -82,6 +84,7 @@ def test_closing_the_window_ends_the_run(make_napari_viewer: Any, qtbot: Any) ->
     QApplication.processEvents()  # what the run had still to tell reaches nobody
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_on_the_gui_thread(viewer: Any, qtbot: Any) -> None:
     """The GUI thread is looked at every few milliseconds while a whole series is localized."""
     add(viewer, long_series(1000))

@@ -46,6 +46,7 @@ def test_over_time_by_way_of_another_reader(export: Any, qtbot: Any, tmp_path: P
     assert viewer.dims.point == point  # the view is as it was
 
 
+@pytest.mark.slow
 def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
     imageio = pytest.importorskip("imageio.v3")
     pytest.importorskip("napari_animation")

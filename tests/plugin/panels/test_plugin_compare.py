@@ -78,6 +78,7 @@ def test_a_run_against_the_truth_has_the_scores_of_the_core(localized: Any, qtbo
     assert truth_map.values.sum() > 0
 
 
+@pytest.mark.slow
 def test_the_two_maps_in_every_view(localized: Any, qtbot: Any) -> None:
     session = session_of(localized)
     panel = dock(localized, "Compare & measure")

@@ -251,6 +251,7 @@ def test_a_drawn_rectangle_keeps_the_tracks_that_pass_it(
     assert session_of(mapped).shown.tracks.n_tracks == result.tracks.n_tracks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_drawn_polygon_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, cut: bool) -> None:
     """A triangle clicked corner by corner, in the plane of depth against lateral."""

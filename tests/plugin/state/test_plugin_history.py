@@ -57,6 +57,7 @@ def rows_of(table: Any) -> list[tuple[str, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_runs_are_listed_with_what_differs_and_compared(
     loaded: Any, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_run_in_a_folder_is_reopened_in_another_session(
     assert json.loads(history_file().read_text()) == []
 
 
+@pytest.mark.slow
 def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     session = session_of(loaded)
     session.change("link", breaks="files")
