@@ -64,7 +64,7 @@ def _row(scene: Scene, localizer: str, config: PipelineConfig) -> list[str]:
     seconds = time.perf_counter() - began
     scores = score(scene, result.localizations, result.tracks)
     found, tracked = scores.localization, scores.tracked
-    share = result.report.shuffled_share
+    share = result.report.chance_share
     return [
         scene.name, localizer,
         f"{found.precision:.3f}", f"{found.recall:.3f}", f"{found.jaccard:.3f}",

@@ -26,8 +26,12 @@ class LinkConfig(StageConfig):
         "frames",
         ge=0,
     )
-    min_length_frames: int = setting(
-        9, "Shortest track kept: frames in which its bubble was localized.", "frames", ge=2
+    min_length_frames: int | None = setting(
+        9,
+        "Shortest track kept: frames in which its bubble was localized; auto: the least from "
+        "which under 5 % of the tracks arise by chance.",
+        "frames",
+        ge=2,
     )
     smoothing_frames: int = setting(
         5,

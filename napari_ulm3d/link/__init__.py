@@ -35,7 +35,15 @@ localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used where present; wi
 20 % they give .920 where bubbles are missed, and helped in every scene.
 """
 
+from napari_ulm3d.link.chance import ChanceSample, ChanceTracks, chance_tracks
 from napari_ulm3d.link.interpolation import interpolate
 from napari_ulm3d.link.linking import link, link_frames
 
-__all__ = ["interpolate", "link", "link_frames"]
+__all__ = [
+    "ChanceSample",
+    "ChanceTracks",
+    "chance_tracks",
+    "interpolate",
+    "link",
+    "link_frames",
+]

@@ -187,6 +187,8 @@ def chain_labels(
     frame: NDArray[np.integer],
     position: NDArray[np.floating],
     gates: Sequence[float],
+    shift: NDArray[np.floating] | None = None,
+    breaks: Sequence[int] = (),
 ) -> NDArray[np.int64]:
     """Number of the chain that each point belongs to, in whatever unit of length.
 
@@ -198,19 +200,30 @@ def chain_labels(
         (n, d) positions, d of 1 to 3.
     gates
         ``gates[k - 1]``: longest link between points k frames apart.
+    shift
+        (n, d) half the displacement expected within one frame; None: nothing is known.
+    breaks
+        Frames at which a new sequence begins, ascending; no chain crosses into them.
 
     Returns
     -------
     (n,) labels from 0, in the order of the chains' first points.
     """
-    padded = np.zeros((len(frame), 3))
+    padded, ahead = np.zeros((len(frame), 3)), np.zeros((len(frame), 3))
     padded[:, : position.shape[1]] = position
+    if shift is not None:
+        ahead[:, : shift.shape[1]] = shift
     builder = ChainBuilder(gates)
     numbers, first = np.unique(frame, return_index=True)
+    sequence = np.searchsorted(np.asarray(breaks, np.int64), numbers, side="right")
     cuts = [*first.tolist(), len(frame)]
-    for number, start, stop in zip(numbers.tolist(), cuts[:-1], cuts[1:], strict=True):
-        points = padded[start:stop]
-        builder.push(number, points, np.zeros_like(points), list(range(start, stop)))
+    last = 0
+    for k, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        if sequence[k] != last:
+            builder.finish()
+            last = sequence[k]
+        rows = list(range(start, stop))
+        builder.push(int(numbers[k]), padded[start:stop], ahead[start:stop], rows)
     builder.finish()
     labels = np.full(len(frame), -1, np.int64)
     for chain in builder.take_finished():

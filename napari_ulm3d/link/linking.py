@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import LinkConfig
-from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.link.chains import Chain, ChainBuilder
+from napari_ulm3d.link.chance import ChanceSample, ChanceTracks
 from napari_ulm3d.link.motion import fill_gaps, smooth_and_differentiate
+from napari_ulm3d.link.points import UM_PER_MM, gates_um, plain_rows
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, Localizations, Tracks
 
 __all__ = ["link", "link_frames"]
 
-_UM_PER_MM = 1000.0
 _ROWS_AT_ONCE = 100_000
 
 
@@ -77,6 +79,7 @@ def link_frames(
     config: LinkConfig | None = None,
     *,
     breaks: Sequence[int] = (),
+    chosen: Callable[[ChanceTracks], None] | None = None,
 ) -> Iterator[Tracks]:
     """Link a stream of localizations, yielding tracks as they are finished.
 
@@ -92,6 +95,9 @@ def link_frames(
     breaks
         Frames at which a new sequence begins, ascending. A list may grow while the stream
         goes on, by frames that come after all that were given.
+    chosen
+        Hears on what the shortest track was chosen where `min_length_frames` leaves that to
+        the data: the first localizations are held until there are enough of them.
 
     Yields
     ------
@@ -105,10 +111,10 @@ def link_frames(
         As for `link`; also where a frame comes before one that has been given already.
     """
     config = config or LinkConfig()
-    if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ConfigError(f"The frame rate is {rate_hz} Hz; give a positive one with --rate.")
-    step_um = config.max_speed_mm_s * _UM_PER_MM / rate_hz
-    gates = [step_um * apart for apart in range(1, config.max_gap_frames + 2)]
+    gates = gates_um(rate_hz, config)
+    if config.min_length_frames is None:
+        yield from _with_chosen_length(chunks, rate_hz, config, breaks, chosen)
+        return
     builder = ChainBuilder(gates, config.min_length_frames)
     last = -1
 
@@ -123,7 +129,7 @@ def link_frames(
 
     held = np.empty((0, 8))  # rows of the last frame: the next chunk may go on with it
     for chunk in chunks:
-        *whole, held = _cut_into_frames(np.concatenate((held, _plain_rows(chunk, rate_hz))))
+        *whole, held = _cut_into_frames(np.concatenate((held, plain_rows(chunk, rate_hz))))
         for rows in whole:
             push(rows)
         yield _to_tracks(builder.take_finished(), rate_hz, config.smoothing_frames)
@@ -131,6 +137,38 @@ def link_frames(
         push(held)
     builder.finish()
     yield _to_tracks(builder.take_finished(), rate_hz, config.smoothing_frames)
+
+
+def _with_chosen_length(
+    chunks: Iterable[Localizations],
+    rate_hz: float,
+    config: LinkConfig,
+    breaks: Sequence[int],
+    chosen: Callable[[ChanceTracks], None] | None,
+) -> Iterator[Tracks]:
+    """`link_frames` that holds the first localizations until the shortest track is known."""
+    sample = ChanceSample()
+    held: list[Localizations] = []
+    stream = iter(chunks)
+    for chunk in stream:
+        held.append(chunk)
+        sample.add(chunk)
+        if sample.full:
+            break
+        yield Tracks.empty()
+    found = sample.chance(rate_hz, config, breaks)
+    if chosen is not None:
+        chosen(found)
+    known = config.replace(min_length_frames=found.least_length())
+    linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks)
+    # One answer a chunk: those that were held were answered, but for the last where one came.
+    missed = len(held) - 1 if sample.full else len(held)
+    first = [next(linked) for _ in range(missed)]
+    if not sample.full:
+        yield Tracks.concat([*first, *linked])
+        return
+    yield Tracks.concat([*first, next(linked)])
+    yield from linked
 
 
 def _cut_into_frames(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -145,36 +183,17 @@ def _cut_into_frames(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return np.split(rows, np.flatnonzero(forward) + 1)
 
 
-def _plain_rows(chunk: Localizations, rate_hz: float) -> NDArray[np.float64]:
-    """(n, 8) frame, z, y, x, score, and half the displacement expected within one frame."""
-    rows = np.zeros((len(chunk), 8))
-    rows[:, 0] = chunk.frames
-    rows[:, 1:4] = chunk.positions_um
-    rows[:, 4] = chunk.table["score"]
-    bad = ~np.isfinite(rows[:, 1:4]).all(axis=1)
-    if bad.any():
-        raise ResultsError(
-            f"A localization of frame {chunk.frames[bad][0]} has a position that is NaN or "
-            "infinite; leave such rows out."
-        )
-    if set(VELOCITY_MM_S) <= set(chunk.table.columns):
-        velocity = chunk.table[VELOCITY_MM_S].to_numpy(np.float64)
-        known = np.isfinite(velocity).all(axis=1, keepdims=True)
-        rows[:, 5:] = np.where(known, velocity, 0.0) * _UM_PER_MM / rate_hz / 2
-    return rows
-
-
 def _to_tracks(chains: list[Chain], rate_hz: float, window: int) -> Tracks:
     if not chains:
         return Tracks.empty()
-    chains.sort(key=lambda chain: chain.id)
-    points = np.array([row for chain in chains for row in chain.rows])
-    first = np.concatenate(([0], np.cumsum([len(chain.rows) for chain in chains])))
+    chains.sort(key=lambda one: one.id)
+    points = np.array([row for one in chains for row in one.rows])
+    first = np.concatenate(([0], np.cumsum([len(one.rows) for one in chains])))
     rows, first = fill_gaps(points, first)
     position, velocity = smooth_and_differentiate(rows[:, 1:4].copy(), first, window, 1 / rate_hz)
-    velocity /= _UM_PER_MM
+    velocity /= UM_PER_MM
     columns: dict[str, Any] = {
-        "track_id": np.repeat([chain.id for chain in chains], np.diff(first)),
+        "track_id": np.repeat([one.id for one in chains], np.diff(first)),
         "frame": rows[:, 0].astype(np.int64),
         "time_s": rows[:, 0] / rate_hz,
         **{name: position[:, k] for k, name in enumerate(POSITION_UM)},

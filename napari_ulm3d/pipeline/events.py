@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.results import BlockResult
+from napari_ulm3d.link import ChanceTracks
 from napari_ulm3d.maps import Resolution
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -191,12 +192,15 @@ class MapsFinished:
         Columns time_s, voxels_reached, share_of_grid, share_of_final.
     resolution
         Fourier shell correlation of two half sets; None when it was not asked for.
+    chance
+        The tracks of the first localizations by length, and how many arise by chance.
     """
 
     tracks: Tracks
     maps: dict[str, VesselMap]
     saturation: Any
     resolution: Resolution | None
+    chance: ChanceTracks
 
 
 @dataclass(frozen=True)
@@ -205,9 +209,11 @@ class RunReport:
 
     Attributes
     ----------
-    shuffled_share
-        Track points that frames in random order give, over those in order: near 1 where tracks
-        are chance. None without tracks.
+    min_length_frames
+        Shortest track that was kept; where the settings say auto, what was chosen.
+    chance_share
+        Share of the tracks that arise by chance, by frames in random order
+        (`link.chance_tracks`). None without tracks.
     verdict
         A sentence where the run found nothing, hardly anything or mostly noise, with the probable
         cause and what to try.
@@ -224,7 +230,8 @@ class RunReport:
     saturation: float
     rejected: dict[str, int]
     failed: tuple[BlockFailed, ...] = ()
-    shuffled_share: float | None = None
+    min_length_frames: int | None = None
+    chance_share: float | None = None
     verdict: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
@@ -245,10 +252,9 @@ class RunReport:
             ("resolution (FSC, 1/2 bit)", fsc),
             ("saturation", f"{100 * self.saturation:.2f} % of the map's voxels"),
         ]
-        if self.shuffled_share is not None:
-            rows.insert(
-                3, ("tracks by chance", f"{100 * self.shuffled_share:.0f} % (frames shuffled)")
-            )
+        if self.chance_share is not None:
+            share = f"{100 * self.chance_share:.2g} % of tracks of {self.min_length_frames} frames or more"
+            rows.insert(3, ("tracks by chance", share))
         if self.rejected:
             counts = ", ".join(
                 f"{name} {count:,}" for name, count in self.rejected.items() if count

@@ -19,7 +19,7 @@ from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.io.results import BlockResult
-from napari_ulm3d.link import link_frames
+from napari_ulm3d.link import ChanceSample, ChanceTracks, link_frames
 from napari_ulm3d.maps import MapAccumulator, MemoryBound, resolution, saturation_curve
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.blocks import resolved, stages_of_a_block
@@ -159,15 +159,20 @@ def process(
             reason = "" if error is None else str(error)
             finished.append(_Done(job.block, result, reason, job.kept is not None, now - began))
             began = now
+            if result is not None:
+                sample.add(result.localizations)
             yield Localizations.empty() if result is None else result.localizations
         if first_error is not None and not any_good:
             raise first_error
 
     yield StageStarted("localizing")
     tracks = Tracks.empty()
+    sample, chosen = ChanceSample(), list[ChanceTracks]()
     # The linker pulls the blocks and answers each with the tracks that ended in it,
     # then, when there are no more, with the tracks that were still open.
-    for ended in link_frames(localized(), acquisition.rate_hz, config.link, breaks=breaks):
+    for ended in link_frames(
+        localized(), acquisition.rate_hz, config.link, breaks=breaks, chosen=chosen.append
+    ):
         accumulator.add(ended)
         tracks = Tracks.concat([tracks, ended]) if len(tracks) else ended
         if not finished:
@@ -205,6 +210,7 @@ def process(
         maps=maps | trajectories.maps(),
         saturation=saturation,
         resolution=fsc,
+        chance=chosen[0] if chosen else sample.chance(acquisition.rate_hz, config.link, breaks),
     )
 
 

@@ -149,6 +149,7 @@ class Recording:
         for name, vessel_map in event.maps.items():
             write(vessel_map, folder.map_path(name))
         write(event.saturation, folder.path / "saturation.csv")
+        write(event.chance.to_table(), folder.path / "chance_tracks.csv")
         if event.resolution is not None:
             write(event.resolution.to_table(), folder.path / "fsc.csv")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -13,8 +14,9 @@ from typing import Any
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
+from napari_ulm3d.link import ChanceTracks
 from napari_ulm3d.maps import MemoryBound, Resolution
-from napari_ulm3d.pipeline.advice import Sample, advice, shuffled_share, verdict
+from napari_ulm3d.pipeline.advice import advice, verdict
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -54,6 +56,8 @@ class Run:
         Table of the share of map voxels reached over time.
     resolution
         Fourier shell correlation of two half sets, or None.
+    chance
+        The tracks of the first localizations by length, and how many arise by chance.
     report
         The run in a few numbers.
     folder
@@ -65,6 +69,7 @@ class Run:
     maps: dict[str, VesselMap]
     saturation: Any
     resolution: Resolution | None
+    chance: ChanceTracks
     report: RunReport
     folder: Path | None = None
 
@@ -74,7 +79,6 @@ class _Tally:
 
     def __init__(self, acquisition: Acquisition, config: PipelineConfig) -> None:
         self.acquisition, self.config = acquisition, config
-        self.sample = Sample()
         self.svd_first: int | None = None
         self.began = time.perf_counter()
         self.frames = self.localizations = self.tracks = self.points = 0
@@ -86,7 +90,6 @@ class _Tally:
         self.frames += event.n_frames
         self.computed_frames += 0 if event.reused else event.n_frames
         self.localizations += len(event.result.localizations)
-        self.sample.add(event.result.localizations)
         first = event.result.facts.get("svd_first_kept")
         self.svd_first = self.svd_first if first is None else int(first)
         self.track_rows(event.tracks)
@@ -100,7 +103,10 @@ class _Tally:
         self.points += len(tracks)
 
     def report(self, maps: MapsFinished, peak_memory_bytes: int | None) -> RunReport:
-        control = shuffled_share(self.sample.localizations(), self.acquisition.rate_hz, self.config)
+        chance = maps.chance
+        length = self.config.link.min_length_frames or chance.least_length()
+        share = chance.share(length) if self.tracks else float("nan")
+        control = None if math.isnan(share) else share
         seconds = time.perf_counter() - self.began
         resolution = maps.resolution
         known = resolution is not None and resolution.resolution_um == resolution.resolution_um
@@ -116,7 +122,8 @@ class _Tally:
             saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
             rejected=self.rejected,
             failed=tuple(self.failed),
-            shuffled_share=control,
+            min_length_frames=length,
+            chance_share=control,
             verdict=verdict(
                 self.frames,
                 self.localizations,
@@ -125,6 +132,7 @@ class _Tally:
                 self.rejected,
                 self.config,
                 self.svd_first,
+                length,
             ),
         )
 
@@ -188,6 +196,7 @@ def run(
         maps=maps.maps,
         saturation=maps.saturation,
         resolution=maps.resolution,
+        chance=maps.chance,
         report=report,
         folder=None if out is None else Path(out),
     )

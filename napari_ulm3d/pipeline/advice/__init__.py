@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_ulm3d.pipeline.advice.after import Sample, shuffled_share, verdict
+from napari_ulm3d.pipeline.advice.after import verdict
 from napari_ulm3d.pipeline.advice.before import advice
 
-__all__ = ["Sample", "advice", "shuffled_share", "verdict"]
+__all__ = ["advice", "verdict"]

@@ -4,61 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import pandas as pd
-
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.link import link
 from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
-from napari_ulm3d.tables import Localizations
 
-__all__ = ["Sample", "shuffled_share", "verdict"]
+__all__ = ["verdict"]
 
-_MOST_ROWS = 60_000
-"""Localizations that the control is made on: enough to count tracks, little time."""
 _NOISE = 0.5
-"""Share of the tracks that frames in random order give as well, from which most are chance."""
+"""Share of chance tracks from which most are noise."""
 _FEW = 0.05  # bubbles a frame
-
-
-class Sample:
-    """The first localizations of a run, kept for the control."""
-
-    def __init__(self) -> None:
-        self._parts: list[Localizations] = []
-        self._rows = 0
-
-    def add(self, found: Localizations) -> None:
-        """Keep a block's, while there is room."""
-        if self._rows < _MOST_ROWS and len(found):
-            self._parts.append(Localizations(found.table.head(_MOST_ROWS - self._rows)))
-            self._rows += len(self._parts[-1])
-
-    def localizations(self) -> Localizations:
-        """All that were kept."""
-        return Localizations.concat(self._parts) if self._parts else Localizations.empty()
-
-
-def shuffled_share(found: Localizations, rate_hz: float, config: PipelineConfig) -> float | None:
-    """Track points that frames in random order give, over those of the frames in order.
-
-    Bubbles move along from frame to frame, noise does not care for the order: near 0 where
-    tracks are bubbles, near 1 where they are chance.
-
-    Returns
-    -------
-    None where no tracks come out in order.
-    """
-    frames = found.table["frame"].to_numpy()
-    before = len(link(found, rate_hz, config.link)) if len(found) else 0
-    if not before:
-        return None
-    first, last = int(frames.min()), int(frames.max())
-    order = np.random.default_rng(config.seed).permutation(last - first + 1) + first
-    table: pd.DataFrame = found.table.assign(frame=order[frames - first])
-    table = table.assign(time_s=table["frame"] / rate_hz)
-    table = table.sort_values("frame", kind="stable", ignore_index=True)
-    return len(link(Localizations(table), rate_hz, config.link)) / before
 
 
 def verdict(
@@ -69,34 +22,37 @@ def verdict(
     rejected: Mapping[str, int],
     config: PipelineConfig,
     svd_first: int | None,
+    length: int | None = None,
 ) -> str:
     """One sentence with the probable cause and what to try; empty where all seems well.
 
     Parameters
     ----------
     share
-        `shuffled_share`; None where it is not known.
+        Share of the tracks that arise by chance; None where there are none.
     rejected
         How many candidates were rejected, by reason.
     config
         The settings as they were given.
     svd_first
         First singular component kept, None without SVD.
+    length
+        Shortest track that was kept; None: as the settings say.
     """
+    length = length or config.link.min_length_frames
     if config.localize.localizer == "trajectory" or n_frames == 0:
         return ""  # it draws a map and finds no bubbles
     if n_localizations == 0:
         return f"Nothing was found in {n_frames:,} frames. {_why_nothing(rejected, config, svd_first, n_frames)}"
     if n_tracks == 0:
-        length = config.link.min_length_frames
         return (
             f"{n_localizations:,} bubbles were localized, and no track of {length} frames came of "
             f"them. {_why_untracked(n_localizations / n_frames, config)}"
         )
     if share is not None and share > _NOISE:
         return (
-            f"Most tracks may be noise: frames in random order give {100 * share:.0f} % as many track "
-            f"points. Try {_sterner(config)}."
+            f"Most tracks may be noise: by frames in random order {100 * share:.0f} % of them arise "
+            f"by chance. Try {_sterner(config)}, or link.min_length_frames=auto."
         )
     if n_localizations < _FEW * n_frames:
         return (

@@ -1,0 +1,215 @@
+"""How many tracks arise by chance: the same localizations linked with their frames in random order.
+
+Bubbles move on from frame to frame, noise does not care for the order. So the frames of a
+sample are permuted in time and linked with the same settings; what tracks come out arose by
+chance. Two counts are made of each length:
+
+*permuted*
+    All localizations, the plain control. It exceeds what is wrong with the tracks: in order,
+    the localizations of bubbles are taken up by their own tracks and link with nothing else.
+*by chance*
+    Only localizations that are not taken up by true tracks. How many tracks are true follows
+    from the count itself, so it is made in rounds: a track takes part with the probability
+    that it is chance, of the round before. Single localizations show nothing of themselves;
+    of them so many are left out as true tracks, which end at a constant rate, would leave.
+
+What neither can see are echoes that move with bubbles or stay for long without being any
+(side lobes, clutter): their tracks break up in random order as those of bubbles do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import LinkConfig
+from napari_ulm3d.link.chains import chain_labels
+from napari_ulm3d.link.points import gates_um, plain_rows
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["MOST_CHANCE", "ChanceSample", "ChanceTracks", "chance_tracks"]
+
+MOST_CHANCE = 0.05
+"""Share of the tracks that may be chance where the shortest track is chosen."""
+
+_MOST_ROWS = 60_000
+"""Localizations of a sample: enough to count tracks, little time."""
+_SHORTEST, _LONGEST = 2, 100  # lengths chosen from, in frames
+_ROUNDS, _AVERAGED = 7, 3
+_PERMUTATIONS = 2
+_FEW = 20  # tracks of a length; shares of fewer are taken of all that are as long or longer
+
+
+@dataclass(frozen=True)
+class ChanceTracks:
+    """Tracks of a sample by their length, and how many of them arise by chance.
+
+    Attributes
+    ----------
+    tracks
+        (n,) number of tracks of 0, 1, 2, ... localizations, the frames in order.
+    by_chance
+        (n,) of those, how many arise by chance, as estimated.
+    permuted
+        (n,) how many tracks come of all localizations with their frames in random order.
+    n_frames
+        Frames that the sample spans.
+    """
+
+    tracks: NDArray[np.float64]
+    by_chance: NDArray[np.float64]
+    permuted: NDArray[np.float64]
+    n_frames: int
+
+    def share(self, length: int) -> float:
+        """Share of the tracks of at least `length` that arise by chance; NaN without tracks."""
+        return _share(self.by_chance, self.tracks, length)
+
+    def least_length(self, most: float = MOST_CHANCE) -> int:
+        """The least length from which less than a share `most` of the tracks is chance.
+
+        By the plain control (`permuted`), which is the sterner one: tracks of side lobes, that
+        neither count sees, are short as well. The longest that is looked at where none is.
+        """
+        for length in range(_SHORTEST, _LONGEST):
+            if self.permuted[length:].sum() < most * self.tracks[length:].sum():
+                return length
+            if not self.tracks[length:].sum() and not self.permuted[length:].sum():
+                return length
+        return _LONGEST
+
+    def to_table(self) -> pd.DataFrame:
+        """A row a length from 2: counts of it, and shares of tracks of at least that length."""
+        lengths = np.arange(_SHORTEST, max(len(self.tracks), _SHORTEST + 1))
+        counts = {
+            "tracks": self.tracks, "by_chance": self.by_chance, "permuted": self.permuted
+        }  # fmt: skip
+        table = pd.DataFrame({"length_frames": lengths})
+        for name, values in counts.items():
+            table[name] = [values[k] if k < len(values) else 0.0 for k in lengths.tolist()]
+        for name in ("by_chance", "permuted"):
+            shares = [_share(counts[name], self.tracks, k) for k in lengths.tolist()]
+            table[f"share_{name}"] = shares
+        return table
+
+
+class ChanceSample:
+    """The first localizations of a stream, for the control."""
+
+    def __init__(self) -> None:
+        self._parts: list[Localizations] = []
+        self._rows = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there are enough."""
+        return self._rows >= _MOST_ROWS
+
+    def add(self, found: Localizations) -> None:
+        """Keep a chunk's, while there is room."""
+        if not self.full and len(found):
+            self._parts.append(Localizations(found.table.head(_MOST_ROWS - self._rows)))
+            self._rows += len(self._parts[-1])
+
+    def chance(
+        self, rate_hz: float, config: LinkConfig, breaks: Sequence[int] = ()
+    ) -> ChanceTracks:
+        """`chance_tracks` of what was kept."""
+        return chance_tracks(Localizations.concat(self._parts), rate_hz, config, breaks)
+
+
+def chance_tracks(
+    found: Localizations,
+    rate_hz: float,
+    config: LinkConfig,
+    breaks: Sequence[int] = (),
+    seed: int = 0,
+) -> ChanceTracks:
+    """Count the tracks of localizations by their length, and those that arise by chance.
+
+    Parameters
+    ----------
+    found
+        Localizations, sorted by frame.
+    rate_hz, config, breaks
+        As for `link.link`; the shortest track of `config` does not matter.
+    seed
+        Of the permutations.
+
+    Raises
+    ------
+    ConfigError, ResultsError
+        As for `link.link`.
+    """
+    gates = gates_um(rate_hz, config)
+    rows = plain_rows(found, rate_hz)
+    if not len(rows):
+        nothing = np.zeros(_SHORTEST + 1)
+        return ChanceTracks(nothing, nothing, nothing, 0)
+    frame = rows[:, 0].astype(np.int64)
+    first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
+    ordered = sorted(breaks)
+    rng = np.random.default_rng(seed)
+
+    def permuted(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Tracks of each length of some localizations, their frames in random order."""
+        new = (rng.permutation(n_frames) + first)[frame[kept] - first]
+        order = np.argsort(new, kind="stable")
+        part = rows[kept][order]
+        return _lengths(chain_labels(new[order], part[:, 1:4], gates, part[:, 5:], ordered))[1]
+
+    label = chain_labels(frame, rows[:, 1:4], gates, rows[:, 5:], ordered)
+    length, tracks = _lengths(label)
+    everything = np.ones(len(rows), bool)
+    plain = _mean([permuted(everything) for _ in range(_PERMUTATIONS)])
+    is_chance = np.ones(len(tracks))
+    counts: list[NDArray[np.float64]] = []
+    for _ in range(_ROUNDS):
+        taking_part = rng.random(len(length)) < is_chance[length]
+        counts.append(permuted(taking_part[label]))
+        is_chance = _chances(_mean(counts[-_AVERAGED:]), tracks)
+    by_chance = _mean(counts[-_AVERAGED:])
+    size = max(len(tracks), len(plain), len(by_chance), _SHORTEST + 1)
+    return ChanceTracks(
+        _padded(tracks, size), _padded(by_chance, size), _padded(plain, size), n_frames
+    )
+
+
+def _chances(chance: NDArray[np.float64], tracks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability that a track of each length is chance, from the counts of both."""
+    size = max(len(tracks), 7)
+    chance, tracks = _padded(chance, max(size, len(chance))), _padded(tracks, size)
+    longer = np.cumsum(chance[::-1])[::-1][:size], np.cumsum(tracks[::-1])[::-1]
+    chance = chance[:size]
+    few = tracks < _FEW
+    share = np.where(few, longer[0], chance) / np.maximum(np.where(few, longer[1], tracks), 1)
+    share = np.minimum(share, 1)
+    # Singles: true tracks end at a constant rate, so their number falls as a power of the length.
+    true = np.maximum(tracks - chance, 0)
+    rate = min(true[3:7].sum() / max(true[2:6].sum(), 1e-9), 1.0)
+    share[1] = 1 - min(true[2] / max(rate, 0.2), tracks[1]) / max(tracks[1], 1)
+    return np.asarray(share)
+
+
+def _lengths(label: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Number of points of each chain, and number of chains of each length."""
+    length = np.bincount(label) if label.size else np.zeros(0, np.int64)
+    return length, np.bincount(length, minlength=_SHORTEST + 1).astype(np.float64)
+
+
+def _mean(counts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    size = max(len(one) for one in counts)
+    return np.asarray(np.mean([_padded(one, size) for one in counts], axis=0))
+
+
+def _padded(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    return np.pad(values, (0, max(size - len(values), 0)))
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64], length: int) -> float:
+    total = float(whole[length:].sum())
+    return min(float(part[length:].sum()) / total, 1.0) if total else float("nan")
