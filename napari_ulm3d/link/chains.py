@@ -10,9 +10,11 @@ The gate of every frame distance is given, so this file knows neither speed nor 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -213,19 +215,49 @@ def chain_labels(
     padded[:, : position.shape[1]] = position
     if shift is not None:
         ahead[:, : shift.shape[1]] = shift
-    builder = ChainBuilder(gates)
     numbers, first = np.unique(frame, return_index=True)
-    sequence = np.searchsorted(np.asarray(breaks, np.int64), numbers, side="right")
-    cuts = [*first.tolist(), len(frame)]
+    sequence = [bisect_right(breaks, number) for number in numbers.tolist()]
+    slices = [slice(*cut) for cut in pairwise([*first.tolist(), len(frame)])]
+    if len(gates) == 1:
+        follows = (np.diff(numbers) == 1) & (np.diff(sequence) == 0)
+        return _gapless_labels(slices, follows, padded, ahead, gates[0])
+    builder = ChainBuilder(gates)
     last = 0
-    for k, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for k, part in enumerate(slices):
         if sequence[k] != last:
             builder.finish()
             last = sequence[k]
-        rows = list(range(start, stop))
-        builder.push(int(numbers[k]), padded[start:stop], ahead[start:stop], rows)
+        rows = list(range(part.start, part.stop))
+        builder.push(int(numbers[k]), padded[part], ahead[part], rows)
     builder.finish()
     labels = np.full(len(frame), -1, np.int64)
     for chain in builder.take_finished():
         labels[chain.rows] = chain.id
+    return labels
+
+
+def _gapless_labels(
+    slices: Sequence[slice],
+    follows: NDArray[np.bool_],
+    position: Points,
+    shift: Points,
+    gate: float,
+) -> NDArray[np.int64]:
+    """What `ChainBuilder` gives without gaps, in a tenth of the time.
+
+    `follows` (slices - 1,): whether the points of a slice may be linked to those of the one before.
+    """
+    labels = np.empty(len(position), np.int64)
+    n = 0
+    for k, part in enumerate(slices):
+        own = np.full(part.stop - part.start, -1, np.int64)
+        if k and follows[k - 1]:
+            before = slices[k - 1]
+            target = assign(position[before], shift[before], position[part], shift[part], gate)
+            linked = target >= 0
+            own[target[linked]] = labels[before][linked]
+        begun = np.flatnonzero(own < 0)
+        own[begun] = n + np.arange(begun.size)
+        n += begun.size
+        labels[part] = own
     return labels

@@ -64,6 +64,7 @@ def test_a_run_leaves_the_whole_folder(flow, tmp_path: Path) -> None:
         "tracks.parquet",
         "saturation.csv",
         "fsc.csv",
+        "chance_tracks.csv",
         "log.txt",
     }
     assert files_of(out) == maps | blocks | tables
