@@ -2,7 +2,8 @@
 
 `DeepSTULM` (dense) and `SparseDeepSTULM` are those of Rauby et al. (arXiv 2402.09359): complex
 frames to one super-resolved volume of trajectories. `MaskCNN` chooses the voxels to keep.
-`BubbleNet` localizes bubbles on the input's voxels. All are built by name with `registry.build`
+`BubbleNet` localizes bubbles on the input's voxels. `CompletionNet`, `SuperResolutionNet` and
+`SegmentationNet` (in `volumes`) work on whole vessel maps. All are built by name with `registry.build`
 and loaded with `weights.load_network`.
 """
 

@@ -20,6 +20,13 @@ ARCHITECTURES: dict[str, tuple[str, str, str]] = {
     "SparseDeepSTULM": ("sparse_deepstulm", "SparseDeepSTULM", "SparseDeepSTULMConfig"),
     "MaskCNN": ("mask_cnn", "MaskCNN", "MaskCNNConfig"),
     "BubbleNet": ("bubblenet", "BubbleNet", "BubbleNetConfig"),
+    "CompletionNet": ("volumes.completion", "CompletionNet", "CompletionNetConfig"),
+    "SuperResolutionNet": (
+        "volumes.superresolution",
+        "SuperResolutionNet",
+        "SuperResolutionNetConfig",
+    ),
+    "SegmentationNet": ("volumes.segmentation", "SegmentationNet", "SegmentationNetConfig"),
 }
 
 
@@ -50,6 +57,9 @@ PRESETS: dict[str, Preset] = {
     "sparse-3d-small": Preset("SparseDeepSTULM", {"space_axes": 3, **_SMALL}),
     "mask": Preset("MaskCNN", {}),
     "bubblenet": Preset("BubbleNet", {}),
+    "complete": Preset("CompletionNet", {}),
+    "superres": Preset("SuperResolutionNet", {}),
+    "segment": Preset("SegmentationNet", {}),
 }
 
 

@@ -10,6 +10,11 @@ from napari_ulm3d.train.config import TrainConfig, TrainingConfig
 from napari_ulm3d.train.mask.config import MaskTrainConfig
 from napari_ulm3d.train.task import Task
 from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig
+from napari_ulm3d.train.volumes.config import (
+    CompletionTrainConfig,
+    SegmentationTrainConfig,
+    SuperResolutionTrainConfig,
+)
 
 __all__ = ["TASKS", "make_task", "read_config"]
 
@@ -17,6 +22,9 @@ TASKS: dict[str, type[TrainingConfig]] = {
     "bubblenet": TrainConfig,
     "trajectory": TrajectoryTrainConfig,
     "mask": MaskTrainConfig,
+    "complete": CompletionTrainConfig,
+    "superres": SuperResolutionTrainConfig,
+    "segment": SegmentationTrainConfig,
 }
 
 
@@ -58,4 +66,16 @@ def make_task(config: TrainingConfig) -> Task:
         from napari_ulm3d.train.mask.task import MaskTask
 
         return MaskTask(config)
+    if isinstance(config, CompletionTrainConfig):
+        from napari_ulm3d.train.volumes.task import CompletionTask
+
+        return CompletionTask(config)
+    if isinstance(config, SuperResolutionTrainConfig):
+        from napari_ulm3d.train.volumes.task import SuperResolutionTask
+
+        return SuperResolutionTask(config)
+    if isinstance(config, SegmentationTrainConfig):
+        from napari_ulm3d.train.volumes.task import SegmentationTask
+
+        return SegmentationTask(config)
     raise ConfigError(f"{type(config).__name__} are the settings of no task.")

@@ -1,0 +1,1 @@
+"""Generative sparse U-Nets on whole vessel volumes: completion, super-resolution, segmentation."""

@@ -1,0 +1,93 @@
+"""Completion: from a map of few tracks to the vessel voxels that a full acquisition would fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from napari_ulm3d.networks.volumes.config import CompletionNetConfig
+from napari_ulm3d.networks.volumes.unet import (
+    Descent,
+    GenerativeAscent,
+    padded,
+    pyramid,
+    wanted,
+)
+from napari_ulm3d.sparse import Coordinates, SparseTensor, prune
+
+__all__ = ["CompletionNet", "VolumePrediction"]
+
+
+@dataclass(frozen=True)
+class VolumePrediction:
+    """Which voxels exist, at every scale.
+
+    Attributes
+    ----------
+    logits
+        1 channel each, coarse to fine: all voxels that were considered at that scale.
+    output
+        The finest logit on the voxels that were kept.
+    """
+
+    logits: tuple[SparseTensor, ...]
+    output: SparseTensor
+
+
+class CompletionNet(nn.Module):
+    """Features of a map's voxels to the probability of these and of new voxels about them.
+
+    New voxels arise next to voxels of the coarsest level, so that nothing is predicted farther
+    than about one of those from what was measured.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    """
+
+    def __init__(self, config: CompletionNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or CompletionNetConfig()
+        self.descent = Descent(c)
+        widths = list(c.channels)
+        self.ascent = nn.ModuleList(
+            GenerativeAscent(
+                widths[k + 1], widths[k], widths[k], c.convolutions, 4 if k == c.levels - 1 else 2
+            )
+            for k in reversed(range(c.levels))
+        )
+
+    def forward(self, x: SparseTensor, target: Coordinates | None = None) -> VolumePrediction:
+        """Predict which voxels exist.
+
+        Parameters
+        ----------
+        x
+            `FEATURES` on the axes z, y, x.
+        target
+            In training the voxels that exist, on the grid of `x`: they are kept whatever the
+            network says of them, so that the finer scales learn from all of them.
+
+        Raises
+        ------
+        ConfigError
+            Other axes or channels.
+        """
+        shape, levels = x.shape, self.config.levels
+        x = padded(x, levels)
+        skips = self.descent(x)
+        targets: list[Coordinates | None] = [None] * levels
+        if target is not None:
+            whole = Coordinates(target.indices, x.shape, target.batch_size, target.stride)
+            targets = list(pyramid(whole, levels))
+        y, logits = skips[-1], []
+        kept = None
+        for k, stage in zip(reversed(range(levels)), self.ascent, strict=True):
+            y, logit = stage(y, skips[k], [-(-n // 2**k) for n in shape])
+            mask = wanted(logit, self.config.keep, targets[k])
+            logits.append(logit)
+            y, kept = prune(y, mask), prune(logit, mask)
+        assert kept is not None
+        return VolumePrediction(tuple(logits), kept)

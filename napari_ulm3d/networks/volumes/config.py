@@ -1,0 +1,87 @@
+"""Sizes of the networks on whole volumes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from napari_ulm3d.config import StageConfig, setting
+
+__all__ = [
+    "FEATURES",
+    "CompletionNetConfig",
+    "SegmentationNetConfig",
+    "SuperResolutionNetConfig",
+    "VolumeNetConfig",
+]
+
+#: What every network reads of a voxel that holds something, in this order. `has_velocity` says
+#: whether the three after it are measured or stand at zero.
+FEATURES = (
+    "occupied",
+    "log_density",
+    "has_velocity",
+    "speed",
+    "velocity_z",
+    "direction",
+    "log_voxel",
+)
+
+_Channels = tuple[Annotated[int, Field(ge=1)], ...]
+
+
+class VolumeNetConfig(StageConfig):
+    """A U-Net on sparse voxels: each level has half the resolution of the one before."""
+
+    channels: _Channels = setting((16, 32, 48, 64), "Channels by level, finest first.")
+    convolutions: int = setting(1, "Convolutions of a level after the one that enters it.", ge=0)
+
+    @model_validator(mode="after")
+    def _deep(self) -> Self:
+        if len(self.channels) < 2:
+            raise ValueError("channels must name two levels or more")
+        return self
+
+    @property
+    def levels(self) -> int:
+        """Halvings of the resolution from the finest to the coarsest level."""
+        return len(self.channels) - 1
+
+
+class _GenerativeConfig(VolumeNetConfig):
+    """What networks that make voxels have besides."""
+
+    keep: float = setting(
+        0.3,
+        "Probability above which a voxel is kept and goes on to the next finer scale.",
+        gt=0,
+        lt=1,
+    )
+
+
+class CompletionNetConfig(_GenerativeConfig):
+    """Sizes of the network that completes a map of few tracks."""
+
+
+class SuperResolutionNetConfig(_GenerativeConfig):
+    """Sizes of the network from a coarse map to finer ones."""
+
+    fine_channels: _Channels = setting((12, 8), "Channels after each doubling of the resolution.")
+
+    @model_validator(mode="after")
+    def _finer(self) -> Self:
+        if not self.fine_channels:
+            raise ValueError("fine_channels must name one doubling or more")
+        return self
+
+    @property
+    def doublings(self) -> int:
+        """Doublings of the resolution that the network knows."""
+        return len(self.fine_channels)
+
+
+class SegmentationNetConfig(VolumeNetConfig):
+    """Sizes of the network that tells vessels from noise, arteries from veins."""
+
+    kinds: int = setting(3, "Kinds of vessel: artery, capillary, vein, in this order.", ge=1)

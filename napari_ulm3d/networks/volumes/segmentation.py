@@ -1,0 +1,81 @@
+"""Segmentation: which voxels of a map are vessel, and whether of an artery or a vein."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from napari_ulm3d.networks.volumes.config import SegmentationNetConfig
+from napari_ulm3d.networks.volumes.unet import Descent, convolved, padded, unit
+from napari_ulm3d.sparse import InverseConv, Linear, SparseTensor, SubmanifoldConv, concatenate
+
+__all__ = ["SegmentationNet", "SegmentationPrediction"]
+
+_TWO, _THREE = (2, 2, 2), (3, 3, 3)
+
+
+@dataclass(frozen=True)
+class SegmentationPrediction:
+    """What a map's own voxels are.
+
+    Attributes
+    ----------
+    vessel
+        1 channel: logit of vessel against noise.
+    kind
+        A channel a kind (artery, capillary, vein): logits, of which the largest is meant.
+    """
+
+    vessel: SparseTensor
+    kind: SparseTensor
+
+
+class SegmentationNet(nn.Module):
+    """The U-Net without new voxels: every transposed convolution returns to the skip's voxels.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    """
+
+    def __init__(self, config: SegmentationNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or SegmentationNetConfig()
+        self.descent = Descent(c)
+        widths = list(c.channels)
+        order = list(reversed(range(c.levels)))
+        self.up = nn.ModuleList(
+            InverseConv(widths[k + 1], widths[k], _TWO, stride=2, padding=0) for k in order
+        )
+        self.merge = nn.ModuleList(
+            nn.Sequential(
+                unit(SubmanifoldConv(2 * widths[k], widths[k], _THREE), widths[k]),
+                convolved(widths[k], c.convolutions),
+            )
+            for k in order
+        )
+        self.vessel = Linear(widths[0], 1)
+        self.kind = Linear(widths[0], c.kinds)
+
+    def forward(self, x: SparseTensor) -> SegmentationPrediction:
+        """Say what each voxel is.
+
+        Parameters
+        ----------
+        x
+            `FEATURES` on the axes z, y, x.
+
+        Raises
+        ------
+        ConfigError
+            Other axes or channels.
+        """
+        skips = self.descent(padded(x, self.config.levels))
+        y = skips[-1]
+        for k, up, merge in zip(
+            reversed(range(self.config.levels)), self.up, self.merge, strict=True
+        ):
+            y = merge(concatenate([up(y, skips[k]), skips[k]]))
+        return SegmentationPrediction(self.vessel(y), self.kind(y))

@@ -1,0 +1,99 @@
+"""Super-resolution: from a coarse map to finer ones, a doubling at a time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.networks.volumes.completion import VolumePrediction
+from napari_ulm3d.networks.volumes.config import SuperResolutionNetConfig
+from napari_ulm3d.networks.volumes.unet import (
+    Descent,
+    GenerativeAscent,
+    padded,
+    pyramid,
+    wanted,
+)
+from napari_ulm3d.sparse import Coordinates, SparseTensor, prune
+
+__all__ = ["SuperResolutionNet"]
+
+
+class SuperResolutionNet(nn.Module):
+    """A U-Net at the map's own resolution, then doublings, each with its head and pruning.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    """
+
+    def __init__(self, config: SuperResolutionNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or SuperResolutionNetConfig()
+        self.descent = Descent(c)
+        widths = list(c.channels)
+        self.ascent = nn.ModuleList(
+            GenerativeAscent(widths[k + 1], widths[k], widths[k], c.convolutions)
+            for k in reversed(range(c.levels))
+        )
+        fine = [widths[0], *c.fine_channels]
+        self.doubling = nn.ModuleList(
+            GenerativeAscent(a, 0, b, c.convolutions) for a, b in pairwise(fine)
+        )
+
+    def forward(
+        self, x: SparseTensor, doublings: int | None = None, target: Coordinates | None = None
+    ) -> VolumePrediction:
+        """Predict which voxels exist on a grid 2^doublings times as fine.
+
+        Parameters
+        ----------
+        x
+            `FEATURES` on the axes z, y, x.
+        doublings
+            Doublings of the resolution, from 1; None: all that the network knows.
+        target
+            In training the voxels that exist on that fine grid (`CompletionNet.forward`).
+
+        Raises
+        ------
+        ConfigError
+            Other axes or channels, or doublings that the network does not know.
+        """
+        run = self.config.doublings if doublings is None else doublings
+        if not 1 <= run <= self.config.doublings:
+            raise ConfigError(
+                f"This network refines by 2 to {2**self.config.doublings}, not by {2**run:g}. "
+                "Choose a factor between, or refine twice."
+            )
+        shape, levels = x.shape, self.config.levels
+        x = padded(x, levels)
+        skips = self.descent(x)
+        targets: list[Coordinates | None] = [None] * (levels + run)
+        if target is not None:
+            whole = tuple(n * 2**run for n in x.shape)
+            fine = Coordinates(
+                target.indices, whole, target.batch_size, [s / 2**run for s in x.stride]
+            )
+            targets = list(pyramid(fine, levels + run))
+        y, logits = skips[-1], []
+        kept = None
+        # k counts halvings from the finest grid that is asked for.
+        for k, stage in zip(
+            reversed(range(levels + run)), [*self.ascent, *self.doubling[:run]], strict=True
+        ):
+            skip = skips[k - run] if k >= run else None
+            limits = (
+                [-(-n // 2 ** (k - run)) for n in shape]
+                if k >= run
+                else [n * 2 ** (run - k) for n in shape]
+            )
+            y, logit = stage(y, skip, limits)
+            mask = wanted(logit, self.config.keep, targets[k])
+            logits.append(logit)
+            y, kept = prune(y, mask), prune(logit, mask)
+        assert kept is not None
+        return VolumePrediction(tuple(logits), kept)

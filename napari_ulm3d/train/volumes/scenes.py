@@ -1,0 +1,217 @@
+"""Vessels, bubbles in them, and the tracks that the pipeline would make of it.
+
+No ultrasound is simulated: bubbles flow through the network, are missed and displaced at random
+among false ones, and what is left is linked by the pipeline's own linker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import LinkConfig
+from napari_ulm3d.link import link
+from napari_ulm3d.simulate.bubbles import stream_bubbles
+from napari_ulm3d.simulate.flow import FlowConfig, solve_flow
+from napari_ulm3d.simulate.flow.bubbles import BubbleConfig
+from napari_ulm3d.simulate.vasculature import VasculatureConfig, VesselNetwork, procedural_network
+from napari_ulm3d.simulate.vessels import read_network
+from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, Localizations, Tracks
+from napari_ulm3d.train.volumes.config import VolumeDataConfig
+
+__all__ = ["FlowScene", "draw_flow_scene", "turned", "turning"]
+
+# A vessel belongs to the full acquisition's map from so many passages on.
+_PASSAGES = 2.0
+_SLOW_MISSED = 0.9
+
+
+@dataclass(frozen=True)
+class FlowScene:
+    """One acquisition without its ultrasound.
+
+    Attributes
+    ----------
+    network
+        The vessels that a full acquisition shows, with flow.
+    tracks
+        What the pipeline makes of the bubbles, for the whole acquisition.
+    paths
+        The true positions, as tracks: one track a bubble.
+    duration_s
+        Length of the acquisition.
+    """
+
+    network: VesselNetwork
+    tracks: Tracks
+    paths: Tracks
+    duration_s: float
+
+    def until(self, share: float) -> tuple[Tracks, Tracks]:
+        """Tracks that had ended after a share of the acquisition, and paths as far as then."""
+        end = share * self.duration_s
+        paths = self.paths.table
+        return _ended(self.tracks, end), Tracks(paths[paths["time_s"] <= end])
+
+
+def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = ()) -> FlowScene:
+    """A scene at random; the same for the same seed.
+
+    Parameters
+    ----------
+    seed
+        Of everything random.
+    config
+        Ranges.
+    trees
+        Files to take networks from; none: networks grow.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
+    rng = np.random.default_rng((seed, 11))
+
+    def log_between(limits: tuple[float, float]) -> float:
+        return float(np.exp(rng.uniform(*np.log(limits))))
+
+    network = _network(rng, config, trees)
+    network = solve_flow(network, None, FlowConfig(max_speed_mm_s=log_between(config.max_speed)))
+    bubbles, rate = rng.uniform(*config.bubbles), log_between(config.rate)
+    bubbles = max(1.0, round(bubbles))
+    n_frames = max(40, int(log_between(config.positions) / bubbles))
+    slowest = rng.uniform(*config.slowest_mm_s)
+    stream = stream_bubbles(
+        network,
+        n_bubbles=bubbles,
+        rate_hz=rate,
+        n_frames=n_frames,
+        seed=int(rng.integers(2**31)),
+        config=BubbleConfig(min_speed_mm_s=max(0.3, slowest / 2)),
+    )
+    frames = list(stream)
+    frame = np.repeat(np.arange(n_frames), [len(f) for f in frames])
+    identity = np.concatenate([f.bubble_id for f in frames])
+    position = np.concatenate([f.position_um for f in frames])
+    velocity = np.concatenate([f.velocity_mm_s for f in frames])
+    seen = rng.random(frame.size) < rng.uniform(*config.detected)
+    slow = np.linalg.norm(velocity, axis=1) < slowest
+    seen &= ~slow | (rng.random(frame.size) > _SLOW_MISSED)
+    n_false = rng.poisson(rng.uniform(*config.false_share) * bubbles * n_frames)
+    low, high = network.bounds_um
+    error = rng.uniform(*config.error_um) * np.array([1.0, *rng.uniform(1, 1.5, 1).repeat(2)])
+    found = np.concatenate(
+        [
+            position[seen] + rng.normal(size=(int(seen.sum()), 3)) * error,
+            rng.uniform(low, high, (n_false, 3)),
+        ]
+    )
+    when = np.concatenate([frame[seen], rng.integers(0, n_frames, n_false)])
+    order = np.argsort(when, kind="stable")
+    ones = np.ones(order.size, np.float32)
+    tracks = link(
+        Localizations.from_arrays(when[order], found[order], ones, ones, rate),
+        rate,
+        LinkConfig(
+            max_speed_mm_s=1.3 * max(8.0, float(np.linalg.norm(velocity, axis=1).max(initial=0))),
+            max_gap_frames=int(rng.integers(0, 3)),
+            min_length_frames=int(rng.integers(4, 12)),
+            smoothing_frames=5,
+        ),
+    )
+    shown = _shown(network, np.unique(identity).size, slowest)
+    return FlowScene(
+        network.selected(shown),
+        tracks,
+        _paths(identity, frame, position, velocity, rate),
+        n_frames / rate,
+    )
+
+
+def turning(rng: np.random.Generator, upright: bool) -> NDArray[np.float64]:
+    """(3, 3) orthogonal matrix on z, y, x: a turn, and a mirroring every other time.
+
+    Upright, depth stays depth.
+    """
+    if upright:
+        angle = rng.uniform(0, 2 * math.pi)
+        matrix = np.eye(3)
+        matrix[1:, 1:] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    else:
+        matrix, triangle = np.linalg.qr(rng.normal(size=(3, 3)))
+        matrix = matrix * np.sign(np.diag(triangle))
+    if rng.random() < 0.5:
+        matrix[:, 2] *= -1
+    return np.asarray(matrix, np.float64)
+
+
+def turned(tracks: Tracks, matrix: NDArray[np.float64]) -> Tracks:
+    """The tracks with positions and velocities turned about the origin."""
+    table = tracks.table.copy()
+    table[POSITION_UM] = tracks.positions_um @ matrix.T
+    table[VELOCITY_MM_S] = tracks.velocities_mm_s @ matrix.T
+    return Tracks(table)
+
+
+def _network(
+    rng: np.random.Generator, config: VolumeDataConfig, trees: Sequence[str]
+) -> VesselNetwork:
+    if trees:
+        network = _read(trees[int(rng.integers(len(trees)))])
+        network = network.transformed(rng.uniform(*config.scale))
+    else:
+        side = rng.uniform(*config.field_um)
+        grown = VasculatureConfig(
+            capillary_spacing_um=max(45.0, side / rng.uniform(8, 14)),
+            tortuosity=rng.uniform(0.02, 0.15),
+        )
+        network = procedural_network((side,) * 3, int(rng.integers(2**31)), grown)
+    middle = network.bounds_um.mean(axis=0)
+    return network.transformed(1.0, -middle).largest_component()
+
+
+@lru_cache(maxsize=8)
+def _read(path: str) -> VesselNetwork:
+    return read_network(path)
+
+
+def _shown(network: VesselNetwork, n_bubbles: int, slowest: float) -> NDArray[np.bool_]:
+    """(m,) which segments enough bubbles pass, fast enough to be seen."""
+    inflow = np.clip(network.net_inflow_nl_min, 0, None).sum()
+    passages = np.abs(np.asarray(network.flow_nl_min)) / inflow * n_bubbles
+    return (passages >= _PASSAGES) & (2 * network.mean_speed_mm_s >= slowest)
+
+
+def _paths(
+    identity: NDArray[np.int64],
+    frame: NDArray[np.int64],
+    position: NDArray[np.float64],
+    velocity: NDArray[np.float64],
+    rate: float,
+) -> Tracks:
+    order = np.lexsort((frame, identity))
+    columns = {
+        "track_id": identity[order],
+        "frame": frame[order],
+        "time_s": frame[order] / rate,
+        **{name: position[order, k] for k, name in enumerate(POSITION_UM)},
+        **{name: velocity[order, k].astype(np.float32) for k, name in enumerate(VELOCITY_MM_S)},
+        "speed_mm_s": np.linalg.norm(velocity[order], axis=1).astype(np.float32),
+        "score": np.ones(order.size, np.float32),
+    }
+    return Tracks(pd.DataFrame(columns))
+
+
+def _ended(tracks: Tracks, end_s: float) -> Tracks:
+    table = tracks.table
+    if not len(table):
+        return tracks
+    last = table.groupby("track_id")["time_s"].transform("max")
+    return Tracks(table[last <= end_s].reset_index(drop=True))

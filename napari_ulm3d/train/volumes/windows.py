@@ -1,0 +1,189 @@
+"""Windows of vessel maps with what is true of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import MapConfig
+from napari_ulm3d.evaluate.maps import occupied_voxels
+from napari_ulm3d.maps import accumulate
+from napari_ulm3d.refine.features import MapFeatures, map_features
+from napari_ulm3d.simulate.vasculature import VesselNetwork
+from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
+from napari_ulm3d.tables import POSITION_UM, Tracks
+from napari_ulm3d.train.volumes.config import VolumeDataConfig
+from napari_ulm3d.train.volumes.scenes import FlowScene, draw_flow_scene, turned, turning
+
+__all__ = ["VolumeWindow", "cut_window", "place_window", "volume_windows"]
+
+#: A measured voxel within this distance of a bubble's true path is vessel, beyond it noise.
+NOISE_BEYOND_UM = 20.0
+_KIND_WITHIN_UM = 30.0
+
+
+@dataclass(frozen=True)
+class VolumeWindow:
+    """A crop of a map, and the truth.
+
+    Attributes
+    ----------
+    features
+        Of the map of the tracks.
+    target
+        (n,) int64, C-order flat indices on `fine` of the voxels that a full acquisition fills.
+    fine
+        Grid of the target: 2^doublings times as fine as the map's.
+    vessel
+        (voxels of the map,) bool: near a bubble's true path.
+    kind
+        (voxels of the map,) int8: artery 0, capillary 1, vein 2, -1 unknown.
+    """
+
+    features: MapFeatures
+    target: NDArray[np.int64]
+    fine: Grid
+    vessel: NDArray[np.bool_]
+    kind: NDArray[np.int8]
+
+
+def volume_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> list[VolumeWindow]:
+    """The windows of one training scene; the same for the same seed."""
+    rng = np.random.default_rng((seed, 12))
+    trees = config.trees if config.trees and rng.random() < config.tree_share else ()
+    scene = draw_flow_scene(seed, config, trees)
+    out = []
+    for _ in range(config.windows_per_scene):
+        share = float(np.exp(rng.uniform(*np.log(config.acquired))))
+        matrix = turning(rng, config.upright)
+        edge = float(rng.uniform(*config.voxel_um))
+        flat = rng.random() < config.flat_share
+        slab = float(rng.uniform(*config.slab_um))
+        grid, moved, tracks, paths = place_window(
+            scene, share, matrix, edge, config.window, rng, slab if flat else None
+        )
+        with_speed = rng.random() < config.speed_share
+        window = cut_window(moved, tracks, paths, grid, doublings)
+        if not with_speed:
+            window = replace(window, features=window.features.without_velocity())
+        out.append(window)
+    return out
+
+
+def place_window(
+    scene: FlowScene,
+    share: float,
+    matrix: NDArray[np.float64],
+    edge_um: float,
+    side: int,
+    rng: np.random.Generator,
+    slab_um: float | None = None,
+) -> tuple[Grid, VesselNetwork, Tracks, Tracks]:
+    """A cube (or a plane) about a measured position, with the turned scene in it.
+
+    Parameters
+    ----------
+    scene, share
+        The acquisition and how much of it is measured.
+    matrix
+        (3, 3), from `turning`.
+    edge_um, side
+        Of a voxel, and voxels a side.
+    rng
+        Draws the position.
+    slab_um
+        Thickness along y of a slab that is seen as a plane; None: a volume.
+
+    Returns
+    -------
+    grid, network, tracks, paths
+        In one frame; of a slab, all in its plane.
+    """
+    tracks, paths = scene.until(share)
+    tracks, paths = turned(tracks, matrix), turned(paths, matrix)
+    network = scene.network.transformed(matrix)
+    points = tracks.positions_um if len(tracks) else network.nodes_um
+    corner = points[int(rng.integers(len(points)))] if len(points) else np.zeros(3)
+    centre = corner * rng.uniform(0.2, 0.8)  # nearer to the middle, which is the origin
+    size = np.full(3, side * edge_um)
+    shape = [side] * 3
+    spacing = [edge_um] * 3
+    if slab_um is not None:
+        size[1], shape[1], spacing[1] = slab_um, 1, slab_um
+        box = np.stack([centre - size / 2, centre + size / 2])
+        network = network.cropped(box)
+        nodes = network.nodes_um.copy()
+        nodes[:, 1] = centre[1]
+        apart = nodes[network.segments[:, 0]] != nodes[network.segments[:, 1]]
+        network = replace(network, nodes_um=nodes).selected(apart.any(axis=1))
+    first = centre - size / 2 + np.asarray(spacing) / 2
+    grid = Grid((shape[0], shape[1], shape[2]), tuple(spacing), tuple(first))  # type: ignore[arg-type]
+    return grid, network, tracks, paths
+
+
+def cut_window(
+    network: VesselNetwork, tracks: Tracks, paths: Tracks, grid: Grid, doublings: int = 0
+) -> VolumeWindow:
+    """The map of the tracks on a grid, with the truth.
+
+    Parameters
+    ----------
+    network
+        The vessels that a full acquisition fills.
+    tracks, paths
+        Measured, and true positions.
+    grid
+        Of the map.
+    doublings
+        By how many the target is finer.
+    """
+    maps = accumulate(tracks, grid, MapConfig(resolution_factor=1.0, fsc=False))
+    features = map_features(maps)
+    fine = finer(grid, doublings)
+    target, _ = lumen_voxels(network, fine)
+    vessel, kind = _labels(features, network, paths, grid)
+    return VolumeWindow(features, target, fine, vessel, kind)
+
+
+def finer(grid: Grid, doublings: int) -> Grid:
+    """The grid over the same extent with voxels of half the edge, and so on.
+
+    An axis of one voxel is divided as well, as the network does it.
+    """
+    step = 2**doublings
+    spacing = np.asarray(grid.spacing_um) / step
+    first = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2 + spacing / 2
+    shape = tuple(n * step for n in grid.shape)
+    return Grid(shape, tuple(spacing), tuple(first))  # type: ignore[arg-type]
+
+
+def _labels(
+    features: MapFeatures, network: VesselNetwork, paths: Tracks, grid: Grid
+) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+    from scipy.spatial import cKDTree
+
+    places = grid.to_um(features.index)
+    table = paths.table
+    inside = np.abs(paths.positions_um[:, 1] - grid.origin_um[1]) <= grid.spacing_um[1] / 2
+    if grid.shape[1] == 1:  # a slab: what flows above or below it is not in view
+        table = table[inside].assign(**{POSITION_UM[1]: grid.origin_um[1]})
+    shown = Tracks(table)
+    true = occupied_voxels(
+        shown.table["track_id"].to_numpy(), shown.frames, shown.positions_um, grid, max_gap=0
+    )
+    vessel = np.zeros(len(features), bool)
+    if true.size and len(features):
+        where = grid.to_um(np.stack(np.unravel_index(true, grid.shape), axis=1))
+        vessel = cKDTree(where).query(places)[0] <= NOISE_BEYOND_UM
+    kind = np.full(len(features), -1, np.int8)
+    if network.kind is not None and len(features):
+        index, segment = lumen_voxels(network, grid)
+        if index.size:
+            where = grid.to_um(np.stack(np.unravel_index(index, grid.shape), axis=1))
+            distance, nearest = cKDTree(where).query(places)
+            near = vessel & (distance <= _KIND_WITHIN_UM)
+            kind[near] = network.kind[segment[nearest[near]]]
+    return vessel, kind
