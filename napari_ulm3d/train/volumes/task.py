@@ -100,8 +100,10 @@ class _VolumeTask(Generic[C]):
                     rng = np.random.default_rng((held.first_seed + k, 13))
                     matrix = turning(rng, data.upright)
                     edge = float(np.mean(data.voxel_um))
-                    grid, *moved = place_window(scene, share, matrix, edge, data.window, rng)
-                    window = cut_window(*moved, grid, self.doublings)
+                    grid, network, tracks, paths = place_window(
+                        scene, share, matrix, edge, data.window, rng
+                    )
+                    window = cut_window(network, tracks, paths, grid, self.doublings)
                     if len(window.features):
                         self._scenes.append((f"{share:g}", window))
         return self._scenes

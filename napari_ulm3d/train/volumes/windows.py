@@ -157,7 +157,7 @@ def finer(grid: Grid, doublings: int) -> Grid:
     spacing = np.asarray(grid.spacing_um) / step
     first = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2 + spacing / 2
     shape = tuple(n * step for n in grid.shape)
-    return Grid(shape, tuple(spacing), tuple(first))  # type: ignore[arg-type]
+    return Grid(shape, tuple(spacing), tuple(first))
 
 
 def _labels(
