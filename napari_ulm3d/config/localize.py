@@ -149,12 +149,17 @@ class NetworkConfig(StageConfig):
         "in proportion.",
         when=_BUBBLES,
     )
-    window_frames: int = setting(
-        32, "Most frames given to the network at once.", "frames", when=_BUBBLES, ge=1
+    window_frames: int | None = setting(
+        None,
+        "Most frames given to the network at once; auto: as many as the memory allows.",
+        "frames",
+        when=_BUBBLES,
+        ge=1,
     )
-    margin_frames: int = setting(
-        4,
-        "Frames at the ends of a window that its neighbours predict instead.",
+    margin_frames: int | None = setting(
+        None,
+        "Frames at the ends of a window that its neighbours predict instead; auto: as many as the "
+        "network looks ahead and back.",
         "frames",
         when=_BUBBLES,
         ge=0,
@@ -174,7 +179,8 @@ class NetworkConfig(StageConfig):
     )
     memory_gb: float | None = setting(
         None,
-        "Memory for the network: windows are made to fit; none: what is free.",
+        "Memory for the network, which decides on the size of the pieces that it computes at once "
+        "and not on what it finds; none: what is free.",
         "GB",
         when=_NETWORKS,
         gt=0,
@@ -182,9 +188,7 @@ class NetworkConfig(StageConfig):
 
     @model_validator(mode="after")
     def _window_left(self) -> Self:
-        if self.window_frames <= 2 * self.margin_frames:
-            raise ValueError(
-                f"window_frames {self.window_frames} must exceed twice margin_frames "
-                f"{self.margin_frames}"
-            )
+        window, margin = self.window_frames, self.margin_frames
+        if window is not None and margin is not None and window <= 2 * margin:
+            raise ValueError(f"window_frames {window} must exceed twice margin_frames {margin}")
         return self

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,31 +14,45 @@ from scipy.special import gammainc
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
+from napari_ulm3d.errors import BackendError
 from napari_ulm3d.localize.augmentation import averaged_output
-from napari_ulm3d.localize.windows import Span, run_windows
+from napari_ulm3d.localize.pieces import Context, Cutter, Cutting, Piece, cut_block
+from napari_ulm3d.localize.windows import run_pieces, windows_at_once
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.networks.bubblenet_peaks import BubblePredictions, find_peaks
-from napari_ulm3d.networks.memory import most_voxels
+from napari_ulm3d.networks.memory import forward_bytes, most_voxels
 from napari_ulm3d.networks.precision import half_precision
 from napari_ulm3d.tables import VELOCITY_MM_S, Localizations
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_ulm3d.networks.bubblenet import BubbleNet
+    from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleNetConfig
     from napari_ulm3d.sparse import Backend
 
 __all__ = [
     "DEFAULT_MIN_SCORE",
     "NetworkConfig",
+    "context_of",
     "hit_probability",
     "localize_network",
     "predict",
     "to_localizations",
 ]
 
+log = logging.getLogger("napari_ulm3d")
+
 DEFAULT_MIN_SCORE = 0.2
 """Least score where neither the settings nor the weights' card say one."""
+
+_WASTEFUL = 4.0
+"""How often each voxel may be computed, on average, before it is said that memory is short."""
+
+
+def context_of(network: BubbleNetConfig, config: NetworkConfig) -> Context:
+    """What the network looks at about a voxel; a margin that is given is taken as it is."""
+    frames = network.context_frames if config.margin_frames is None else config.margin_frames
+    return Context(frames, network.context_voxels, network.stride)
 
 
 def predict(
@@ -47,11 +64,13 @@ def predict(
     backend: Backend | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[float], None] | None = None,
+    told: Callable[[Piece], None] | None = None,
 ) -> Iterator[BubblePredictions]:
     """Bubbles of a block, window after window; frames count over the whole acquisition.
 
-    Windows with too many voxels for the memory are shortened, down to one frame and its margins;
-    where memory runs out all the same, they and all that follow are halved.
+    A window with too many voxels for the memory is computed in pieces of time and space. All are
+    given the frames and voxels about them that the network looks at, so that the memory does not
+    decide on what is found.
 
     Parameters
     ----------
@@ -67,39 +86,64 @@ def predict(
         Asked ten times a second.
     progress
         Told the share of frames that is finished, after each window.
+    told
+        Told every piece that was computed.
 
     Raises
     ------
     Cancelled
         `stop` said so.
+    ConfigError
+        `network.window_frames` has no room for the margins.
     BackendError
-        The memory does not suffice for the smallest window.
+        The memory does not suffice for the smallest piece.
     """
     model.eval()
     radius, n_frames = _radius(block, config), block.shape[0]
-    counts = np.bincount(block.coordinates[:, 0], minlength=n_frames)
+    context = context_of(model.config, config)
+    cutter = Cutter(block.coordinates, block.shape, context)
+    cutting = cut_block(
+        cutter,
+        lambda at_once: most_voxels(model.config, device, config.memory_gb, at_once),
+        config.window_frames,
+        windows_at_once(device),
+        alone=str(device).startswith("cuda"),
+    )
+    _check_room(model.config, cutting, config, device)
 
-    def compute(span: Span) -> BubblePredictions:
+    def compute(piece: Piece) -> tuple[NDArray[np.intp], BubblePredictions]:
+        rows = cutter.rows(piece.given)
+        low = [span[0] for span in piece.given]
         with half_precision(config.precision, device):
-            window = block.window(span.start, span.stop)
-            return _predict_window(model, window, config, device, backend)
+            part = block.part(rows, piece.given)
+            at, found = _predict_window(model, part, config, device, backend)
+        found = replace(found, position=found.position + low[1:])
+        inside = _inside(part.coordinates[at] + low, piece.kept)
+        return rows[at[inside]], _select(found, inside)
 
-    windows = run_windows(
+    results = run_pieces(
         model,
-        counts,
+        cutting.pieces,
         compute,
-        window_frames=config.window_frames,
-        margin_frames=config.margin_frames,
-        most_voxels=most_voxels(model.config, device, config.memory_gb),
+        halves=cutter.halves,
+        at_once=cutting.at_once,
         device=device,
         stop=stop,
     )
-    for span, voxels in windows:
-        frame = voxels.frame - block.first_frame
-        kept = _select(voxels, (frame >= span.first) & (frame < span.last))
+    for first, last in cutting.windows:
+        parts, n_done, wanted = [], 0, (last - first) * cutter.volume
+        while n_done < wanted:
+            piece, part = next(results)
+            parts.append(part)
+            n_done += piece.size
+            if told is not None:
+                told(piece)
+        rows = np.concatenate([rows for rows, _ in parts])
+        voxels = BubblePredictions.concat([found for _, found in parts])
         if progress is not None:
-            progress(span.last / n_frames)
-        yield find_peaks(kept, radius, _least(config))
+            progress(last / n_frames)
+        # In the order of one window, whatever the pieces were.
+        yield find_peaks(_select(voxels, np.argsort(rows)), radius, _least(config))
 
 
 def localize_network(
@@ -114,6 +158,7 @@ def localize_network(
     backend: Backend | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[float], None] | None = None,
+    told: Callable[[Piece], None] | None = None,
 ) -> Localizations:
     """Localizations of a block by `BubbleNet`.
 
@@ -122,7 +167,7 @@ def localize_network(
 
     Parameters
     ----------
-    model, block, config, device, backend, stop, progress
+    model, block, config, device, backend, stop, progress, told
         As of `predict`.
     grid
         Spacing and origin of the voxels.
@@ -141,7 +186,7 @@ def localize_network(
 
     Raises
     ------
-    Cancelled, BackendError
+    Cancelled, ConfigError, BackendError
         As of `predict`.
     """
     config = config or NetworkConfig()
@@ -150,7 +195,14 @@ def localize_network(
     radius_um = config.hit_fraction * wavelength_um
     parts = []
     for found in predict(
-        model, block, config, device=device, backend=backend, stop=stop, progress=progress
+        model,
+        block,
+        config,
+        device=device,
+        backend=backend,
+        stop=stop,
+        progress=progress,
+        told=told,
     ):
         table = to_localizations(found, grid, rate_hz, radius_um).table
         parts.append(Localizations(table[table["score"] >= _least(config)]))
@@ -217,14 +269,40 @@ def _radius(block: BubbleInput, config: NetworkConfig) -> tuple[float, float, fl
     return (z, y, x)
 
 
+def _check_room(
+    network: BubbleNetConfig, cutting: Cutting, config: NetworkConfig, device: torch.device | str
+) -> None:
+    """Refuse what cannot be cut small enough; say what costs much more time than it need."""
+    if cutting.largest > most_voxels(network, device, config.memory_gb, cutting.at_once):
+        needed = ceil(cutting.largest * forward_bytes(network) / 1e7) / 100
+        raise BackendError(
+            f"The smallest piece of this block that the network can compute has "
+            f"{cutting.largest:,} voxels, for which its memory does not suffice. Set "
+            f"network.memory_gb={needed:g} if there is as much, or keep fewer voxels "
+            "(sparsify.threshold)."
+        )
+    if cutting.times_computed > _WASTEFUL:
+        log.warning(
+            "the memory for the network is short: pieces overlap so much that each voxel is "
+            "computed %.0f times; give it more (network.memory_gb), or keep fewer voxels "
+            "(sparsify.threshold)",
+            cutting.times_computed,
+        )
+
+
+def _inside(at: NDArray[Any], box: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    low, high = np.array(box).T
+    return np.asarray(((at >= low) & (at < high)).all(axis=1))
+
+
 def _predict_window(
     model: BubbleNet,
     window: BubbleInput,
     config: NetworkConfig,
     device: torch.device | str,
     backend: Backend | None,
-) -> BubblePredictions:
-    """Candidates of one window, a row a voxel."""
+) -> tuple[NDArray[np.intp], BubblePredictions]:
+    """Candidates of one window: their rows of the window, ascending, and what is said of them."""
     import torch
 
     with torch.inference_mode():
@@ -235,18 +313,19 @@ def _predict_window(
         def numbers(values: torch.Tensor) -> NDArray[np.float64]:
             return values.index_select(0, rows).double().cpu().numpy()
 
-        at = out.coordinates.indices.index_select(0, rows).cpu().numpy().astype(np.int64)
-        return BubblePredictions(
-            frame=at[:, 1] + window.first_frame,
+        at = rows.cpu().numpy()
+        places = window.coordinates[at].astype(np.int64)
+        return at, BubblePredictions(
+            frame=places[:, 0] + window.first_frame,
             probability=numbers(probability),
-            position=at[:, 2:] + numbers(out.offset),
+            position=places[:, 1:] + numbers(out.offset),
             sigma=np.exp(numbers(out.log_sigma)),
             velocity=numbers(out.velocity),
             level=numbers(out.level),
         )
 
 
-def _select(voxels: BubblePredictions, rows: NDArray[np.bool_]) -> BubblePredictions:
+def _select(voxels: BubblePredictions, rows: NDArray[Any]) -> BubblePredictions:
     return BubblePredictions(
         voxels.frame[rows],
         voxels.probability[rows],

@@ -6,7 +6,7 @@ up; a voxel's count is the number of windows in which a trajectory crossed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.localize.windows import Span, is_out_of_memory, run_windows
+from napari_ulm3d.localize.pieces import Context, Cutter, Piece, time_windows
+from napari_ulm3d.localize.windows import run_pieces
 from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
 from napari_ulm3d.networks.memory import trajectory_bytes, window_bytes
 from napari_ulm3d.networks.precision import half_precision
+from napari_ulm3d.networks.registry import config_of
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.volumes import VesselMap
 
@@ -30,19 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["count_trajectories", "trajectory_grid", "window_of"]
 
-_HALO = 12
-"""Voxels about a tile that its prediction may look at: the network's reach in space, about."""
 
-_LEAST_TILE = 16
-"""Voxels along a tile's longest axis below which it is not cut again."""
-
-
-def window_of(network: nn.Module, card: WeightsCard) -> int:
+def window_of(card: WeightsCard) -> int:
     """Frames of a window: as many as in training, else as one time step of the network holds."""
     trained: Any = card.data.get("data", {})
     frames = trained.get("window_frames") if isinstance(trained, dict) else None
-    config: Any = network.config
-    return int(frames or config.head_time_stride)
+    if frames:
+        return int(frames)
+    config: Any = config_of(card.architecture, card.config)
+    return int(config.head_time_stride)
 
 
 def trajectory_grid(grid: Grid, upsampling: int) -> Grid:
@@ -119,96 +117,51 @@ def count_trajectories(
         )
     fine = trajectory_grid(grid, settings.upsampling)
     room = window_bytes(device, config.memory_gb)
+    cutter = Cutter(
+        kept.coordinates,
+        kept.shape,
+        Context(0, settings.context_voxels, settings.coarsest),
+        in_time=False,
+    )
+    windows = [cutter.window(span) for span in time_windows(kept.shape[0], 0, window_frames)]
 
-    def compute(span: Span) -> NDArray[np.int64]:
-        window = _window(kept, span, window_frames)
+    def fits(piece: Piece) -> bool:
+        return _needs(network, _tile(kept, cutter, piece, window_frames)) <= room
+
+    def compute(piece: Piece) -> NDArray[np.int64]:
+        tile = _tile(kept, cutter, piece, window_frames)
+        if not len(tile):
+            return np.empty(0, np.int64)
         with half_precision(config.precision, device):
-            return _crossed(network, window, fine, room, config.trajectory_score, device)
+            crossed = _predict(network, tile, config.trajectory_score, device)
+        times = np.where(np.array(grid.shape) > 1, settings.upsampling, 1)
+        crossed += times * [low for low, _ in piece.given[1:]]
+        low, high = np.array(piece.kept[1:]).T * times
+        crossed = crossed[((crossed >= low) & (crossed < high)).all(axis=1)]
+        return np.asarray(np.ravel_multi_index(tuple(crossed.T), fine.shape), np.int64)
 
-    counts = np.bincount(kept.coordinates[:, 0], minlength=kept.shape[0])
-    found = []
-    for span, index in run_windows(
+    found = [np.empty(0, np.int64)]
+    for piece, index in run_pieces(
         network,
-        counts,
+        [piece for window in windows for piece in cutter.fitting(window, fits)],
         compute,
-        window_frames=window_frames,
-        may_shrink=False,
+        halves=cutter.halves,
         device=device,
         stop=stop,
     ):
         found.append(index)
         if progress is not None:
-            progress(span.last / kept.shape[0])
-    index, windows = np.unique(np.concatenate(found), return_counts=True)
-    return VesselMap("trajectory", fine, index, windows.astype(np.float32), "windows")
+            progress(piece.kept[0][1] / kept.shape[0])
+    index, counts = np.unique(np.concatenate(found), return_counts=True)
+    return VesselMap("trajectory", fine, index, counts.astype(np.float32), "windows")
 
 
-def _window(kept: SparseFrames, span: Span, n_frames: int) -> SparseFrames:
-    low, high = np.searchsorted(kept.coordinates[:, 0], (span.start, span.stop))
-    coordinates = kept.coordinates[low:high].copy()
-    coordinates[:, 0] -= span.start
-    return SparseFrames(coordinates, kept.values[low:high], (n_frames, *kept.shape[1:]))
-
-
-def _crossed(
-    network: nn.Module,
-    window: SparseFrames,
-    fine: Grid,
-    room: float,
-    score: float,
-    device: torch.device | str,
-) -> NDArray[np.int64]:
-    """Flat indices on the fine grid of the voxels that a trajectory crosses, ascending."""
-    if not len(window):
-        return np.empty(0, np.int64)
-    first = np.zeros(3, np.int64)
-    found = [
-        np.ravel_multi_index(tuple(crossed.T), fine.shape)
-        for crossed in _tiles(
-            network, window, first, np.array(window.shape[1:]), room, score, device
-        )
-    ]
-    return np.sort(np.concatenate(found)).astype(np.int64)
-
-
-def _tiles(
-    network: nn.Module,
-    window: SparseFrames,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    room: float,
-    score: float,
-    device: torch.device | str,
-) -> Iterator[NDArray[np.int64]]:
-    """(n, 3) fine voxels crossed within low..high - 1; halved where memory would not suffice."""
-    shape = np.array(window.shape[1:])
-    start, stop = np.maximum(low - _HALO, 0), np.minimum(high + _HALO, shape)
-    space = window.coordinates[:, 1:]
-    inside = ((space >= start) & (space < stop)).all(axis=1)
-    if not inside.any():
-        return
-    coordinates = window.coordinates[inside].copy()
-    coordinates[:, 1:] -= start.astype(np.int32)
-    z, y, x = (int(n) for n in stop - start)
-    tile = SparseFrames(coordinates, window.values[inside], (window.shape[0], z, y, x))
-    settings: Any = network.config
-    times = np.where(shape > 1, settings.upsampling, 1)
-    axis = int((high - low).argmax())
-    least = high[axis] - low[axis] < 2 * _LEAST_TILE
-    try:
-        if not least and _needs(network, tile) > room:
-            raise MemoryError
-        crossed = _predict(network, tile, score, device) + start * times
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error) or least:
-            raise
-    else:
-        yield crossed[((crossed >= low * times) & (crossed < high * times)).all(axis=1)]
-        return
-    middle = low.copy(), high.copy()
-    middle[0][axis] = middle[1][axis] = (low[axis] + high[axis]) // 2
-    yield from _tiles(network, window, low, middle[1], room, score, device)
-    yield from _tiles(network, window, middle[0], high, room, score, device)
+def _tile(kept: SparseFrames, cutter: Cutter, piece: Piece, n_frames: int) -> SparseFrames:
+    """What is given of a piece, filled up with empty frames."""
+    rows = cutter.rows(piece.given)
+    coordinates = kept.coordinates[rows] - np.array([low for low, _ in piece.given], np.int32)
+    z, y, x = (high - low for low, high in piece.given[1:])
+    return SparseFrames(coordinates, kept.values[rows], (n_frames, z, y, x))
 
 
 def _needs(network: nn.Module, tile: SparseFrames) -> float:

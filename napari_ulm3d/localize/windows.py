@@ -1,19 +1,15 @@
-"""Windows of a block through a network: several at once, stoppable, shorter where memory ends."""
+"""Pieces of a block through a network: several at once, stoppable, smaller where memory ends."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_ulm3d.errors import BackendError, Cancelled
 
@@ -21,60 +17,47 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Span", "is_out_of_memory", "run_windows"]
+__all__ = ["is_out_of_memory", "run_pieces", "windows_at_once"]
 
 log = logging.getLogger("napari_ulm3d")
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 _ASK_EVERY_S = 0.1
-"""How often `stop` is asked while windows are computed."""
+"""How often `stop` is asked while pieces are computed."""
 
 _WORDS = ("out of memory", "not enough memory", "can't allocate memory", "bad allocation")
 
 
-@dataclass(frozen=True)
-class Span:
-    """Frames of a window: `start` to `stop` - 1 are given, `first` to `last` - 1 are kept."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
-def run_windows(
+def run_pieces(
     network: nn.Module,
-    counts: NDArray[np.int64],
-    compute: Callable[[Span], T],
+    pieces: Iterable[P],
+    compute: Callable[[P], T],
     *,
-    window_frames: int,
-    margin_frames: int = 0,
-    most_voxels: float = np.inf,
-    may_shrink: bool = True,
+    halves: Callable[[P], Iterable[P] | None] | None = None,
+    at_once: int | None = None,
     device: torch.device | str = "cpu",
     stop: Callable[[], bool] | None = None,
-) -> Iterator[tuple[Span, T]]:
-    """What a network says of the windows of a block, in order.
+) -> Iterator[tuple[P, T]]:
+    """What a network says of the pieces of a block, in order.
 
-    On the CPU every window is computed by one thread, and as many windows at once as PyTorch
-    may use threads: faster than all threads on one window, and the same bits whatever their
-    number.
+    On the CPU every piece is computed by one thread, and as many pieces at once as PyTorch may
+    use threads: faster than all threads on one piece.
 
     Parameters
     ----------
     network
         What `compute` calls; a stop is heard between its layers.
-    counts
-        (t,) voxels kept a frame.
+    pieces
+        In order.
     compute
         The work; called in other threads.
-    window_frames, margin_frames
-        Frames of a window, and how many of them at either end serve as context alone.
-    most_voxels
-        A window of more voxels is shortened, down to one frame with its margins.
-    may_shrink
-        False: a window is never halved.
+    halves
+        Smaller pieces in place of one that did not fit into the memory, if there are any. From
+        then on one piece is computed at a time.
+    at_once
+        How many; None: `windows_at_once`.
     device
         Where the network is.
     stop
@@ -85,37 +68,16 @@ def run_windows(
     Cancelled
         `stop` said so.
     BackendError
-        The memory does not suffice for the smallest window.
+        The memory does not suffice for a piece that has no halves.
     """
-    n_frames = len(counts)
-    told = False
-    before = np.concatenate([[0], np.cumsum(counts)])
-    smallest = 2 * margin_frames + 1 if may_shrink else window_frames
-    window = window_frames
-
-    def span(first: int) -> Span:
-        nonlocal told
-        size = window
-        while True:
-            start = max(0, first - margin_frames)
-            # At the block's ends there is no margin to leave room for.
-            last = n_frames if start + size >= n_frames else start + size - margin_frames
-            end = min(n_frames, last + margin_frames)
-            if before[end] - before[start] <= most_voxels or size == smallest:
-                return Span(start, end, first, last)
-            size = max(smallest, size * 4 // 5)
-            if not told:
-                told = True
-                log.info("windows are shortened to at most %d voxels", most_voxels)
-
-    with _workers(network, device) as (submit, n_workers):
-        pending: deque[tuple[Span, Future[T]]] = deque()
-        first = 0
-        while pending or first < n_frames:
-            while first < n_frames and len(pending) < n_workers:
-                part = span(first)
+    n_workers = at_once or windows_at_once(device)
+    with _workers(network, n_workers) as submit:
+        waiting = deque(pieces)
+        pending: deque[tuple[P, Future[T]]] = deque()
+        while pending or waiting:
+            while waiting and len(pending) < n_workers:
+                part = waiting.popleft()
                 pending.append((part, submit(compute, part)))
-                first = part.last
             part, future = pending.popleft()
             try:
                 result = _result(future, stop)
@@ -123,20 +85,30 @@ def run_windows(
                 if not is_out_of_memory(error):
                     raise
                 wait([other for _, other in pending])
+                waiting.extendleft(other for other, _ in reversed(pending))
                 pending.clear()
                 _free_cache(device)
-                size = min(window, part.stop - part.start)
-                if size <= smallest:
+                smaller = halves(part) if halves is not None else None
+                alone = n_workers > 1
+                if smaller is None and not alone:
                     raise BackendError(
                         f"The memory of the {'GPU' if _on_cuda(device) else 'computer'} does not "
-                        f"suffice for a window of {part.stop - part.start} frames with "
-                        f"{before[part.stop] - before[part.start]:,} voxels. Keep fewer voxels "
-                        "(sparsify.threshold), or close other programs."
+                        f"suffice for {part}. Keep fewer voxels (sparsify.threshold), or close "
+                        "other programs."
                     ) from error
-                window, n_workers, first = max(smallest, size // 2), 1, part.first
-                log.warning("memory ran out: windows of %d frames from here on", window)
+                n_workers = 1
+                again = [part] if smaller is None else list(smaller)
+                waiting.extendleft(reversed(again))
+                log.warning("memory ran out: one piece at a time from here on, smaller ones")
                 continue
             yield part, result
+
+
+def windows_at_once(device: torch.device | str) -> int:
+    """How many pieces are computed at once: one on a GPU, else one a thread."""
+    import torch
+
+    return 1 if _on_cuda(device) else torch.get_num_threads()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -171,16 +143,11 @@ def _watch(network: nn.Module) -> None:
 
 
 @contextmanager
-def _workers(
-    network: nn.Module, device: torch.device | str
-) -> Iterator[tuple[Callable[..., Future[Any]], int]]:
-    import torch
-
+def _workers(network: nn.Module, workers: int) -> Iterator[Callable[..., Future[Any]]]:
     from napari_ulm3d.sparse.worker_threads import one_threaded_workers
 
     _watch(network)
     cancelled = threading.Event()
-    workers = 1 if _on_cuda(device) else torch.get_num_threads()
 
     def begin() -> None:
         _thread.cancelled = cancelled
@@ -188,7 +155,7 @@ def _workers(
     # Whoever stopped does not wait for layers that are being computed: they end unheard.
     with one_threaded_workers(workers, "window", begin=begin, wait=False) as pool:
         try:
-            yield pool.submit, workers
+            yield pool.submit
         finally:
             cancelled.set()
 

@@ -29,6 +29,7 @@ along every axis in the transitions, the heads and the first layer of the output
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -83,6 +84,22 @@ class DeepSTULMConfig(StageConfig):
     def head_time_stride(self) -> int:
         """Frames in one time step where the high-resolution stages and their heads run."""
         return self.time_pools[0] * self.time_pools[1] * self.transition_pool
+
+    @property
+    def coarsest(self) -> int:
+        """Voxels along an axis of space that the coarsest level takes together."""
+        return 4
+
+    @property
+    def context_voxels(self) -> int:
+        """How far a prediction looks in space, in voxels of the input."""
+        reach, n = self.kernel // 2, self.convolutions
+        # At strides 2 and 4 down, 2 and 1 up, each with an up-sampling from twice its stride.
+        v_net = self.input_kernel // 2 + reach * ((2 + 4 + 2 + 1) * n + 4 + 2)
+        # Transition, then at each doubling a head, and convolutions on voxels of half the size.
+        fine = 1 + sum((n + 1) / 2**k for k in range(1, self.doublings + 1)) + 1
+        last = 2 / 2**self.doublings
+        return ceil(v_net + reach * (fine + last)) + self.coarsest - 1
 
     def cube(self, side: int) -> tuple[int, ...]:
         """A kernel of one side along time and space."""

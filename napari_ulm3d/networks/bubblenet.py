@@ -63,6 +63,25 @@ class BubbleNetConfig(StageConfig):
             raise ValueError(f"{frames} frames have no middle one; use an odd number")
         return frames
 
+    @property
+    def context_frames(self) -> int:
+        """How far a prediction looks ahead and back: as far as the convolutions over time reach."""
+        levels = len(self.channels)
+        return self.time_kernel // 2 * (1 + self.blocks * (2 * levels - 1))
+
+    @property
+    def stride(self) -> int:
+        """Voxels along an axis that the coarsest level takes together."""
+        return int(2 ** (len(self.channels) - 1))
+
+    @property
+    def context_voxels(self) -> int:
+        """How far a prediction looks along z, y, x: a voxel a convolution, of its level's size."""
+        *finer, coarsest = (2**level for level in range(len(self.channels)))
+        convolutions = 1 + 2 * self.blocks * sum(finer) + self.blocks * coarsest
+        # Where it lies in the coarsest voxel decides on which side that reaches further.
+        return int(convolutions + self.stride - 1)
+
 
 @dataclass(frozen=True)
 class BubbleOutput:

@@ -70,6 +70,27 @@ class BubbleInput:
             first_frame=self.first_frame + start,
         )
 
+    def part(self, rows: NDArray[np.intp], box: Sequence[tuple[int, int]]) -> BubbleInput:
+        """The voxels of some rows, ascending, which lie in a box of t, z, y, x; counted from there.
+
+        Parameters
+        ----------
+        rows
+            Which.
+        box
+            First and past-the-last index along each axis.
+        """
+        low = np.array([span[0] for span in box], np.int32)
+        t, z, y, x = (span[1] - span[0] for span in box)
+        return replace(
+            self,
+            coordinates=self.coordinates[rows] - low,
+            correlation=self.correlation[rows],
+            amplitude=self.amplitude[rows],
+            shape=(t, z, y, x),
+            first_frame=self.first_frame + int(low[0]),
+        )
+
     def mirrored(self, axes: Collection[int]) -> tuple[BubbleInput, NDArray[np.intp]]:
         """The mirror image along some axes, and the row of this input that each of its rows was.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,12 @@ class BubblePredictions:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @classmethod
+    def concat(cls, parts: Sequence[BubblePredictions]) -> BubblePredictions:
+        """One after the other."""
+        names = ("frame", "probability", "position", "sigma", "velocity", "level")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def find_peaks(

@@ -43,7 +43,10 @@ def forward_bytes(config: BubbleNetConfig) -> float:
 
 
 def most_voxels(
-    config: BubbleNetConfig, device: torch.device | str, memory_gb: float | None = None
+    config: BubbleNetConfig,
+    device: torch.device | str,
+    memory_gb: float | None = None,
+    at_once: int | None = None,
 ) -> int:
     """How many voxels a window of `BubbleNet` may have.
 
@@ -52,27 +55,33 @@ def most_voxels(
     config
         Of the network.
     device
-        Where it runs. On the CPU, as many windows are computed at once as there are threads.
+        Where it runs.
     memory_gb
-        Memory for all of them, GB; None: 60 % of what is free.
+        Memory for all windows that are computed at once, GB; None: 60 % of what is free.
+    at_once
+        How many those are on the CPU; None: as many as there are threads.
     """
     limit = _AT_MOST["cuda" if str(device).startswith("cuda") else "cpu"]
-    fitting = window_bytes(device, memory_gb) / forward_bytes(config)
+    fitting = window_bytes(device, memory_gb, at_once) / forward_bytes(config)
     return max(1, min(limit, int(fitting)))
 
 
-def window_bytes(device: torch.device | str, memory_gb: float | None = None) -> float:
-    """Memory for one window: all there is on a GPU, else its share among the threads.
+def window_bytes(
+    device: torch.device | str, memory_gb: float | None = None, at_once: int | None = None
+) -> float:
+    """Memory for one window: all there is on a GPU, else its share among those computed at once.
 
     Parameters
     ----------
-    device, memory_gb
+    device, memory_gb, at_once
         As of `most_voxels`.
     """
     import torch
 
     memory = _SHARE * free_bytes(device) if memory_gb is None else 1e9 * memory_gb
-    return memory if str(device).startswith("cuda") else memory / torch.get_num_threads()
+    return (
+        memory if str(device).startswith("cuda") else memory / (at_once or torch.get_num_threads())
+    )
 
 
 def trajectory_bytes(config: SparseDeepSTULMConfig, n_kept: int, n_columns: int) -> float:

@@ -217,6 +217,8 @@ class RunReport:
     verdict
         A sentence where the run found nothing, hardly anything or mostly noise, with the probable
         cause and what to try.
+    network_window_frames
+        Most frames that a network was given at once; None without one.
     """
 
     n_frames: int
@@ -233,6 +235,7 @@ class RunReport:
     min_length_frames: int | None = None
     chance_share: float | None = None
     verdict: str = ""
+    network_window_frames: int | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value, for printing."""
@@ -255,6 +258,8 @@ class RunReport:
         if self.chance_share is not None:
             share = f"{100 * self.chance_share:.2g} % of tracks of {self.min_length_frames} frames or more"
             rows.insert(3, ("tracks by chance", share))
+        if self.network_window_frames:
+            rows.append(("frames given to the network at once", f"{self.network_window_frames}"))
         if self.rejected:
             counts = ", ".join(
                 f"{name} {count:,}" for name, count in self.rejected.items() if count

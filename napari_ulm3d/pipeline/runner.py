@@ -80,6 +80,7 @@ class _Tally:
     def __init__(self, acquisition: Acquisition, config: PipelineConfig) -> None:
         self.acquisition, self.config = acquisition, config
         self.svd_first: int | None = None
+        self.window_frames: int | None = None
         self.began = time.perf_counter()
         self.frames = self.localizations = self.tracks = self.points = 0
         self.computed_frames = 0
@@ -93,6 +94,9 @@ class _Tally:
         first = event.result.facts.get("svd_first_kept")
         self.svd_first = self.svd_first if first is None else int(first)
         self.track_rows(event.tracks)
+        window = event.result.facts.get("window_frames")
+        if window:
+            self.window_frames = max(self.window_frames or 0, int(window))
         for name, count in event.result.facts.items():
             if name.startswith("rejected_"):
                 reason = name.removeprefix("rejected_")
@@ -134,6 +138,7 @@ class _Tally:
                 self.svd_first,
                 length,
             ),
+            network_window_frames=self.window_frames,
         )
 
 

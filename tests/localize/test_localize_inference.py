@@ -1,8 +1,9 @@
-"""Windows through a network: which frames, in what order, when memory ends, when it is stopped."""
+"""Pieces of a block through a network: in order, the same whatever the memory, stoppable."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,17 +13,18 @@ from torch import nn
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
-from napari_ulm3d.errors import BackendError, Cancelled
+from napari_ulm3d.errors import BackendError, Cancelled, ConfigError
 from napari_ulm3d.localize import network as stage
 from napari_ulm3d.localize.network import localize_network
+from napari_ulm3d.localize.pieces import Piece
 from napari_ulm3d.localize.trajectory import count_trajectories
-from napari_ulm3d.localize.windows import is_out_of_memory, run_windows
+from napari_ulm3d.localize.windows import is_out_of_memory, run_pieces
 from napari_ulm3d.networks import build
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
 from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.tables import Localizations
 
 NET = nn.Identity()
-EVEN = np.full(50, 10, np.int64)
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     MemoryError(),
@@ -31,74 +33,60 @@ ERRORS = [
 ]
 
 
-def spans(counts=EVEN, compute=lambda span: None, **options):
-    return [span for span, _ in run_windows(NET, counts, compute, **options)]
-
-
-def assert_every_frame_once(parts, n_frames: int, margin: int) -> None:
-    assert [p.first for p in parts] == [0, *(p.last for p in parts[:-1])]
-    assert parts[-1].last == n_frames
-    for part in parts:
-        assert part.start == max(0, part.first - margin)
-        assert part.stop == min(n_frames, part.last + margin)
-
-
-@pytest.mark.parametrize(("window", "margin"), [(16, 0), (16, 4), (9, 4), (200, 3), (50, 0)])
-def test_every_frame_is_kept_once(window: int, margin: int) -> None:
-    parts = spans(window_frames=window, margin_frames=margin)
-    assert_every_frame_once(parts, 50, margin)
-    assert max(p.stop - p.start for p in parts) <= window
-
-
-def test_a_block_without_frames_has_no_windows() -> None:
-    assert spans(np.empty(0, np.int64), window_frames=8) == []
-
-
-def test_windows_with_too_many_voxels_are_shortened() -> None:
-    counts = np.where(np.arange(50) < 20, 100, 1).astype(np.int64)
-    parts = spans(counts, window_frames=32, margin_frames=2, most_voxels=1000)
-    assert_every_frame_once(parts, 50, 2)
-    voxels = [counts[p.start : p.stop].sum() for p in parts]
-    assert max(voxels) <= 1000
-    # Where frames are nearly empty the windows are long again.
-    assert max(p.last - p.first for p in parts) > 2 * (parts[0].last - parts[0].first)
-    # A single frame with its margins is the least, whatever it holds.
-    least = spans(counts, window_frames=32, margin_frames=2, most_voxels=1)
-    assert {p.stop - p.start for p in least} == {5}
+def whole() -> list[int]:
+    return list(range(6))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
-def test_out_of_memory_halves_the_windows_and_goes_on(error: Exception) -> None:
-    tried = []
-
+def test_out_of_memory_halves_the_pieces_and_goes_on(error: Exception) -> None:
     def compute(span):
-        tried.append(span.stop - span.start)
-        if span.stop - span.start > 12:
+        if span[1] - span[0] > 12:
             raise error
-        return span.first
+        return span[0]
 
-    found = list(run_windows(NET, EVEN, compute, window_frames=40, margin_frames=2))
-    assert [first for _, first in found] == [span.first for span, _ in found]
-    assert_every_frame_once([span for span, _ in found], 50, 2)
-    assert max(tried) > 12
+    def halves(span):
+        middle = sum(span) // 2
+        return (span[0], middle), (middle, span[1])
+
+    found = list(run_pieces(NET, [(0, 30), (30, 50)], compute, halves=halves))
+    assert [first for _, first in found] == [span[0] for span, _ in found]
+    assert [first for first, _ in found] == sorted(first for first, _ in found)
+    covered = [frame for (first, last), _ in found for frame in range(first, last)]
+    assert covered == list(range(50))
+
+
+def test_a_piece_that_fits_alone_is_not_refused() -> None:
+    running, most = [], []
+
+    def compute(piece):
+        running.append(piece)
+        time.sleep(0.01)
+        most.append(len(running))
+        running.remove(piece)
+        if most[-1] > 1:
+            raise MemoryError
+        return piece
+
+    found = [piece for piece, _ in run_pieces(NET, whole(), compute, at_once=3)]
+    assert found == whole()
 
 
 def test_memory_that_never_suffices_is_said_in_one_sentence() -> None:
-    def compute(span):
+    def compute(piece):
         raise MemoryError
 
-    with pytest.raises(BackendError, match=r"does not suffice.*sparsify\.threshold"):
-        spans(compute=compute, window_frames=32, margin_frames=2)
+    with pytest.raises(BackendError, match=r"does not suffice for 3.*sparsify\.threshold"):
+        list(run_pieces(NET, [3], compute, halves=lambda piece: None))
     with pytest.raises(BackendError, match="does not suffice"):
-        spans(compute=compute, window_frames=32, may_shrink=False)
+        list(run_pieces(NET, [3], compute))
 
 
 def test_other_errors_are_not_taken_for_it() -> None:
-    def compute(span):
+    def compute(piece):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        spans(compute=compute, window_frames=32)
+        list(run_pieces(NET, [0], compute))
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
@@ -123,22 +111,14 @@ def test_a_stop_is_heard_between_the_layers() -> None:
     layer = Held()
     net = nn.Sequential(*(nn.Sequential(layer) for _ in range(200)))
     with pytest.raises(Cancelled):
-        list(
-            run_windows(
-                net,
-                EVEN,
-                lambda span: net(torch.zeros(1)),
-                window_frames=50,
-                stop=layer.reached.is_set,
-            )
-        )
+        list(run_pieces(net, [0], lambda piece: net(torch.zeros(1)), stop=layer.reached.is_set))
     layer.released.set()
     assert layer.thread is not None
     layer.thread.join(60)
     assert layer.calls == 3  # the next layer does not begin
     # The network serves others after that.
     short = nn.Sequential(*list(net)[:2])
-    assert list(run_windows(short, EVEN, lambda s: short(torch.ones(1)), window_frames=50))
+    assert list(run_pieces(short, [0], lambda piece: short(torch.ones(1))))
 
 
 def block_of() -> BubbleInput:
@@ -154,10 +134,13 @@ def tiny() -> nn.Module:
     return model.eval()
 
 
-def test_shrunken_windows_find_the_same_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
-    block, model, grid = block_of(), tiny(), Grid((10, 8, 8), (100.0, 100.0, 100.0))
-    config = NetworkConfig(window_frames=40, margin_frames=6, min_score=0.01)
-    whole = localize_network(model, block, grid, 200.0, 800.0, config).table
+GRID = Grid((10, 8, 8), (100.0, 100.0, 100.0))
+
+
+def test_smaller_pieces_find_the_same_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
+    block, model = block_of(), tiny()
+    config = NetworkConfig(min_score=0.01)
+    whole = localize_network(model, block, GRID, 200.0, 800.0, config).table
     seen = []
     predict = stage._predict_window
 
@@ -169,31 +152,73 @@ def test_shrunken_windows_find_the_same_bubbles(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(stage, "_predict_window", short_of_memory)
     told = []
-    parts = localize_network(model, block, grid, 200.0, 800.0, config, progress=told.append).table
-    assert max(seen) == 40
+    parts = localize_network(model, block, GRID, 200.0, 800.0, config, progress=told.append).table
+    assert max(seen) > 20
     assert min(seen) <= 20
     assert len(whole) == len(parts) > 50
-    # The margins are longer than the network's reach in time.
-    np.testing.assert_allclose(parts.to_numpy(), whole.to_numpy(), atol=1e-2)
+    np.testing.assert_allclose(parts.to_numpy(), whole.to_numpy(), rtol=1e-4, atol=1e-3)
     assert told == sorted(told)
     assert told[-1] == 1
 
 
-def test_little_memory_makes_short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    predict = stage._predict_window
+def large_volume() -> BubbleInput:
+    """A short block of a volume that can be cut in space."""
+    return random_block((7, 72, 4, 24), 0.05, fwhm_voxels=(2, 2, 2), first_frame=60)
 
-    def count(model, window, *more):
-        seen.append(len(window))
-        return predict(model, window, *more)
 
-    monkeypatch.setattr(stage, "_predict_window", count)
-    block, grid = block_of(), Grid((10, 8, 8), (100.0, 100.0, 100.0))
-    config = NetworkConfig(window_frames=40, margin_frames=2, memory_gb=5e-4)
-    localize_network(tiny(), block, grid, 200.0, 800.0, config)
-    # 0.5 MB, shared by the threads, at about a kilobyte a voxel.
-    assert max(seen) < 500
-    assert len(seen) > 1
+def sorted_rows(found: Localizations) -> np.ndarray:
+    """By place: equal scores may come in any order."""
+    return found.table.sort_values(["frame", "z_um", "y_um"]).to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("block", "views"),
+    [(block_of(), 1), (large_volume(), 2), (large_volume(), 8)],
+    ids=["long", "large", "mirrored"],
+)
+def test_the_result_does_not_depend_on_the_memory(block: BubbleInput, views: int) -> None:
+    model = tiny()
+    grid = Grid(block.shape[1:], (100.0, 100.0, 100.0))
+    tables, pieces = [], []
+    for memory_gb in (100.0, 0.9e-6 * len(block)):
+        told: list[Piece] = []
+        config = NetworkConfig(min_score=0.01, memory_gb=memory_gb, views=views)
+        found = localize_network(model, block, grid, 200.0, 800.0, config, told=told.append)
+        tables.append(sorted_rows(found))
+        pieces.append(told)
+    generous, tight = tables
+    assert len(pieces[1]) > 2 * len(pieces[0])
+    assert len(generous) > 50
+    assert abs(len(tight) - len(generous)) <= 1e-3 * len(generous)
+    np.testing.assert_allclose(tight, generous, rtol=1e-4, atol=1e-3)
+
+
+def test_space_is_cut_where_that_costs_less() -> None:
+    block, told = large_volume(), []
+    config = NetworkConfig(memory_gb=1.2e-6 * len(block), min_score=0.01)
+    grid = Grid(block.shape[1:], (100.0, 100.0, 100.0))
+    localize_network(tiny(), block, grid, 200.0, 800.0, config, told=told.append)
+    assert {piece.n_frames for piece in told} == {7}
+    assert len(told) > 2
+
+
+def test_too_little_memory_is_refused_with_what_suffices() -> None:
+    block, model = block_of(), tiny()
+    config = NetworkConfig(memory_gb=1e-4)
+    with pytest.raises(BackendError, match=r"network\.memory_gb=") as refused:
+        localize_network(model, block, GRID, 200.0, 800.0, config)
+    enough = float(str(refused.value).split("memory_gb=")[1].split()[0])
+    localize_network(model, block, GRID, 200.0, 800.0, config.replace(memory_gb=enough))
+
+
+def test_windows_that_were_given_are_taken_as_they_are() -> None:
+    block, model, told = block_of(), tiny(), []
+    config = NetworkConfig(window_frames=15, margin_frames=2)
+    localize_network(model, block, GRID, 200.0, 800.0, config, told=told.append)
+    assert [piece.n_frames for piece in told] == [15, 15, 15, 7]
+    reach = model.config.context_frames
+    with pytest.raises(ConfigError, match=f"at least {2 * reach + 1}"):
+        localize_network(model, block, GRID, 200.0, 800.0, NetworkConfig(window_frames=2 * reach))
 
 
 def test_trajectories_are_tiled_where_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,8 +262,8 @@ def test_trajectories_are_tiled_where_memory_runs_out(monkeypatch: pytest.Monkey
     tiled = count_trajectories(net, kept, grid, 8, config)
     assert max(seen) == 96
     assert min(seen) < 80
-    differ = np.setxor1d(whole.index, tiled.index).size
-    assert differ <= 0.01 * whole.index.size
+    np.testing.assert_array_equal(tiled.index, whole.index)
+    np.testing.assert_array_equal(tiled.values, whole.values)
     # A window that would need more than it may is cut before it is tried.
     seen.clear()
     count_trajectories(net, kept, grid, 8, config.replace(memory_gb=1e-6))

@@ -124,7 +124,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(flow, weights, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ("network.memory_gb=3", False),
+        ("network.memory_gb=3", True),
         ("localize.min_snr_db=20", True),
         ("sparsify.top_k=7", True),
         ("sparsify.threshold=0.3", False),
@@ -149,13 +149,14 @@ def test_blocks_are_kept_unless_their_result_would_change(
     assert reused(run_events(small, settings, out, resume=True)) == [kept]
 
 
-def test_threads_change_no_bit(flow, weights) -> None:
+@pytest.mark.parametrize("window", ["network.window_frames=12", "network.window_frames=auto"])
+def test_threads_change_no_bit(flow, weights, window: str) -> None:
     before = torch.get_num_threads()
     tables = []
     try:
         for n in (1, 3):
             torch.set_num_threads(n)
-            settings = config("network", weights, "network.window_frames=12")
+            settings = config("network", weights, window)
             tables.append(run(flow.acquisition, settings).localizations.table)
             assert torch.get_num_threads() == n
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.filtering import FilteredBlock
+from napari_ulm3d.localize.pieces import Piece
+from napari_ulm3d.networks.registry import config_of
 from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
 from napari_ulm3d.networks.weights import WeightsCard
 from napari_ulm3d.pipeline.localizers.kept import (
@@ -28,8 +31,7 @@ __all__ = ["Bubbles"]
 # It was trained with blocks whose first 5 to 15 components were removed.
 _TRAINED_FIRST = range(4, 21)
 
-# Settings of `network` that are not its own. Memory is: it decides how long the windows are, and
-# so how much the network sees of what is before and after.
+# Settings of `network` that are not its own.
 _OTHER_SETTINGS = {"weights", "trajectory_score"}
 
 
@@ -53,12 +55,20 @@ class Bubbles:
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
         """Its settings with the score in force."""
-        settings = plan.config.network.model_dump(mode="json", exclude=_OTHER_SETTINGS)
+        network = plan.config.network
+        others = set(_OTHER_SETTINGS)
+        if network.margin_frames is None:  # else it depends on the windows, which memory shortens
+            others.add("memory_gb")
+        settings = network.model_dump(mode="json", exclude=others)
         return network_key(self.name, settings | {"min_score": _least_score(plan)}, plan)
 
-    def context_frames(self, config: PipelineConfig) -> int:
+    def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """The margin of its windows."""
-        return config.network.margin_frames
+        from napari_ulm3d.localize.network import context_of
+
+        card = self.weights(acquisition, config)[0].card
+        network: Any = config_of(card.architecture, card.config)
+        return context_of(network, config.network).frames
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
         """What is unlike its training, too."""
@@ -101,6 +111,7 @@ class Bubbles:
             carrier_rad=psf.carrier_rad,
             level=noise_level(frames, filtered.valid),
         )
+        pieces: list[Piece] = []
         found = localize_network(
             loaded.network,  # type: ignore[arg-type]
             given,
@@ -111,8 +122,15 @@ class Bubbles:
             device=device,
             stop=stop,
             progress=progress,
+            told=pieces.append,
         )
-        return Found(found, kept_facts(kept))
+        return Found(found, kept_facts(kept) | _window_facts(pieces))
+
+
+def _window_facts(pieces: list[Piece]) -> dict[str, float]:
+    """How the block was cut: the most frames given at once, and in how many pieces."""
+    longest = max((piece.n_frames for piece in pieces), default=0)
+    return {"window_frames": float(longest), "pieces": float(len(pieces))}
 
 
 def _least_score(plan: BlockPlan) -> float:

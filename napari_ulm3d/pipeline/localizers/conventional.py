@@ -33,7 +33,7 @@ class Conventional:
         """None beside its section of the settings."""
         return ()
 
-    def context_frames(self, config: PipelineConfig) -> int:
+    def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """None: frames are independent of each other."""
         return 0
 

@@ -68,7 +68,7 @@ class BlockLocalizer(Protocol):
         """What else its result depends on, as lines to be hashed: a block is kept under them."""
         ...
 
-    def context_frames(self, config: PipelineConfig) -> int:
+    def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """Frames on either side of a frame that it looks at."""
         ...
 

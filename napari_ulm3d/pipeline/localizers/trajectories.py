@@ -49,9 +49,11 @@ class Trajectories:
         settings = plan.config.network.model_dump(mode="json", include=_OWN_SETTINGS)
         return network_key(self.name, settings, plan)
 
-    def context_frames(self, config: PipelineConfig) -> int:
+    def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """A window of its own, since it pools time."""
-        return config.network.window_frames
+        from napari_ulm3d.localize.trajectory import window_of
+
+        return window_of(self.weights(acquisition, config)[0].card)
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
         """What would keep bubbles from it."""
@@ -89,7 +91,7 @@ class Trajectories:
             loaded.network,
             kept,
             plan.grid,
-            window_of(loaded.network, loaded.card),
+            window_of(loaded.card),
             plan.config.network,
             device=device,
             stop=stop,

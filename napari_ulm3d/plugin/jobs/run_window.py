@@ -45,7 +45,7 @@ def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
     """Localize one frame; a network sees the frames about it that it needs."""
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
-        margin = localizer_of(config).context_frames(config)
+        margin = localizer_of(config).context_frames(preview.acquisition, config)
         part = yield from _prepared(preview, config, frame, (frame - margin, frame + margin + 1))
         done = yield from _localized(part, stop)
         table = done.localizations.table

@@ -14,6 +14,7 @@ from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import UlmError
+from napari_ulm3d.localize.pieces import time_windows
 from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights, load_weights
 from napari_ulm3d.pipeline.localizers import network_localizers
 
@@ -46,6 +47,8 @@ class Rate:
         ``network`` or ``trajectory``.
     window_frames
         Frames of a window where the network has a length of its own; else the settings say it.
+    context_frames
+        How far `BubbleNet` looks ahead and back.
     dense
         Whether it computes every voxel, kept or not.
     """
@@ -57,6 +60,7 @@ class Rate:
     name: str
     localizer: str = "network"
     window_frames: int | None = None
+    context_frames: int = 0
     dense: bool = False
 
     @property
@@ -145,10 +149,13 @@ def cost(rate: Rate, n_voxels: float, acquisition: Acquisition, config: Pipeline
         seconds = n_voxels * acquisition.n_frames / rate.voxels_per_s
         n_bytes = rate.window_bytes(n_voxels * rate.window_frames, rate.window_frames)
         return Cost(seconds, n_bytes * rate.at_once)
-    window = min(network.window_frames, config.load.frames_per_block, acquisition.n_frames)
-    own = max(window - 2 * network.margin_frames, 1)
-    often = network.views * max(window / own, 1.0)
+    block = min(config.load.frames_per_block, acquisition.n_frames)
+    margin = rate.context_frames if network.margin_frames is None else network.margin_frames
+    spans = time_windows(block, margin, network.window_frames, alone=rate.device == "cuda")
+    given = [min(last + margin, block) - max(first - margin, 0) for first, last in spans]
+    often = network.views * sum(given) / block
     seconds = n_voxels * acquisition.n_frames * often / rate.voxels_per_s
+    window = max(given)
     return Cost(seconds, rate.window_bytes(n_voxels * window, window) * rate.at_once)
 
 
@@ -198,7 +205,8 @@ def _measure(network: Any, device: str, name: str, stop: Callable[[], bool] | No
     run(given.window(0, frames))  # what is slow only once
     seconds = min(run(given) for _ in range(2))
     a_voxel = forward_bytes(network.config)
-    return Rate(len(kept) / seconds, lambda n, _: n * a_voxel, at_once, device, name)
+    return Rate(len(kept) / seconds, lambda n, _: n * a_voxel, at_once, device, name,
+                context_frames=network.config.context_frames)  # fmt: skip
 
 
 def _measure_trajectory(loaded: LoadedNetwork, stop: Callable[[], bool] | None) -> Rate:
@@ -211,7 +219,7 @@ def _measure_trajectory(loaded: LoadedNetwork, stop: Callable[[], bool] | None) 
     from napari_ulm3d.sparse_frames import SparseFrames
 
     settings: Any = loaded.network.config
-    device, frames = loaded.device, window_of(loaded.network, loaded.card)
+    device, frames = loaded.device, window_of(loaded.card)
     at_once = 1 if device == "cuda" else torch.get_num_threads()
     volume = (64, 1, 64) if settings.space_axes == 2 else (16, 16, 16)
     shape = (frames * at_once, *volume)
@@ -251,7 +259,7 @@ def _measure_trajectory(loaded: LoadedNetwork, stop: Callable[[], bool] | None) 
     name = loaded.card.name or loaded.path.stem
     n_voxels = len(kept) if sparse else int(np.prod(shape))
     speed = n_voxels / seconds
-    return Rate(speed, window_bytes, at_once, device, name, "trajectory", frames, not sparse)
+    return Rate(speed, window_bytes, at_once, device, name, "trajectory", frames, 0, not sparse)
 
 
 def _time_text(seconds: float) -> str:
