@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
 from napari_ulm3d.config.base import OddTriple, PositiveTriple, StageConfig, setting
+from napari_ulm3d.config.networks import network_entries, networks_with
 
 __all__ = ["LocalizeConfig", "Localizer", "NetworkConfig"]
 
-Localizer = Literal["gaussian", "radial", "centroid", "parabolic", "network", "trajectory"]
+_SUBVOXEL = ("gaussian", "radial", "centroid", "parabolic")
+if TYPE_CHECKING:
+    Localizer = str
+else:
+    Localizer = Literal[(*_SUBVOXEL, *network_entries())]
 
-_CONVENTIONAL = {"localizer": ("gaussian", "radial", "centroid", "parabolic")}
+_CONVENTIONAL = {"localizer": _SUBVOXEL}
 _GAUSSIAN = {"localizer": ("gaussian",)}
-_NETWORKS = {"localize.localizer": ("network", "trajectory")}
-_BUBBLES = {"localize.localizer": ("network",)}
-_TRAJECTORIES = {"localize.localizer": ("trajectory",)}
+_NETWORKS = {"localize.localizer": tuple(network_entries())}
+_SCORED, _WINDOWED, _DRAWN = (
+    {"localize.localizer": networks_with(name)}
+    for name in ("min_score", "window_frames", "trajectory_score")
+)
 
 
 class LocalizeConfig(StageConfig):
@@ -98,6 +105,11 @@ class LocalizeConfig(StageConfig):
         )
 
     @property
+    def by_network(self) -> bool:
+        """Whether a network localizes."""
+        return self.localizer in network_entries()
+
+    @property
     def patch(self) -> tuple[int, int, int]:
         """`patch_voxels`, or 7 voxels where neither they nor a PSF are given."""
         return self.patch_voxels or (7, 7, 7)
@@ -122,7 +134,7 @@ class NetworkConfig(StageConfig):
         None,
         "Least probability that a bubble is as close as hit_fraction says; none: as chosen on the "
         "validation scenes when the network was trained.",
-        when=_BUBBLES,
+        when=_SCORED,
         ge=0,
         le=1,
     )
@@ -130,30 +142,30 @@ class NetworkConfig(StageConfig):
         0.25,
         "How close a bubble must be to count for the score.",
         "wavelengths",
-        when=_BUBBLES,
+        when=_SCORED,
         gt=0,
     )
     candidate_score: float = setting(
-        0.03, "Ignore voxels whose probability is lower than this.", when=_BUBBLES, gt=0, le=1
+        0.03, "Ignore voxels whose probability is lower than this.", when=_SCORED, gt=0, le=1
     )
     merge_fwhm: float = setting(
         0.3,
         "Merge predictions closer than this into one bubble.",
         "widths of the PSF",
-        when=_BUBBLES,
+        when=_SCORED,
         gt=0,
     )
     views: Literal[1, 2, 4, 8] = setting(
         2,
         "Number of mirror images of each window whose predictions are averaged; the time grows "
         "in proportion.",
-        when=_BUBBLES,
+        when=_WINDOWED,
     )
     window_frames: int | None = setting(
         None,
         "Most frames given to the network at once; auto: as many as the memory allows.",
         "frames",
-        when=_BUBBLES,
+        when=_WINDOWED,
         ge=1,
     )
     margin_frames: int | None = setting(
@@ -161,13 +173,13 @@ class NetworkConfig(StageConfig):
         "Frames at the ends of a window that its neighbours predict instead; auto: as many as the "
         "network looks ahead and back.",
         "frames",
-        when=_BUBBLES,
+        when=_WINDOWED,
         ge=0,
     )
     trajectory_score: float = setting(
         0.5,
         "Probability above which a trajectory crosses a voxel.",
-        when=_TRAJECTORIES,
+        when=_DRAWN,
         gt=0,
         lt=1,
     )

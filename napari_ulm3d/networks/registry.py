@@ -1,18 +1,35 @@
-"""Networks by name: what a weights file or a setting says, and the class that is meant."""
+"""Networks by name: what a weights file or a setting says, and the class that is meant.
+
+Those in files of this folder stand in `ARCHITECTURES`. One that stands in the file of its localizer
+(`config.networks`) is registered by `architecture`, in this package or another.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_ulm3d.config import StageConfig
+from napari_ulm3d.config.networks import network_entries
 from napari_ulm3d.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ARCHITECTURES", "PRESETS", "Preset", "build", "config_of", "preset"]
+__all__ = [
+    "ARCHITECTURES",
+    "PRESETS",
+    "Preset",
+    "architecture",
+    "build",
+    "config_of",
+    "name_of",
+    "preset",
+]
+
+Network = TypeVar("Network", bound="type[nn.Module]")
 
 # Architecture to (module, network, settings); imported when first built, since torch is heavy.
 ARCHITECTURES: dict[str, tuple[str, str, str]] = {
@@ -28,6 +45,25 @@ ARCHITECTURES: dict[str, tuple[str, str, str]] = {
     ),
     "SegmentationNet": ("volumes.segmentation", "SegmentationNet", "SegmentationNetConfig"),
 }
+
+
+_registered: dict[str, tuple[type[nn.Module], type[StageConfig]]] = {}
+
+
+def architecture(config: type[StageConfig]) -> Callable[[Network], Network]:
+    """Register a network under its class's name, so that weights files can name it.
+
+    Parameters
+    ----------
+    config
+        Its settings: the one argument of its class, kept as its attribute `config`.
+    """
+
+    def register(network: Network) -> Network:
+        _registered[network.__name__] = (network, config)
+        return network
+
+    return register
 
 
 @dataclass(frozen=True)
@@ -71,8 +107,7 @@ def config_of(architecture: str, settings: dict[str, Any]) -> StageConfig:
     ConfigError
         An unknown architecture or setting, or a value out of range.
     """
-    module, _, config = _entry(architecture)
-    return getattr(module, config).from_dict(settings)
+    return _entry(architecture)[1].from_dict(settings)
 
 
 def build(architecture: str, settings: dict[str, Any] | StageConfig | None = None) -> nn.Module:
@@ -92,8 +127,7 @@ def build(architecture: str, settings: dict[str, Any] | StageConfig | None = Non
     """
     if not isinstance(settings, StageConfig):
         settings = config_of(architecture, settings or {})
-    module, network, _ = _entry(architecture)
-    return getattr(module, network)(settings)
+    return _entry(architecture)[0](settings)
 
 
 def preset(name: str) -> nn.Module:
@@ -109,10 +143,32 @@ def preset(name: str) -> nn.Module:
     return build(PRESETS[name].architecture, PRESETS[name].settings)
 
 
-def _entry(architecture: str) -> tuple[Any, str, str]:
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"There is no network {architecture!r}. Use one of {', '.join(ARCHITECTURES)}."
-        )
-    module, network, config = ARCHITECTURES[architecture]
-    return import_module(f"napari_ulm3d.networks.{module}"), network, config
+def name_of(network: nn.Module) -> str:
+    """The name under which weights files know a network.
+
+    Raises
+    ------
+    ConfigError
+        It is not registered.
+    """
+    name = type(network).__name__
+    if name not in ARCHITECTURES and name not in _registered:
+        raise ConfigError(f"{name} is not a registered network. Use one of {_known()}.")
+    return name
+
+
+def _entry(architecture: str) -> tuple[type[nn.Module], type[StageConfig]]:
+    if architecture in ARCHITECTURES:
+        place, network, config = ARCHITECTURES[architecture]
+        module = import_module(f"napari_ulm3d.networks.{place}")
+        return getattr(module, network), getattr(module, config)
+    if architecture not in _registered:
+        for entry in network_entries().values():  # of files that nobody has imported yet
+            entry.load()
+    if architecture not in _registered:
+        raise ConfigError(f"There is no network {architecture!r}. Use one of {_known()}.")
+    return _registered[architecture]
+
+
+def _known() -> str:
+    return ", ".join((*ARCHITECTURES, *_registered))

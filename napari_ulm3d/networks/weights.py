@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ulm3d._version import __version__
 from napari_ulm3d.errors import ConfigError, InputError, ResultsError
-from napari_ulm3d.networks.registry import ARCHITECTURES, build, config_of
+from napari_ulm3d.networks.registry import build, config_of, name_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -107,12 +107,8 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
     """
     from safetensors.torch import save_file
 
-    architecture = type(network).__name__
-    settings: Any = getattr(network, "config", None)
-    if architecture not in ARCHITECTURES or settings is None:
-        raise ConfigError(
-            f"{architecture} is not a registered network. Use one of {', '.join(ARCHITECTURES)}."
-        )
+    architecture = name_of(network)
+    settings: Any = network.config
     try:
         card = WeightsCard(
             architecture=architecture, config=settings.model_dump(mode="json"), **facts

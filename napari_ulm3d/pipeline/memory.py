@@ -14,7 +14,6 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.pipeline.localizers import network_localizers
 
 __all__ = ["Fitted", "fit_to_memory", "return_free_memory", "worker_share"]
 
@@ -121,7 +120,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
 
 def _network_on_cpu(config: PipelineConfig, execution: Execution) -> bool:
     """Whether a network takes memory of the processes that work on blocks."""
-    if config.localize.localizer not in network_localizers() or config.device == "cuda":
+    if not config.localize.by_network or config.device == "cuda":
         return False
     # What a cluster's workers have is not known here.
     return execution.scheduler is not None or resolve_device(config.device) == "cpu"

@@ -8,13 +8,15 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.config.base import StageConfig
 from napari_ulm3d.config.localize import Localizer
+from napari_ulm3d.config.networks import USUAL_NETWORK, network_entries
+from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
 from napari_ulm3d.networks.registry import ARCHITECTURES
 from napari_ulm3d.pipeline.attempts import attempt_block
 from napari_ulm3d.pipeline.blocks import acquisition_psf, localize_block
-from napari_ulm3d.pipeline.localizers import LOCALIZERS, localizer_of, network_localizers
+from napari_ulm3d.pipeline.localizers import localizer_of, network_named
 from napari_ulm3d.pipeline.plan import BlockPlan
 
 
@@ -24,18 +26,28 @@ def plan_of(acquisition, config: PipelineConfig) -> BlockPlan:
     return BlockPlan(acquisition, config, psf, localizer_of(config).weights(acquisition, config))
 
 
-def test_the_settings_offer_what_the_registry_has() -> None:
-    assert set(get_args(Localizer)) == set(LOCALIZERS)
-    assert all(name == localizer.name for name, localizer in LOCALIZERS.items())
-    for localizer in network_localizers().values():
-        assert localizer.architectures
-        assert set(localizer.architectures) <= set(ARCHITECTURES)
+NAMES = get_args(Localizer)
 
 
-@pytest.mark.parametrize("name", LOCALIZERS)
-def test_sections_are_sections_of_the_settings(name: str) -> None:
-    for section in LOCALIZERS[name].sections:
+def test_the_settings_offer_the_networks_and_the_subvoxel_localizers() -> None:
+    assert {*SUBVOXEL, *network_entries()} == set(NAMES)
+    assert USUAL_NETWORK in network_entries()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_word_names_its_localizer(name: str) -> None:
+    localizer = localizer_of(PipelineConfig().with_settings([f"localize.localizer={name}"]))
+    assert localizer.name == name
+    for section in localizer.sections:
         assert isinstance(getattr(PipelineConfig(), section), StageConfig)
+
+
+@pytest.mark.parametrize("name", network_entries())
+def test_networks_say_what_they_run(name: str) -> None:
+    localizer = network_named(name)
+    assert localizer.architectures
+    assert set(localizer.architectures) <= set(ARCHITECTURES)
+    assert (network_entries()[name].settings or set()) <= set(NetworkConfig.model_fields)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "network"])

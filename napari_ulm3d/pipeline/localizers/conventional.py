@@ -23,7 +23,6 @@ class Conventional:
 
     name: str
     sections: tuple[str, ...] = ("localize",)
-    measures_widths: bool = True
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
         """None."""

@@ -14,7 +14,7 @@ from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
 from napari_ulm3d.tables import Localizations
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["BlockLocalizer", "Found", "NetworkLocalizer"]
+__all__ = ["BlockLocalizer", "Found", "NetworkLocalizer", "Rate"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,31 @@ class Found:
     trajectory: VesselMap | None = None
 
 
+@dataclass(frozen=True)
+class Rate:
+    """How fast a network is on a device.
+
+    Attributes
+    ----------
+    voxels_per_s
+        Kept voxels a second, all windows that run at once together.
+    at_once
+        Windows that are computed at once.
+    window_frames
+        Frames of a window where the network has a length of its own; else the settings say it.
+    dense
+        Whether it computes every voxel, kept or not.
+    context_frames
+        How far it looks ahead and back where the settings do not say the margin of its windows.
+    """
+
+    voxels_per_s: float
+    at_once: int = 1
+    window_frames: int | None = None
+    dense: bool = False
+    context_frames: int = 0
+
+
 class BlockLocalizer(Protocol):
     """Finds the bubbles of one filtered block."""
 
@@ -47,11 +72,6 @@ class BlockLocalizer(Protocol):
     @property
     def sections(self) -> tuple[str, ...]:
         """Sections of the settings that its result depends on as a whole, beside `key_facts`."""
-        ...
-
-    @property
-    def measures_widths(self) -> bool:
-        """Whether it needs the PSF's widths as they are in the data (`psf.source=auto`)."""
         ...
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
@@ -110,6 +130,11 @@ class NetworkLocalizer(BlockLocalizer, Protocol):
     """A localizer that is a network."""
 
     @property
+    def title(self) -> str:
+        """What kind of network it is, in words: "bubble network"."""
+        ...
+
+    @property
     def architectures(self) -> tuple[str, ...]:
         """Names of `networks.registry.ARCHITECTURES`, any of which it can run."""
         ...
@@ -120,4 +145,14 @@ class NetworkLocalizer(BlockLocalizer, Protocol):
 
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
         """Memory at the peak of a prediction for a window of so many kept voxels and frames."""
+        ...
+
+    def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
+        """Its speed where it was loaded, measured in some seconds.
+
+        Raises
+        ------
+        Cancelled
+            `stop` said so.
+        """
         ...

@@ -1,27 +1,42 @@
-"""Which localizers there are, by their words in the settings."""
+"""The localizers by name: the sub-voxel ones, and the networks that `config.networks` found."""
 
 from __future__ import annotations
 
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.networks import network_entries
+from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
-from napari_ulm3d.pipeline.localizers.bubbles import Bubbles
 from napari_ulm3d.pipeline.localizers.conventional import Conventional
 from napari_ulm3d.pipeline.localizers.protocol import BlockLocalizer, NetworkLocalizer
-from napari_ulm3d.pipeline.localizers.trajectories import Trajectories
 
-__all__ = ["LOCALIZERS", "localizer_of", "network_localizers"]
-
-_ALL: tuple[BlockLocalizer, ...] = (*map(Conventional, SUBVOXEL), Bubbles(), Trajectories())
-
-#: All of them by name, conventional ones first.
-LOCALIZERS: dict[str, BlockLocalizer] = {localizer.name: localizer for localizer in _ALL}
+__all__ = ["localizer_of", "network_named"]
 
 
 def localizer_of(config: PipelineConfig) -> BlockLocalizer:
-    """The localizer of the settings."""
-    return LOCALIZERS[config.localize.localizer]
+    """The localizer of the settings.
+
+    Raises
+    ------
+    ConfigError
+        It is of another package and cannot be loaded.
+    """
+    name = config.localize.localizer
+    return Conventional(name) if name in SUBVOXEL else network_named(name)
 
 
-def network_localizers() -> dict[str, NetworkLocalizer]:
-    """Those that are networks."""
-    return {name: one for name, one in LOCALIZERS.items() if isinstance(one, NetworkLocalizer)}
+def network_named(name: str) -> NetworkLocalizer:
+    """A network by its name; it is imported now.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be loaded, or is no localizer.
+    """
+    entry = network_entries()[name]
+    found = entry.load()
+    if not isinstance(found, NetworkLocalizer):
+        raise ConfigError(
+            f"{entry.module}:{entry.attribute} is not a NetworkLocalizer, as localizer {name} "
+            "must be. Update or uninstall that package, or choose another localizer."
+        )
+    return found

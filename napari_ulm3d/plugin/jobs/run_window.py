@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.networks import networks_with
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link
@@ -105,7 +106,7 @@ def relink_work(computed: Result, config: PipelineConfig) -> Work:
         yield Progress("Linking")
         found, changes = computed.localizations, {"link": config.link, "maps": config.maps}
         least = computed.least_score(config)
-        if computed.config.localize.localizer == "network":
+        if computed.config.localize.localizer in networks_with("min_score"):
             asked = config.network.min_score
             changes["network"] = computed.config.network.replace(min_score=asked)
             if least is not None and (found.table["score"] < least).any():

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_ulm3d.acquisition import Block
 from napari_ulm3d.filtering import FilteredBlock, Psf, power_doppler
-from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.frame_follower import FrameFollower
 from napari_ulm3d.plugin.controls.pictures import Picture, power_picture, psf_picture
@@ -57,7 +56,6 @@ class ClutterPanel(Panel):
         self._job.finished.connect(self._on_seen)
         self._job.failed.connect(self._on_failed)
         self._shown_block: int | None = None
-        self._measured = False
         self._seen: _Seen | None = None
         self.form = SettingsForm(self.session, "clutter")
         self.column.addWidget(self.form)
@@ -112,11 +110,6 @@ class ClutterPanel(Panel):
     def _on_config(self, section: str) -> None:
         if section in ("clutter", "psf", "load"):
             self._look()
-        elif section == "localize" and self._measured != self._measures_widths():
-            self._look()  # networks have the PSF's widths measured
-
-    def _measures_widths(self) -> bool:
-        return localizer_of(self.session.config).measures_widths
 
     def _on_frame(self) -> None:
         acquisition, preview = self.session.acquisition, self.session.preview
@@ -130,7 +123,6 @@ class ClutterPanel(Panel):
         if preview is None or not self.isVisible():
             return
         self._shown_block = preview.block_index(config, frame)
-        self._measured = self._measures_widths()
 
         def work(stop: Stop) -> _Seen:
             psf = preview.psf(config)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox
 from napari_ulm3d.config import SparsifyConfig
 from napari_ulm3d.evaluate import bubbles_kept, read_truth
 from napari_ulm3d.evaluate.pairing import inner
+from napari_ulm3d.pipeline.localizers import MeasuredNetwork, cost, measured_network
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.frame_follower import FrameFollower
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
@@ -22,7 +23,6 @@ from napari_ulm3d.plugin.layers.convert import mask_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place, remove
 from napari_ulm3d.plugin.panels.panel import Panel, heading, note
 from napari_ulm3d.plugin.session import Session
-from napari_ulm3d.plugin.state.costs import Rate, cost, measured_rate
 from napari_ulm3d.plugin.state.preview import block_at, for_network, kept_in
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import (
@@ -108,7 +108,7 @@ class SparsifyPanel(Panel):
         self._redraw.setSingleShot(True)
         self._redraw.setInterval(0)
         self._redraw.timeout.connect(self._show_kept)
-        self._rate: Rate | None = None
+        self._rate: MeasuredNetwork | None = None
         self._measuring = LatestJob(self)
         self._measuring.finished.connect(self._on_rate)
         self._measuring.failed.connect(self._on_no_rate)
@@ -144,7 +144,7 @@ class SparsifyPanel(Panel):
         self.costs.setToolTip(
             "Time of the whole series if every frame keeps as many voxels as this one, from the "
             "rate of the network measured on this device; memory of its windows at their peak. It "
-            "is the trajectory network where that is the localizer, else the bubble network. Where "
+            "is the network that localizes, or else the bubble network. Where "
             "memory is short, windows are made smaller."
         )
         self.column.addWidget(self.costs)
@@ -282,12 +282,12 @@ class SparsifyPanel(Panel):
             self.costs.setText("Measuring the network's speed on this device…")
         acquisition = self.session.acquisition
         flat = acquisition is not None and acquisition.grid.shape[1] == 1
-        self._measuring.request(waits(lambda stop: measured_rate(config, stop, flat=flat)))
+        self._measuring.request(waits(lambda stop: measured_network(config, stop, flat=flat)))
 
     def _on_no_rate(self, problem: Any) -> None:
         self.costs.setText(problem.sentence)
 
-    def _on_rate(self, rate: Rate) -> None:
+    def _on_rate(self, rate: MeasuredNetwork) -> None:
         self._rate = rate
         if self._level is not None:
             self._show_cost(
@@ -295,20 +295,20 @@ class SparsifyPanel(Panel):
             )
 
     def _show_cost(self, n_kept: int) -> None:
-        acquisition, rate, config = self.session.acquisition, self._rate, self.session.config
-        if acquisition is None or rate is None:
+        acquisition, measured, config = self.session.acquisition, self._rate, self.session.config
+        if acquisition is None or measured is None:
             return
-        sparse = cost(rate, n_kept, acquisition, config)
-        dense = cost(rate, acquisition.grid.size, acquisition, config)
-        where = "GPU" if rate.device == "cuda" else "CPU"
+        sparse = cost(measured, n_kept, acquisition, config)
+        dense = cost(measured, acquisition.grid.size, acquisition, config)
+        where = "GPU" if measured.loaded.device == "cuda" else "CPU"
         both = (
             f"Dense, as it always is: {dense}."
-            if rate.dense
+            if measured.rate.dense
             else f"Sparse: {sparse}.\nDense: {dense}."
         )
         self.costs.setText(
-            f"{both}\n{acquisition.n_frames:,} frames by the {rate.whose} on the {where}, "
-            f"{rate.voxels_per_s:,.0f} voxels/s measured."
+            f"{both}\n{acquisition.n_frames:,} frames by the {measured.whose} on the {where}, "
+            f"{measured.rate.voxels_per_s:,.0f} voxels/s measured."
         )
 
     # --- the truth -------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.networks import USUAL_NETWORK
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
-from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
 
@@ -42,9 +42,9 @@ def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Bl
 
 def for_network(config: PipelineConfig) -> PipelineConfig:
     """The settings with a network as localizer: what it would be given to see."""
-    if config.localize.localizer in network_localizers():
+    if config.localize.by_network:
         return config
-    return config.model_copy(update={"localize": config.localize.replace(localizer="network")})
+    return config.model_copy(update={"localize": config.localize.replace(localizer=USUAL_NETWORK)})
 
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:

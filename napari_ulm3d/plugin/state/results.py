@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.networks import networks_with
 from napari_ulm3d.maps import Resolution
 from napari_ulm3d.pipeline import BlockFailed, RunReport
 from napari_ulm3d.tables import Localizations, Tracks
@@ -93,7 +94,7 @@ class Result:
 
     def least_score(self, config: PipelineConfig) -> float | None:
         """Least score of its bubbles by these settings; None where no network scored them."""
-        if self.config.localize.localizer != "network":
+        if self.config.localize.localizer not in networks_with("min_score"):
             return None
         asked = config.network.min_score
         return self.trained_score if asked is None else asked

@@ -55,13 +55,13 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     assert "Sparse:" in text
     assert "Dense:" in text
     assert "tiny on the" in text
-    rate = panel._rate
-    assert rate.voxels_per_s > 100
-    from napari_ulm3d.plugin.state.costs import cost
+    measured = panel._rate
+    assert measured.rate.voxels_per_s > 100
+    from napari_ulm3d.pipeline.localizers import cost
 
     acquisition, config = session.acquisition, session.config
     n_all = acquisition.grid.size
-    sparse, dense = (cost(rate, n, acquisition, config) for n in (n_all / 20, n_all))
+    sparse, dense = (cost(measured, n, acquisition, config) for n in (n_all / 20, n_all))
     assert dense.seconds == pytest.approx(20 * sparse.seconds)
     assert dense.memory_bytes == pytest.approx(20 * sparse.memory_bytes)
     assert str(dense) in text
@@ -70,7 +70,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
 def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None:
     from napari_ulm3d.networks.memory import trajectory_bytes
     from napari_ulm3d.networks.shipped import find_weights, load_weights
-    from napari_ulm3d.plugin.state.costs import cost
+    from napari_ulm3d.pipeline.localizers import cost
 
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")
@@ -82,8 +82,8 @@ def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None
     settings = load_weights(
         find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
     ).network.config
-    rate = panel._rate
-    made = cost(rate, 1000, session.acquisition, session.config)
+    rate = panel._rate.rate
+    made = cost(panel._rate, 1000, session.acquisition, session.config)
     frames = rate.window_frames
     steps = -(-frames // settings.head_time_stride)
     law = trajectory_bytes(settings, 1000 * frames, 1000 * steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.plugin.state.results import Result
 
 __all__ = ["what_changed"]
@@ -48,7 +47,7 @@ def what_changed(
 
 def _changes(before: PipelineConfig, now: PipelineConfig) -> str:
     """Settings that a result depends on and that changed, from what to what."""
-    by_network = {before.localize.localizer, now.localize.localizer} & set(network_localizers())
+    by_network = before.localize.by_network or now.localize.by_network
     sections = (*_ALWAYS, *_BY_NETWORK) if by_network else _ALWAYS
     return ", ".join(
         f"{name} from {old} to {new}"

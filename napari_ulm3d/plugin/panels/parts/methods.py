@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ulm3d.config import LocalizeConfig, NetworkConfig
-from napari_ulm3d.pipeline.localizers import network_localizers
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.panels.parts.device import DeviceBox
@@ -56,7 +55,7 @@ class Methods(QWidget):
 
     def _on_config(self, section: str) -> None:
         if section == "localize":
-            by_network = self._session.config.localize.localizer in network_localizers()
+            by_network = self._session.config.localize.by_network
             self.network.setVisible(by_network)
             self.more.setVisible(not by_network)
 

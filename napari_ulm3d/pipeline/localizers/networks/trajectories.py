@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.acquisition import Block, Grid
+from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
-from napari_ulm3d.pipeline.localizers.kept import (
-    advice_on_input,
-    kept_facts,
-    kept_voxels,
-    network_key,
-    network_weights,
-)
-from napari_ulm3d.pipeline.localizers.protocol import Found
-from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
+from napari_ulm3d.pipeline.localizers.network import NetworkBase, kept_facts, kept_voxels
+from napari_ulm3d.pipeline.localizers.protocol import Found, Rate
+from napari_ulm3d.pipeline.localizers.trial import bubbles_in, quickest
+from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import Localizations
 
-__all__ = ["Trajectories"]
+__all__ = ["LOCALIZER"]
+
+NAME = "trajectory"
+SETTINGS = ("trajectory_score",)
 
 _OWN_SETTINGS = {"trajectory_score", "precision"}
 
 
-@dataclass(frozen=True)
-class Trajectories:
-    """The localizer ``trajectory``."""
-
-    name: str = "trajectory"
-    sections: tuple[str, ...] = ()
-    measures_widths: bool = True
-    architectures: tuple[str, ...] = ("SparseDeepSTULM", "DeepSTULM")
+class _Trajectories(NetworkBase):
+    name = NAME
+    title = "trajectory network"
+    architectures = ("SparseDeepSTULM", "DeepSTULM")
 
     def default_weights(self, *, flat: bool) -> str:
         """A network for 2-D, another for 3-D."""
         return "sparse-2d-small" if flat else "sparse-3d-small"
 
-    def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
-        """The network's."""
-        return network_weights(self, acquisition, config)
-
-    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """Its settings."""
-        settings = plan.config.network.model_dump(mode="json", include=_OWN_SETTINGS)
-        return network_key(self.name, settings, plan)
+    def settings(self, plan: BlockPlan) -> dict[str, Any]:
+        """Its own few."""
+        return plan.config.network.model_dump(mode="json", include=_OWN_SETTINGS)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """A window of its own, since it pools time."""
         from napari_ulm3d.localize.trajectory import window_of
 
         return window_of(self.weights(acquisition, config)[0].card)
-
-    def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """What would keep bubbles from it."""
-        return advice_on_input(acquisition, config)
 
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
         """Of bubbles that stay in a voxel for a time step of the network."""
@@ -72,6 +57,31 @@ class Trajectories:
         # A dense network has no zeros to leave out; what training stores is more than it needs.
         side = max(a_frame, 1.0) ** (1 / settings.space_axes)
         return float(stored_bytes(settings, (n_frames, *[round(side)] * settings.space_axes)))
+
+    def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
+        """Of windows of made bubbles that stay where they are."""
+        import torch
+
+        from napari_ulm3d.localize.trajectory import count_trajectories, window_of
+        from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
+
+        settings: Any = loaded.network.config
+        frames = window_of(loaded.card)
+        at_once = 1 if loaded.device == "cuda" else torch.get_num_threads()
+        volume = (64, 1, 64) if settings.space_axes == 2 else (16, 16, 16)
+        made = bubbles_in((frames * at_once, *volume), still=True)
+        grid = Grid(volume, (100.0,) * 3)
+
+        def run() -> None:
+            count_trajectories(
+                loaded.network, made, grid, frames, NetworkConfig(), device=loaded.device, stop=stop
+            )
+
+        run()  # what is slow only once
+        seconds = quickest(run, loaded.device, times=1)
+        sparse = isinstance(settings, SparseDeepSTULMConfig)
+        n_voxels = len(made) if sparse else math.prod(made.shape)
+        return Rate(n_voxels / seconds, at_once, frames, dense=not sparse)
 
     def localize(
         self,
@@ -98,3 +108,6 @@ class Trajectories:
             progress=progress,
         )
         return Found(Localizations.empty(), kept_facts(kept), trajectory)
+
+
+LOCALIZER = _Trajectories()

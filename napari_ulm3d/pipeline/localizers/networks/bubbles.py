@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.acquisition import Acquisition, Block, Grid
+from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.localize.pieces import Piece
 from napari_ulm3d.networks.registry import config_of
 from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
 from napari_ulm3d.networks.weights import WeightsCard
-from napari_ulm3d.pipeline.localizers.kept import (
-    advice_on_input,
-    kept_facts,
-    kept_voxels,
-    network_key,
-    network_weights,
-)
-from napari_ulm3d.pipeline.localizers.protocol import Found
+from napari_ulm3d.pipeline.localizers.network import NetworkBase, kept_facts, kept_voxels
+from napari_ulm3d.pipeline.localizers.protocol import Found, Rate
+from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
 
-__all__ = ["Bubbles"]
+__all__ = ["LOCALIZER"]
+
+NAME = "network"
+SETTINGS = (
+    "min_score", "hit_fraction", "candidate_score", "merge_fwhm", "views", "window_frames",
+    "margin_frames",
+)  # fmt: skip
 
 # It was trained with blocks whose first 5 to 15 components were removed.
 _TRAINED_FIRST = range(4, 21)
@@ -35,14 +36,10 @@ _TRAINED_FIRST = range(4, 21)
 _OTHER_SETTINGS = {"weights", "trajectory_score"}
 
 
-@dataclass(frozen=True)
-class Bubbles:
-    """The localizer ``network``."""
-
-    name: str = "network"
-    sections: tuple[str, ...] = ()
-    measures_widths: bool = True
-    architectures: tuple[str, ...] = ("BubbleNet",)
+class _Bubbles(NetworkBase):
+    name = NAME
+    title = "bubble network"
+    architectures = ("BubbleNet",)
 
     def default_weights(self, *, flat: bool) -> str:
         """One network for 2-D and 3-D."""
@@ -50,17 +47,17 @@ class Bubbles:
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
         """The network's, with the score that it was validated at."""
-        own, *others = network_weights(self, acquisition, config)
+        own, *others = super().weights(acquisition, config)
         return (replace(own, more={"min_score": _trained_score(own.card)}), *others)
 
-    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """Its settings with the score in force."""
+    def settings(self, plan: BlockPlan) -> dict[str, Any]:
+        """With the score in force."""
         network = plan.config.network
         others = set(_OTHER_SETTINGS)
         if network.margin_frames is None:  # else it depends on the windows, which memory shortens
             others.add("memory_gb")
         settings = network.model_dump(mode="json", exclude=others)
-        return network_key(self.name, settings | {"min_score": _least_score(plan)}, plan)
+        return settings | {"min_score": _least_score(plan)}
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
         """The margin of its windows."""
@@ -72,7 +69,7 @@ class Bubbles:
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
         """What is unlike its training, too."""
-        said = advice_on_input(acquisition, config)
+        said = super().advice(acquisition, config)
         first = config.clutter.svd_range[0] if config.clutter.svd_range else _TRAINED_FIRST[0]
         known = "svd" in config.clutter.method and not config.clutter.svd_automatic
         if known and first not in _TRAINED_FIRST:
@@ -87,6 +84,39 @@ class Bubbles:
         from napari_ulm3d.networks.memory import forward_bytes
 
         return n_kept * forward_bytes(loaded.network.config)  # type: ignore[arg-type]
+
+    def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
+        """Of windows of made bubbles."""
+        import torch
+
+        from napari_ulm3d.localize.network import localize_network
+        from napari_ulm3d.networks.bubblenet_input import BubbleInput
+
+        frames, *volume = SHAPE
+        at_once = 1 if loaded.device == "cuda" else torch.get_num_threads()
+        made = bubbles_in((2 * frames * at_once, *volume))
+        given = BubbleInput(
+            made.coordinates, 0.3 * made.values, made.values, made.shape, (3.0,) * 3
+        )
+        config = NetworkConfig(window_frames=frames, margin_frames=0, min_score=0.99, views=1)
+        grid = Grid(made.shape[1:], (100.0,) * 3)
+
+        def run(part: BubbleInput) -> None:
+            localize_network(
+                loaded.network,  # type: ignore[arg-type]
+                part,
+                grid,
+                100.0,
+                100.0,
+                config,
+                device=loaded.device,
+                stop=stop,
+            )
+
+        run(given.window(0, frames))  # what is slow only once
+        seconds = quickest(lambda: run(given), loaded.device)
+        network: Any = loaded.network
+        return Rate(len(made) / seconds, at_once, context_frames=network.config.context_frames)
 
     def localize(
         self,
@@ -131,6 +161,9 @@ def _window_facts(pieces: list[Piece]) -> dict[str, float]:
     """How the block was cut: the most frames given at once, and in how many pieces."""
     longest = max((piece.n_frames for piece in pieces), default=0)
     return {"window_frames": float(longest), "pieces": float(len(pieces))}
+
+
+LOCALIZER = _Bubbles()
 
 
 def _least_score(plan: BlockPlan) -> float:

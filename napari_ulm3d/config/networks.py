@@ -1,0 +1,112 @@
+"""Which networks there are to localize with, found without importing any of them.
+
+A network of this package is a file in `napari_ulm3d/pipeline/localizers/networks/`; one of another
+package is an entry point of the group ``napari_ulm3d.localizers``::
+
+    [project.entry-points."napari_ulm3d.localizers"]
+    spots = "their_package.spots:LOCALIZER"
+
+Its name is then a word of the setting `localize.localizer`. PyTorch takes a second to import, and
+the settings only need the words: of the files of this package they are read, not run.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from napari_ulm3d.errors import ConfigError
+
+__all__ = ["GROUP", "USUAL_NETWORK", "NetworkEntry", "network_entries", "networks_with"]
+
+USUAL_NETWORK = "network"
+"""Asked where a network is wanted and the settings name none: BubbleNet."""
+
+GROUP = "napari_ulm3d.localizers"
+_FOLDER = Path(__file__).parents[1] / "pipeline" / "localizers" / "networks"
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """A network that can be chosen.
+
+    Attributes
+    ----------
+    name
+        Its word in the settings.
+    module, attribute
+        Where the object is that localizes with it (`NetworkLocalizer`).
+    settings
+        Which settings of the section `network` it looks at beside those of all networks; None:
+        it does not say.
+    """
+
+    name: str
+    module: str
+    attribute: str = "LOCALIZER"
+    settings: frozenset[str] | None = None
+
+    def load(self) -> Any:
+        """Import it.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be imported.
+        """
+        try:
+            return getattr(import_module(self.module), self.attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"The localizer {self.name} cannot be loaded from {self.module} ({error}). Update "
+                "or uninstall that package, or choose another localizer."
+            ) from error
+
+
+@cache
+def network_entries() -> dict[str, NetworkEntry]:
+    """All of them by name: those of this package, then those of others.
+
+    Raises
+    ------
+    TypeError
+        A file of this package does not say its name.
+    """
+    found = [_declared(path) for path in sorted(_FOLDER.glob("[!_]*.py"))]
+    entries = {entry.name: entry for entry in found}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        theirs = NetworkEntry(point.name, point.module, point.attr or "LOCALIZER")
+        entries.setdefault(point.name, theirs)
+    return entries
+
+
+def networks_with(setting: str) -> tuple[str, ...]:
+    """Names of the networks that look at a setting of the section `network`."""
+    return tuple(
+        name
+        for name, entry in network_entries().items()
+        if entry.settings is None or setting in entry.settings
+    )
+
+
+def _declared(path: Path) -> NetworkEntry:
+    """What a file says of itself in its assignments of `NAME` and `SETTINGS`."""
+    said: dict[str, Any] = {}
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            if name in ("NAME", "SETTINGS"):
+                said[name] = ast.literal_eval(statement.value)
+    if "NAME" not in said:
+        raise TypeError(f'{path.name} must say its word in the settings, as NAME = "spots"')
+    settings = said.get("SETTINGS")
+    return NetworkEntry(
+        said["NAME"],
+        f"napari_ulm3d.pipeline.localizers.networks.{path.stem}",
+        settings=None if settings is None else frozenset(settings),
+    )

@@ -1,0 +1,206 @@
+"""What networks have in common: the voxels that they are given, their weights, speed, advice."""
+
+from __future__ import annotations
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import ConfigError, InputError
+from napari_ulm3d.filtering import FilteredBlock, analytic_psf
+from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights
+from napari_ulm3d.networks.weights import read_card, weights_hash
+from napari_ulm3d.pipeline.localizers.chunks import correlated_chunks
+from napari_ulm3d.pipeline.localizers.protocol import Found, Rate
+from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
+from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
+from napari_ulm3d.sparse_frames import SparseFrames
+from napari_ulm3d.sparsify import sparsify_block
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["NetworkBase", "advice_on_input", "kept_facts", "kept_voxels"]
+
+log = logging.getLogger("napari_ulm3d")
+
+# A larger share of kept voxels than crowds of bubbles make, as tissue does.
+_CROWDED = 0.25
+
+# Networks are trained with thresholds of 0.07 to 0.15.
+_HIGH_THRESHOLD = 0.2
+
+# What of the settings a strategy of sparsification looks at.
+_STRATEGY_SETTINGS: dict[str, set[str]] = {
+    "threshold": {"threshold"},
+    "topk": {"top_k"},
+    "contrast": {"min_snr_db", "patch_voxels"},
+    "learned": set(),
+}
+
+
+class NetworkBase(ABC):
+    """A network on the voxels kept of a block: what most of them tell of themselves alike.
+
+    Beside what stands here a network has a `name`, a `title`, its `architectures`, `memory_bytes`
+    and `localize`, as `NetworkLocalizer` says.
+    """
+
+    name: str
+    title: str
+    architectures: tuple[str, ...]
+    sections: tuple[str, ...] = ()
+
+    def default_weights(self, *, flat: bool) -> str:
+        """Name of the shipped weights that it takes; none are shipped, where it does not say."""
+        raise ConfigError(
+            f"No weights come with the localizer {self.name}. Set network.weights to a file of "
+            f"weights of {' or '.join(self.architectures)}."
+        )
+
+    def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
+        """The weights of the network itself, and of the one that chooses voxels for it, if any.
+
+        Raises
+        ------
+        ConfigError, InputError
+            A file is not there, or holds another network.
+        """
+        path = find_weights(
+            config.network.weights, self.default_weights(flat=acquisition.grid.shape[1] == 1)
+        )
+        wanted = [("localizer", path, self.architectures)]
+        if config.sparsify.strategy == "learned":
+            wanted.append(("sparsify", find_weights(config.sparsify.weights, "mask"), ("MaskCNN",)))
+        used = []
+        for role, path, architectures in wanted:
+            card = read_card(path)
+            if card.architecture not in architectures:
+                raise InputError(
+                    path,
+                    f"holds weights of {card.architecture}, and {' or '.join(architectures)} is "
+                    "needed",
+                    f"Set {'network' if role == 'localizer' else role}.weights to others.",
+                )
+            used.append(UsedWeights(role, path, weights_hash(path), card))
+        return tuple(used)
+
+    def settings(self, plan: BlockPlan) -> dict[str, Any]:
+        """Settings of `network` that its result depends on, as JSON: all, where it does not say."""
+        return plan.config.network.model_dump(mode="json", exclude={"weights"})
+
+    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
+        """Its settings, its weights, the PSF, and which voxels are kept."""
+        sparsify = plan.config.sparsify
+        strategy = _STRATEGY_SETTINGS[sparsify.strategy]
+        facts = {
+            "localizer": self.name,
+            "network": self.settings(plan),
+            "strategy": sparsify.strategy,
+            "sparsify": sparsify.model_dump(mode="json", include=strategy),
+            "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad],
+            "weights": [used.sha256 for used in plan.weights],
+        }
+        return (json.dumps(facts, sort_keys=True),)
+
+    def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
+        """The margin of its windows, where the settings say it."""
+        return config.network.margin_frames or 0
+
+    def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+        """What would keep bubbles from it."""
+        return advice_on_input(acquisition, config)
+
+    @abstractmethod
+    def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
+        """As of `NetworkLocalizer`."""
+
+    @abstractmethod
+    def localize(
+        self,
+        block: Block,
+        filtered: FilteredBlock,
+        plan: BlockPlan,
+        stop: Callable[[], bool],
+        progress: Callable[[float], None] | None = None,
+    ) -> Found:
+        """As of `BlockLocalizer`."""
+
+    def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
+        """Of a made block, localized as a whole: the choice of voxels is in it."""
+        frames = bubbles_in(SHAPE).dense()
+        acquisition = Acquisition.from_array(frames, (100.0,) * 3, 100.0, wavelength_um=200.0)
+        config = PipelineConfig.from_dict(
+            {"device": loaded.device, "localize": {"localizer": self.name}}
+        )
+        used = UsedWeights("localizer", loaded.path, loaded.sha256, loaded.card)
+        psf = analytic_psf(config.psf, acquisition.grid, acquisition.wavelength_um)
+        plan = BlockPlan(acquisition, config, psf, (used,))
+        (block,) = acquisition.blocks(len(frames))
+        found = Found(Localizations.empty())
+
+        def run() -> None:
+            nonlocal found
+            found = self.localize(block, FilteredBlock(frames), plan, stop)
+
+        run()  # what is slow only once
+        seconds = quickest(run, loaded.device)
+        return Rate(found.facts.get("kept_voxels", frames.size) / seconds)
+
+
+def kept_voxels(
+    block: Block, filtered: FilteredBlock, plan: BlockPlan, stop: Callable[[], bool]
+) -> SparseFrames:
+    """The voxels of a block that a network is given; what makes it blind or slow is logged.
+
+    Raises
+    ------
+    Cancelled
+        `stop` said so.
+    """
+    config = plan.config
+    maps = (part for *_, part in correlated_chunks(filtered.frames, plan.psf, stop))
+    kept = sparsify_block(maps, config.sparsify, block.first_frame, device=config.device)
+    if len(kept) < block.n_frames:
+        log.warning(
+            "%s: only %d voxels were kept of %d frames; lower sparsify.threshold, or look at the "
+            "PSF (psf.fwhm_voxels)",
+            block.name, len(kept), block.n_frames,
+        )  # fmt: skip
+    elif kept.occupancy > _CROWDED:
+        log.warning(
+            "%s: %.0f %% of all voxels were kept, which is slow; filter the clutter more strongly "
+            "(clutter.svd_range), or raise sparsify.threshold",
+            block.name, 100 * kept.occupancy,
+        )  # fmt: skip
+    return kept
+
+
+def kept_facts(kept: SparseFrames) -> dict[str, float]:
+    """How many voxels were kept, for the record of the block."""
+    return {"kept_voxels": float(len(kept)), "kept_per_cent": 100 * kept.occupancy}
+
+
+def advice_on_input(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+    """What would keep bubbles from any network, a sentence each."""
+    said = []
+    sparsify, psf = config.sparsify, config.psf
+    if sparsify.strategy == "threshold" and sparsify.threshold > _HIGH_THRESHOLD:
+        said.append(
+            f"With sparsify.threshold={sparsify.threshold:g} many bubbles keep no voxel, and a "
+            "network cannot find those; it was trained with 0.07 to 0.15."
+        )
+    if psf.source == "analytic":
+        widths = ", ".join(f"{width:g}" for width in psf.widths)
+        said.append(
+            f"The network is given a PSF of {widths} voxels (psf.fwhm_voxels); where the bubbles "
+            "have other widths many keep no voxel. psf.source=auto measures them."
+        )
+    if acquisition.kind == "envelope":
+        said.append(
+            "The frames are an envelope, without the phase by which networks tell bubbles that "
+            "overlap; give them the IQ data if you have it."
+        )
+    return said

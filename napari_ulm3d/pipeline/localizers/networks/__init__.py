@@ -1,0 +1,1 @@
+"""The networks that localize, a file each: `config.networks` finds them here."""
