@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -25,4 +26,46 @@ def test_no_folder_is_crowded(folder: Path) -> None:
     assert len(files) <= 15, "group files of one subject in a folder"
     assert (folder / "__init__.py").read_text(encoding="utf-8").startswith('"""'), (
         "a folder says in a line what it holds"
+    )
+
+
+def _private(tree: ast.Module) -> list[str]:
+    """Private names of others that a file reaches into: attributes, also by string, and modules."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            parent = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()"
+            names = [] if own or parent else [node.attr]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
+            names = [arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("napari."):
+            names = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+        else:
+            continue
+        found += [name for name in names if name.startswith("_") and not name.endswith("__")]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("viewer.window._qt_viewer", ["_qt_viewer"]),
+        ("getattr(window, '_qt_window', None)", ["_qt_window"]),
+        ("from napari._qt.utils import x", ["_qt"]),
+        ("self._job.start(); super()._close(); type(self).__name__", []),
+    ],
+)
+def test_private_names_are_found(code: str, found: list[str]) -> None:
+    assert _private(ast.parse(code)) == found
+
+
+def test_one_file_alone_reaches_into_napari() -> None:
+    folder = ROOT / "napari_ulm3d" / "plugin"
+    files = [path for path in folder.rglob("*.py") if path.name != "napari_private.py"]
+    found = {
+        str(path.relative_to(ROOT)): _private(ast.parse(path.read_text("utf-8"))) for path in files
+    }
+    assert not {name: names for name, names in found.items() if names}, (
+        "what napari does not offer in public goes through plugin/napari_private.py"
     )

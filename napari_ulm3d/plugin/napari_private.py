@@ -7,12 +7,21 @@ new napari fails here with a sentence and not somewhere else without one.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import Any
 
 from napari_ulm3d.errors import UlmError
 
-__all__ = ["NapariChangedError", "files_being_opened"]
+__all__ = [
+    "NapariChangedError",
+    "add_overlay",
+    "canvas_size",
+    "files_being_opened",
+    "main_window",
+    "overlay_of",
+]
 
 
 class NapariChangedError(UlmError):
@@ -46,6 +55,53 @@ def files_being_opened() -> list[str]:
         return []
     path: Any = frame.f_locals["path"]
     return [fspath(one) for one in ([path] if isinstance(path, str | PathLike) else path)]
+
+
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Height and width of the canvas, pixels: a picture of another width keeps their ratio.
+
+    napari tells no size of the canvas. Relies on `Window._qt_viewer.canvas.size`.
+    """
+    with _relying_on("Window._qt_viewer.canvas.size"):
+        height, width = viewer.window._qt_viewer.canvas.size
+        return int(height), int(width)
+
+
+def main_window(viewer: Any) -> Any:
+    """The Qt window of a viewer, for hearing what is dropped on it; None where it has none.
+
+    napari offers the window for docks and menus only. Relies on `Window._qt_window`.
+    """
+    if getattr(viewer, "window", None) is None:
+        return None
+    with _relying_on("Window._qt_window"):
+        return viewer.window._qt_window
+
+
+def overlay_of(layer: Any, name: str) -> Any:
+    """An overlay of a layer by its name; None where it has none of that name.
+
+    napari gives layers overlays of its own alone. Relies on `Layer._overlays`.
+    """
+    with _relying_on("Layer._overlays"):
+        return layer._overlays.get(name)
+
+
+def add_overlay(layer: Any, name: str, overlay: Any) -> None:
+    """Put an overlay on a layer under a name.
+
+    As of `overlay_of`.
+    """
+    with _relying_on("Layer._overlays"):
+        layer._overlays.update({name: overlay})
+
+
+@contextmanager
+def _relying_on(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
+        raise NapariChangedError(what) from error
 
 
 def _n_arguments(code: Any) -> int:

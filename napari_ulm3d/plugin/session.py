@@ -14,6 +14,7 @@ from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.jobs.job import stop_all
 from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.track_colors import complete_colouring
+from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.state.history import RunHistory
 from napari_ulm3d.plugin.state.logbook import logbook
 from napari_ulm3d.plugin.state.preview import Preview
@@ -70,7 +71,7 @@ class Session(QObject):
         self._facing.setSingleShot(True)
         self._facing.timeout.connect(self._face)
         viewer.layers.events.inserted.connect(self._on_inserted)
-        window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+        window = main_window(viewer)
         if window is not None:
             window.installEventFilter(self)
         for layer in viewer.layers:

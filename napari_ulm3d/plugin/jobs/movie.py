@@ -17,6 +17,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ulm3d.errors import BackendError, ConfigError, ResultsError, UlmError
 from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.plugin.napari_private import canvas_size
 
 __all__ = ["INSTALL", "SUFFIXES", "MovieMaker", "key_frames", "missing", "sizes"]
 
@@ -191,7 +192,7 @@ class MovieMaker(QObject):
                 f"{path}: is not a movie format; end its name in {', '.join(SUFFIXES)}."
             )
         before = (viewer.scene.camera.angles, viewer.dims.point)
-        canvas = viewer.window._qt_viewer.canvas.size
+        canvas = canvas_size(viewer)
         try:
             animation = key_frames(viewer, kind, n_frames, span_s)
             import imageio.v2

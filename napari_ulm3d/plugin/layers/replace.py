@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_ulm3d.plugin.layers.track_colors import COLOURING, apply_colouring
+from napari_ulm3d.plugin.layers.track_colors import COLOUR_BAR, COLOURING, apply_colouring
+from napari_ulm3d.plugin.napari_private import overlay_of
 
 __all__ = ["renew"]
 
@@ -67,18 +68,16 @@ def _points(old: Any, new: Any) -> bool:
 
 
 def _tracks(old: Any, new: Any) -> bool:
-    from napari.components.overlays import ColorBarOverlay
-
     # New data drops the features: a colour that depends on one must go before.
     old.color_by = "track_id"
     old.data = new.data
     old.features = new.features
     _same_placing(old, new)
-    bars = [o for o in new._overlays.values() if isinstance(o, ColorBarOverlay)]
+    bar = overlay_of(new, COLOUR_BAR)
     old.metadata = dict(new.metadata)
     colouring = new.metadata.get(COLOURING)
     if colouring is not None:
-        apply_colouring(old, colouring, colour_bar=any(bar.visible for bar in bars))
+        apply_colouring(old, colouring, colour_bar=bar is not None and bar.visible)
     else:
         old.colormaps_dict = new.colormaps_dict
         old.color_by = new.color_by

@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_ulm3d.plugin.napari_private import add_overlay, overlay_of
 from napari_ulm3d.tables import Tracks
 
 __all__ = [
     "COLOURING",
+    "COLOUR_BAR",
     "DOPPLER",
     "QUANTITIES",
     "Colouring",
@@ -37,6 +39,9 @@ __all__ = [
 #: Key of a layer's metadata under which its `Colouring` stands.
 COLOURING = "ulm3d_colouring"
 
+#: Name of the overlay that is the colour bar of a layer of tracks.
+COLOUR_BAR = "ulm3d_colorbar"
+
 #: Colour map of signed values: towards the probe red, away from it blue, as in colour Doppler.
 DOPPLER = "doppler"
 _DOPPLER = [
@@ -48,7 +53,6 @@ _DOPPLER = [
     [0.45, 1.0, 1.0, 1.0],
 ]
 _NAME = re.compile(r"^tracks( by [^\[(]+(\[[^\]]*\])?)?(?= \(|$)")
-_OVERLAY = "ulm3d_colorbar"
 _SCALE = "ulm3d_scale"
 
 
@@ -205,15 +209,17 @@ def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True
     scale.continuous_colormap = napari_colormap(QUANTITIES[colouring.by].colormap)
     scale.contrast_limits = (colouring.low, colouring.high)
     # An overlay of the layer, as that of a Points layer's face colours: it follows `scale`.
-    if _OVERLAY not in layer._overlays:
-        layer._overlays.update({_OVERLAY: ColorBarOverlay(colormanager_attribute=_SCALE)})
-    layer._overlays[_OVERLAY].visible = colour_bar
+    bar = overlay_of(layer, COLOUR_BAR)
+    if bar is None:
+        bar = ColorBarOverlay(colormanager_attribute=_SCALE)
+        add_overlay(layer, COLOUR_BAR, bar)
+    bar.visible = colour_bar
 
 
 def complete_colouring(layer: Any) -> None:
     """Add the colour bar to a layer of tracks that napari itself has made, as from a file."""
     colouring = layer.metadata.get(COLOURING) if hasattr(layer, "metadata") else None
-    if colouring is not None and _OVERLAY not in layer._overlays:
+    if colouring is not None and overlay_of(layer, COLOUR_BAR) is None:
         apply_colouring(layer, colouring)
 
 
@@ -228,8 +234,9 @@ def carried(old: Any, new: Any) -> None:
             ends = default_range(np.asarray(new.features[before.by], np.float64), before.by)
             before = replace(before, low=ends[0], high=ends[1])
         apply_colouring(new, before)
-    if _OVERLAY in old._overlays:
-        new._overlays[_OVERLAY].visible = old._overlays[_OVERLAY].visible
+    bar = overlay_of(old, COLOUR_BAR)
+    if bar is not None:
+        overlay_of(new, COLOUR_BAR).visible = bar.visible
 
 
 def _round_out(low: float, high: float) -> tuple[float, float]:

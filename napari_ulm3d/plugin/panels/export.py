@@ -19,6 +19,7 @@ from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io.writers import suffixes_for, write
 from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
+from napari_ulm3d.plugin.napari_private import canvas_size
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.movie import MovieBox
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
@@ -156,7 +157,7 @@ class ExportPanel(Panel):
     def save_png(self, path: str) -> None:
         """Write the canvas as a picture of the width asked for."""
         width = self.width_px.value()
-        height, now = self.viewer.window._qt_viewer.canvas.size
+        height, now = canvas_size(self.viewer)
         size = (max(round(width * height / now), 1), width)
         self._try(
             lambda: self.viewer.screenshot(path, size=size, canvas_only=True, flash=False), path

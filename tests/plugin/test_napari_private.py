@@ -1,0 +1,46 @@
+"""Everything private of napari that the plugin uses is there in the installed one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ulm3d.plugin import napari_private as private
+
+
+def test_the_installed_napari_has_what_we_rely_on(viewer: Any) -> None:
+    from napari.components.overlays import ColorBarOverlay
+    from qtpy.QtWidgets import QMainWindow
+
+    assert isinstance(private.main_window(viewer), QMainWindow)
+    height, width = private.canvas_size(viewer)
+    assert viewer.screenshot(canvas_only=True, flash=False).shape[:2] == (height, width)
+    layer = viewer.add_tracks(np.array([[0, 0, 1, 1], [0, 1, 2, 2]], float))
+    assert private.overlay_of(layer, "ours") is None
+    bar = ColorBarOverlay()
+    private.add_overlay(layer, "ours", bar)
+    assert private.overlay_of(layer, "ours") is bar
+    assert private.files_being_opened() == []  # and says so if `ViewerModel.open` is another one
+
+
+def test_a_model_without_a_window_has_none() -> None:
+    from napari.components import ViewerModel
+
+    assert private.main_window(ViewerModel()) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: private.canvas_size(SimpleNamespace(window=object())), "_qt_viewer"),
+        (lambda: private.main_window(SimpleNamespace(window=object())), "_qt_window"),
+        (lambda: private.overlay_of(object(), "ours"), "_overlays"),
+        (lambda: private.add_overlay(object(), "ours", None), "_overlays"),
+    ],
+)
+def test_another_napari_is_told_in_a_sentence(call: Any, what: str) -> None:
+    with pytest.raises(private.NapariChangedError, match=rf"no longer has .*{what}.*pip install"):
+        call()
