@@ -55,7 +55,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     assert "Sparse:" in text
     assert "Dense:" in text
     assert "tiny on the" in text
-    measured = panel._rate
+    measured = panel.costs.measured
     assert measured.rate.voxels_per_s > 100
     from napari_ulm3d.pipeline.localizers import cost
 
@@ -82,8 +82,8 @@ def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None
     settings = load_weights(
         find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
     ).network.config
-    rate = panel._rate.rate
-    made = cost(panel._rate, 1000, session.acquisition, session.config)
+    rate = panel.costs.measured.rate
+    made = cost(panel.costs.measured, 1000, session.acquisition, session.config)
     frames = rate.window_frames
     steps = -(-frames // settings.head_time_stride)
     law = trajectory_bytes(settings, 1000 * frames, 1000 * steps)
