@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QProgressBar
+from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
@@ -21,16 +20,13 @@ from napari_ulm3d.plugin.layers.place import Placer, place
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.changed import what_changed
 from napari_ulm3d.plugin.panels.parts.methods import Methods
+from napari_ulm3d.plugin.panels.parts.relinking import Relinking
+from napari_ulm3d.plugin.panels.parts.run_progress import RunProgress
 from napari_ulm3d.plugin.panels.parts.track_colors import TrackColours
 from napari_ulm3d.plugin.panels.parts.workers import WorkersBox
 from napari_ulm3d.plugin.state.results import Result
 
 __all__ = ["LocalizePanel"]
-
-_STEPS = 1000
-# Of so many localizations tracks are linked again as soon as a setting changes.
-_LINKED_AT_ONCE = 300_000
-_SETTLED_MS = 150
 
 
 class LocalizePanel(Panel):
@@ -46,12 +42,6 @@ class LocalizePanel(Panel):
         self._job.stopped.connect(self._on_stopped)
         self._job.ended.connect(self._enable)
         self._placer = Placer(self)
-        # The result as it was computed, before it was linked again.
-        self._computed: Result | None = None
-        self._relinking = QTimer(self)
-        self._relinking.setSingleShot(True)
-        self._relinking.setInterval(_SETTLED_MS)
-        self._relinking.timeout.connect(self._relink_when_idle)
         self._build_methods()
         self._build_tracks()
         self._build_runs()
@@ -71,17 +61,10 @@ class LocalizePanel(Panel):
         self.column.addWidget(heading("Tracks"))
         self.link_form = SettingsForm(self.session, "link")
         self.column.addWidget(self.link_form)
-        self.relink_button = button(
-            "Link again",
-            "Make tracks and maps anew from the localizations that are there, with the settings "
-            "above and the least score; nothing is localized again. Up to "
-            f"{_LINKED_AT_ONCE:,} localizations it is done as soon as a setting changes.",
-            self._relink,
-        )
-        self.column.addWidget(self.relink_button)
-        self.linking = note()
-        self.linking.hide()
-        self.column.addWidget(self.linking)
+        self.relinking = Relinking(self.session)
+        self.relinking.wanted.connect(self._relink)
+        self.relink_button, self.linking = self.relinking.button, self.relinking.note
+        self.column.addWidget(self.relinking)
         self.colours = TrackColours(self.session)
         self.column.addWidget(Section("Colours of the tracks", self.colours))
 
@@ -118,19 +101,10 @@ class LocalizePanel(Panel):
         )
         self.row(self.frame_button, self.window_button)
         self.row(self.block_button, self.series_button)
-        self.bar = QProgressBar()
-        self.bar.setRange(0, _STEPS)
-        self.bar.setTextVisible(True)
-        self.cancel_button = button(
-            "Cancel", "Stop within a second; what is finished is kept.", self._cancel
-        )
-        self.row(self.bar, self.cancel_button)
-        self.cluster = note()
-        self.cluster.setOpenExternalLinks(True)
-        self.cluster.hide()
-        self.column.addWidget(self.cluster)
-        self.status = note("No acquisition yet.")
-        self.column.addWidget(self.status)
+        self.progress = RunProgress(self._cancel)
+        self.bar, self.cancel_button = self.progress.bar, self.progress.cancel_button
+        self.status, self.cluster = self.progress.status, self.progress.cluster
+        self.column.addWidget(self.progress)
         self.changed = note()
         self.changed.setStyleSheet("color: #e08a00;")
         self.changed.hide()
@@ -180,7 +154,7 @@ class LocalizePanel(Panel):
         self._start(runs.series_work(acquisition, config, folder, execution, tell))
 
     def _retry(self) -> None:
-        acquisition, computed = self.session.acquisition, self._computed
+        acquisition, computed = self.session.acquisition, self.relinking.computed
         if acquisition is None or computed is None or not _can_retry(computed, acquisition):
             return
         try:
@@ -191,98 +165,43 @@ class LocalizePanel(Panel):
         folder, tell = str(computed.folder), self._job.tell
         self._start(runs.series_work(acquisition, computed.config, folder, execution, tell))
 
-    def _relink(self) -> None:
-        computed = self._computed
-        if computed is None:
-            return
+    def _relink(self, computed: Result) -> None:
         self._linked_from = computed
         self._start(window_runs.relink_work(computed, self.session.config))
 
     def _start(self, work: Work) -> None:
         self.problem.say(None)
-        self._began = time.perf_counter()
-        self.bar.setRange(0, 0)
-        self.bar.setFormat("")
-        self.status.setText("Starting…")
+        self.progress.begin()
         self._running_with = self.session.config
         self._say_what_changed()
-        self.cluster.hide()
         self._job.start(work)
         self._enable()
 
     def _cancel(self) -> None:
         self._job.stop()
-        self.status.setText("Stopping…")
-        self.cancel_button.setEnabled(False)
+        self.progress.stopping()
 
-    # --- linking again when settings change ------------------------------------------------------
+    # --- what the settings have to do with what is shown ------------------------------------------
 
     def _on_config(self, section: str) -> None:
         self._say_what_changed()
-        if section in ("link", "network") and self._computed is not None:
-            self._relinking.start()
-
-    def _relink_when_idle(self) -> None:
-        computed, shown = self._computed, self.session.result
-        if computed is None or shown is None:
-            return
-        if self._job.running or self._placer.busy:
-            self._relinking.start()
-            return
-        if not self._differs(shown):
-            return
-        self._say_about_score()
-        if len(computed.localizations) <= _LINKED_AT_ONCE:
-            self._relink()
 
     def _say_what_changed(self) -> None:
         session = self.session
-        said = what_changed(session.config, self._running_with, self._computed, session.result)
+        said = what_changed(
+            session.config, self._running_with, self.relinking.computed, session.result
+        )
         self.changed.setText(said)
         self.changed.setVisible(bool(said))
 
-    def _differs(self, shown: Result) -> bool:
-        """Whether the settings would make other tracks of the same localizations."""
-        config = self.session.config
-        same = shown.config.link == config.link
-        if shown.config.localize.localizer == "network":
-            same = same and shown.config.network.min_score == config.network.min_score
-        return not same and len(shown.localizations) + len(shown.tracks) > 0
-
-    def _say_about_score(self) -> None:
-        computed, config = self._computed, self.session.config
-        low = None if computed is None else computed.least_score(computed.config)
-        least = None if computed is None else computed.least_score(config)
-        below = low is not None and least is not None and least < low
-        self.linking.setText(
-            f"The run kept bubbles from a score of {low:g} on: for a lower one run it again."
-            if below
-            else ""
-        )
-        self.linking.setVisible(below)
-
     def _on_result(self) -> None:
-        result = self.session.result
-        computed = None if result is None else self.session.history.computed_of(result)
-        if computed is not self._computed:
-            self._computed = computed
-            self.linking.hide()
         self._say_what_changed()
         self._enable()
 
     # --- hearing -------------------------------------------------------------------------------
 
     def _on_progress(self, progress: runs.Progress) -> None:
-        if progress.share is None:
-            self.bar.setRange(0, 0)
-        else:
-            self.bar.setRange(0, _STEPS)
-            self.bar.setValue(round(_STEPS * progress.share))
-            self.bar.setFormat("%p %")
-        if progress.note:
-            self.cluster.setText(progress.note)
-            self.cluster.show()
-        self.status.setText(progress.text(time.perf_counter() - self._began))
+        self.progress.show_progress(progress)
         for layer in progress.layers:
             place(self.viewer, layer)
 
@@ -297,14 +216,7 @@ class LocalizePanel(Panel):
         computed, self._linked_from = self._linked_from, None
         self.session.set_result(result, computed)
         QTimer.singleShot(0, self._enable)
-        rows = result.rows() if result.report is None else result.report.rows()
-        lines = [f"{name}: {value}" for name, value in rows]
-        if result.folder is not None:
-            lines.append(f"results folder: {result.folder}")
-        if not result.complete:
-            lines.append("What was finished is kept; its layers say that it was stopped early.")
-        lines += [f"left out: {block.reason}" for block in result.failed[:5]]
-        self.status.setText("\n".join(lines))
+        self.progress.show_result(result)
         self._say_what_changed()
 
     def _on_stopped(self) -> None:
@@ -324,7 +236,7 @@ class LocalizePanel(Panel):
 
     def _on_acquisition(self) -> None:
         acquisition = self.session.acquisition
-        self._computed = None
+        self.relinking.computed = None
         self.status.setText(
             "No acquisition yet."
             if acquisition is None
@@ -334,12 +246,13 @@ class LocalizePanel(Panel):
 
     def _enable(self) -> None:
         idle = not (self._job.running or self._placer.busy)
+        self.relinking.busy = not idle
         ready = idle and self.session.acquisition is not None
         for push in (
             self.frame_button, self.window_button, self.block_button, self.series_button
         ):  # fmt: skip
             push.setEnabled(ready)
-        computed, acquisition = self._computed, self.session.acquisition
+        computed, acquisition = self.relinking.computed, self.session.acquisition
         self.relink_button.setEnabled(idle and computed is not None)
         self.retry_button.setVisible(
             computed is not None and acquisition is not None and _can_retry(computed, acquisition)
@@ -347,9 +260,7 @@ class LocalizePanel(Panel):
         self.retry_button.setEnabled(ready)
         self.cancel_button.setEnabled(not idle and not self._job.stopping)
         if idle:
-            self.bar.setRange(0, _STEPS)
-            self.bar.setValue(0)
-            self.bar.setFormat("")
+            self.progress.rest()
 
 
 def _can_retry(computed: Result, acquisition: Acquisition) -> bool:

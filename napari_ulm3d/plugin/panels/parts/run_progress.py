@@ -1,0 +1,93 @@
+"""How far a run has come, and what it said at its end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from napari_ulm3d.plugin.jobs.progress import Progress
+from napari_ulm3d.plugin.panels.panel import button, note
+from napari_ulm3d.plugin.state.results import Result
+
+__all__ = ["RunProgress"]
+
+_STEPS = 1000
+
+
+class RunProgress(QWidget):
+    """The bar with its cancel button, the link to the workers, and a note.
+
+    Attributes
+    ----------
+    bar, cancel_button, cluster, status
+        The widgets.
+    """
+
+    def __init__(self, cancel: Any) -> None:
+        super().__init__()
+        self._began = 0.0
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self.bar.setTextVisible(True)
+        self.cancel_button = button(
+            "Cancel", "Stop within a second; what is finished is kept.", cancel
+        )
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.bar)
+        row.addWidget(self.cancel_button)
+        column.addLayout(row)
+        self.cluster = note()
+        self.cluster.setOpenExternalLinks(True)
+        self.cluster.hide()
+        column.addWidget(self.cluster)
+        self.status = note("No acquisition yet.")
+        column.addWidget(self.status)
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._began = time.perf_counter()
+        self.bar.setRange(0, 0)
+        self.bar.setFormat("")
+        self.status.setText("Starting…")
+        self.cluster.hide()
+
+    def stopping(self) -> None:
+        """It was asked to stop."""
+        self.status.setText("Stopping…")
+        self.cancel_button.setEnabled(False)
+
+    def show_progress(self, progress: Progress) -> None:
+        """How far it is."""
+        if progress.share is None:
+            self.bar.setRange(0, 0)
+        else:
+            self.bar.setRange(0, _STEPS)
+            self.bar.setValue(round(_STEPS * progress.share))
+            self.bar.setFormat("%p %")
+        if progress.note:
+            self.cluster.setText(progress.note)
+            self.cluster.show()
+        self.status.setText(progress.text(time.perf_counter() - self._began))
+
+    def show_result(self, result: Result) -> None:
+        """What came out."""
+        rows = result.rows() if result.report is None else result.report.rows()
+        lines = [f"{name}: {value}" for name, value in rows]
+        if result.folder is not None:
+            lines.append(f"results folder: {result.folder}")
+        if not result.complete:
+            lines.append("What was finished is kept; its layers say that it was stopped early.")
+        lines += [f"left out: {block.reason}" for block in result.failed[:5]]
+        self.status.setText("\n".join(lines))
+
+    def rest(self) -> None:
+        """Nothing runs."""
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(0)
+        self.bar.setFormat("")
