@@ -74,12 +74,15 @@ def measured_network(
     device = resolve_device(config.device)
     chosen = config.localize.by_network
     localizer = network_named(config.localize.localizer if chosen else USUAL_NETWORK)
-    default = localizer.default_weights(flat=flat)
+
+    def load(given: str | None) -> LoadedNetwork:
+        default = "" if given else localizer.default_weights(flat=flat)
+        return load_weights(find_weights(given, default), localizer.architectures, device)
+
     try:
-        path = find_weights(config.network.weights if chosen else None, default)
-        loaded = load_weights(path, localizer.architectures, device)
+        loaded = load(config.network.weights if chosen else None)
     except UlmError:
-        loaded = load_weights(find_weights(None, default), localizer.architectures, device)
+        loaded = load(None)
     with _lock:
         key = (loaded.sha256, device)
         if key not in _rates:

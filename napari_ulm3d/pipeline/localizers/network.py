@@ -68,9 +68,10 @@ class NetworkBase(ABC):
         ConfigError, InputError
             A file is not there, or holds another network.
         """
-        path = find_weights(
-            config.network.weights, self.default_weights(flat=acquisition.grid.shape[1] == 1)
-        )
+        given = config.network.weights
+        # Of some networks none are shipped.
+        default = "" if given else self.default_weights(flat=acquisition.grid.shape[1] == 1)
+        path = find_weights(given, default)
         wanted = [("localizer", path, self.architectures)]
         if config.sparsify.strategy == "learned":
             wanted.append(("sparsify", find_weights(config.sparsify.weights, "mask"), ("MaskCNN",)))

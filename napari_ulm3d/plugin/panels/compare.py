@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,11 @@ from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QFormLayout, QT
 
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
-from napari_ulm3d.plugin.jobs.compare import ROLES, Compared, Source, compare, layers_of
+from napari_ulm3d.plugin.jobs.compare import Compared, Source, compare
 from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
-from napari_ulm3d.plugin.jobs.measure import ROLE as MEASURE
-from napari_ulm3d.plugin.layers.convert import VALUE
-from napari_ulm3d.plugin.layers.place import ROLE, Placer, find_layer, place, remove
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
-from napari_ulm3d.plugin.panels.parts.measure import MeasureBox
+from napari_ulm3d.plugin.panels.parts.compare.compared_maps import VIEWS, ComparedMaps
+from napari_ulm3d.plugin.panels.parts.compare.measure import MeasureBox
 
 __all__ = ["ComparePanel"]
 
@@ -27,12 +23,6 @@ _MAPS = {
     "speed": "Speed",
     "velocity_z": "Axial velocity",
     "direction": "Direction",
-}
-_VIEWS = {
-    "off": "Nothing more",
-    "overlay": "Overlay: A magenta, B green",
-    "side by side": "Side by side",
-    "difference": "Difference: A - B",
 }
 #: The result as the maps widget filters it.
 _SHOWN = "shown"
@@ -47,13 +37,11 @@ class ComparePanel(Panel):
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_compared)
         self._job.failed.connect(self._on_failed)
-        self._layer_job = LatestJob(self)
-        self._layer_job.finished.connect(self._on_layers)
-        self._layer_job.failed.connect(self._on_failed)
-        self._placer = Placer(self)
+        self._maps = ComparedMaps(self)
+        self._maps.failed.connect(self._on_failed)
+        self._maps.absent.connect(self._on_absent)
         self._more: list[Source] = []
         self._compared: Compared | None = None
-        self._hidden: list[weakref.ref[Any]] = []
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
@@ -67,7 +55,7 @@ class ComparePanel(Panel):
             "How the two maps are shown. Both have one scale; in the overlay, where A and B "
             "agree, magenta and green add up to white."
         )
-        for name, label in _VIEWS.items():
+        for name, label in VIEWS.items():
             self.view.addItem(label, name)
         form.addRow("A", self.first)
         form.addRow("B", self.second)
@@ -250,65 +238,11 @@ class ComparePanel(Panel):
         self._show()
 
     def _show(self) -> None:
-        compared, name, view = self._compared, self.map_name, str(self.view.currentData())
-        if view == "off" or compared is None or len(compared.results) < 2:
-            self._show_nothing()
-            return
-        self._layer_job.request(waits(lambda stop: (view, layers_of(compared, name, view))))
+        self._maps.show_maps(self._compared, self.map_name, str(self.view.currentData()))
 
-    def _on_layers(self, made: tuple[str, tuple[Any, ...]]) -> None:
-        view, layers = made
-        if self.view.currentData() != view:
-            return
-        if not layers:
-            self.status.setText("One of the two has no such map.")
-            self.status.show()
-            self._show_nothing()
-            return
-        for old in self.viewer.layers:
-            if _in_the_way(old) and old.visible:
-                self._hidden.append(weakref.ref(old))
-                old.visible = False
-        placed = {layer.metadata[ROLE]: layer for layer in layers}
-        self._placer.forget()
-        self._placer.take_turns(
-            *(partial(self._show_role, role, placed.get(role), view) for role in ROLES),
-            partial(self._arrange, view),
-        )
-
-    def _show_role(self, role: str, layer: Any, view: str) -> None:
-        if layer is None:
-            remove(self.viewer, role)
-        else:
-            place(self.viewer, layer).colorbar.visible = view != "overlay"
-
-    def _arrange(self, view: str) -> None:
-        grid = self.viewer.canvas.grid
-        grid.stride, grid.shape = 1, (1, -1)
-        grid.enabled = view == "side by side"
-        drawn = find_layer(self.viewer, MEASURE)
-        if drawn is not None:
-            drawn.visible = view != "side by side"
-        self.viewer.canvas.overlays.scale_bar.visible = True
-
-    def _show_nothing(self) -> None:
-        """Take the comparison away; what it hid is seen again."""
-        self._placer.forget()
-        if any(find_layer(self.viewer, role) is not None for role in ROLES):
-            self.viewer.canvas.grid.enabled = False
-            for role in ROLES:
-                remove(self.viewer, role)
-        for old in self._hidden:
-            layer = old()
-            if layer is not None and layer in self.viewer.layers:
-                layer.visible = True
-        self._hidden = []
-
-
-def _in_the_way(layer: Any) -> bool:
-    """Whether a layer of the plugin would lie over the comparison."""
-    ours = ROLE in layer.metadata or VALUE in layer.metadata
-    return ours and layer.metadata.get(ROLE) not in (*ROLES, MEASURE)
+    def _on_absent(self) -> None:
+        self.status.setText("One of the two has no such map.")
+        self.status.show()
 
 
 def _combo(tooltip: str) -> Any:

@@ -18,12 +18,12 @@ from napari_ulm3d.plugin.jobs import run_window as window_runs
 from napari_ulm3d.plugin.jobs.job import Job, Work
 from napari_ulm3d.plugin.layers.place import Placer, place
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
-from napari_ulm3d.plugin.panels.parts.changed import what_changed
-from napari_ulm3d.plugin.panels.parts.methods import Methods
-from napari_ulm3d.plugin.panels.parts.relinking import Relinking
-from napari_ulm3d.plugin.panels.parts.run_progress import RunProgress
+from napari_ulm3d.plugin.panels.parts.localize.changed import what_changed
+from napari_ulm3d.plugin.panels.parts.localize.methods import Methods
+from napari_ulm3d.plugin.panels.parts.localize.relinking import Relinking
+from napari_ulm3d.plugin.panels.parts.localize.run_progress import RunProgress
+from napari_ulm3d.plugin.panels.parts.localize.workers import WorkersBox
 from napari_ulm3d.plugin.panels.parts.track_colors import TrackColours
-from napari_ulm3d.plugin.panels.parts.workers import WorkersBox
 from napari_ulm3d.plugin.state.results import Result
 
 __all__ = ["LocalizePanel"]

@@ -35,7 +35,9 @@ from napari_ulm3d.plugin.jobs.measure import (
     slab_of,
     start_drawing,
 )
+from napari_ulm3d.plugin.layers.shapes_ear import ShapesEar
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
+from napari_ulm3d.plugin.panels.parts.compare.measures_table import measure_rows, profile_table
 
 __all__ = ["MeasureBox"]
 
@@ -54,7 +56,7 @@ class MeasureBox(QWidget):
         super().__init__()
         self._panel = panel
         self._measured: tuple[Measured, ...] = ()
-        self._ear = _Ear(self.refresh)
+        self._ear = ShapesEar(self.refresh)
         # A closed panel's Qt side is gone: napari must not call into it.
         self.destroyed.connect(self._ear.close)
         self._job = LatestJob(self)
@@ -203,7 +205,7 @@ class MeasureBox(QWidget):
         self.copy_button.setEnabled(bool(self._measured))
         if drawn.kind == "line" and first.profile is not None:
             self._show_profiles()
-        fill_table(self.numbers, _rows(self._measured))
+        fill_table(self.numbers, measure_rows(self._measured))
         self.numbers.setVisible(bool(self._measured))
         self.numbers.setColumnHidden(2, len(self._measured) < 2)
         names = [label for k, label in enumerate("zyx") if k != drawn.axis]
@@ -254,16 +256,7 @@ class MeasureBox(QWidget):
 
     def profile_table(self) -> pd.DataFrame:
         """Distance, and the map along the line of A and of B."""
-        profiles = [m.profile for m in self._measured if m.profile is not None]
-        table = profiles[0].to_table()
-        if len(profiles) == 1:
-            return table
-        column = table.columns[1]
-        tables = [p.to_table()[column] for p in profiles]
-        return pd.DataFrame(
-            {"distance_um": table["distance_um"]}
-            | {f"{letter}: {column}": values for letter, values in zip("AB", tables, strict=False)}
-        )
+        return profile_table(self._measured)
 
     def save_profile(self, path: str) -> None:
         """Write the profile as CSV, whole or not at all."""
@@ -282,52 +275,3 @@ class MeasureBox(QWidget):
 
     def _copy(self) -> None:
         QApplication.clipboard().setText(copy(self.numbers))
-
-
-def _rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
-    """Name, and the value of A and of B."""
-    columns: list[list[tuple[str, str]]] = []
-    for one in measured:
-        if one.region is not None:
-            columns.append(one.region.rows())
-        elif one.profile is not None and one.width is not None:
-            unit = f" {one.profile.unit}" if one.profile.unit else ""
-            width = one.width
-            fwhm = (
-                f"{width.fwhm_um:.1f} um" if np.isfinite(width.fwhm_um) else "no half on both sides"
-            )
-            columns.append(
-                [
-                    ("width at half height", fwhm),
-                    ("peak", f"{width.peak:.4g}{unit}"),
-                    ("peak at", f"{width.peak_um:.1f} um"),
-                    ("mean", f"{float(one.profile.values.mean()):.4g}{unit}"),
-                    ("length", f"{one.profile.distance_um[-1]:.1f} um"),
-                ]
-            )
-    if not columns:
-        return []
-    return [(name, *(column[k][1] for column in columns)) for k, (name, _) in enumerate(columns[0])]
-
-
-class _Ear:
-    """Hears of one Shapes layer at a time when a shape was drawn, moved or chosen."""
-
-    def __init__(self, callback: Any) -> None:
-        self._layer: Any = None
-        self._callback = callback
-
-    def listen(self, layer: Any) -> None:
-        """Hear this layer, and no other."""
-        if layer is not self._layer:
-            self.close()
-            self._layer = layer
-            layer.events.data.connect(self._callback)
-            layer.events.highlight.connect(self._callback)
-
-    def close(self, *_: Any) -> None:
-        """Hear nothing any more."""
-        if self._layer is not None:
-            self._layer.events.data.disconnect(self._callback)
-            self._layer.events.highlight.disconnect(self._callback)
-        self._layer = None

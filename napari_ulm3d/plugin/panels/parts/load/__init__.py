@@ -1,0 +1,1 @@
+"""Parts of the widget *Load*: what was typed, what the file says, its blocks."""

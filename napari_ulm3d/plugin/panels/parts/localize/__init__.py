@@ -1,0 +1,1 @@
+"""Parts of the widget *Localize & track*: the method, the workers, how far it is, linking again."""
