@@ -71,7 +71,8 @@ np.save(out / "IQ.npy", frames)
 code = main([
     "run", str(out / "IQ.npy"), "--axes", "tzyx", "--voxel-um", "100", "100", "100", "--rate", "100",
     "--wavelength-um", "200", "--localizer", "spots", "--weights", str(out / "spots.safetensors"),
-    "--out", str(out / "r"), "--set", "clutter.method=none", "--set", "psf.source=analytic", "--device", "cpu",
+    "--out", str(out / "r"), "--set", "clutter.method=none", "--set", "psf.source=analytic", "--set", "sparsify.threshold=0.05",
+    "--set", "network.min_score=0.2", "--device", "cpu",
 ])
 from napari_ulm3d.io.results import ResultsFolder
 results = ResultsFolder.open(out / "r")
@@ -102,7 +103,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("bring", [dropped_in, other_package])
+@pytest.mark.parametrize("bring", [dropped_in, pytest.param(other_package, marks=pytest.mark.slow)])
 def test_one_file_is_enough(bring, tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     where = bring(tmp_path / "code")
