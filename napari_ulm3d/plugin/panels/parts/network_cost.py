@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ulm3d.pipeline.localizers import MeasuredNetwork, cost, measured_network
-from napari_ulm3d.plugin.jobs.job import LatestJob, waits
+from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, waits
 from napari_ulm3d.plugin.panels.panel import heading, note
 from napari_ulm3d.plugin.session import Session
 
@@ -30,7 +30,7 @@ class NetworkCost(QWidget):
         self.measured: MeasuredNetwork | None = None
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_measured)
-        self._job.failed.connect(lambda problem: self._note.setText(problem.sentence))
+        self._job.failed.connect(self._on_failed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(heading("What a network run would cost"))
@@ -56,6 +56,9 @@ class NetworkCost(QWidget):
             self._note.setText("Measuring the network's speed on this device…")
         flat = acquisition is not None and acquisition.grid.shape[1] == 1
         self._job.request(waits(lambda stop: measured_network(config, stop, flat=flat)))
+
+    def _on_failed(self, problem: Problem) -> None:
+        self._note.setText(problem.sentence)
 
     def _on_measured(self, measured: Any) -> None:
         self.measured = measured

@@ -50,8 +50,12 @@ class BlocksTable(QWidget):
         self.table.cellClicked.connect(self._go_to_block)
         column.addWidget(self.table)
         session.acquisition_changed.connect(self.refresh)
-        session.config_changed.connect(lambda section: section == "load" and self.refresh())
+        session.config_changed.connect(self._on_config)
         self.refresh()
+
+    def _on_config(self, section: str) -> None:
+        if section == "load":
+            self.refresh()
 
     def refresh(self) -> None:
         """Show the blocks of the acquisition at hand."""
