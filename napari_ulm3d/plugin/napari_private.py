@@ -19,6 +19,7 @@ __all__ = [
     "add_overlay",
     "canvas_size",
     "files_being_opened",
+    "is_being_drawn",
     "main_window",
     "overlay_of",
 ]
@@ -94,6 +95,15 @@ def add_overlay(layer: Any, name: str, overlay: Any) -> None:
     """
     with _relying_on("Layer._overlays"):
         layer._overlays.update({name: overlay})
+
+
+def is_being_drawn(shapes: Any) -> bool:
+    """Whether a polygon of a Shapes layer is not closed yet.
+
+    Its events do not tell. Relies on `Shapes._is_creating`.
+    """
+    with _relying_on("Shapes._is_creating"):
+        return bool(shapes._is_creating)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ def test_the_installed_napari_has_what_we_rely_on(viewer: Any) -> None:
     bar = ColorBarOverlay()
     private.add_overlay(layer, "ours", bar)
     assert private.overlay_of(layer, "ours") is bar
+    assert private.is_being_drawn(viewer.add_shapes()) is False
     assert private.files_being_opened() == []  # and says so if `ViewerModel.open` is another one
 
 
@@ -38,6 +39,7 @@ def test_a_model_without_a_window_has_none() -> None:
         (lambda: private.canvas_size(SimpleNamespace(window=object())), "_qt_viewer"),
         (lambda: private.main_window(SimpleNamespace(window=object())), "_qt_window"),
         (lambda: private.overlay_of(object(), "ours"), "_overlays"),
+        (lambda: private.is_being_drawn(object()), "_is_creating"),
         (lambda: private.add_overlay(object(), "ours", None), "_overlays"),
     ],
 )

@@ -14,6 +14,7 @@ from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlide
 from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.napari_private import is_being_drawn
 from napari_ulm3d.plugin.panels.panel import button
 from napari_ulm3d.plugin.state.regions import Prism, prisms_of
 from napari_ulm3d.plugin.state.track_filters import EVERYWHERE, TrackFilter
@@ -211,7 +212,7 @@ class FilterBox(QWidget):
         self._settled.start()
 
     def _on_settled(self) -> None:
-        if getattr(self._drawn, "_is_creating", False):
+        if self._drawn is not None and is_being_drawn(self._drawn):
             self._settled.start()  # a polygon is not closed yet: do not take the pencil away
         else:
             self.changed.emit()
