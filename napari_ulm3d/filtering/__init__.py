@@ -6,7 +6,7 @@ from napari_ulm3d.filtering._chunks import one_blas_thread
 from napari_ulm3d.filtering.amplitude import refuse_constant, rescale
 from napari_ulm3d.filtering.bandpass import bandpass_filter
 from napari_ulm3d.filtering.clutter import FilteredBlock, clutter_filter
-from napari_ulm3d.filtering.correlation import correlation_map, matched_filter
+from napari_ulm3d.filtering.correlation import correlation_map
 from napari_ulm3d.filtering.power_doppler import power_doppler
 from napari_ulm3d.filtering.psf import Psf, analytic_psf, axial_phase_step, patch_of
 from napari_ulm3d.filtering.psf_estimate import estimate_carrier, estimate_psf, make_psf
@@ -27,7 +27,6 @@ __all__ = [
     "estimate_carrier",
     "estimate_psf",
     "make_psf",
-    "matched_filter",
     "one_blas_thread",
     "patch_of",
     "power_doppler",

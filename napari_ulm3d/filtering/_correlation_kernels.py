@@ -100,10 +100,7 @@ def _scale_real(frame):  # type: ignore[no-untyped-def]
 
 
 @njit(**_OPTIONS)
-def _finish_complex(sum_re, sum_im, energy, psf_energy, scale, matched):  # type: ignore[no-untyped-def]
-    if matched:
-        gain = 1.0 / (psf_energy * scale)
-        return np.complex64(complex(sum_re * gain, sum_im * gain))
+def _finish_complex(sum_re, sum_im, energy, psf_energy):  # type: ignore[no-untyped-def]
     if energy <= EMPTY:
         return np.complex64(0)
     gain = 1.0 / math.sqrt(np.float64(energy) * np.float64(psf_energy))
@@ -117,10 +114,10 @@ def _finish_complex(sum_re, sum_im, energy, psf_energy, scale, matched):  # type
 
 @njit(
     "void(complex64[:,:,:,::1], complex64[::1], complex64[::1], complex64[::1],"
-    " float32[:,:,::1], complex64[:,:,:,::1], boolean)",
+    " float32[:,:,::1], complex64[:,:,:,::1])",
     **_OPTIONS,
 )
-def separable_complex(frames, fz, fy, fx, psf_energy, out, matched):  # type: ignore[no-untyped-def]
+def separable_complex(frames, fz, fy, fx, psf_energy, out):  # type: ignore[no-untyped-def]
     """Correlation of complex frames with fz x fy x fx (conjugated here)."""
     nt, nz, ny, nx = frames.shape
     shape = (nz, ny, nx)
@@ -153,8 +150,7 @@ def separable_complex(frames, fz, fy, fx, psf_energy, out, matched):  # type: ig
             _pass(t_im, s_im, re_taps, axis, shape, pitch, guard)
             _pass(t_re, s_im, im_taps, axis, shape, pitch, guard)
             _pass(t_im, s_re, -im_taps, axis, shape, pitch, guard)
-        if not matched:
-            _box(energy, scratch, half, shape, pitch, guard)
+        _box(energy, scratch, half, shape, pitch, guard)
         for z in range(nz):
             for y in range(ny):
                 i = guard + (z * ny + y) * pitch
@@ -164,17 +160,15 @@ def separable_complex(frames, fz, fy, fx, psf_energy, out, matched):  # type: ig
                         b_im[i + x],
                         scratch[i + x],
                         psf_energy[z, y, x],
-                        scale,
-                        matched,
                     )
 
 
 @njit(
     "void(complex64[:,:,::1], complex128[:,:,::1], int64[::1], float32[:,:,::1],"
-    " complex64[:,:,::1], boolean)",
+    " complex64[:,:,::1])",
     **_OPTIONS,
 )
-def normalize_complex(frame, sums, halves, psf_energy, out, matched):  # type: ignore[no-untyped-def]
+def normalize_complex(frame, sums, halves, psf_energy, out):  # type: ignore[no-untyped-def]
     """Finish one complex frame whose plain correlation `sums` is at hand."""
     nz, ny, nx = frame.shape
     shape = (nz, ny, nx)
@@ -190,26 +184,23 @@ def normalize_complex(frame, sums, halves, psf_energy, out, matched):  # type: i
                 re = np.float32(frame[z, y, x].real * scale)
                 im = np.float32(frame[z, y, x].imag * scale)
                 energy[i + x] = re * re + im * im
-    if not matched:
-        _box(energy, scratch, half, shape, pitch, guard)
+    _box(energy, scratch, half, shape, pitch, guard)
     for z in range(nz):
         for y in range(ny):
             i = guard + (z * ny + y) * pitch
             for x in range(nx):
                 value = sums[z, y, x] * scale
                 out[z, y, x] = _finish_complex(
-                    value.real, value.imag, scratch[i + x], psf_energy[z, y, x], scale, matched
+                    value.real, value.imag, scratch[i + x], psf_energy[z, y, x]
                 )
 
 
 @njit(**_OPTIONS)
-def _finish_real(total, s1, s2, p1, p2, count, scale, matched):  # type: ignore[no-untyped-def]
+def _finish_real(total, s1, s2, p1, p2, count):  # type: ignore[no-untyped-def]
     product = total - p1 * s1 / count
     psf_spread = p2 - p1 * p1 / count
     if psf_spread <= FLAT * p2:
         return np.float32(0)
-    if matched:
-        return np.float32(product / (psf_spread * scale))
     spread = s2 - s1 * s1 / count
     if s2 <= EMPTY or spread <= FLAT * s2:
         return np.float32(0)
@@ -218,7 +209,7 @@ def _finish_real(total, s1, s2, p1, p2, count, scale, matched):  # type: ignore[
 
 
 @njit(**_OPTIONS)
-def _real_frame(frame, total, half, p1, p2, count, out, scale, matched):  # type: ignore[no-untyped-def]
+def _real_frame(frame, total, half, p1, p2, count, out, scale):  # type: ignore[no-untyped-def]
     """Means and energies of the patches, then the zero-normalized correlation."""
     nz, ny, nx = frame.shape
     shape = (nz, ny, nx)
@@ -239,16 +230,16 @@ def _real_frame(frame, total, half, p1, p2, count, out, scale, matched):  # type
             for x in range(nx):
                 out[z, y, x] = _finish_real(
                     total[i + x], s1[i + x], s2[i + x],
-                    p1[z, y, x], p2[z, y, x], count[z, y, x], scale, matched,
+                    p1[z, y, x], p2[z, y, x], count[z, y, x],
                 )  # fmt: skip
 
 
 @njit(
     "void(float32[:,:,:,::1], float64[::1], float64[::1], float64[::1], float64[:,:,::1],"
-    " float64[:,:,::1], float64[:,:,::1], float32[:,:,:,::1], boolean)",
+    " float64[:,:,::1], float64[:,:,::1], float32[:,:,:,::1])",
     **_OPTIONS,
 )
-def separable_real(frames, fz, fy, fx, p1, p2, count, out, matched):  # type: ignore[no-untyped-def]
+def separable_real(frames, fz, fy, fx, p1, p2, count, out):  # type: ignore[no-untyped-def]
     """Correlation of real frames with fz x fy x fx, means taken off; double precision."""
     nt, nz, ny, nx = frames.shape
     shape = (nz, ny, nx)
@@ -270,15 +261,15 @@ def separable_real(frames, fz, fy, fx, p1, p2, count, out, matched):  # type: ig
         _pass(a, b, fy, 1, shape, pitch, guard)
         b[:] = 0
         _pass(b, a, fz, 0, shape, pitch, guard)
-        _real_frame(frames[t], b, half, p1, p2, count, out[t], scale, matched)
+        _real_frame(frames[t], b, half, p1, p2, count, out[t], scale)
 
 
 @njit(
     "void(float32[:,:,::1], float64[:,:,::1], int64[::1], float64[:,:,::1],"
-    " float64[:,:,::1], float64[:,:,::1], float32[:,:,::1], boolean)",
+    " float64[:,:,::1], float64[:,:,::1], float32[:,:,::1])",
     **_OPTIONS,
 )
-def normalize_real(frame, sums, halves, p1, p2, count, out, matched):  # type: ignore[no-untyped-def]
+def normalize_real(frame, sums, halves, p1, p2, count, out):  # type: ignore[no-untyped-def]
     """Finish one real frame whose plain correlation `sums` is at hand."""
     nz, ny, nx = frame.shape
     half = (halves[0], halves[1], halves[2])
@@ -290,4 +281,4 @@ def normalize_real(frame, sums, halves, p1, p2, count, out, matched):  # type: i
             i = guard + (z * ny + y) * pitch
             for x in range(nx):
                 total[i + x] = sums[z, y, x] * scale
-    _real_frame(frame, total, half, p1, p2, count, out, scale, matched)
+    _real_frame(frame, total, half, p1, p2, count, out, scale)

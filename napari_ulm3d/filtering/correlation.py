@@ -12,7 +12,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.filtering._chunks import frame_slices, n_threads, spread
 from napari_ulm3d.filtering.psf import Psf
 
-__all__ = ["correlation_map", "matched_filter"]
+__all__ = ["correlation_map"]
 
 
 def correlation_map(
@@ -62,24 +62,6 @@ def correlation_map(
     normalization; Rauby et al., IEEE TIP (2025), arXiv 2402.09359, for the complex
     correlation map as input of ULM.
     """
-    return _correlate(frames, psf, out, matched=False)
-
-
-def matched_filter(
-    frames: NDArray[Any], psf: Psf, *, out: NDArray[Any] | None = None
-) -> NDArray[Any]:
-    """Amplitude of a bubble at every voxel, by least squares with the PSF.
-
-    Complex frames: <psf, x_r> / ||psf||^2, sums over the in-bounds part of the patch. Real
-    frames: of bubble plus constant offset. At an isolated bubble's voxel centre this is the
-    bubble's (complex) amplitude, in the frames' unit. Everything else as `correlation_map`.
-    """
-    return _correlate(frames, psf, out, matched=True)
-
-
-def _correlate(
-    frames: NDArray[Any], psf: Psf, out: NDArray[Any] | None, matched: bool
-) -> NDArray[Any]:
     # Compiling takes seconds the first time: not when the package is imported.
     from napari_ulm3d.filtering import _correlation_kernels as kernels
 
@@ -114,16 +96,16 @@ def _correlate(
             assert psf.factors is not None
             if real:
                 fz, fy, fx = (np.ascontiguousarray(f.real, np.float64) for f in psf.factors)
-                kernels.separable_real(frames[part], fz, fy, fx, p1, p2, count, out[part], matched)
+                kernels.separable_real(frames[part], fz, fy, fx, p1, p2, count, out[part])
             else:
-                kernels.separable_complex(frames[part], *psf.factors, p2, out[part], matched)
+                kernels.separable_complex(frames[part], *psf.factors, p2, out[part])
             return
         for frame, target in zip(frames[part], out[part], strict=True):
             sums = transform(frame)
             if real:
-                kernels.normalize_real(frame, sums, halves, p1, p2, count, target, matched)
+                kernels.normalize_real(frame, sums, halves, p1, p2, count, target)
             else:
-                kernels.normalize_complex(frame, sums, halves, p2, target, matched)
+                kernels.normalize_complex(frame, sums, halves, p2, target)
 
     for _ in spread(run, frame_slices(len(frames), n_threads())):
         pass

@@ -35,8 +35,3 @@ class TrackSorter:
         out = table[identity < self._next]
         order = np.argsort(out["track_id"].to_numpy(), kind="stable")
         return Tracks(out.iloc[order].reset_index(drop=True))
-
-    @property
-    def n_waiting(self) -> int:
-        """Rows held back."""
-        return sum(len(tracks) for tracks in self._waiting)

@@ -10,7 +10,6 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
-from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.jobs.job import stop_all
 from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.track_colors import complete_colouring
@@ -186,18 +185,6 @@ class Session(QObject):
         if self.paths or self.acquisition is not None or self.result is None:
             return self.paths
         return list(self.result.files)
-
-    def require_acquisition(self) -> Acquisition:
-        """The acquisition.
-
-        Raises
-        ------
-        ConfigError
-            There is none yet.
-        """
-        if self.acquisition is None:
-            raise ConfigError("There is no acquisition yet. Load one first.")
-        return self.acquisition
 
     @property
     def frame(self) -> int:

@@ -205,4 +205,3 @@ def test_tracks_are_put_in_order_whatever_order_they_end_in() -> None:
     ]
     numbers = [part.table["track_id"].unique().tolist() for part in out]
     assert numbers == [[], [0, 1, 2], [], [], [3, 4, 5]]
-    assert sorter.n_waiting == 0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.io.facts.resolve import Facts, Partial, to_um
+from napari_ulm3d.io.facts.resolve import Facts, Partial
 
 __all__ = [
     "axis_spacing",
@@ -26,7 +26,6 @@ __all__ = [
     "plain",
     "plain_values",
     "texts",
-    "unit_um",
 ]
 
 _RATE = (
@@ -271,12 +270,4 @@ def _unit_by_size(
     for (low, high), factor in ranges:
         if low <= value <= high:
             return value * factor
-    return None
-
-
-def unit_um(attributes: Mapping[str, Any]) -> float | None:
-    """Micrometres in the unit that an array's attributes name, None when they do not."""
-    for key in ("units", "unit", "Units", "Unit"):
-        if key in attributes and isinstance(text := plain(attributes[key]), str):
-            return to_um(text)
     return None

@@ -31,11 +31,6 @@ class Section(QWidget):
         column.addWidget(content)
         content.hide()
 
-    @property
-    def expanded(self) -> bool:
-        """Whether the content is seen."""
-        return bool(self.title.isChecked())
-
     def expand(self, on: bool = True) -> None:
         """Unfold it, or fold it."""
         self.title.setChecked(on)
