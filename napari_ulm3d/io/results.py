@@ -22,15 +22,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tomli_w
-from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.errors import ConfigError, InputError, ResultsError
+from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.io.atomic import atomic_path, is_workplace
-from napari_ulm3d.io.stored.content import readable
+from napari_ulm3d.io.block_files import (
+    AMPLITUDE_LOG2,
+    BlockResult,
+    localizations_of,
+    read_block_file,
+    write_block_file,
+)
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -43,43 +47,6 @@ LOCK_NAME, MUTEX_NAME = ".run.lock", ".run.mutex"
 _FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
 
 _SUBFOLDERS = ("maps", "blocks")
-
-
-#: The fact that says by which power of two a block's frames were multiplied.
-AMPLITUDE_LOG2 = "amplitude_log2"
-
-
-@dataclass(frozen=True)
-class BlockResult:
-    """What a finished block left: its localizations and its share of the power Doppler.
-
-    Attributes
-    ----------
-    localizations
-        Rows of this block's frames.
-    power_doppler
-        (z, y, x) float32, mean over the block's frames, which were multiplied by
-        2**facts["amplitude_log2"] where that is there.
-    n_frames
-        Number of frames in the block.
-    facts
-        Counts for the log: rejections, components kept, ...
-    trajectory
-        Of the localizer ``trajectory``: in how many windows of the block a trajectory crossed
-        each voxel; None of others.
-    """
-
-    localizations: Localizations
-    power_doppler: NDArray[np.float32]
-    n_frames: int
-    facts: dict[str, float]
-    trajectory: VesselMap | None = None
-
-    @property
-    def power(self) -> NDArray[np.float64]:
-        """The power Doppler in the squared unit of the data, (z, y, x); may span 1e-76 to 1e76."""
-        exponent = int(self.facts.get(AMPLITUDE_LOG2, 0))
-        return np.ldexp(self.power_doppler.astype(np.float64), -2 * exponent)
 
 
 @dataclass(frozen=True)
@@ -278,65 +245,13 @@ class ResultsFolder:
 
     def write_block(self, index: int, block: BlockResult, key: str) -> None:
         """Save a finished block; `key` names the input and settings that made it."""
-        columns = {
-            f"column_{name}": values.to_numpy()
-            for name, values in block.localizations.table.items()
-        }
-        if block.trajectory is not None:
-            columns |= _as_arrays(block.trajectory)
-        with atomic_path(self.block_path(index)) as path, open(path, "wb") as file:
-            np.savez(
-                file,
-                key=np.array(key),
-                n_frames=np.array(block.n_frames),
-                power_doppler=block.power_doppler,
-                fact_names=np.array(list(block.facts), dtype=str),
-                fact_values=np.array(list(block.facts.values()), dtype=float),
-                **columns,
-            )
+        write_block_file(self.block_path(index), block, key)
 
     def read_block(self, index: int, key: str) -> BlockResult | None:
         """A finished block, or None when it is not there or was made otherwise."""
-        import pandas as pd
-
         path = self.block_path(index)
-        if not path.is_file():
-            return None
-        try:
-            with readable(path, "a finished block"), np.load(path, allow_pickle=False) as data:
-                if str(data["key"]) != key:
-                    return None
-                columns = {
-                    name.removeprefix("column_"): data[name]
-                    for name in data
-                    if name.startswith("column_")
-                }
-                facts = dict(
-                    zip(data["fact_names"].tolist(), data["fact_values"].tolist(), strict=True)
-                )
-                return BlockResult(
-                    Localizations(pd.DataFrame(columns)),
-                    data["power_doppler"],
-                    int(data["n_frames"]),
-                    facts,
-                    _from_arrays(data) if "map_index" in data else None,
-                )
-        except InputError as error:
-            raise ResultsError(f"{path}: {error.problem}; delete it and resume.") from error
+        return read_block_file(path, key) if path.is_file() else None
 
-
-def _as_arrays(counts: VesselMap) -> dict[str, NDArray[Any]]:
-    grid = counts.grid
-    return {
-        "map_name": np.array([counts.name, counts.unit]),
-        "map_grid": np.array([grid.shape, grid.spacing_um, grid.origin_um], np.float64),
-        "map_index": counts.index,
-        "map_values": counts.values,
-    }
-
-
-def _from_arrays(data: Any) -> VesselMap:
-    shape, spacing_um, origin_um = data["map_grid"].tolist()
-    name, unit = data["map_name"].tolist()
-    grid = Grid(tuple(shape), tuple(spacing_um), tuple(origin_um))
-    return VesselMap(name, grid, data["map_index"], data["map_values"], unit)
+    def localizations_so_far(self) -> Localizations:
+        """Those of the finished blocks: a run that was stopped has no table of them yet."""
+        return localizations_of(sorted((self.path / "blocks").glob("*.npz")))

@@ -70,7 +70,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         duration_s=n_frames / rate_hz,
         config=results.config,
         # A run that was stopped has its tables only in its blocks yet.
-        localizations=results.localizations() if finished else _of_blocks(results),
+        localizations=results.localizations() if finished else results.localizations_so_far(),
         tracks=results.tracks() if finished else Tracks.empty(),
         maps={name: results.map(name) for name in results.map_names()},
         saturation=_saturation(path),
@@ -151,21 +151,6 @@ def result_of_truth(path: str | PathLike[str], like: Result | Acquisition) -> Re
         wavelength_um=like.wavelength_um,
     )
     return mapped(made)
-
-
-def _of_blocks(results: ResultsFolder) -> Localizations:
-    """Localizations of the blocks that were finished."""
-    parts = []
-    for path in sorted((results.path / "blocks").glob("*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                columns = {n[7:]: data[n] for n in data.files if n.startswith("column_")}
-        except (OSError, ValueError) as error:
-            raise ResultsError(
-                f"{path}: a finished block cannot be read ({error}); delete it and resume the run."
-            ) from error
-        parts.append(Localizations(pd.DataFrame(columns)))
-    return Localizations.concat(parts)
 
 
 def _saturation(folder: Path) -> Any:
