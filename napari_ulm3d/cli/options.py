@@ -1,10 +1,10 @@
-"""Flags made from settings: how to read a file that does not say it all, and where to work."""
+"""Flags of several commands, and flags in groups: a command takes a group as one parameter."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -14,7 +14,7 @@ import typer
 from napari_ulm3d.config import LoadConfig, StageConfig, conditions_of, unit_of
 from napari_ulm3d.config.execution import Execution
 
-__all__ = ["describe_setting", "takes_execution_options", "takes_load_options"]
+__all__ = ["describe_setting", "takes_execution_options", "takes_group", "takes_load_options"]
 
 
 def describe_setting(model: type[StageConfig], name: str) -> str:
@@ -96,22 +96,67 @@ def takes_execution_options(command: Callable[..., None]) -> Callable[..., None]
     return _with_flags(command, _EXECUTION)
 
 
+def takes_group(parameter: str, group: type[Any]) -> Callable[..., Callable[..., None]]:
+    """Give a command the fields of a dataclass as flags, in place of one parameter.
+
+    Parameters
+    ----------
+    parameter
+        Of the command; it is given the dataclass.
+    group
+        Its fields are annotated as the parameters of a command would be, and have defaults.
+    """
+    hints = get_type_hints(group, include_extras=True)
+    flags = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def gather(kwargs: dict[str, Any]) -> Any:
+            return group(**{flag.name: kwargs.pop(flag.name) for flag in flags})
+
+        return _in_place_of(command, parameter, flags, gather)
+
+    return decorate
+
+
 def _with_flags(command: Callable[..., None], group: _Group) -> Callable[..., None]:
-    @wraps(command)
-    def with_flags(*args: Any, **kwargs: Any) -> None:
+    def gather(kwargs: dict[str, Any]) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for name, _, flags, _ in group.flags:
             value: Any = kwargs.pop(name, None)
             if value is not None:
                 value = str(value) if isinstance(value, Path) else value
                 given[name] = value * 1e6 if _is_mhz(flags) else value
-        command(*args, **{group.parameter: given}, **kwargs)
+        return given
+
+    flags = [_flag(group, *flag) for flag in group.flags]
+    return _in_place_of(command, group.parameter, flags, gather)
+
+
+def _in_place_of(
+    command: Callable[..., None],
+    replaced: str,
+    flags: list[inspect.Parameter],
+    gather: Callable[[dict[str, Any]], Any],
+) -> Callable[..., None]:
+    """A command with flags in place of one parameter, which is made of them by `gather`."""
+
+    @wraps(command)
+    def with_flags(*args: Any, **kwargs: Any) -> None:
+        command(*args, **{replaced: gather(kwargs)}, **kwargs)
 
     hints = get_type_hints(command, include_extras=True)
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
-        if name == group.parameter:
-            parameters += [_flag(group, *flag) for flag in group.flags]
+        if name == replaced:
+            parameters += flags
         else:
             keyword = inspect.Parameter.KEYWORD_ONLY
             parameters.append(parameter.replace(kind=keyword, annotation=hints[name]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,13 +21,103 @@ from napari_ulm3d.config import (
 )
 from napari_ulm3d.config.execution import Execution
 
+if TYPE_CHECKING:
+    from napari_ulm3d.acquisition import Acquisition
+    from napari_ulm3d.pipeline import RunReport
+
 __all__ = ["run"]
 
 _BLOCKS_LEFT_OUT = 3  # exit code
 
 
+@dataclass(frozen=True)
+class Given:
+    """Settings as they are given on the command line."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", metavar="NAME", help=f"Settings under a name: {', '.join(PRESETS)}."
+        ),
+    ] = None
+    localizer: Annotated[
+        Localizer | None,
+        typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer")),
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help=options.describe_setting(NetworkConfig, "weights"),
+        ),
+    ] = None
+    max_speed: Annotated[
+        float | None,
+        typer.Option(
+            "--max-speed",
+            metavar="MM_S",
+            help=options.describe_setting(LinkConfig, "max_speed_mm_s"),
+        ),
+    ] = None
+    device: Annotated[
+        Device | None,
+        typer.Option("--device", help=options.describe_setting(PipelineConfig, "device")),
+    ] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Any other setting, e.g. clutter.svd_range=8,150.",
+        ),
+    ] = None
+
+    def resolve(self, load: dict[str, Any], resumed: Path) -> tuple[PipelineConfig, list[Path]]:
+        """The settings, and the input files that their file records (a run.toml does).
+
+        Parameters
+        ----------
+        load
+            Settings of that section that were given.
+        resumed
+            Their file where none is named; it need not be there.
+        """
+        config = self.config or (resumed if resumed.is_file() else None)
+        if self.preset is not None and config is not None:
+            raise typer.BadParameter("give either --preset or --config.")
+        settings, recorded = _settings(config)
+        if self.preset is not None:
+            settings = settings_preset(self.preset)
+        values = settings.model_dump()
+        values["load"] |= load
+        for section, name, value in (
+            ("localize", "localizer", self.localizer),
+            ("network", "weights", self._weights()),
+            ("link", "max_speed_mm_s", self.max_speed),
+        ):
+            if value is not None:
+                values[section][name] = value
+        if self.device is not None:
+            values["device"] = self.device
+        config_given = PipelineConfig.from_dict(values)
+        return config_given.with_settings(self.assignments or []), recorded
+
+    def _weights(self) -> str | None:
+        """Whole, so that --resume and a run.toml work from any folder."""
+        file = Path(self.weights or "").expanduser()
+        return str(file.resolve()) if file.is_file() else self.weights
+
+
 @options.takes_execution_options
 @options.takes_load_options
+@options.takes_group("given", Given)
 def run(
     files: Annotated[
         list[Path] | None,
@@ -38,51 +129,8 @@ def run(
     out: Annotated[Path, typer.Option("--out", "-o", help="Results folder to make.")] = Path(
         "results"
     ),
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset", metavar="NAME", help=f"Settings under a name: {', '.join(PRESETS)}."
-        ),
-    ] = None,
+    given: Any = None,
     load: Any = None,
-    localizer: Annotated[
-        Localizer | None,
-        typer.Option("--localizer", help=options.describe_setting(LocalizeConfig, "localizer")),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            metavar="FILE",
-            help=options.describe_setting(NetworkConfig, "weights"),
-        ),
-    ] = None,
-    max_speed: Annotated[
-        float | None,
-        typer.Option(
-            "--max-speed",
-            metavar="MM_S",
-            help=options.describe_setting(LinkConfig, "max_speed_mm_s"),
-        ),
-    ] = None,
-    device: Annotated[
-        Device | None,
-        typer.Option("--device", help=options.describe_setting(PipelineConfig, "device")),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="SECTION.KEY=VALUE",
-            help="Any other setting, e.g. clutter.svd_range=8,150.",
-        ),
-    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -102,31 +150,9 @@ def run(
     --resume tries them again. A run that found nothing, hardly anything or mostly noise says so in
     its last line, with what to try; its exit code is 0.
     """
-    from napari_ulm3d.cli.progress import follow
     from napari_ulm3d.io import open_acquisition
-    from napari_ulm3d.pipeline import run_events
 
-    if resume and config is None and (out / "run.toml").is_file():
-        config = out / "run.toml"
-    if preset is not None and config is not None:
-        raise typer.BadParameter("give either --preset or --config.")
-    settings, recorded = _settings(config)
-    if preset is not None:
-        settings = settings_preset(preset)
-    values = settings.model_dump()
-    values["load"] |= load
-    if localizer is not None:
-        values["localize"]["localizer"] = localizer
-    if weights is not None:
-        # Whole, so that --resume and a run.toml work from any folder.
-        file = Path(weights).expanduser()
-        values["network"]["weights"] = str(file.resolve()) if file.is_file() else weights
-    if max_speed is not None:
-        values["link"]["max_speed_mm_s"] = max_speed
-    if device is not None:
-        values["device"] = device
-    settings = PipelineConfig.from_dict(values).with_settings(assignments or [])
-
+    settings, recorded = given.resolve(load, out / "run.toml" if resume else Path())
     paths = files or recorded
     if not paths:
         raise typer.BadParameter(
@@ -136,23 +162,29 @@ def run(
     if where.scheduler is not None:  # its workers have other current folders
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
-    report = follow(
+    report = _followed(acquisition, settings, out, where, resume=resume, overwrite=overwrite)
+    if report.failed:
+        raise typer.Exit(_BLOCKS_LEFT_OUT)
+
+
+def _followed(
+    acquisition: Acquisition,
+    settings: PipelineConfig,
+    out: Path,
+    where: Execution,
+    **how: bool,
+) -> RunReport:
+    from napari_ulm3d.cli.progress import follow
+    from napari_ulm3d.pipeline import run_events
+
+    return follow(
         lambda tell, stop: run_events(
-            acquisition,
-            settings,
-            out,
-            resume=resume,
-            overwrite=overwrite,
-            execution=where,
-            stop=stop,
-            tell=tell,
+            acquisition, settings, out, execution=where, stop=stop, tell=tell, **how
         ),
         acquisition,
         settings,
         out,
     )
-    if report.failed:
-        raise typer.Exit(_BLOCKS_LEFT_OUT)
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:

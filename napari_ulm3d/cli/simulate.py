@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_ulm3d.cli import options
 from napari_ulm3d.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,27 +19,82 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What to simulate, as it is given on the command line."""
+
+    preset: Annotated[
+        str | None, typer.Option(help="Named settings, such as mouse-brain-15MHz.")
+    ] = None
+    test_set: Annotated[
+        str | None, typer.Option("--set", help="Standard test set, such as standard-40.")
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML), as simulation.toml.")
+    ] = None
+    sample: Annotated[int, typer.Option(min=0, help="With --set: which of its samples.")] = 0
+    network: Annotated[
+        Path | None, typer.Option(help="File of measured vessels instead of grown ones.")
+    ] = None
+    bubbles: Annotated[int | None, typer.Option(min=0, help="Bubbles in view.")] = None
+    frames: Annotated[int | None, typer.Option(min=1, help="Number of volumes.")] = None
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None
+    snr: Annotated[float | None, typer.Option(help="Signal-to-noise ratio, dB.")] = None
+
+    def resolve(self) -> SimulationConfig:
+        """The settings.
+
+        Raises
+        ------
+        ConfigError
+            Flags that do not go together, or no such preset or set.
+        """
+        changed = (self.bubbles, self.frames, self.seed, self.snr)
+        settings = self._chosen()
+        if self.test_set is not None and changed != (None, None, None, None):
+            raise ConfigError(
+                "A standard test set has fixed settings; leave --bubbles, --frames, --seed and "
+                "--snr out, or use --preset."
+            )
+        if self.bubbles is not None:
+            settings = settings.replace(bubbles=settings.bubbles.replace(n_bubbles=self.bubbles))
+        if self.frames is not None:
+            settings = settings.replace(n_frames=self.frames)
+        if self.seed is not None:
+            settings = settings.replace(seed=self.seed)
+        if self.snr is not None:
+            settings = settings.replace(noise=settings.noise.replace(snr_db=self.snr))
+        return settings
+
+    def _chosen(self) -> SimulationConfig:
+        from napari_ulm3d.simulate.config import SimulationConfig
+        from napari_ulm3d.simulate.presets import preset
+        from napari_ulm3d.simulate.standard import standard_config
+
+        chosen = (self.preset, self.test_set, self.config)
+        if sum(choice is not None for choice in chosen) != 1:
+            raise ConfigError("Give one of --preset, --set and --config (--list names them).")
+        if self.test_set is not None:
+            if self.network is not None and not self.test_set.startswith("cortex"):
+                raise ConfigError("--network goes with a cortex set, --preset or --config.")
+            return standard_config(self.test_set, self.sample, self.network)
+        if self.sample:
+            raise ConfigError("--sample goes with --set; use --seed instead.")
+        settings = (
+            SimulationConfig.from_toml(self.config) if self.config else preset(self.preset or "")
+        )
+        if self.network is not None:
+            vessels = settings.vessels.replace(source="file", path=str(self.network))
+            settings = settings.replace(vessels=vessels)
+        return settings
+
+
+@options.takes_group("wanted", Wanted)
 def simulate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write, made anew.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Named settings, such as mouse-brain-15MHz.")
-    ] = None,
-    test_set: Annotated[
-        str | None, typer.Option("--set", help="Standard test set, such as standard-40.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings file (TOML), as simulation.toml.")
-    ] = None,
-    bubbles: Annotated[int | None, typer.Option(min=0, help="Bubbles in view.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Number of volumes.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
-    snr: Annotated[float | None, typer.Option(help="Signal-to-noise ratio, dB.")] = None,
-    sample: Annotated[int, typer.Option(min=0, help="With --set: which of its samples.")] = 0,
-    network: Annotated[
-        Path | None, typer.Option(help="File of measured vessels instead of grown ones.")
-    ] = None,
+    wanted: Any = None,
     format: Annotated[
         str, typer.Option(help="Layout: open3dulm, sparsetensorulm or zarr.")
     ] = "open3dulm",
@@ -57,47 +114,7 @@ def simulate(
         return
     if out is None:
         raise ConfigError("Say where to write with --out DIR.")
-    settings = _settings(preset, test_set, config, sample, network)
-    if test_set is not None and (bubbles, frames, seed, snr) != (None, None, None, None):
-        raise ConfigError(
-            "A standard test set has fixed settings; leave --bubbles, --frames, --seed and --snr "
-            "out, or use --preset."
-        )
-    if bubbles is not None:
-        settings = settings.replace(bubbles=settings.bubbles.replace(n_bubbles=bubbles))
-    if frames is not None:
-        settings = settings.replace(n_frames=frames)
-    if seed is not None:
-        settings = settings.replace(seed=seed)
-    if snr is not None:
-        settings = settings.replace(noise=settings.noise.replace(snr_db=snr))
-    _write(console, settings, out, format, overwrite)
-
-
-def _settings(
-    preset_name: str | None,
-    test_set: str | None,
-    path: Path | None,
-    sample: int,
-    network: Path | None,
-) -> SimulationConfig:
-    from napari_ulm3d.simulate.config import SimulationConfig
-    from napari_ulm3d.simulate.presets import preset
-    from napari_ulm3d.simulate.standard import standard_config
-
-    if sum(choice is not None for choice in (preset_name, test_set, path)) != 1:
-        raise ConfigError("Give one of --preset, --set and --config (--list names them).")
-    if test_set is not None:
-        if network is not None and not test_set.startswith("cortex"):
-            raise ConfigError("--network goes with a cortex set, --preset or --config.")
-        return standard_config(test_set, sample, network)
-    if sample:
-        raise ConfigError("--sample goes with --set; use --seed instead.")
-    settings = SimulationConfig.from_toml(path) if path else preset(preset_name or "")
-    if network is not None:
-        vessels = settings.vessels.replace(source="file", path=str(network))
-        settings = settings.replace(vessels=vessels)
-    return settings
+    _write(console, wanted.resolve(), out, format, overwrite)
 
 
 def _write(
