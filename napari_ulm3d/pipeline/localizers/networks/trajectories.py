@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from napari_ulm3d.acquisition import Block, Grid
+from napari_ulm3d.acquisition import Acquisition, Block, Grid
 from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.filtering import FilteredBlock
