@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from napari_ulm3d.acquisition import Acquisition, Block
@@ -85,10 +85,10 @@ def acquisition_psf(
 
 
 def resolved(
-    config: PipelineConfig, calibration: Calibration, acquisition: Acquisition
+    config: PipelineConfig, calibration: Calibration, blocks: Sequence[Block]
 ) -> PipelineConfig:
     """The settings with numbers for what they leave to the data; what is given stays."""
-    longest = max(block.n_frames for block in acquisition.blocks(config.load.frames_per_block))
+    longest = max(block.n_frames for block in blocks)
     if config.clutter.svd_range is None and calibration.svd_first is not None:
         config = with_cut(config, calibration.svd_first, longest)
     localize = config.localize.for_psf(calibration.psf.fwhm_voxels)

@@ -95,7 +95,7 @@ class SerialExecutor:
             return measurement
 
         calibration = calibrated(found, blocks, acquisition, config)
-        settings = resolved(config, calibration, acquisition)
+        settings = resolved(config, calibration, blocks)
         for index, filtered in first:
             # Another cut than all blocks together say: it is filtered anew.
             wanted = settings.clutter.svd_range

@@ -8,7 +8,7 @@ import math
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -117,74 +117,33 @@ def process(
     """
     stop = stop or (lambda: False)
     executor = executor or SerialExecutor()
-    grid = acquisition.grid
     blocks = acquisition.blocks(config.load.frames_per_block)
     weights = localizer_of(config).weights(acquisition, config)
     yield StageStarted("calibrating")
     calibration = executor.calibrate(blocks, acquisition, config)
-    settings = resolved(config, calibration, acquisition)
+    settings = resolved(config, calibration, blocks)
     plan = BlockPlan(acquisition, settings, calibration.psf, weights, calibration)
-    yield RunPrepared.of(plan, _sequences(acquisition, config))
-    accumulator = MapAccumulator(grid, config.maps, map_bound)
-    power, n_frames = np.zeros(grid.shape, np.float64), 0
-    trajectories = TrajectorySum()
-    finished: deque[_Done] = deque()
-    breaks = sequence_breaks(acquisition, config)
-
-    def share_told(block: Block, share: float) -> None:
-        if tell is not None:
-            tell(BlockProgress(block.index, len(blocks), block.n_frames, share))
-
-    def localized() -> Iterator[Localizations]:
-        first_error: UlmError | None = None
-        any_good = False
-        jobs = _jobs(blocks, plan, store, stop)
-        began = time.perf_counter()
-        for job, attempt in executor.outcomes(
-            jobs, plan, stop, None if tell is None else share_told
-        ):
-            error, result = attempt.error, attempt.result
-            if result is None:
-                error = error or UlmError(f"{job.block.name}: there is no result.")
-                _log_failure(attempt)
-                if of_settings(error) and not any_good:
-                    raise error
-                first_error = first_error or error
-                insort(breaks, job.block.first_frame)
-            else:
-                any_good = True
-                if store and job.kept is None and job.key:
-                    store.write_block(job.block.index, result, job.key)
-            now = time.perf_counter()
-            reason = "" if error is None else str(error)
-            finished.append(_Done(job.block, result, reason, job.kept is not None, now - began))
-            began = now
-            if result is not None:
-                sample.add(result.localizations)
-            yield Localizations.empty() if result is None else result.localizations
-        if first_error is not None and not any_good:
-            raise first_error
-
+    yield RunPrepared.of(plan, _sequences(blocks))
+    sums = _Sums(acquisition, MapAccumulator(acquisition.grid, config.maps, map_bound))
+    work = _Localizing(blocks, plan, store, sequence_breaks(blocks, config.link.breaks))
     yield StageStarted("localizing")
     tracks = Tracks.empty()
-    sample, chosen = ChanceSample(), list[ChanceTracks]()
+    chosen: list[ChanceTracks] = []
     # The linker pulls the blocks and answers each with the tracks that ended in it,
     # then, when there are no more, with the tracks that were still open.
+    found = work.localizations(executor, stop, tell)
     for ended in link_frames(
-        localized(), acquisition.rate_hz, config.link, breaks=breaks, chosen=chosen.append
+        found, acquisition.rate_hz, config.link, breaks=work.breaks, chosen=chosen.append
     ):
-        accumulator.add(ended)
+        sums.accumulator.add(ended)
         tracks = Tracks.concat([tracks, ended]) if len(tracks) else ended
-        if not finished:
+        if not work.finished:
             continue
-        done = finished.popleft()
+        done = work.finished.popleft()
         if done.result is None:
             yield _failed(done, len(blocks))
             continue  # its tracks are told with the next block's
-        power += done.result.power * done.result.n_frames
-        n_frames += done.result.n_frames
-        end = done.block.first_frame + done.block.n_frames
-        trajectories.add(done.result, end / acquisition.rate_hz)
+        sums.add(done.block, done.result)
         yield BlockFinished(
             index=done.block.index,
             n_blocks=len(blocks),
@@ -196,22 +155,120 @@ def process(
             seconds=done.seconds,
         )
         tracks = Tracks.empty()
-
     yield StageStarted("mapping")
-    # Before the maps, so that the half sets are never held beside them.
-    fsc = resolution(*accumulator.halves()) if config.maps.fsc else None
-    maps = accumulator.maps()
-    maps["power_doppler"] = _power_map(power / n_frames, grid)
-    saturation = trajectories.saturation(acquisition.duration_s)
-    if saturation is None:
-        saturation = saturation_curve(accumulator, duration_s=acquisition.duration_s)
-    yield MapsFinished(
-        tracks=tracks,
-        maps=maps | trajectories.maps(),
-        saturation=saturation,
-        resolution=fsc,
-        chance=chosen[0] if chosen else sample.chance(acquisition.rate_hz, config.link, breaks),
-    )
+    chance = chosen[0] if chosen else work.sample.chance(
+        acquisition.rate_hz, config.link, work.breaks
+    )  # fmt: skip
+    yield sums.maps(tracks, chance)
+
+
+class _Localizing:
+    """The blocks on their way through the executor, in order.
+
+    Attributes
+    ----------
+    breaks
+        Frames that no track crosses, ascending; one more at each block that could not be worked on.
+    finished
+        Blocks whose localizations were handed out, and that nobody has told of yet.
+    sample
+        Localizations on which the tracks that arise by chance are counted.
+    """
+
+    def __init__(
+        self,
+        blocks: tuple[Block, ...],
+        plan: BlockPlan,
+        store: BlockStore | None,
+        breaks: list[int],
+    ) -> None:
+        self._blocks, self._plan, self._store = blocks, plan, store
+        self.breaks = breaks
+        self.finished: deque[_Done] = deque()
+        self.sample = ChanceSample()
+
+    def localizations(
+        self, executor: Executor, stop: Callable[[], bool], tell: Tell | None
+    ) -> Iterator[Localizations]:
+        """Those of each block; none where it could not be worked on.
+
+        Raises
+        ------
+        UlmError
+            No block could be worked on, or the settings do not allow it.
+        """
+        first_error: UlmError | None = None
+        any_good = False
+        jobs = _jobs(self._blocks, self._plan, self._store, stop)
+        began = time.perf_counter()
+        for job, attempt in executor.outcomes(jobs, self._plan, stop, self._teller(tell)):
+            error, result = attempt.error, attempt.result
+            if result is None:
+                error = error or UlmError(f"{job.block.name}: there is no result.")
+                _log_failure(attempt)
+                if of_settings(error) and not any_good:
+                    raise error
+                first_error = first_error or error
+                insort(self.breaks, job.block.first_frame)
+            else:
+                any_good = True
+                if self._store and job.kept is None and job.key:
+                    self._store.write_block(job.block.index, result, job.key)
+            now = time.perf_counter()
+            reason = "" if error is None else str(error)
+            done = _Done(job.block, result, reason, job.kept is not None, now - began)
+            self.finished.append(done)
+            began = now
+            if result is not None:
+                self.sample.add(result.localizations)
+            yield Localizations.empty() if result is None else result.localizations
+        if first_error is not None and not any_good:
+            raise first_error
+
+    def _teller(self, tell: Tell | None) -> Callable[[Block, float], None] | None:
+        if tell is None:
+            return None
+
+        def share_told(block: Block, share: float) -> None:
+            tell(BlockProgress(block.index, len(self._blocks), block.n_frames, share))
+
+        return share_told
+
+
+class _Sums:
+    """What adds up over the blocks of a run: tracks on maps, power Doppler, trajectories."""
+
+    def __init__(self, acquisition: Acquisition, accumulator: MapAccumulator) -> None:
+        self._acquisition = acquisition
+        self.accumulator = accumulator
+        self._power = np.zeros(acquisition.grid.shape, np.float64)
+        self._n_frames = 0
+        self._trajectories = TrajectorySum()
+
+    def add(self, block: Block, result: BlockResult) -> None:
+        """Add a finished block."""
+        self._power += result.power * result.n_frames
+        self._n_frames += result.n_frames
+        end = block.first_frame + block.n_frames
+        self._trajectories.add(result, end / self._acquisition.rate_hz)
+
+    def maps(self, tracks: Tracks, chance: ChanceTracks) -> MapsFinished:
+        """All maps, and the tracks that nobody was told of yet."""
+        accumulator, duration_s = self.accumulator, self._acquisition.duration_s
+        # Before the maps, so that the half sets are never held beside them.
+        fsc = resolution(*accumulator.halves()) if accumulator.config.fsc else None
+        maps = accumulator.maps()
+        maps["power_doppler"] = _power_map(self._power / self._n_frames, self._acquisition.grid)
+        saturation = self._trajectories.saturation(duration_s)
+        if saturation is None:
+            saturation = saturation_curve(accumulator, duration_s=duration_s)
+        return MapsFinished(
+            tracks=tracks,
+            maps=maps | self._trajectories.maps(),
+            saturation=saturation,
+            resolution=fsc,
+            chance=chance,
+        )
 
 
 def _power_map(power: NDArray[np.float64], grid: Grid) -> VesselMap:
@@ -223,24 +280,26 @@ def _power_map(power: NDArray[np.float64], grid: Grid) -> VesselMap:
     return VesselMap.from_dense("power_doppler", power.astype(np.float32), grid, unit)
 
 
-def sequence_breaks(acquisition: Acquisition, config: PipelineConfig) -> list[int]:
-    """Frames at which all tracks end and new ones begin, ascending, as `link.breaks` says."""
-    blocks = acquisition.blocks(config.load.frames_per_block)
-    if config.link.breaks == "blocks":
-        return [block.first_frame for block in blocks[1:]]
-    if config.link.breaks == "files":
-        return [block.first_frame for block in blocks[1:] if block.start == 0]
-    return []
+def sequence_breaks(blocks: Sequence[Block], kind: Literal["none", "files", "blocks"]) -> list[int]:
+    """Frames at which all tracks end and new ones begin, ascending.
+
+    Parameters
+    ----------
+    blocks
+        All of an acquisition.
+    kind
+        As of `link.breaks`.
+    """
+    if kind == "none":
+        return []
+    return [block.first_frame for block in blocks[1:] if kind == "blocks" or block.start == 0]
 
 
-def _sequences(acquisition: Acquisition, config: PipelineConfig) -> dict[str, list[int]]:
+def _sequences(blocks: Sequence[Block]) -> dict[str, list[int]]:
     """The breaks of every kind: whoever links again later need not open the files for them."""
-    kinds: tuple[Literal["files", "blocks"], ...] = ("files", "blocks")
     return {
-        kind: sequence_breaks(
-            acquisition, config.model_copy(update={"link": config.link.replace(breaks=kind)})
-        )
-        for kind in kinds
+        "files": sequence_breaks(blocks, "files"),
+        "blocks": sequence_breaks(blocks, "blocks"),
     }
 
 

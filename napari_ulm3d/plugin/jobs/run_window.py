@@ -135,7 +135,8 @@ def _prepared(
     yield Progress("Filtering")
     weights = localizer_of(config).weights(preview.acquisition, config)
     calibration = preview.calibration(config)
-    settings = resolved(config, calibration, preview.acquisition)
+    blocks = preview.acquisition.blocks(config.load.frames_per_block)
+    settings = resolved(config, calibration, blocks)
     plan = BlockPlan(preview.acquisition, settings, calibration.psf, weights, calibration)
     block, filtered = preview.filtered(config, frame)
     if span is None:
