@@ -122,24 +122,30 @@ class MapAccumulator:
         points = self.grid.to_index(table[["z_um", "y_um", "x_um"]].to_numpy(np.float64)) + 0.5
         shape = np.asarray(self.grid.shape, np.int64)
         bounds = traverse.voxel_bounds(points, starts, shape)
-        time_s = table["time_s"].to_numpy(np.float64)
-        spacing = np.asarray(self.grid.spacing_um)
-        speed = table["speed_mm_s"].to_numpy(np.float64)
-        axial = table["vz_mm_s"].to_numpy(np.float64)
+        paths = traverse.Paths(
+            points=points,
+            speed=table["speed_mm_s"].to_numpy(np.float64),
+            axial=table["vz_mm_s"].to_numpy(np.float64),
+            time_s=table["time_s"].to_numpy(np.float64),
+            starts=starts,
+            bounds=bounds,
+            spacing_um=np.asarray(self.grid.spacing_um),
+        )
         track = 0
         while track < bounds.size:
             most = self._most_rows
             if most is not None and self._rows and self._rows + int(bounds[track]) > most:
                 self._write_out()
             self._reserve(self._rows + int(bounds[track]))
-            track, self._rows = traverse.deposit(
-                points, spacing, speed, axial, time_s, starts, bounds, shape,
-                track, self.n_tracks + track,
+            voxels = traverse.VoxelTable(
                 self._slots, self._index, self._count, self._even, self._direction,
-                self._speed, self._axial, self._reached, self._mark, self._rows,
+                self._speed, self._axial, self._reached, self._mark,
             )  # fmt: skip
+            track, self._rows = traverse.deposit(
+                paths, shape, track, self.n_tracks + track, voxels, self._rows
+            )
         self.n_tracks += bounds.size
-        self.last_time_s = max(self.last_time_s, float(time_s.max()))
+        self.last_time_s = max(self.last_time_s, float(paths.time_s.max()))
 
     def _reserve(self, rows: int) -> None:
         """Make room for `rows` voxels: columns grow by a half, the hash table doubles."""

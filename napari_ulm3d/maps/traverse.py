@@ -10,14 +10,14 @@ variation is exactly the value at each stretch's middle, weighted by its length.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["FIXED_POINT", "deposit", "rehash", "voxel_bounds"]
+__all__ = ["FIXED_POINT", "Paths", "VoxelTable", "deposit", "rehash", "voxel_bounds"]
 
 # Velocities are summed as whole multiples of 1 nm/s: integer sums do not depend on the
 # order of tracks, so a resumed or re-chunked run gives bit-identical maps.
@@ -26,6 +26,76 @@ FIXED_POINT = 1e6
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 # Least weight (um) of a point or touched corner: decides only where no stretch has a length.
 _POINT_WEIGHT = 1e-6
+
+
+class Paths(NamedTuple):
+    """Tracks as polylines, a row a point.
+
+    Attributes
+    ----------
+    points
+        (n, 3) in voxels of the map, voxel i covering [i, i + 1).
+    speed, axial, time_s
+        (n,) at each point.
+    starts
+        (tracks + 1,) first row of each track.
+    bounds
+        (tracks,) from `voxel_bounds`.
+    spacing_um
+        (3,) of the map's voxels.
+    """
+
+    points: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    axial: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    spacing_um: NDArray[np.float64]
+
+
+class VoxelTable(NamedTuple):
+    """Columns by row, and the hash table that finds a voxel's row.
+
+    Attributes
+    ----------
+    slots
+        Row + 1 of each slot; 0 is free.
+    voxel
+        Flat index of each row's voxel.
+    n_tracks, even, direction, speed_sum, axial_sum, reached_s
+        What is summed. `even` may be empty: halves are not kept then.
+    mark
+        All zero between calls.
+    """
+
+    slots: NDArray[np.int32]
+    voxel: NDArray[np.int64]
+    n_tracks: NDArray[np.int32]
+    even: NDArray[np.int32]
+    direction: NDArray[np.int32]
+    speed_sum: NDArray[np.int64]
+    axial_sum: NDArray[np.int64]
+    reached_s: NDArray[np.float32]
+    mark: NDArray[np.int32]
+
+
+class _Visits(NamedTuple):
+    """The rows that one track has visited, and its sums in each."""
+
+    row: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    axial: NDArray[np.float64]
+
+
+class _Walker(NamedTuple):
+    """The voxel that a walk is in, its direction, the steps left and 1 / length along each axis."""
+
+    voxel: NDArray[np.int64]
+    step: NDArray[np.int64]
+    left: NDArray[np.int64]
+    inverse: NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
@@ -90,147 +160,158 @@ def _clip(points: Any, k: int, shape: Any) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
+def _enter_point(paths: Paths, k: int, shape: Any, walker: _Walker) -> bool:
+    """Put the walker into the voxel of a row's own point; whether that is in the grid."""
+    for axis in range(3):
+        p = paths.points[k, axis]
+        if p < 0.0 or p >= shape[axis]:
+            return False
+        walker.voxel[axis] = np.int64(p)
+        walker.left[axis] = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _enter_segment(paths: Paths, k: int, shape: Any, walker: _Walker) -> tuple[float, float, float]:
+    """Put the walker where segment k enters the grid; (t_in, t_out), and its whole length, um.
+
+    Empty when t_in >= t_out.
+    """
+    points, length = paths.points, 0.0
+    t_in, t_out = _clip(points, k, shape)
+    if t_in >= t_out:
+        return t_in, t_out, length
+    for axis in range(3):
+        p = points[k, axis]
+        d = points[k + 1, axis] - p
+        stop = p + t_out * d if t_out < 1.0 else points[k + 1, axis]
+        end = int(np.floor(stop))
+        begin = int(np.floor(p + t_in * d))
+        walker.voxel[axis] = min(max(begin, 0), shape[axis] - 1)
+        end = min(max(end, 0), shape[axis] - 1)
+        walker.step[axis] = 1 if d > 0 else -1
+        walker.left[axis] = max((end - walker.voxel[axis]) * walker.step[axis], 0)
+        walker.inverse[axis] = 1.0 / d if d != 0.0 else 0.0
+        length += (d * paths.spacing_um[axis]) ** 2
+    return t_in, t_out, np.sqrt(length)
+
+
+@njit(cache=True, nogil=True)
+def _row_of(table: VoxelTable, flat: int, rows: int) -> tuple[int, int]:
+    """Row of a voxel, made anew if there is none, and how many rows there are now."""
+    slot = _slot_of(table.slots, table.voxel, flat)
+    if table.slots[slot] == 0:
+        table.voxel[rows] = flat
+        table.reached_s[rows] = np.inf
+        rows += 1
+        table.slots[slot] = rows
+    return table.slots[slot] - 1, rows
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    paths: Paths, k: int, ends: tuple[float, float, float], following: int, shape: Any,
+    walker: _Walker, table: VoxelTable, visits: _Visits, n_visited: int, rows: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Walk a segment voxel by voxel from where the walker is; return (voxels visited, rows)."""
+    voxel, step, left = walker.voxel, walker.step, walker.left
+    t, t_out, length = ends
+    while True:
+        # Which face of the voxel the segment leaves through, and where.
+        nearest, out = -1, t_out
+        for axis in range(3):
+            if left[axis] > 0:
+                face = voxel[axis] + (1 if step[axis] > 0 else 0)
+                crossing = (face - paths.points[k, axis]) * walker.inverse[axis]
+                if nearest < 0 or crossing < out:
+                    nearest, out = axis, crossing
+        out = min(max(out, t), t_out)
+
+        flat = (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2]
+        row, rows = _row_of(table, flat, rows)
+        if table.mark[row] == 0:
+            visits.row[n_visited] = row
+            visits.weight[n_visited] = 0.0
+            visits.speed[n_visited] = visits.axial[n_visited] = 0.0
+            n_visited += 1
+            table.mark[row] = n_visited
+        visit = table.mark[row] - 1
+        middle = 0.5 * (t + out)
+        w = max(length * (out - t), _POINT_WEIGHT)
+        speed, axial, time_s = paths.speed, paths.axial, paths.time_s
+        visits.weight[visit] += w
+        visits.speed[visit] += w * (speed[k] + middle * (speed[following] - speed[k]))
+        visits.axial[visit] += w * (axial[k] + middle * (axial[following] - axial[k]))
+        arrival = np.float32(time_s[k] + t * (time_s[following] - time_s[k]))
+        table.reached_s[row] = min(table.reached_s[row], arrival)
+
+        if nearest < 0:
+            return n_visited, rows
+        voxel[nearest] += step[nearest]
+        left[nearest] -= 1
+        t = out
+
+
+@njit(cache=True, nogil=True)
+def _add_visits(table: VoxelTable, visits: _Visits, n_visited: int, even: bool) -> None:
+    """Add a whole track's means to the rows that it visited."""
+    for visit in range(n_visited):
+        row, weight = visits.row[visit], visits.weight[visit]
+        table.mark[row] = 0
+        mean_axial = np.int64(np.rint(visits.axial[visit] / weight * FIXED_POINT))
+        table.n_tracks[row] += 1
+        if even:
+            table.even[row] += 1
+        table.speed_sum[row] += np.int64(np.rint(visits.speed[visit] / weight * FIXED_POINT))
+        table.axial_sum[row] += mean_axial
+        table.direction[row] += np.sign(mean_axial)
+
+
+@njit(cache=True, nogil=True)
 def deposit(
-    points: NDArray[np.float64],
-    spacing_um: NDArray[np.float64],
-    speed: NDArray[np.float64],
-    axial: NDArray[np.float64],
-    time_s: NDArray[np.float64],
-    starts: NDArray[np.int64],
-    bounds: NDArray[np.int64],
-    shape: NDArray[np.int64],
-    track: int,
-    rank: int,
-    slots: NDArray[np.int32],
-    index: NDArray[np.int64],
-    count: NDArray[np.int32],
-    even: NDArray[np.int32],
-    direction: NDArray[np.int32],
-    speed_sum: NDArray[np.int64],
-    axial_sum: NDArray[np.int64],
-    reached_s: NDArray[np.float32],
-    mark: NDArray[np.int32],
-    rows: int,
+    paths: Paths, shape: NDArray[np.int64], track: int, rank: int, table: VoxelTable, rows: int
 ) -> tuple[int, int]:
     """Add tracks to the table of voxels until it is full; return (next track, rows).
 
     Parameters
     ----------
-    points
-        (n, 3) in voxels of the map, voxel i covering [i, i + 1).
-    starts
-        (tracks + 1,) first row of each track.
-    bounds
-        From `voxel_bounds`.
+    shape
+        (3,) of the map.
     track, rank
         The track to begin with, and its rank among all tracks (parity picks the half).
-    slots, index, count, even, direction, speed_sum, axial_sum, reached_s, mark
-        The table: columns by row, of which the first `rows` are in use. `mark` is all
-        zero between calls. `even` may be empty: halves are not kept then.
+    rows
+        How many rows of the table are in use.
     """
-    capacity = min(index.size, slots.size // 2)
+    capacity = min(table.voxel.size, table.slots.size // 2)
     widest = 0
-    for k in range(track, bounds.size):
-        widest = max(widest, bounds[k])
-    visited = np.empty(widest, np.int64)
-    weight = np.empty(widest)
-    speed_part = np.empty(widest)
-    axial_part = np.empty(widest)
-    voxel = np.empty(3, np.int64)
-    step = np.empty(3, np.int64)
-    left = np.empty(3, np.int64)
-    inverse = np.empty(3)
-
-    while track < starts.size - 1 and rows + bounds[track] <= capacity:
+    for k in range(track, paths.bounds.size):
+        widest = max(widest, paths.bounds[k])
+    visits = _Visits(
+        np.empty(widest, np.int64), np.empty(widest), np.empty(widest), np.empty(widest)
+    )
+    walker = _Walker(
+        np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
+    )
+    starts = paths.starts
+    while track < starts.size - 1 and rows + paths.bounds[track] <= capacity:
         n_visited = 0
         last = starts[track + 1] - 1
         for k in range(starts[track], last + 1):
+            following = min(k + 1, last)
             # First the row's own point, then the segment to the next row.
-            for segment in range(2):
-                length = 0.0
-                t_in, t_out = 0.0, 0.0
-                if segment == 0:
-                    inside = True
-                    for axis in range(3):
-                        p = points[k, axis]
-                        if p < 0.0 or p >= shape[axis]:
-                            inside = False
-                            break
-                        voxel[axis] = np.int64(p)
-                        left[axis] = 0
-                    if not inside:
-                        continue
-                else:
-                    if k == last:
-                        continue
-                    t_in, t_out = _clip(points, k, shape)
-                    if t_in >= t_out:
-                        continue
-                    for axis in range(3):
-                        p = points[k, axis]
-                        d = points[k + 1, axis] - p
-                        stop = p + t_out * d if t_out < 1.0 else points[k + 1, axis]
-                        end = int(np.floor(stop))
-                        begin = int(np.floor(p + t_in * d))
-                        voxel[axis] = min(max(begin, 0), shape[axis] - 1)
-                        end = min(max(end, 0), shape[axis] - 1)
-                        step[axis] = 1 if d > 0 else -1
-                        left[axis] = max((end - voxel[axis]) * step[axis], 0)
-                        inverse[axis] = 1.0 / d if d != 0.0 else 0.0
-                        length += (d * spacing_um[axis]) ** 2
-                    length = np.sqrt(length)
-
-                t = t_in
-                while True:
-                    # Which face of the voxel the segment leaves through, and where.
-                    nearest, out = -1, t_out
-                    for axis in range(3):
-                        if left[axis] > 0:
-                            face = voxel[axis] + (1 if step[axis] > 0 else 0)
-                            crossing = (face - points[k, axis]) * inverse[axis]
-                            if nearest < 0 or crossing < out:
-                                nearest, out = axis, crossing
-                    out = min(max(out, t), t_out)
-
-                    flat = (voxel[0] * shape[1] + voxel[1]) * shape[2] + voxel[2]
-                    slot = _slot_of(slots, index, flat)
-                    if slots[slot] == 0:
-                        index[rows] = flat
-                        reached_s[rows] = np.inf
-                        rows += 1
-                        slots[slot] = rows
-                    row = slots[slot] - 1
-                    if mark[row] == 0:
-                        visited[n_visited] = row
-                        weight[n_visited] = speed_part[n_visited] = axial_part[n_visited] = 0.0
-                        n_visited += 1
-                        mark[row] = n_visited
-                    visit = mark[row] - 1
-                    middle = 0.5 * (t + out)
-                    w = max(length * (out - t), _POINT_WEIGHT)
-                    nxt = min(k + 1, last)
-                    weight[visit] += w
-                    speed_part[visit] += w * (speed[k] + middle * (speed[nxt] - speed[k]))
-                    axial_part[visit] += w * (axial[k] + middle * (axial[nxt] - axial[k]))
-                    arrival = np.float32(time_s[k] + t * (time_s[nxt] - time_s[k]))
-                    reached_s[row] = min(reached_s[row], arrival)
-
-                    if nearest < 0:
-                        break
-                    voxel[nearest] += step[nearest]
-                    left[nearest] -= 1
-                    t = out
-
-        for visit in range(n_visited):
-            row = visited[visit]
-            mark[row] = 0
-            mean_axial = np.int64(np.rint(axial_part[visit] / weight[visit] * FIXED_POINT))
-            count[row] += 1
-            if even.size > 0 and rank % 2 == 0:
-                even[row] += 1
-            speed_sum[row] += np.int64(np.rint(speed_part[visit] / weight[visit] * FIXED_POINT))
-            axial_sum[row] += mean_axial
-            direction[row] += np.sign(mean_axial)
+            if _enter_point(paths, k, shape, walker):
+                n_visited, rows = _walk(
+                    paths, k, (0.0, 0.0, 0.0), following, shape, walker, table, visits,
+                    n_visited, rows,
+                )  # fmt: skip
+            if k < last:
+                t_in, t_out, length = _enter_segment(paths, k, shape, walker)
+                if t_in < t_out:
+                    n_visited, rows = _walk(
+                        paths, k, (t_in, t_out, length), following, shape, walker, table, visits,
+                        n_visited, rows,
+                    )  # fmt: skip
+        _add_visits(table, visits, n_visited, table.even.size > 0 and rank % 2 == 0)
         track += 1
         rank += 1
     return track, rows
