@@ -22,12 +22,14 @@ _PUBLIC = {
     "SparseFrames": "sparse_frames",
     "Tracks": "tables",
     "UlmError": "errors",
+    "VesselGraph": "vasculature",
     "VesselMap": "volumes",
     "accumulate": "maps",
     "describe": "io",
     "open_acquisition": "io",
     "run": "pipeline",
     "run_events": "pipeline",
+    "vessels": "vasculature",
     "write": "io.writers",
 }
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from napari_ulm3d.sparse_frames import SparseFrames as SparseFrames
     from napari_ulm3d.tables import Localizations as Localizations
     from napari_ulm3d.tables import Tracks as Tracks
+    from napari_ulm3d.vasculature import VesselGraph as VesselGraph
+    from napari_ulm3d.vasculature import vessels as vessels
     from napari_ulm3d.volumes import VesselMap as VesselMap
 
 

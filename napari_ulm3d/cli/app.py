@@ -19,6 +19,7 @@ from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
 from napari_ulm3d.cli.train import train
+from napari_ulm3d.cli.vessels import vessels
 from napari_ulm3d.cli.view import view
 from napari_ulm3d.errors import UlmError
 
@@ -66,5 +67,17 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-for command in (run, info, calibrate, export, evaluate, simulate, train, view, demo, doctor):
+for command in (
+    run,
+    info,
+    calibrate,
+    export,
+    vessels,
+    evaluate,
+    simulate,
+    train,
+    view,
+    demo,
+    doctor,
+):
     app.command()(_guarded(command))

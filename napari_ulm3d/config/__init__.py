@@ -25,6 +25,7 @@ from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfi
 from napari_ulm3d.config.mapping import LinkConfig, MapConfig
 from napari_ulm3d.config.pipeline import PipelineConfig
 from napari_ulm3d.config.presets import PRESETS, settings_preset
+from napari_ulm3d.config.vessels import VesselConfig
 
 __all__ = [
     "LIMITS",
@@ -47,6 +48,7 @@ __all__ = [
     "PsfConfig",
     "SparsifyConfig",
     "StageConfig",
+    "VesselConfig",
     "conditions_of",
     "implausible",
     "setting",

@@ -13,6 +13,7 @@ from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConf
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, NetworkConfig
 from napari_ulm3d.config.mapping import LinkConfig, MapConfig
+from napari_ulm3d.config.vessels import VesselConfig
 from napari_ulm3d.errors import ConfigError
 
 __all__ = ["PipelineConfig"]
@@ -32,6 +33,7 @@ class PipelineConfig(StageConfig):
     network: NetworkConfig = NetworkConfig()
     link: LinkConfig = LinkConfig()
     maps: MapConfig = MapConfig()
+    vessels: VesselConfig = VesselConfig()
     device: Device = setting("auto", "Where networks run.")
     seed: int = setting(0, "Seed of everything random.", ge=0)
 

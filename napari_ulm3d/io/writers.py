@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -24,7 +24,15 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["ParquetStream", "Writable", "read_map", "read_table", "suffixes_for", "write"]
 
-Writable: TypeAlias = Localizations | Tracks | VesselMap | pd.DataFrame
+
+class WritesItself(Protocol):
+    """What knows its own formats, as a vessel graph does."""
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write to a file; the suffix is the format."""
+
+
+Writable: TypeAlias = Localizations | Tracks | VesselMap | pd.DataFrame | WritesItself
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,8 @@ def write(obj: Writable, path: str | PathLike[str], **options: Any) -> None:
     Parameters
     ----------
     obj
-        Localizations or tracks, a vessel map, or a plain table (a saturation curve).
+        Localizations or tracks, a vessel map, a plain table (a saturation curve), or a vessel
+        graph.
     path
         Target file, or folder for ``.zarr``; what stands there is replaced.
     **options
@@ -87,6 +96,9 @@ def write(obj: Writable, path: str | PathLike[str], **options: Any) -> None:
     ResultsError
         The target cannot be written.
     """
+    if callable(itself := getattr(obj, "write", None)):
+        itself(path, **options)
+        return
     name = fspath(path).lower()
     fitting = [f for f in _FORMATS if name.endswith(f.suffixes)]
     for form in fitting:

@@ -1,0 +1,8 @@
+"""Vessels of a map with numbers: centrelines, diameters, speeds, flows, junctions."""
+
+from __future__ import annotations
+
+from napari_ulm3d.vasculature.graph import JUNCTION_COLUMNS, VESSEL_COLUMNS, VesselGraph
+from napari_ulm3d.vasculature.stage import vessels
+
+__all__ = ["JUNCTION_COLUMNS", "VESSEL_COLUMNS", "VesselGraph", "vessels"]

@@ -1,0 +1,73 @@
+"""Speed, flow and direction of a vessel; what flows into and out of a junction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.vasculature.positions import independent
+
+__all__ = ["NL_MIN_PER_UM2_MM_S", "Speeds", "flow_with_error", "speeds_of"]
+
+#: 1 mm/s through 1 um^2, in nl/min.
+NL_MIN_PER_UM2_MM_S = 0.06
+_PEAK = 95.0
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Speeds in a vessel, mm/s.
+
+    Attributes
+    ----------
+    mean, mean_error
+        Mean over the cross section along the centreline, positive the way the centreline runs,
+        and its standard error.
+    peak
+        95th percentile over tracks of their own mean speeds.
+    agreement
+        1: all positions move one way; 0: as many each way.
+    """
+
+    mean: float
+    mean_error: float
+    peak: float
+    agreement: float
+
+
+def speeds_of(
+    along: NDArray[np.float64], track: NDArray[np.int64], block: NDArray[np.int64]
+) -> Speeds:
+    """Speeds from the velocity components along a vessel.
+
+    The mean over positions is the mean over the cross section, since positions fill it evenly.
+    A component along a line has no bias by noise, as the length of a vector has.
+
+    Parameters
+    ----------
+    along
+        (n,) mm/s.
+    track, block
+        (n,) the track and the stretch of time of each, which say what is independent.
+    """
+    mean = float(along.mean())
+    _, group = np.unique(track, return_inverse=True)
+    own = np.bincount(group, along) / np.bincount(group)
+    error = float(along.std()) / np.sqrt(independent(along, track, block))
+    total = float(np.abs(along).mean())
+    peak = float(np.percentile(np.abs(own), _PEAK))
+    return Speeds(mean, float(error), peak, abs(mean) / total if total > 0 else 0.0)
+
+
+def flow_with_error(
+    speed: float, speed_error: float, radius_um: float, radius_error_um: float
+) -> tuple[float, float]:
+    """Volume flow, nl/min, through a round vessel: mean speed times area; and its error."""
+    area = np.pi * radius_um**2
+    flow = abs(speed) * area * NL_MIN_PER_UM2_MM_S
+    if not flow > 0:
+        return flow, float("nan")
+    relative = np.hypot(speed_error / abs(speed), 2 * radius_error_um / radius_um)
+    return flow, float(flow * relative)

@@ -1,0 +1,146 @@
+"""The centrelines of a graph, and their way to the middle of the tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.vasculature.assign import Assignment, rows_of_each
+from napari_ulm3d.vasculature.centreline import arc_length, recentred, resampled
+
+__all__ = ["Centrelines", "centrelines_of", "recentre"]
+
+_ENOUGH_TRACKS = 12.0  # side by side, for their mean to be the middle
+
+
+@dataclass
+class Centrelines:
+    """Smooth centrelines between numbered nodes; measuring moves and turns them.
+
+    Attributes
+    ----------
+    nodes_um
+        (n, 3).
+    ends
+        (m, 2) nodes.
+    paths
+        m polylines (k, 3).
+    radius_um
+        (m,) median distance of the mask's border.
+    step_um
+        Between points of a path, about.
+    """
+
+    nodes_um: NDArray[np.float64]
+    ends: NDArray[np.int64]
+    paths: list[NDArray[np.float64]]
+    radius_um: NDArray[np.float64]
+    step_um: float
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def turn(self, k: int) -> None:
+        """Run a centreline the other way."""
+        self.paths[k] = self.paths[k][::-1]
+        self.ends[k] = self.ends[k][::-1]
+
+    def facts(self, k: int) -> dict[str, Any]:
+        """Columns of the table of vessels that the centreline alone tells."""
+        path = self.paths[k]
+        length = float(arc_length(path)[-1])
+        chord = float(np.linalg.norm(path[-1] - path[0]))
+        return {
+            "vessel_id": k + 1,
+            "node_a": int(self.ends[k, 0]),
+            "node_b": int(self.ends[k, 1]),
+            "length_um": length,
+            # A ring has no distance between its ends.
+            "tortuosity": length / chord if chord > 1e-9 else np.nan,
+        }
+
+
+def centrelines_of(graph: nx.MultiGraph, voxel_um: float) -> Centrelines:
+    """Smooth, evenly sampled centrelines of a skeleton's graph.
+
+    Thinning stops a radius short of where a vessel ends; free ends are carried on by as much.
+    """
+    names = sorted(graph.nodes)
+    number = {node: k for k, node in enumerate(names)}
+    nodes = np.array([graph.nodes[node]["position"] for node in names]).reshape(-1, 3)
+    ends, paths, radii = [], [], []
+    for a, b, data in graph.edges(data=True):
+        path, radius = data["path"], float(np.median(data["radius"]))
+        from_a = np.allclose(path[0], graph.nodes[a]["position"])
+        first, last = (a, b) if from_a else (b, a)
+        ends.append((number[first], number[last]))
+        if graph.degree(first) == 1:
+            path = _carried_on(path[::-1], graph.nodes[first]["radius"])[::-1]
+            nodes[number[first]] = path[0]
+        if graph.degree(last) == 1:
+            path = _carried_on(path, graph.nodes[last]["radius"])
+            nodes[number[last]] = path[-1]
+        paths.append(resampled(path, voxel_um, max(2 * voxel_um, radius)))
+        radii.append(radius)
+    return Centrelines(
+        nodes, np.array(ends, np.int64).reshape(-1, 2), paths, np.array(radii), voxel_um
+    )
+
+
+def _carried_on(path: NDArray[np.float64], by_um: float) -> NDArray[np.float64]:
+    """A polyline with a point more, straight on from its end."""
+    away = np.sqrt(((path - path[-1]) ** 2).sum(axis=1))
+    before = np.flatnonzero(away >= min(2 * by_um, away.max()))
+    course = path[-1] - path[before[-1]]
+    norm = float(np.linalg.norm(course))
+    return np.concatenate([path, [path[-1] + by_um * course / norm]]) if norm > 0 else path
+
+
+def recentre(lines: Centrelines, found: Assignment, track: NDArray[np.int64]) -> None:
+    """Move centrelines to the middle of their tracks, and nodes with the ends that meet there.
+
+    The middle is taken over a stretch as long as the vessel is wide, and longer where few
+    tracks lie side by side: the mean of a few would follow each of them.
+    """
+    moved = []
+    for k, mine in enumerate(rows_of_each(found, len(lines))):
+        path = lines.paths[k]
+        if len(mine):
+            side_by_side = _side_by_side(found.point[mine], track[mine], len(path))
+            window = max(2 * lines.step_um, lines.radius_um[k])
+            window *= max(1.0, _ENOUGH_TRACKS / side_by_side)
+            path = recentred(path, found.point[mine], found.offset_um[mine], window, lines.step_um)
+        moved.append(path)
+    lines.nodes_um = _nodes_between(lines, moved)
+    for k, path in enumerate(moved):
+        a, b = lines.nodes_um[lines.ends[k]]
+        arc = arc_length(path)
+        fall = max(lines.radius_um[k], 1e-9)
+        head, tail = np.exp(-((arc / fall) ** 2)), np.exp(-(((arc[-1] - arc) / fall) ** 2))
+        path = path + head[:, None] * (a - path[0]) + tail[:, None] * (b - path[-1])
+        path[0], path[-1] = a, b
+        smoothing = max(2 * lines.step_um, lines.radius_um[k])
+        lines.paths[k] = resampled(path, lines.step_um, smoothing)
+
+
+def _nodes_between(lines: Centrelines, moved: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(n, 3) nodes at the mean of the ends that meet there, wide vessels counting more."""
+    total, mass = np.zeros_like(lines.nodes_um), np.zeros(len(lines.nodes_um))
+    for k, path in enumerate(moved):
+        weight = lines.radius_um[k] ** 2
+        for node, end in zip(lines.ends[k], (path[0], path[-1]), strict=True):
+            total[node] += weight * end
+            mass[node] += weight
+    held = mass > 0
+    nodes = lines.nodes_um.copy()
+    nodes[held] = total[held] / mass[held, None]
+    return nodes
+
+
+def _side_by_side(point: NDArray[np.int64], track: NDArray[np.int64], n_points: int) -> float:
+    """Mean number of tracks past a point of a centreline."""
+    return len(np.unique(track * np.int64(n_points) + point)) / n_points

@@ -1,0 +1,156 @@
+"""Which voxels of a map are vessel: smoothing and a hysteresis threshold, slab by slab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import VesselConfig
+from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["Thresholds", "is_mask", "vessel_mask"]
+
+_REACH = 3.0
+# Voxels of a slab: smoothing takes three float32 arrays of this size.
+_SLAB_VOXELS = 1 << 24
+_SAMPLED = 200_000
+# A cavity of no more voxels than this inside a vessel is a place that no track happened to cross.
+_CAVITY_VOXELS = 512
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds that were applied, in the unit of the smoothed map."""
+
+    low: float
+    high: float
+    smoothing_um: float
+
+
+def is_mask(map_: VesselMap) -> bool:
+    """Whether all voxels that hold something hold the same: a segmentation."""
+    return bool(map_.values.size) and bool((map_.values == map_.values[0]).all())
+
+
+def vessel_mask(
+    map_: VesselMap, config: VesselConfig, *, labels: bool = False
+) -> tuple[NDArray[np.bool_], Thresholds]:
+    """The voxels that are vessel, (z, y, x) bool, and how they were told.
+
+    Parameters
+    ----------
+    map_
+        A density map, any other map or image in which vessels are bright, or a segmentation.
+    config
+        Smoothing and thresholds.
+    labels
+        The values are names of segments: all that is not 0 is vessel.
+
+    Raises
+    ------
+    ResultsError
+        The map is empty, or no voxel passes the upper threshold.
+    """
+    if not (map_.values.size and np.isfinite(map_.values).all() and map_.values.max() > 0):
+        raise ResultsError(
+            f"The map '{map_.name}' holds no voxel above 0, so there is no vessel to measure. "
+            "Give a density map, an image with bright vessels, or a segmentation."
+        )
+    if labels or is_mask(map_):
+        return _filled(map_.dense() != 0), Thresholds(0.0, 0.0, 0.0)
+    sigma_um = config.smoothing_um
+    if sigma_um is None:
+        sigma_um = min(s for s, n in zip(map_.grid.spacing_um, map_.shape, strict=True) if n > 1)
+    low, high = _thresholds(map_, sigma_um, config)
+    above_low = np.zeros(map_.shape, bool)
+    above_high = np.zeros(map_.shape, bool)
+    for start, smooth in _smoothed(map_, sigma_um):
+        above_low[start : start + len(smooth)] = smooth > low
+        above_high[start : start + len(smooth)] = smooth > high
+    if not above_high.any():
+        raise ResultsError(
+            f"No voxel of the map '{map_.name}' is above the upper threshold {high:g}. "
+            "Lower vessels.threshold_high."
+        )
+    return _filled(_touched(above_low, above_high)), Thresholds(low, high, sigma_um)
+
+
+def _touched(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of `low` that hold a voxel of `high`."""
+    from scipy import ndimage
+
+    label, count = ndimage.label(low, ndimage.generate_binary_structure(3, 3))
+    keep = np.zeros(count + 1, bool)
+    keep[label[high]] = True
+    keep[0] = False
+    return np.asarray(keep[label])
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask with its small enclosed cavities filled (in a plane: its holes)."""
+    from scipy import ndimage
+
+    label, count = ndimage.label(~mask)
+    if count < 2:
+        return mask
+    size = np.bincount(label.ravel(), minlength=count + 1)
+    small = size <= _CAVITY_VOXELS
+    small[0] = False
+    small[np.argmax(size[1:]) + 1] = False
+    return np.asarray(mask | small[label])
+
+
+def _sigmas(map_: VesselMap, sigma_um: float) -> tuple[float, ...]:
+    return tuple(
+        sigma_um / s if n > 1 else 0.0
+        for s, n in zip(map_.grid.spacing_um, map_.shape, strict=True)
+    )
+
+
+def _smoothed(map_: VesselMap, sigma_um: float):  # type: ignore[no-untyped-def]
+    """The smoothed map as (first plane, planes), a slab at a time."""
+    from scipy import ndimage
+
+    sigma = _sigmas(map_, sigma_um)
+    margin = int(np.ceil(_REACH * sigma[0]))
+    plane = map_.shape[1] * map_.shape[2]
+    depth = max(_SLAB_VOXELS // plane, 4 * margin, 1)
+    for start in range(0, map_.shape[0], depth):
+        stop = min(start + depth, map_.shape[0])
+        first, last = max(start - margin, 0), min(stop + margin, map_.shape[0])
+        slab = map_.slab(first, last)
+        if any(sigma):
+            slab = ndimage.gaussian_filter(slab, sigma, truncate=_REACH, mode="constant")
+        yield start, slab[start - first : slab.shape[0] - (last - stop)]
+
+
+def _thresholds(map_: VesselMap, sigma_um: float, config: VesselConfig) -> tuple[float, float]:
+    low, high = config.threshold_low, config.threshold_high
+    if low is not None and high is not None:
+        return low, high
+    auto_low, auto_high = _automatic(map_, sigma_um)
+    if low is None:
+        low = auto_low if high is None else min(auto_low, high)
+    return low, max(auto_high, low) if high is None else high
+
+
+def _automatic(map_: VesselMap, sigma_um: float) -> tuple[float, float]:
+    """Thresholds from the map: by what a few tracks make of it, or by Otsu's method."""
+    sigma = [s for s in _sigmas(map_, sigma_um) if s > 0]
+    if map_.unit == "tracks":
+        # One track along an axis, smoothed, peaks at 1 / (sqrt(2 pi) sigma) an axis across.
+        single = float(np.prod([1 / (np.sqrt(2 * np.pi) * s) for s in sigma[1:]])) if sigma else 1.0
+        return 1.5 * single, 4.0 * single
+    from skimage.filters import threshold_otsu
+
+    step = max(1, map_.values.size // _SAMPLED)
+    values = map_.values[::step]
+    values = values[values > 0]
+    if not np.ptp(values) > 0:
+        return 0.0, 0.0
+    # A blurred edge lies half way up; a vessel has a core that stands out more.
+    low = float(threshold_otsu(values))
+    return low, (low + float(values[values > low].mean())) / 2

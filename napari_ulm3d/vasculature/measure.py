@@ -1,0 +1,199 @@
+"""Centrelines, measured with the tracks of the same acquisition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import VesselConfig
+from napari_ulm3d.tables import Tracks
+from napari_ulm3d.vasculature.assign import Assignment, assign, rows_of_each
+from napari_ulm3d.vasculature.centreline import arc_length, tangents
+from napari_ulm3d.vasculature.flow import flow_with_error, speeds_of
+from napari_ulm3d.vasculature.graph import VESSEL_COLUMNS
+from napari_ulm3d.vasculature.lines import Centrelines, recentre
+from napari_ulm3d.vasculature.positions import Positions, independent
+from napari_ulm3d.vasculature.profile import fit_radius
+
+__all__ = ["measure_with_tracks", "measure_without_tracks"]
+
+_REACH = 1.5  # of the radius, plus
+_REACH_SIGMA = 2.5  # standard deviations of a position
+_KEPT_SHARE = 0.4  # of a vessel that is left when its ends in junctions are left out
+# Rows that centrelines are found with; all are measured.
+_ROWS_FOR_LINES = 300_000
+
+
+def measure_without_tracks(
+    lines: Centrelines, voxels_um: NDArray[np.float64], volume_um3: float, thick_um: float | None
+) -> pd.DataFrame:
+    """The table of vessels by the mask alone: lengths, diameters, no speeds.
+
+    A vessel's cross section is the volume of the voxels nearest to a stretch of its centreline
+    over the length of the stretch, and its diameter that of the disk of this area. (The distance
+    to the nearest voxel outside is up to a voxel too short.)
+
+    Parameters
+    ----------
+    lines
+        Centrelines.
+    voxels_um
+        (n, 3) centres of vessel voxels, evenly drawn.
+    volume_um3
+        Volume that each stands for.
+    thick_um
+        Of a plane: its thickness, and a diameter is then the area's width.
+    """
+    found = assign(voxels_um, np.zeros_like(voxels_um), lines.paths, 3 * lines.radius_um)
+    rows = []
+    for k, mine in enumerate(rows_of_each(found, len(lines))):
+        n = len(lines.paths[k])
+        clear = _clear_of_ends(lines, k)
+        inner = int(((found.point[mine] >= clear) & (found.point[mine] < n - clear)).sum())
+        length = (n - 2 * clear) * _step(lines.paths[k])
+        area = inner * volume_um3 / length if length > 0 else 0.0
+        width = 2 * np.sqrt(area / np.pi) if thick_um is None else area / thick_um
+        rows.append(lines.facts(k) | {"diameter_um": width or np.nan})
+    return _table(rows)
+
+
+def _step(path: NDArray[np.float64]) -> float:
+    """Distance between the points of an evenly sampled polyline."""
+    return float(arc_length(path)[-1]) / (len(path) - 1)
+
+
+def _clear_of_ends(lines: Centrelines, k: int) -> int:
+    """Points at either end of a centreline that lie about a junction, in other vessels' voxels."""
+    n = len(lines.paths[k])
+    about = int(np.ceil(lines.radius_um[k] * 1.5 / lines.step_um))
+    return min(about, int((1 - _KEPT_SHARE) / 2 * n))
+
+
+def measure_with_tracks(
+    lines: Centrelines,
+    tracks: Tracks,
+    error_um: NDArray[np.float64],
+    config: VesselConfig,
+    smoothing_frames: int,
+    *,
+    planar: bool,
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The table of vessels, and (rows,) the place of each row's vessel, -1 for none.
+
+    Moves the centrelines to the middle of the tracks and turns them along the flow.
+
+    Parameters
+    ----------
+    lines
+        Changed in place.
+    tracks
+        Of the acquisition, sorted by track and frame.
+    error_um
+        (3,) standard deviation of a position along z, y, x.
+    config
+        Bubble radius and the fewest tracks.
+    smoothing_frames
+        Window of the moving average that made the tracks.
+    planar
+        The acquisition is one plane.
+    """
+    sigma = float(np.sqrt(np.mean(error_um[error_um > 0] ** 2))) if error_um.any() else 0.0
+    rows = Positions.of(tracks, sigma, smoothing_frames)
+    inner = np.flatnonzero(rows.inner)
+    some = rows.selected(inner[:: max(1, len(inner) // _ROWS_FOR_LINES)])
+    reach = _REACH * lines.radius_um + _REACH_SIGMA * sigma
+    for _ in range(2):
+        found = assign(some.position_um, some.heading, lines.paths, reach)
+        recentre(lines, found, some.track)
+    found = assign(some.position_um, some.heading, lines.paths, reach)
+    each = rows_of_each(found, len(lines))
+    fits = [
+        _Vessel(lines, k, found, some, mine).fit(error_um, reach[k], config, planar)
+        for k, mine in enumerate(each)
+    ]
+    # Again, about as far as the vessel reaches: a mask may be much wider than its vessel.
+    radius = np.array([fit[0] for fit in fits])
+    narrow = np.where(np.isfinite(radius), _REACH * radius + _REACH_SIGMA * sigma, reach)
+    reach = np.clip(narrow, 0.5 * reach, 1.5 * reach)
+    recentre(lines, assign(some.position_um, some.heading, lines.paths, reach), some.track)
+    found = assign(rows.position_um, rows.heading, lines.paths, reach)
+    table = []
+    for k, mine in enumerate(rows_of_each(found, len(lines))):
+        vessel = _Vessel(lines, k, found, rows, mine)
+        n_tracks = len(np.unique(rows.track[mine]))
+        known = vessel.flow(vessel.fit(error_um, reach[k], config, planar), sigma, config)
+        table.append(lines.facts(k) | {"n_tracks": n_tracks} | known)
+    return _table(table), found.vessel
+
+
+class _Vessel:
+    """One vessel's rows, away from track ends and from junctions."""
+
+    def __init__(
+        self, lines: Centrelines, k: int, found: Assignment, rows: Positions,
+        mine: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        mine = mine[rows.inner[mine]]
+        n = len(lines.paths[k])
+        clear = _clear_of_ends(lines, k)
+        point = found.point[mine]
+        mine = mine[(point >= clear) & (point < n - clear)]
+        self._lines, self._k = lines, k
+        self._distance = np.sqrt((found.offset_um[mine] ** 2).sum(axis=1))
+        self._along = (rows.velocity_mm_s[mine] * found.tangent[mine]).sum(axis=1)
+        self._track, self._block = rows.track[mine], rows.block[mine]
+
+    def fit(
+        self, error_um: NDArray[np.float64], reach_um: float, config: VesselConfig, planar: bool
+    ) -> tuple[float, float]:
+        """Radius that bubbles' centres fill, and its error, um; NaN where tracks are too few."""
+        if len(np.unique(self._track)) < config.min_tracks:
+            return np.nan, np.nan
+        along = (tangents(self._lines.paths[self._k]) ** 2).mean(axis=0)
+        variance = max(float(((1 - along) * error_um**2).sum()), 0.0)
+        across = np.sqrt(variance if planar else variance / 2)
+        worth = independent(self._distance**2, self._track, self._block)
+        fit = fit_radius(self._distance, across, float(reach_um), worth, planar=planar)
+        return fit.radius_um, fit.error_um
+
+    def flow(self, fit: tuple[float, float], sigma: float, config: VesselConfig) -> dict[str, Any]:
+        """Diameter, speeds and flow; the centreline is turned along the flow."""
+        inside = self._distance <= fit[0] + 2 * sigma
+        if not inside.any():  # no fit is NaN, and nothing is within it
+            return {}
+        lines, k = self._lines, self._k
+        speeds = speeds_of(self._along[inside], self._track[inside], self._block[inside])
+        if speeds.mean < 0:
+            lines.turn(k)
+        radius = fit[0] + config.bubble_radius_um
+        flow, flow_error = flow_with_error(speeds.mean, speeds.mean_error, radius, fit[1])
+        direction = tangents(lines.paths[k]).mean(axis=0)
+        norm = float(np.linalg.norm(direction))
+        direction = direction / norm if norm > 1e-9 else np.full(3, np.nan)
+        return {
+            "node_a": int(lines.ends[k, 0]),
+            "node_b": int(lines.ends[k, 1]),
+            "diameter_um": 2 * radius,
+            "diameter_error_um": 2 * fit[1],
+            "mean_speed_mm_s": abs(speeds.mean),
+            "mean_speed_error_mm_s": speeds.mean_error,
+            "peak_speed_mm_s": speeds.peak,
+            "flow_nl_min": flow,
+            "flow_error_nl_min": flow_error,
+            "direction_z": direction[0],
+            "direction_y": direction[1],
+            "direction_x": direction[2],
+            "direction_agreement": speeds.agreement,
+        }
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(VESSEL_COLUMNS))
+    whole = ["vessel_id", "node_a", "node_b", "n_tracks"]
+    table["n_tracks"] = table["n_tracks"].astype("float64").fillna(0)
+    numbers = [name for name in VESSEL_COLUMNS if name not in (*whole, "kind")]
+    table = table.astype(dict.fromkeys(whole, "int64") | dict.fromkeys(numbers, "float64"))
+    return table.assign(kind="unknown")

@@ -1,0 +1,107 @@
+"""Tracked positions as the measures of vessels take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["Positions", "independent"]
+
+# A heading is told over so many frames before and after, where the bubble has moved further
+# than this many standard deviations of a position.
+_LAG_FRAMES, _MOVED = 10, 4.0
+_TIME_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Rows of the tracks.
+
+    Attributes
+    ----------
+    position_um, velocity_mm_s
+        (n, 3).
+    heading
+        (n, 3) unit vector of where the bubble is going, 0 where noise hides it.
+    track
+        (n,) the track of each.
+    block
+        (n,) number of the stretch of time that each lies in: of twenty of equal length.
+    inner
+        (n,) bool: not at a track's end, where positions are averaged over fewer frames.
+    """
+
+    position_um: NDArray[np.float64]
+    velocity_mm_s: NDArray[np.float64]
+    heading: NDArray[np.float64]
+    track: NDArray[np.int64]
+    block: NDArray[np.int64]
+    inner: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+    @classmethod
+    def of(cls, tracks: Tracks, error_um: float, smoothing_frames: int) -> Positions:
+        """Of tracks sorted by track and frame, with the standard deviation of a position."""
+        position = tracks.positions_um
+        track = tracks.table["track_id"].to_numpy(np.int64)
+        n = len(track)
+        begins = np.flatnonzero(np.append(True, track[1:] != track[:-1])[:n])
+        sizes = np.diff(np.append(begins, n))
+        first, last = np.repeat(begins, sizes), np.repeat(begins + sizes - 1, sizes)
+        row = np.arange(n)
+        chord = (
+            position[np.minimum(row + _LAG_FRAMES, last)]
+            - position[np.maximum(row - _LAG_FRAMES, first)]
+        )
+        length = np.sqrt((chord**2).sum(axis=1))
+        told = length > _MOVED * error_um
+        heading = np.where(told[:, None], chord / np.where(told, length, 1.0)[:, None], 0.0)
+        time = tracks.table["time_s"].to_numpy(np.float64)
+        span = float(np.ptp(time)) or 1.0
+        block = np.minimum((time - time.min()) / span * _TIME_BLOCKS, _TIME_BLOCKS - 1)
+        margin = (smoothing_frames - 1) // 2
+        inner = (row - first >= margin) & (last - row >= margin)
+        velocity = tracks.velocities_mm_s
+        return cls(position, velocity, heading, track, block.astype(np.int64), inner)
+
+    def selected(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Positions:
+        """Some rows."""
+        return Positions(
+            self.position_um[rows],
+            self.velocity_mm_s[rows],
+            self.heading[rows],
+            self.track[rows],
+            self.block[rows],
+            self.inner[rows],
+        )
+
+
+def independent(
+    values: NDArray[np.float64], track: NDArray[np.int64], block: NDArray[np.int64]
+) -> float:
+    """How many independent values a mean is worth.
+
+    Rows of a track depend on each other, and so do tracks of one bubble that was lost and found
+    again. The mean's variance is taken over tracks and over stretches of time as clusters
+    (Liang & Zeger, Biometrika 73:13-22, 1986), and the greater one counts.
+    """
+    variance = float(values.var())
+    if not variance > 0:
+        return float(len(np.unique(track)))
+    away = values - values.mean()
+    worst = 0.0
+    for group in (track, block):
+        _, at = np.unique(group, return_inverse=True)
+        sums = np.bincount(at, away)
+        m = len(sums)
+        if m > 1:
+            worst = max(worst, float((sums**2).sum()) / len(values) ** 2 * m / (m - 1))
+    if worst == 0:
+        return 1.0
+    return float(np.clip(variance / worst, 1.0, len(np.unique(track))))
