@@ -16,10 +16,10 @@ from napari_ulm3d.cli.doctor import doctor
 from napari_ulm3d.cli.evaluate import evaluate
 from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
+from napari_ulm3d.cli.measures.vessels import vessels
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
 from napari_ulm3d.cli.train import train
-from napari_ulm3d.cli.vessels import vessels
 from napari_ulm3d.cli.view import view
 from napari_ulm3d.errors import UlmError
 

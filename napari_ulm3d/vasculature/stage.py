@@ -13,20 +13,20 @@ from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.tables import Tracks
-from napari_ulm3d.vasculature.bridge import bridge_gaps
-from napari_ulm3d.vasculature.error import track_error_um
 from napari_ulm3d.vasculature.graph import VesselGraph
-from napari_ulm3d.vasculature.junctions import junction_table, kinds_of
-from napari_ulm3d.vasculature.lines import centrelines_of
-from napari_ulm3d.vasculature.mask import Thresholds, vessel_mask
-from napari_ulm3d.vasculature.measure import measure_with_tracks, measure_without_tracks
-from napari_ulm3d.vasculature.simplify import (
+from napari_ulm3d.vasculature.measures.error import track_error_um
+from napari_ulm3d.vasculature.measures.junctions import junction_table, kinds_of
+from napari_ulm3d.vasculature.measures.lines import centrelines_of
+from napari_ulm3d.vasculature.measures.vessel import measure_with_tracks, measure_without_tracks
+from napari_ulm3d.vasculature.trace.bridge import bridge_gaps
+from napari_ulm3d.vasculature.trace.mask import Thresholds, vessel_mask
+from napari_ulm3d.vasculature.trace.simplify import (
     contract_junctions,
     drop_small_pieces,
     join_passing,
     prune,
 )
-from napari_ulm3d.vasculature.skeleton import skeleton_graph
+from napari_ulm3d.vasculature.trace.skeleton import skeleton_graph
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["vessels"]

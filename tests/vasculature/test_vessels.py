@@ -16,7 +16,7 @@ from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.simulate.vasculature import read_swc
 from napari_ulm3d.vasculature import VesselGraph
-from napari_ulm3d.vasculature.error import track_error_um
+from napari_ulm3d.vasculature.measures.error import track_error_um
 from napari_ulm3d.volumes import VesselMap
 
 GRID = Grid((60, 40, 40), (10.0, 10.0, 10.0))

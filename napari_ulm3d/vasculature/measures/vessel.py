@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.tables import Tracks
-from napari_ulm3d.vasculature.assign import Assignment, assign, rows_of_each
-from napari_ulm3d.vasculature.centreline import arc_length, tangents
-from napari_ulm3d.vasculature.flow import flow_with_error, speeds_of
 from napari_ulm3d.vasculature.graph import VESSEL_COLUMNS
-from napari_ulm3d.vasculature.lines import Centrelines, recentre
-from napari_ulm3d.vasculature.positions import Positions, independent
-from napari_ulm3d.vasculature.profile import fit_radius
+from napari_ulm3d.vasculature.measures.assign import Assignment, assign, rows_of_each
+from napari_ulm3d.vasculature.measures.centreline import arc_length, tangents
+from napari_ulm3d.vasculature.measures.flow import flow_with_error, speeds_of
+from napari_ulm3d.vasculature.measures.lines import Centrelines, recentre
+from napari_ulm3d.vasculature.measures.positions import Positions, independent
+from napari_ulm3d.vasculature.measures.profile import fit_radius
 
 __all__ = ["measure_with_tracks", "measure_without_tracks"]
 

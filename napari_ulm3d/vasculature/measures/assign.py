@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_ulm3d.vasculature.centreline import tangents
+from napari_ulm3d.vasculature.measures.centreline import tangents
 
 __all__ = ["Assignment", "assign", "rows_of_each"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_ulm3d.tables import Tracks
-from napari_ulm3d.vasculature.simplify import join_passing, oriented
+from napari_ulm3d.vasculature.trace.simplify import join_passing, oriented
 
 __all__ = ["bridge_gaps"]
 

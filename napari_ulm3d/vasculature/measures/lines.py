@@ -9,8 +9,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.vasculature.assign import Assignment, rows_of_each
-from napari_ulm3d.vasculature.centreline import arc_length, recentred, resampled
+from napari_ulm3d.vasculature.measures.assign import Assignment, rows_of_each
+from napari_ulm3d.vasculature.measures.centreline import arc_length, recentred, resampled
 
 __all__ = ["Centrelines", "centrelines_of", "recentre"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.vasculature.positions import independent
+from napari_ulm3d.vasculature.measures.positions import independent
 
 __all__ = ["NL_MIN_PER_UM2_MM_S", "Speeds", "flow_with_error", "speeds_of"]
 

@@ -152,5 +152,7 @@ def _automatic(map_: VesselMap, sigma_um: float) -> tuple[float, float]:
     if not np.ptp(values) > 0:
         return 0.0, 0.0
     # A blurred edge lies half way up; a vessel has a core that stands out more.
-    low = float(threshold_otsu(values))
-    return low, (low + float(values[values > low].mean())) / 2
+    split = values > threshold_otsu(values)
+    inside = float(values[split].mean())
+    low = (float(values[~split].mean()) + inside) / 2
+    return low, (low + inside) / 2

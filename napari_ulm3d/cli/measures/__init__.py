@@ -1,0 +1,1 @@
+"""Commands that measure what a run found."""

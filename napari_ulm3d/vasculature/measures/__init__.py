@@ -1,0 +1,1 @@
+"""From centrelines and tracks to lengths, diameters, speeds and flows."""
