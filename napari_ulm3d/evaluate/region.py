@@ -26,13 +26,14 @@ class Region:
     axis
         The axis across the plane: 0 z, 1 y, 2 x.
     corners_um
-        (n, 2) corners along the two other axes, in their order; the last joins the first.
+        (n, 2) corners along the two other axes, in their order; the last joins the first. Kept as
+        tuples, so that regions can be compared.
     range_um
         From where to where along `axis`; infinite: all of it.
     """
 
     axis: int
-    corners_um: NDArray[np.float64]
+    corners_um: ArrayLike
     range_um: tuple[float, float] = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class Region:
             raise ConfigError("A region needs three corners or more, of two coordinates each.")
         if not _area(corners) > 0:
             raise ConfigError("The region has no area; draw it larger.")
-        object.__setattr__(self, "corners_um", corners)
+        object.__setattr__(self, "corners_um", tuple(map(tuple, corners.tolist())))
 
     @classmethod
     def box(
@@ -58,14 +59,21 @@ class Region:
     @property
     def area_um2(self) -> float:
         """Area of the polygon."""
-        return _area(self.corners_um)
+        return _area(self._corners)
 
     def contains(self, position_um: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which positions (n, 3), z, y, x, lie within; borders belong to one side."""
         position = np.asarray(position_um, np.float64).reshape(-1, 3)
         low, high = self.range_um
-        across = position[:, self.axis]
-        return (across >= low) & (across <= high) & self._in_polygon(self._flat(position))
+        across, plane = position[:, self.axis], self._flat(position)
+        corners = self._corners
+        inside = (across >= low) & (across <= high)
+        # What the box about the polygon leaves out, of millions of points, need not be tried.
+        inside &= (plane >= corners.min(axis=0)).all(axis=1)
+        inside &= (plane <= corners.max(axis=0)).all(axis=1)
+        rows = np.flatnonzero(inside)
+        inside[rows] = self._in_polygon(plane[rows])
+        return inside
 
     def crossed(
         self, start_um: NDArray[np.floating], stop_um: NDArray[np.floating]
@@ -75,7 +83,7 @@ class Region:
         first, last = self._within_range(start[:, self.axis], stop[:, self.axis])
         out = np.zeros(len(start), bool)
         met = np.flatnonzero(first <= last)
-        step = max(_PAIRS_AT_ONCE // len(self.corners_um), 1)
+        step = max(_PAIRS_AT_ONCE // len(self._corners), 1)
         for begin in range(0, met.size, step):
             part = met[begin : begin + step]
             a, b = self._flat(start[part]), self._flat(stop[part])
@@ -83,6 +91,10 @@ class Region:
             q = a + last[part, None] * (b - a)
             out[part] = self._in_polygon(p) | self._in_polygon(q) | self._edge_met(p, q)
         return out
+
+    @property
+    def _corners(self) -> NDArray[np.float64]:
+        return np.asarray(self.corners_um, np.float64)
 
     def _flat(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         return position[:, [k for k in range(3) if k != self.axis]]
@@ -118,7 +130,7 @@ class Region:
         return met
 
     def _edges(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        return list(zip(self.corners_um, np.roll(self.corners_um, -1, axis=0), strict=True))
+        return list(zip(self._corners, np.roll(self._corners, -1, axis=0), strict=True))
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import pytest
 
 from napari_ulm3d.acquisition import Acquisition, ArraySource, Grid
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.evaluate.region import Region
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.layers.convert import map_layer, rate_of, tracks_layer
 from napari_ulm3d.plugin.layers.decibels import DYNAMIC_RANGE_DB, DecibelSeries
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
-from napari_ulm3d.plugin.state.regions import Prism
 from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -84,7 +84,7 @@ def test_decibels_of_zeros_are_the_floor() -> None:
         (TrackFilter(time_s=(0.0, 0.2)), [0, 1]),
         (TrackFilter(min_score=0.25), [2]),
         (TrackFilter(box_um=((-np.inf, np.inf), (-np.inf, np.inf), (300.0, np.inf))), [2]),
-        (TrackFilter(regions=(Prism(1, ((0, 200), (20, 200), (20, 300), (0, 300))),)), [1, 2]),
+        (TrackFilter(regions=(Region(1, ((0, 200), (20, 200), (20, 300), (0, 300))),)), [1, 2]),
         (TrackFilter(regions=()), []),
     ],
 )
@@ -99,7 +99,7 @@ def test_filters_keep_whole_tracks(chosen: TrackFilter, kept: list[int]) -> None
 def test_a_region_cuts_tracks_where_they_leave_it() -> None:
     tracks = tracks_table([20, 5], [10.0, 1.0])  # x: 0 to 1900 um in steps of 100; 0 to 40
     windows = tuple(
-        Prism(0, ((0, low), (40, low), (40, high), (0, high))) for low, high in ((350, 750), (1150, 1450))
+        Region(0, ((0, low), (40, low), (40, high), (0, high))) for low, high in ((350, 750), (1150, 1450))
     )  # fmt: skip
     found = filter_tracks(tracks, TrackFilter(regions=windows, cut=True))
     x = {number: rows["x_um"].tolist() for number, rows in found.table.groupby("track_id")}
@@ -111,7 +111,7 @@ def test_a_region_cuts_tracks_where_they_leave_it() -> None:
     assert len(whole) == 20
 
 
-def test_prisms_hold_what_a_plain_polygon_test_says() -> None:
+def test_regions_hold_what_a_plain_polygon_test_says() -> None:
     from matplotlib.path import Path as Outline
 
     rng = np.random.default_rng(0)
@@ -120,11 +120,11 @@ def test_prisms_hold_what_a_plain_polygon_test_says() -> None:
     corners = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     places = rng.uniform(-110, 110, (5000, 3))
     for axis in range(3):
-        prism = Prism(axis, tuple(map(tuple, corners)), -30.0, 50.0)
+        region = Region(axis, corners, (-30.0, 50.0))
         plane = np.delete(places, axis, axis=1)
         expected = Outline(corners).contains_points(plane)
         expected &= (places[:, axis] >= -30) & (places[:, axis] <= 50)
-        np.testing.assert_array_equal(prism.contains(places), expected)
+        np.testing.assert_array_equal(region.contains(places), expected)
         assert 0.02 < expected.mean() < 0.5
 
 

@@ -1,78 +1,42 @@
-"""Regions of space: a box, or shapes drawn in a plane and extruded across it."""
+"""Regions of space from shapes drawn in a plane, extruded across it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Prism", "inside_any", "prisms_of"]
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.evaluate.region import Region
+
+__all__ = ["inside_any", "regions_of"]
 
 _ELLIPSE_CORNERS = 48
 
 
-@dataclass(frozen=True)
-class Prism:
-    """A polygon in the plane of two axes, extruded along the third.
-
-    Attributes
-    ----------
-    axis
-        The axis of extrusion: 0 for z, 1 for y, 2 for x.
-    corners_um
-        The polygon's corners, each along the two other axes in the order z, y, x.
-    low_um, high_um
-        Where the extrusion begins and ends.
-    """
-
-    axis: int
-    corners_um: tuple[tuple[float, float], ...]
-    low_um: float = -np.inf
-    high_um: float = np.inf
-
-    def contains(self, positions_um: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which positions (n, 3) lie inside: by the parity of the polygon's edges to one side."""
-        along = positions_um[:, self.axis]
-        plane = np.delete(positions_um, self.axis, axis=1)
-        corners = np.asarray(self.corners_um)
-        inside = (along >= self.low_um) & (along <= self.high_um)
-        inside &= (plane >= corners.min(axis=0)).all(axis=1)
-        inside &= (plane <= corners.max(axis=0)).all(axis=1)
-        rows = np.flatnonzero(inside)
-        u, v = plane[rows].T
-        odd = np.zeros(rows.size, bool)
-        for (u0, v0), (u1, v1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            crosses = (v0 > v) != (v1 > v)
-            if crosses.any():
-                at = u0 + (v[crosses] - v0) * (u1 - u0) / (v1 - v0)
-                odd[crosses] ^= u[crosses] < at
-        inside[rows] = odd
-        return inside
-
-
-def inside_any(prisms: Sequence[Prism], positions_um: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which positions (n, 3) lie in at least one of the prisms."""
+def inside_any(regions: Sequence[Region], positions_um: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which positions (n, 3) lie in at least one of the regions."""
     inside = np.zeros(len(positions_um), bool)
-    for prism in prisms:
-        inside |= prism.contains(positions_um)
+    for region in regions:
+        inside |= region.contains(positions_um)
     return inside
 
 
-def prisms_of(layer: Any, slab_um: float | None = None) -> tuple[Prism, ...]:
+def regions_of(layer: Any, slab_um: float | None = None) -> tuple[Region, ...]:
     """The areas of a Shapes layer, each extruded across the plane that it was drawn in.
 
     Parameters
     ----------
     layer
         Shapes of three axes or more, of which the last three are z, y, x in um. Lines and
-        paths enclose nothing and are left out.
+        paths enclose nothing and are left out, as is what has no area.
     slab_um
         Thickness of the extrusion, half on either side of the drawn plane; None: all through.
     """
-    prisms = []
+    regions = []
     for corners, kind in zip(layer.data, layer.shape_type, strict=True):
         corners = np.asarray(corners, np.float64)
         if kind in ("line", "path") or corners.shape[1] < 3 or len(corners) < 3:
@@ -85,10 +49,9 @@ def prisms_of(layer: Any, slab_um: float | None = None) -> tuple[Prism, ...]:
             plane = _ellipse(plane)
         at = float(world[:, axis].mean())
         half = np.inf if slab_um is None else slab_um / 2
-        prisms.append(
-            Prism(axis, tuple((float(u), float(v)) for u, v in plane), at - half, at + half)
-        )
-    return tuple(prisms)
+        with suppress(ConfigError):  # of no area: nothing lies within
+            regions.append(Region(axis, plane, (at - half, at + half)))
+    return tuple(regions)
 
 
 def _ellipse(box: NDArray[np.float64]) -> NDArray[np.float64]:

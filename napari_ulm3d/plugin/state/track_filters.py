@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.plugin.state.regions import Prism, inside_any
+from napari_ulm3d.evaluate.region import Region
+from napari_ulm3d.plugin.state.regions import inside_any
 from napari_ulm3d.tables import Tracks
 
 __all__ = ["EVERYWHERE", "TrackFilter", "filter_tracks"]
@@ -33,7 +34,7 @@ class TrackFilter:
     box_um
         Least and largest z, y, x.
     regions
-        Prisms; a place is in the region when it is in one of them. None: everywhere; an empty
+        A place is in the region when it is in one of them. None: everywhere; an empty
         tuple holds nothing.
     cut
         Box and region. False: tracks that pass through stay whole. True: only their parts
@@ -46,7 +47,7 @@ class TrackFilter:
     time_s: tuple[float, float] = (0.0, np.inf)
     min_score: float = 0.0
     box_um: tuple[tuple[float, float], ...] = EVERYWHERE
-    regions: tuple[Prism, ...] | None = None
+    regions: tuple[Region, ...] | None = None
     cut: bool = False
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
+from napari_ulm3d.evaluate.region import Region
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
@@ -16,7 +17,7 @@ from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.napari_private import is_being_drawn
 from napari_ulm3d.plugin.panels.panel import button
-from napari_ulm3d.plugin.state.regions import Prism, prisms_of
+from napari_ulm3d.plugin.state.regions import regions_of
 from napari_ulm3d.plugin.state.track_filters import EVERYWHERE, TrackFilter
 from napari_ulm3d.tables import Tracks
 
@@ -171,13 +172,13 @@ class FilterBox(QWidget):
             cut=places and self.cut.isChecked(),
         )
 
-    def _regions(self) -> tuple[Prism, ...] | None:
+    def _regions(self) -> tuple[Region, ...] | None:
         layer = self._layer()
         if layer is None:
             return None
-        prisms = prisms_of(layer, self.slab.value())
+        regions = regions_of(layer, self.slab.value())
         # Before the first shape is drawn everything is still in.
-        return prisms or None
+        return regions or None
 
     # --- the layer that is drawn on -------------------------------------------------------------
 
