@@ -29,6 +29,52 @@ def test_no_folder_is_crowded(folder: Path) -> None:
     )
 
 
+_MOST_LINES, _MOST_PARAMETERS = 70, 8
+_LONGER = {
+    "evaluate/report.py evaluate": "public: each of the nine is named in the call",
+    "localize/network.py localize_network": "public: the network, its input, its grid and how to compute",
+    "localize/subvoxel/gaussian.py _fit_frame": "compiled: one pass over the arrays of a frame",
+    "localize/subvoxel/gaussian.py _fit_frames": "compiled: the arrays of all frames, in and out",
+    "localize/subvoxel/joint.py sweep": "compiled, over the arrays of the model",
+    "localize/subvoxel/joint.py weights": "compiled: fills five arrays of a window",
+    "localize/subvoxel/joint_model.py prune": "compiled, over the arrays of the model",
+    "localize/subvoxel/joint_model.py refine": "compiled, over the arrays of the model",
+    "localize/subvoxel/joint_model.py restart": "compiled, over the arrays of the model",
+    "maps/traverse.py _walk": "compiled: what changes is handed in and out one by one, for speed",
+    "plugin/controls/fields/number_box.py __init__": "a widget: each is named in the call",
+    "simulate/flow/transport.py advance": "compiled, over the columns of one population",
+    "io/formats/tiff/deflate.py _put_zeros": "compiled: the state of the bits, and four code tables",
+}
+
+
+def _functions(path: Path) -> dict[str, tuple[int, int]]:
+    """Lines of the body without the docstring, and number of parameters, of every function."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+        arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        count = sum(argument.arg not in ("self", "cls") for argument in arguments)
+        name = f"{path.relative_to(ROOT / 'napari_ulm3d').as_posix()} {node.name}"
+        found[name] = (lines, count)
+    return found
+
+
+def test_no_function_is_long_or_takes_much() -> None:
+    """But for the few above, each with its reason; a reason that is no longer needed goes."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for path in (ROOT / "napari_ulm3d").rglob("*.py"):
+        sizes |= _functions(path)
+    large = {
+        name: size
+        for name, size in sizes.items()
+        if size[0] > _MOST_LINES or size[1] > _MOST_PARAMETERS
+    }
+    assert set(large) == set(_LONGER), {n: large.get(n) for n in set(large) ^ set(_LONGER)}
+
+
 def _private(tree: ast.Module) -> list[str]:
     """Private names of others that a file reaches into: attributes, also by string, and modules."""
     found = []

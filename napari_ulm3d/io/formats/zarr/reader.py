@@ -25,6 +25,7 @@ from napari_ulm3d.io.formats.zarr.dimensions import (
 )
 from napari_ulm3d.io.formats.zarr.images import images_of, sole_image
 from napari_ulm3d.io.formats.zarr.safety import refuse_pickles, refuse_torn_chunks
+from napari_ulm3d.io.stored.axes import Layout
 from napari_ulm3d.io.stored.choosing import choose_variable
 from napari_ulm3d.io.stored.content import (
     Content,
@@ -137,13 +138,12 @@ def _open(path: Path, variable: str | None) -> Content:
         return ZarrArray(str(path), v.shape, v.dtype, inner[v.name])
 
     array: StoredArray
-    first_name = pairs[chosen.name][0].name if chosen.name in pairs else chosen.name
-    first = arrays[first_name]
     if chosen.name in pairs:
         real, imag = pairs[chosen.name]
-        array = PairedArray(stored(real), stored(imag))
+        first_name, array = real.name, PairedArray(stored(real), stored(imag))
     else:
-        array = stored(chosen)
+        first_name, array = chosen.name, stored(chosen)
+    first = arrays[first_name]
     merged = {**_attributes_above(root, inner[first_name]), **dict(first.attrs)}
     values = flatten({k: v for k, v in merged.items() if k not in ("multiscales", "ome", "omero")})
     facts, notes = facts_from_names(values, chosen.shape)
@@ -155,13 +155,9 @@ def _open(path: Path, variable: str | None) -> Content:
         rate, spacing_um, first_um = image.lengths(chosen.name, len(chosen.shape))
         along = AlongAxes(spacing_um, first_um, rate)
     else:
-        dimensions = dimension_names(first, merged)
-        said = f"The array names its axes: {', '.join(map(str, dimensions))}." if dimensions else ""
-        beside = {n.rpartition("/")[2]: a for n, a in siblings(arrays, first_name).items()}
-        labels = labels_of(dimensions, beside, chosen.shape, merged)
-        layout = read_layout(array, dimensions, labels=labels, said=said)
-        if layout.letters is not None and dimensions and facts.voxel_um is None:
-            along = along_axes(layout.letters, coordinates(dimensions, beside, chosen.shape))
+        layout, along = _of_dimensions(
+            array, arrays, first_name, merged, with_lengths=facts.voxel_um is None
+        )
     facts = replace(facts, rate_hz=along.rate_hz or facts.rate_hz)
     notes += along.notes
     return Content(
@@ -177,6 +173,25 @@ def _open(path: Path, variable: str | None) -> Content:
         metadata=plain_values(values),
         full_scale=full_scale(chosen.dtype),
     )
+
+
+def _of_dimensions(
+    array: StoredArray,
+    arrays: dict[str, Any],
+    name: str,
+    merged: dict[str, Any],
+    *,
+    with_lengths: bool,
+) -> tuple[Layout, AlongAxes]:
+    """What an array's names of dimensions, and the coordinates beside it, say of its axes."""
+    dimensions = dimension_names(arrays[name], merged)
+    said = f"The array names its axes: {', '.join(map(str, dimensions))}." if dimensions else ""
+    beside = {n.rpartition("/")[2]: a for n, a in siblings(arrays, name).items()}
+    labels = labels_of(dimensions, beside, array.shape, merged)
+    layout = read_layout(array, dimensions, labels=labels, said=said)
+    if layout.letters is None or not dimensions or not with_lengths:
+        return layout, AlongAxes()
+    return layout, along_axes(layout.letters, coordinates(dimensions, beside, array.shape))
 
 
 def _attributes_above(root: zarr.Group | zarr.Array[Any], name: str) -> dict[str, Any]:
