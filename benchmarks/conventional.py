@@ -174,8 +174,8 @@ def _child(folder: Path, out: Path, n_files: int) -> None:
     from napari_ulm3d.acquisition import Acquisition
     from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.io import open_acquisition
-    from napari_ulm3d.machine import peak_memory
     from napari_ulm3d.pipeline import run_events
+    from napari_ulm3d.system.machine import peak_memory
 
     rng = np.random.default_rng(0)
     tiny = (rng.normal(size=(20, 8, 8, 8)) + 1j * rng.normal(size=(20, 8, 8, 8))).astype(

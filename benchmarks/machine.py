@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from napari_ulm3d._version import __version__
-from napari_ulm3d.machine import processors
+from napari_ulm3d.system.machine import processors
 
 __all__ = ["machine_line", "markdown_table"]
 

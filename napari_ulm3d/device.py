@@ -8,7 +8,7 @@ from importlib import metadata, util
 from typing import Literal
 
 from napari_ulm3d.errors import BackendError
-from napari_ulm3d.machine import processors, total_memory
+from napari_ulm3d.system.machine import processors, total_memory
 
 __all__ = ["DeviceReport", "inspect_device", "resolve_device"]
 

@@ -40,8 +40,8 @@ from benchmarks.paper.tables import (
 )
 from benchmarks.paper.variants import MASK, SCALES, Scale, Variant, variants
 from napari_ulm3d.device import resolve_device
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.networks.weights import load_network, read_card, weights_hash
+from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.train.checkpoint import read_progress
 from napari_ulm3d.train.loop import CHECKPOINT, train
 from napari_ulm3d.train.trajectory.config import TrajectoryTrainConfig

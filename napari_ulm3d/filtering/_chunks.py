@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from napari_ulm3d.machine import processors
+from napari_ulm3d.system.machine import processors
 
 __all__ = ["frame_slices", "n_threads", "one_blas_thread", "spread", "voxel_slices"]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import InputError, ResultsError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.io.stored.content import readable
+from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.tables import Localizations
 from napari_ulm3d.volumes import VesselMap
 

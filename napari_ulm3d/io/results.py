@@ -27,7 +27,6 @@ import tomli_w
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
-from napari_ulm3d.io.atomic import atomic_path, is_workplace
 from napari_ulm3d.io.block_files import (
     AMPLITUDE_LOG2,
     BlockResult,
@@ -35,6 +34,7 @@ from napari_ulm3d.io.block_files import (
     read_block_file,
     write_block_file,
 )
+from napari_ulm3d.system.atomic import atomic_path, is_workplace
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 

@@ -7,8 +7,8 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.machine import free_memory
 from napari_ulm3d.networks.architecture import DeepSTULMConfig, SparseDeepSTULMConfig
+from napari_ulm3d.system.machine import free_memory
 
 if TYPE_CHECKING:
     import torch

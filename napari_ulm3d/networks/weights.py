@@ -7,8 +7,6 @@ JSON in the file's header, so that a weights file is whole by itself.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_ulm3d._version import __version__
 from napari_ulm3d.errors import ConfigError, InputError, ResultsError
 from napari_ulm3d.networks.registry import build, config_of, name_of
+from napari_ulm3d.system.atomic import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -126,17 +125,10 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            save_file(tensors, partial, {_KEY: card.model_dump_json()})
-            os.chmod(partial, 0o644)
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written ({error}). Give another place.") from error
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, {_KEY: card.model_dump_json()})
     return card
 
 

@@ -17,12 +17,12 @@ from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
-from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
 from napari_ulm3d.pipeline.blocks import measure, resolved
 from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare, throttled
+from napari_ulm3d.system.machine import peak_memory
 
 __all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor"]
 

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.atomic import remove_leftovers
 from napari_ulm3d.io.results import LOCK_NAME, BlockResult, ResultsFolder
 from napari_ulm3d.io.writers import ParquetStream, write
 from napari_ulm3d.pipeline.events import (
@@ -26,6 +25,7 @@ from napari_ulm3d.pipeline.events import (
 )
 from napari_ulm3d.pipeline.lock import FolderLock
 from napari_ulm3d.pipeline.ordering import TrackSorter
+from napari_ulm3d.system.atomic import remove_leftovers
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["Recording"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["TrainingState", "load_state", "read_average", "read_progress", "save_state"]
 

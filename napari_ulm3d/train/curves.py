@@ -8,7 +8,7 @@ from math import nan
 from pathlib import Path
 from statistics import median
 
-from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["write_csv", "write_plot"]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.io.formats.vtk.polylines import Column, write_polylines
+from napari_ulm3d.system.atomic import atomic_path
 
 if TYPE_CHECKING:
     from napari_ulm3d.vasculature.graph import VesselGraph

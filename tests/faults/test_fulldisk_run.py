@@ -15,9 +15,9 @@ import pytest
 
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.atomic import atomic_path, is_workplace
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.pipeline import run
+from napari_ulm3d.system.atomic import atomic_path, is_workplace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -115,7 +115,7 @@ def test_a_limit_on_the_size_of_a_file_is_told_as_one_sentence(tmp_path: Path) -
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
         "from napari_ulm3d.errors import ResultsError\n"
-        "from napari_ulm3d.io.atomic import atomic_path\n"
+        "from napari_ulm3d.system.atomic import atomic_path\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "try:\n"

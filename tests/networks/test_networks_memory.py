@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleNetConfig
 from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
-from napari_ulm3d.machine import peak_memory
+from napari_ulm3d.system.machine import peak_memory
 
 torch.set_num_threads(1)
 width = int(sys.argv[1])
@@ -54,7 +54,7 @@ import numpy as np
 import torch
 from napari_ulm3d.localize.trajectory import _needs, _predict
 from napari_ulm3d.networks import PRESETS, build
-from napari_ulm3d.machine import peak_memory
+from napari_ulm3d.system.machine import peak_memory
 from napari_ulm3d.sparse_frames import SparseFrames
 
 torch.set_num_threads(1)

@@ -27,8 +27,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_ulm3d.config import LoadConfig, PositiveTriple
 from napari_ulm3d.errors import ConfigError, InputError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.io.facts.resolve import Facts, Partial, facts_of
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["SIDECAR_NAME", "read_sidecar", "write_sidecar"]
 

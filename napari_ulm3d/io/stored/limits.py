@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.links import refuse_absent, within_dataset
-from napari_ulm3d.machine import free_memory
+from napari_ulm3d.system.machine import free_memory
 
 __all__ = ["CappedFile", "check_claim", "check_free", "stored_bytes"]
 

@@ -11,10 +11,10 @@ from napari_ulm3d._version import __version__
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError
-from napari_ulm3d.machine import processors
 from napari_ulm3d.pipeline.dask.main_guard import refuse_unguarded_main
 from napari_ulm3d.pipeline.dask.worker import Preparation, visible_gpus, worker_version
 from napari_ulm3d.pipeline.memory import worker_share
+from napari_ulm3d.system.machine import processors
 
 __all__ = ["START_S", "connected_client", "local_client"]
 

@@ -25,7 +25,6 @@ from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
-from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
 from napari_ulm3d.pipeline.dask.worker import measured_block, work_on
@@ -33,6 +32,7 @@ from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop
 from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare
+from napari_ulm3d.system.machine import peak_memory
 
 __all__ = ["Cluster"]
 

@@ -13,12 +13,12 @@ from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import BlockMeasurement
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.machine import peak_memory
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
 from napari_ulm3d.pipeline.blocks import measure
 from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import throttled
+from napari_ulm3d.system.machine import peak_memory
 
 __all__ = ["Preparation", "measured_block", "visible_gpus", "work_on", "worker_version"]
 

@@ -16,8 +16,8 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ulm3d.errors import BackendError, ConfigError, ResultsError, UlmError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.plugin.napari_private import canvas_size
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["INSTALL", "SUFFIXES", "MovieMaker", "key_frames", "missing", "sizes"]
 

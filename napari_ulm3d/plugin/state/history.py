@@ -16,8 +16,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ulm3d.config import PipelineConfig, StageConfig
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["RunEntry", "RunHistory", "differing_settings", "history_file", "settings_of"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ulm3d.errors import ConfigError, ResultsError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.simulate.formats.open3dulm import write_open3dulm
 from napari_ulm3d.simulate.formats.sidecar import write_settings
 from napari_ulm3d.simulate.formats.sparsetensorulm import write_sparsetensorulm
 from napari_ulm3d.simulate.formats.zarr import write_zarr
+from napari_ulm3d.system.atomic import atomic_path
 
 if TYPE_CHECKING:
     from napari_ulm3d.simulate.simulation import Simulation

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.machine import processors
 from napari_ulm3d.simulate.config import SimulationConfig
 from napari_ulm3d.simulate.imaging.kernels import add_bubbles, combine_tissue
 from napari_ulm3d.simulate.imaging.noise import add_grain, fill_with_noise, grain_taps, noise_rms
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.scene import SceneFrame
 from napari_ulm3d.simulate.imaging.tissue import make_tissue
+from napari_ulm3d.system.machine import processors
 
 __all__ = ["Renderer"]
 

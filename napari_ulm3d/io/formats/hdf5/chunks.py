@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.machine import processors
+from napari_ulm3d.system.machine import processors
 
 if TYPE_CHECKING:
     import h5py

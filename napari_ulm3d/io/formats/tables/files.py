@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar
 import pandas as pd
 
 from napari_ulm3d.errors import InputError, ResultsError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.io.formats.tables.order import in_order, with_frames
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.io.stored.content import readable
+from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["ParquetStream", "read_table", "unit_of", "write_csv", "write_parquet"]

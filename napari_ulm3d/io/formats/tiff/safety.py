@@ -14,7 +14,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.causes import missing_codec
 from napari_ulm3d.io.stored.limits import CappedFile
 from napari_ulm3d.io.stored.streams import InflatedBytes
-from napari_ulm3d.machine import free_memory
+from napari_ulm3d.system.machine import free_memory
 
 if TYPE_CHECKING:
     import tifffile

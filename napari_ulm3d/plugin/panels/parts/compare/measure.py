@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ulm3d.errors import ResultsError, UlmError
-from napari_ulm3d.io.atomic import atomic_path
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.controls.rows import number
@@ -38,6 +37,7 @@ from napari_ulm3d.plugin.jobs.measure import (
 from napari_ulm3d.plugin.layers.shapes_ear import ShapesEar
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
 from napari_ulm3d.plugin.panels.parts.compare.measures_table import measure_rows, profile_table
+from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["MeasureBox"]
 

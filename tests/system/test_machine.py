@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from napari_ulm3d import machine
+from napari_ulm3d.system import machine
 
 
 def test_processors_are_those_of_this_process() -> None:
@@ -63,7 +63,7 @@ def test_a_container_sees_its_group_as_the_root(groups: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit that Linux keeps")
 def test_a_limit_on_address_space_counts() -> None:
     code = (
-        "import resource; from napari_ulm3d.machine import free_memory\n"
+        "import resource; from napari_ulm3d.system.machine import free_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); print(free_memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.atomic import atomic_path
+from napari_ulm3d.system.atomic import atomic_path
 
 
 def test_a_file_appears_only_at_the_end(tmp_path):
