@@ -160,6 +160,8 @@ def _traverse(start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[
 
     A segment is cut where it crosses a voxel's face; every piece lies in the voxel of its
     middle (the idea of Amanatides & Woo, Eurographics 1987, for all segments at once).
+    Another rule than that of maps (`maps.traverse`), where voxels that follow each other share a
+    face: through a corner a line here touches the two voxels that it is in, and no third.
     """
     low, high = np.floor(start).astype(np.int64), np.floor(stop).astype(np.int64)
     segments, cuts = [], []
