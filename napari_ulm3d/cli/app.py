@@ -16,6 +16,7 @@ from napari_ulm3d.cli.doctor import doctor
 from napari_ulm3d.cli.evaluate import evaluate
 from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
+from napari_ulm3d.cli.measures.pulse import pulse
 from napari_ulm3d.cli.measures.vessels import vessels
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
@@ -73,6 +74,7 @@ for command in (
     calibrate,
     export,
     vessels,
+    pulse,
     evaluate,
     simulate,
     train,

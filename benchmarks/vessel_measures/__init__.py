@@ -1,0 +1,1 @@
+"""How well vessels are measured, on tubes and networks whose numbers are known."""

@@ -1,0 +1,115 @@
+"""Tubes and networks with flow, and the tracks that bubbles in them leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import LinkConfig, MapConfig
+from napari_ulm3d.link import link
+from napari_ulm3d.maps import accumulate
+from napari_ulm3d.simulate.bubbles import stream_bubbles
+from napari_ulm3d.simulate.flow import FlowConfig, solve_flow
+from napari_ulm3d.simulate.vasculature import VesselNetwork, procedural_network, read_swc, smoothed
+from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["curved", "grid_of", "grown", "observed", "straight", "traced", "y_shape"]
+
+_VOXEL_UM = 98.56
+RATE_HZ = 260.0
+# Standard deviations along z, y, x of single localizations: about those of the Gaussian fit at
+# 18 dB (docs/benchmarks.md).
+ERROR_UM = (8.0, 12.0, 12.0)
+_MM_S_UM2 = 0.06
+
+
+def grid_of(size_um: float) -> Grid:
+    """A cube of the voxels of a 15 MHz acquisition."""
+    n = max(3, int(np.ceil(size_um / _VOXEL_UM)))
+    return Grid((n, n, n), (_VOXEL_UM,) * 3)
+
+
+def _tubes(
+    paths: list[NDArray[np.float64]], diameters: list[float], speeds: list[float]
+) -> VesselNetwork:
+    """Tubes about polylines that meet where they have a point in common."""
+    points = np.concatenate(paths)
+    places, index = np.unique(points.round(6), axis=0, return_inverse=True)
+    index = index.ravel()
+    segments, radius, flow, start = [], [], [], 0
+    for path, diameter, speed in zip(paths, diameters, speeds, strict=True):
+        at = index[start : start + len(path)]
+        start += len(path)
+        segments.append(np.stack([at[:-1], at[1:]], axis=1))
+        radius += [diameter / 2] * (len(path) - 1)
+        flow += [speed * np.pi * (diameter / 2) ** 2 * _MM_S_UM2] * (len(path) - 1)
+    return VesselNetwork(places, np.concatenate(segments), np.array(radius), np.array(flow))
+
+
+def straight(diameter: float, speed: float, size: float) -> VesselNetwork:
+    """One straight tube, oblique to the voxels."""
+    a, b = np.array([0.1, 0.3, 0.35]) * size, np.array([0.85, 0.6, 0.55]) * size
+    return _tubes([np.linspace(a, b, 60)], [diameter], [speed])
+
+
+def curved(diameter: float, speed: float, size: float) -> VesselNetwork:
+    """One and a half turns of a helix."""
+    t = np.linspace(0, 3 * np.pi, 160)
+    turn = max(0.2 * size, 1.2 * diameter)
+    path = np.stack(
+        [(0.1 + 0.75 * t / t[-1]) * size, size / 2 + turn * np.cos(t), size / 2 + turn * np.sin(t)],
+        axis=1,
+    )
+    return _tubes([path], [diameter], [speed])
+
+
+def y_shape(diameter: float, speed: float, size: float) -> VesselNetwork:
+    """A tube that divides in two of 0.85 and 0.73 of its diameter (Murray: r^3 is conserved)."""
+    fork = np.array([0.42, 0.5, 0.5]) * size
+    ends = [np.array(p) * size for p in ((0.08, 0.5, 0.5), (0.88, 0.25, 0.4), (0.88, 0.78, 0.6))]
+    shares = 0.85**3, 1 - 0.85**3
+    narrow = [diameter * s ** (1 / 3) for s in shares]
+    speeds = [speed * s * diameter**2 / d**2 for s, d in zip(shares, narrow, strict=True)]
+    paths = [np.linspace(ends[0], fork, 40), *(np.linspace(fork, e, 40) for e in ends[1:])]
+    return _tubes(paths, [diameter, *narrow], [speed, *speeds])
+
+
+def grown(grid: Grid, seed: int = 3) -> VesselNetwork:
+    """A grown cortex at its own scale."""
+    return solve_flow(procedural_network(grid, seed), None, FlowConfig(max_speed_mm_s=15.0))
+
+
+def traced(path: Path, grid: Grid) -> VesselNetwork:
+    """A tree traced in two-photon stacks, scaled to cover the grid."""
+    tree = smoothed(read_swc(path), 8.0).fitted_to(grid, "cover").largest_component()
+    return solve_flow(tree, None, FlowConfig(max_speed_mm_s=15.0))
+
+
+def observed(
+    network: VesselNetwork, grid: Grid, n_bubbles: float, n_frames: int, seed: int = 0
+) -> tuple[Tracks, VesselMap]:
+    """Tracks and density map of bubbles that are localized with errors, missed and made up.
+
+    5 % of bubbles are missed in a frame and 2 % of localizations are false; linking is the
+    package's own.
+    """
+    rng = np.random.default_rng(seed)
+    low = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2
+    places, frames = [], []
+    stream = stream_bubbles(
+        network, n_bubbles=n_bubbles, rate_hz=RATE_HZ, n_frames=n_frames, seed=seed, grid=grid
+    )
+    for bubbles in stream:
+        seen = bubbles.position_um[rng.random(len(bubbles)) < 0.95]
+        false = low + rng.random((rng.poisson(0.02 * n_bubbles), 3)) * grid.extent_um
+        places.append(np.concatenate([seen + rng.normal(size=seen.shape) * ERROR_UM, false]))
+        frames.append(np.full(len(places[-1]), bubbles.frame))
+    frame = np.concatenate(frames)
+    ones = np.ones(len(frame))
+    found = Localizations.from_arrays(frame, np.concatenate(places), 15 * ones, ones, RATE_HZ)
+    tracks = link(found, RATE_HZ, LinkConfig(min_length_frames=9))
+    return tracks, accumulate(tracks, grid, MapConfig(fsc=False))["density"]

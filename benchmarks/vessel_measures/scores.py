@@ -1,0 +1,119 @@
+"""Measured vessels against the network they were measured in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_ulm3d.simulate.vasculature import VesselNetwork
+from napari_ulm3d.simulate.vasculature.branches import branches
+from napari_ulm3d.vasculature import VesselGraph
+
+__all__ = ["Found", "compare"]
+
+_STEP_UM = 4.0
+_NEAR_UM = 15.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Recall and precision by length, and one row a vessel that lies in one true branch."""
+
+    recall: float
+    precision: float
+    vessels: pd.DataFrame
+
+
+def compare(
+    graph: VesselGraph, network: VesselNetwork, widest_from_um: float, slowest_mm_s: float = 0.2
+) -> Found:
+    """Compare by length: a piece is found where a centreline runs within the vessel (or 15 um).
+
+    Only true vessels from `widest_from_um` in which the mean speed is at least `slowest_mm_s`
+    are wanted; only measured ones of that diameter count against precision.
+    """
+    truth = _samples(network)
+    place = truth[["z", "y", "x"]].to_numpy()
+    within = np.maximum(truth["diameter"].to_numpy() / 2, _NEAR_UM)
+    points = np.concatenate(graph.paths)
+    owner = np.repeat(np.arange(len(graph)), [len(path) for path in graph.paths])
+    wanted = ((truth["diameter"] > widest_from_um) & (truth["speed"] > slowest_mm_s)).to_numpy()
+    apart, _ = cKDTree(points).query(place[wanted])
+    distance, nearest = cKDTree(place).query(points)
+    near = distance < within[nearest]
+    wide = graph.table["diameter_um"].to_numpy()[owner] > widest_from_um
+    rows = []
+    for k, path in enumerate(graph.paths):
+        of = owner == k
+        row = _one(path, nearest[of], near[of], truth)
+        if row is not None:
+            rows.append(row | graph.table.iloc[k].to_dict())
+    return Found(
+        float((apart < within[wanted]).mean()) if wanted.any() else np.nan,
+        float(near[wide].mean()) if wide.any() else np.nan,
+        pd.DataFrame(rows),
+    )
+
+
+def _samples(network: VesselNetwork) -> pd.DataFrame:
+    """The network as points every few micrometres."""
+    speed, flow = network.mean_speed_mm_s, np.abs(network.flow_nl_min)
+    parts = []
+    for number, (nodes, chain) in enumerate(branches(network)):
+        begun = 0.0
+        for segment, a, b in zip(chain, nodes[:-1], nodes[1:], strict=True):
+            start, stop = network.nodes_um[a], network.nodes_um[b]
+            length = float(np.linalg.norm(stop - start))
+            n = max(1, int(np.ceil(length / _STEP_UM)))
+            share = (np.arange(n) + 0.5) / n
+            at = start + share[:, None] * (stop - start)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "z": at[:, 0],
+                        "y": at[:, 1],
+                        "x": at[:, 2],
+                        "branch": number,
+                        "arc": begun + share * length,
+                        "diameter": 2 * network.radius_um[segment],
+                        "speed": speed[segment],
+                        "flow": flow[segment],
+                    }
+                )
+            )
+            begun += length
+    return pd.concat(parts, ignore_index=True)
+
+
+def _one(
+    path: NDArray[np.float64],
+    nearest: NDArray[np.int64],
+    near: NDArray[np.bool_],
+    truth: pd.DataFrame,
+) -> dict[str, float] | None:
+    """What is true of a measured vessel, if most of it lies in one branch."""
+    n = len(path)
+    middle = np.zeros(n, bool)
+    middle[n // 5 : n - n // 5] = True
+    if not (near & middle).any():
+        return None
+    branch = truth["branch"].to_numpy()[nearest]
+    main = np.bincount(branch[near & middle]).argmax()
+    inside = near & (branch == main)
+    if inside[middle].mean() < 0.6 or near.mean() < 0.7:
+        return None
+    first, last = np.flatnonzero(inside)[[0, -1]]
+    own = np.linalg.norm(np.diff(path[first : last + 1], axis=0), axis=1).sum()
+    arc = truth["arc"].to_numpy()[nearest]
+    there = truth.iloc[nearest[inside]]
+    return {
+        "true_diameter": float(there["diameter"].mean()),
+        "true_speed": float(there["speed"].mean()),
+        "true_flow": float(there["flow"].mean()),
+        "true_stretch": float(abs(arc[last] - arc[first])),
+        "own_stretch": float(own),
+    }

@@ -1,0 +1,73 @@
+"""`napari-ulm3d pulse`: heart rate and pulsatility from the tracks of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["pulse"]
+
+
+def pulse(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="CSV", help="Table of the vessels' pulsatility to write."),
+    ] = None,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="PATH", help="Map of pulsatility to write: .ome.tif .nii.gz ..."
+        ),
+    ] = None,
+    lowest_hz: Annotated[
+        float | None,
+        typer.Option("--lowest-hz", help="Slowest heart rate looked for. Default 2.", min=0.01),
+    ] = None,
+    highest_hz: Annotated[
+        float | None,
+        typer.Option("--highest-hz", help="Fastest heart rate looked for. Default 14.", min=0.01),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+) -> None:
+    """Find the heartbeat in the tracks' speeds, without an ECG, and each vessel's pulsatility.
+
+    Says so where rate, duration or tracks do not suffice, or no rhythm stands out.
+    """
+    from napari_ulm3d.config.pulse import PulseConfig
+    from napari_ulm3d.errors import ResultsError
+    from napari_ulm3d.io.atomic import atomic_path
+    from napari_ulm3d.io.results import ResultsFolder
+    from napari_ulm3d.io.writers import write
+    from napari_ulm3d.vasculature import vessels
+    from napari_ulm3d.vasculature.pulse import pulsatility_map
+    from napari_ulm3d.vasculature.pulse import pulse as find
+
+    for path in (to, map_):
+        if path is not None and path.exists() and not overwrite:
+            raise ResultsError(f"{path}: is there already; add --overwrite or name another file.")
+    given = {"lowest_hz": lowest_hz, "highest_hz": highest_hz}
+    config = PulseConfig().replace(**{k: v for k, v in given.items() if v is not None})
+    results = ResultsFolder.open(folder)
+    tracks, frames = results.tracks(), results.config.link.smoothing_frames
+    graph = vessels(results) if to is not None or map_ is not None else None
+    found = find(tracks, graph, config, smoothing_frames=frames)
+    typer.echo(
+        f"heart rate    {found.heart_rate_hz:.2f} Hz ({60 * found.heart_rate_hz:.0f} a minute)"
+    )
+    typer.echo(
+        f"pulsatility   {found.pulsatility:.2f} ± {found.pulsatility_error:.2f} over all tracks, "
+        "(highest - lowest) / mean speed"
+    )
+    if to is not None:
+        with atomic_path(to) as temporary:
+            found.vessels.to_csv(temporary, index=False)
+        typer.echo(f"Wrote {to}: {len(found.vessels)} vessels with enough tracks")
+    if map_ is not None and graph is not None:
+        grid = results.grid.isotropic(results.config.maps.resolution_factor)
+        write(pulsatility_map(tracks, graph, found, grid), map_)
+        typer.echo(f"Wrote {map_}")

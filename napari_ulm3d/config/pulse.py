@@ -1,0 +1,31 @@
+"""The pulse, from the speeds of tracks."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from napari_ulm3d.config.base import StageConfig, setting
+
+__all__ = ["PulseConfig"]
+
+
+class PulseConfig(StageConfig):
+    """Heart rate and pulsatility."""
+
+    lowest_hz: float = setting(2.0, "Slowest heart rate that is looked for.", "Hz", gt=0)
+    highest_hz: float = setting(14.0, "Fastest heart rate that is looked for.", "Hz", gt=0)
+    harmonics: int = setting(
+        2, "Harmonics of the heart rate that make the waveform.", "", ge=1, le=6
+    )
+    window_s: float = setting(
+        4.0, "The heart rate is followed over windows of this length.", "s", gt=0
+    )
+    min_tracks: int = setting(20, "Vessels with fewer tracks have no pulsatility.", "tracks", ge=2)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lowest_hz >= self.highest_hz:
+            raise ValueError("lowest_hz must be below highest_hz")
+        return self
