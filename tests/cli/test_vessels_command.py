@@ -94,3 +94,8 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixt
         != 0
     )
     assert "5 frames" in capsys.readouterr().err
+
+
+def test_no_heartbeat_is_said(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pulse", str(results), "--lowest-hz", "3", "--highest-hz", "9"]) != 0
+    assert "No rhythm between 3 and 9 Hz" in capsys.readouterr().err

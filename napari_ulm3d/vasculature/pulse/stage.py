@@ -93,7 +93,8 @@ def pulse(
             f"{chance:.2g}). Record for longer, or widen --lowest-hz and --highest-hz."
         )
     phase, rate = _phases(rows, window, float(frequency[best]), config)
-    gain = _gain(rate * np.arange(1, config.harmonics + 1), step_s, smoothing_frames)
+    multiples = rate * np.arange(1, config.harmonics + 1, dtype=np.float64)
+    gain = _gain(multiples, step_s, smoothing_frames)
     index, error = _index(*waveform(rows, phase, config.harmonics, gain))
     table = _of_vessels(rows, place, phase, gain, graph, config)
     shown = pd.DataFrame({"frequency_hz": frequency, "power": power})
