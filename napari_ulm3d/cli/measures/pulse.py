@@ -40,9 +40,9 @@ def pulse(
     """
     from napari_ulm3d.config.pulse import PulseConfig
     from napari_ulm3d.errors import ResultsError
-    from napari_ulm3d.io.atomic import atomic_path
     from napari_ulm3d.io.results import ResultsFolder
     from napari_ulm3d.io.writers import write
+    from napari_ulm3d.system.atomic import atomic_path
     from napari_ulm3d.vasculature import vessels
     from napari_ulm3d.vasculature.pulse import pulsatility_map
     from napari_ulm3d.vasculature.pulse import pulse as find
