@@ -127,6 +127,8 @@ class SerialExecutor:
         attempt = Attempt()
         for _ in range(ATTEMPTS):
             # Measuring the PSF has filtered the first block already; it is large, and wanted once.
+            if progress is not None:
+                progress(0.0)  # it is filtered first
             measured, self._measured = self._measured, None
             filtered = measured[1] if measured and measured[0] == job.block.index else None
             del measured

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea
 
-from napari_ulm3d.plugin.panels.clutter import ClutterPanel
-from napari_ulm3d.plugin.panels.compare import ComparePanel
-from napari_ulm3d.plugin.panels.export import ExportPanel
-from napari_ulm3d.plugin.panels.history import HistoryPanel
-from napari_ulm3d.plugin.panels.load import LoadPanel
-from napari_ulm3d.plugin.panels.localize import LocalizePanel
-from napari_ulm3d.plugin.panels.log import LogPanel
-from napari_ulm3d.plugin.panels.maps import MapsPanel
-from napari_ulm3d.plugin.panels.panel import Panel
-from napari_ulm3d.plugin.panels.sparsify import SparsifyPanel
-from napari_ulm3d.plugin.panels.workflow import WorkflowPanel
+from napari_ulm3d.plugin.jobs.warm_up import warm_up
 from napari_ulm3d.plugin.session import session_of
 
 if TYPE_CHECKING:
@@ -41,11 +32,15 @@ __all__ = [
 class Dock(QScrollArea):
     """A panel that scrolls when the window is low, and is as wide as it needs."""
 
-    panel_class: type[Panel]
+    #: Module under `panels` and class: imported when the dock is opened, one dock at a time.
+    panel_class: tuple[str, str]
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self.panel: Any = self.panel_class(session_of(napari_viewer))
+        module, name = self.panel_class
+        kind = getattr(import_module(f"napari_ulm3d.plugin.panels.{module}"), name)
+        self.panel: Any = kind(session_of(napari_viewer))
+        warm_up()
         self.setWidget(self.panel)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -70,58 +65,58 @@ class Dock(QScrollArea):
 class LoadDock(Dock):
     """Files, what is in them, and what they do not say."""
 
-    panel_class = LoadPanel
+    panel_class = ("load", "LoadPanel")
 
 
 class ClutterDock(Dock):
     """Clutter filter and point-spread function."""
 
-    panel_class = ClutterPanel
+    panel_class = ("clutter", "ClutterPanel")
 
 
 class SparsifyDock(Dock):
     """Which voxels are kept."""
 
-    panel_class = SparsifyPanel
+    panel_class = ("sparsify", "SparsifyPanel")
 
 
 class LocalizeDock(Dock):
     """Bubbles and their tracks."""
 
-    panel_class = LocalizePanel
+    panel_class = ("localize", "LocalizePanel")
 
 
 class MapsDock(Dock):
     """Vessel maps."""
 
-    panel_class = MapsPanel
+    panel_class = ("maps", "MapsPanel")
 
 
 class ExportDock(Dock):
     """Files out."""
 
-    panel_class = ExportPanel
+    panel_class = ("export", "ExportPanel")
 
 
 class CompareDock(Dock):
     """Two results beside each other, and measures."""
 
-    panel_class = ComparePanel
+    panel_class = ("compare", "ComparePanel")
 
 
 class HistoryDock(Dock):
     """Every run."""
 
-    panel_class = HistoryPanel
+    panel_class = ("history", "HistoryPanel")
 
 
 class LogDock(Dock):
     """What the package says."""
 
-    panel_class = LogPanel
+    panel_class = ("log", "LogPanel")
 
 
 class WorkflowDock(Dock):
     """All of it in order."""
 
-    panel_class = WorkflowPanel
+    panel_class = ("workflow", "WorkflowPanel")

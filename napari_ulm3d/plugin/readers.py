@@ -19,6 +19,7 @@ from napari_ulm3d.plugin.layers.convert import (
     rate_of,
     tracks_layer,
 )
+from napari_ulm3d.plugin.layers.place import ROLE
 from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["get_reader", "read"]
@@ -176,12 +177,17 @@ def _table(path: Path) -> list[LayerData]:
 
 
 def _results(folder: Path) -> list[LayerData]:
-    from napari_ulm3d.io.results import ResultsFolder
+    """Map and tracks of a run; in a viewer the run itself is reopened with them."""
+    from napari_ulm3d.plugin.jobs.run_series import outcome_of
+    from napari_ulm3d.plugin.state.saved_results import result_of_folder
 
-    results = ResultsFolder.open(folder)
-    layers = [map_layer(results.map(name)) for name in results.map_names() if name == "density"]
-    tracks = results.tracks()
-    return [*layers, tracks_layer(tracks)] if len(tracks) else layers or _NOTHING
+    result = result_of_folder(folder)
+    made = {layer.metadata[ROLE]: layer for layer in outcome_of(result).layers}
+    more = tuple(made.pop(role) for role in ("localizations",) if role in made)
+    session = _session()
+    if session is not None:
+        session.expect_result(result, more)
+    return [layer.as_layer_data_tuple() for layer in made.values()] or _NOTHING
 
 
 def _ask_for_metadata(paths: list[AnyPath], error: MissingMetadataError) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.errors import Cancelled
-from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop
+from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop, waits
 from napari_ulm3d.plugin.layers.convert import LABELS, UNITS, LayerData, acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.simulate.config import SimulationConfig
 
-__all__ = ["concentration", "high", "low", "middle", "simulate_work", "small"]
+__all__ = [
+    "concentration",
+    "cortex",
+    "cortex_anew",
+    "high",
+    "low",
+    "middle",
+    "simulate_work",
+    "small",
+]
 
 _FRAMES = 600
 
@@ -28,6 +37,21 @@ def small() -> list[LayerData]:
     from napari_ulm3d.simulate import sample_data_path
 
     return read([str(sample_data_path())])
+
+
+def cortex() -> list[LayerData]:
+    """The finished run of a simulated mouse cortex that comes with the package."""
+    from napari_ulm3d.plugin.readers import read
+    from napari_ulm3d.simulate.sample_map import sample_map_path
+
+    return read([str(sample_map_path())])
+
+
+def cortex_anew() -> list[Any]:
+    """The acquisition of that run, of which a frame is simulated when it is looked at."""
+    from napari_ulm3d.simulate.sample_map import SAMPLE_MAP_SETTINGS, sample_map_config
+
+    return _later(sample_map_config(), None, SAMPLE_MAP_SETTINGS)
 
 
 def low() -> list[Any]:
@@ -115,7 +139,34 @@ def _write(config: SimulationConfig, folder: Path, stop: Stop) -> Generator[floa
 
 
 def _simulated(n_bubbles: int) -> list[Any]:
-    """Start the simulation in a worker with a progress bar; its layer comes when it is done."""
+    config = concentration(n_bubbles)
+    return _later(config, cache_folder(config))
+
+
+def _lazy_work(config: SimulationConfig) -> Any:
+    """Set a simulation up, of which nothing is kept; returns as `simulate_work`."""
+
+    def work(stop: Stop) -> tuple[Any, Any]:
+        from napari_ulm3d.simulate import simulate
+
+        acquisition = simulate(config).acquisition
+        return acquisition, make_layer(acquisition_layer(acquisition), "acquisition")
+
+    return waits(work)
+
+
+def _later(
+    config: SimulationConfig, folder: Path | None, settings: Sequence[str] = ()
+) -> list[Any]:
+    """Start a simulation in a worker with a progress bar; its layer comes when it is done.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept; None: nothing is kept, frames are simulated when they are read.
+    settings
+        Settings of a run that suit it.
+    """
     import napari
     from napari.utils.notifications import show_error
     from napari.utils.progress import progress
@@ -123,19 +174,16 @@ def _simulated(n_bubbles: int) -> list[Any]:
     from napari_ulm3d.plugin.session import session_of
 
     viewer = napari.current_viewer()
-    config = concentration(n_bubbles)
-    folder = cache_folder(config)
     if viewer is None:
-        from napari_ulm3d.io import open_acquisition
-        from napari_ulm3d.simulate import simulate, write_simulation
-
-        if not (folder / "truth.parquet").is_file():
-            write_simulation(simulate(config), folder)
-        return [acquisition_layer(open_acquisition(folder))]
+        return [acquisition_layer(_at_once(config, folder))]
     session = session_of(viewer)
     job = Job(session)
     name = f"{config.name} (simulating)"
-    bar = progress(total=100, desc=f"Simulating {n_bubbles} bubbles a volume")
+    bar = progress(total=100, desc=f"Simulating {config.name.replace('_', ' ')}")
+
+    def take_blank_away() -> None:
+        if name in viewer.layers:
+            viewer.layers.remove(name)
 
     def on_progress(share: float) -> None:
         bar.update(round(100 * share) - bar.n)
@@ -144,14 +192,14 @@ def _simulated(n_bubbles: int) -> list[Any]:
 
     def on_finished(made: tuple[Any, Any]) -> None:
         acquisition, layer = made
-        if name in viewer.layers:
-            viewer.layers.remove(name)
-        session.expect(acquisition, [str(folder)])
+        take_blank_away()
+        session.expect(acquisition, [] if folder is None else [str(folder)])
         viewer.add_layer(layer)
+        if settings:
+            session.set_config(session.config.with_settings(list(settings)))
 
     def on_failed(problem: Problem) -> None:
-        if name in viewer.layers:
-            viewer.layers.remove(name)
+        take_blank_away()
         show_error(problem.sentence)
 
     job.progressed.connect(on_progress)
@@ -159,8 +207,19 @@ def _simulated(n_bubbles: int) -> list[Any]:
     job.failed.connect(on_failed)
     job.ended.connect(bar.close)
     job.ended.connect(job.deleteLater)
-    job.start(simulate_work(config, folder))
+    job.start(_lazy_work(config) if folder is None else simulate_work(config, folder))
     # napari wants a layer at once: an empty one of the same extent stands in until then.
     blank = np.broadcast_to(np.float32(0), (config.n_frames, *config.grid.shape))
     scale = (1 / config.rate_hz, *config.grid.voxel_um)
     return [(blank, {"name": name, "scale": scale, "units": UNITS, "axis_labels": LABELS}, "image")]
+
+
+def _at_once(config: SimulationConfig, folder: Path | None) -> Any:
+    from napari_ulm3d.io import open_acquisition
+    from napari_ulm3d.simulate import simulate, write_simulation
+
+    if folder is None:
+        return simulate(config).acquisition
+    if not (folder / "truth.parquet").is_file():
+        write_simulation(simulate(config), folder)
+    return open_acquisition(folder)

@@ -1,24 +1,27 @@
-"""The state that the widgets of one viewer share: acquisition, settings, result."""
+"""The state that the widgets of one viewer share: acquisition, settings, result.
+
+What takes long to import is imported where it is used: the first widget opens at once.
+"""
 
 from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
 from napari_ulm3d.plugin.jobs.job import stop_all
-from napari_ulm3d.plugin.layers.convert import value_of
-from napari_ulm3d.plugin.layers.track_colors import complete_colouring
 from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.state.history import RunHistory
 from napari_ulm3d.plugin.state.logbook import logbook
-from napari_ulm3d.plugin.state.preview import Preview
-from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.truth import find_truth
+
+if TYPE_CHECKING:
+    from napari_ulm3d.plugin.state.preview import Preview
+    from napari_ulm3d.plugin.state.results import Result
 
 __all__ = ["Session", "session_of"]
 
@@ -59,6 +62,8 @@ class Session(QObject):
         self.acquisition: Acquisition | None = None
         self.preview: Preview | None = None
         self.paths: list[str] = []
+        # The acquisition before this one, where settings were changed for it.
+        self.tuned_for = ""
         self.result: Result | None = None
         # Result with the filters of the maps widget; what is looked at and exported.
         self.shown: Result | None = None
@@ -69,7 +74,12 @@ class Session(QObject):
         self._facing = QTimer(self)
         self._facing.setSingleShot(True)
         self._facing.timeout.connect(self._face)
+        self._picturing = QTimer(self)
+        self._picturing.setSingleShot(True)
+        self._picturing.timeout.connect(self._picture)
+        self._opened: tuple[Result, tuple[Any, ...]] | None = None
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.dims.events.ndisplay.connect(self._on_display)
         window = main_window(viewer)
         if window is not None:
             window.installEventFilter(self)
@@ -130,6 +140,11 @@ class Session(QObject):
         """All settings as they were at first, but how the files are read."""
         self._replace_stages(PipelineConfig())
 
+    def tuned_settings(self) -> list[str]:
+        """Names of the settings of the processing that are not at their default."""
+        changed = self.config.differences(PipelineConfig())
+        return [name for name in changed if not name.startswith("load.")]
+
     def _replace_stages(self, config: PipelineConfig) -> None:
         # What a file did not say about itself belongs to the file, not to a preset.
         frames = config.load.frames_per_block
@@ -148,11 +163,15 @@ class Session(QObject):
         """Make this the acquisition that all widgets work on."""
         if acquisition is self.acquisition:
             return
-        self.acquisition = acquisition
+        from napari_ulm3d.plugin.state.preview import Preview
+
+        before, self.acquisition = self.acquisition, acquisition
+        self.tuned_for = before.name if before is not None and self.tuned_settings() else ""
         self.preview = Preview(acquisition)
         paths, load = self._expected.pop(id(acquisition), ([], None))
         self.paths = paths
-        self.result = self.shown = None
+        if before is not None or not self._is_of_result(acquisition):
+            self.result = self.shown = None
         if load is not None:
             frames = self.config.load.frames_per_block
             self.config = self.config.model_copy(
@@ -173,6 +192,22 @@ class Session(QObject):
         else:
             self.history.update(computed, result)
         self.result_changed.emit()
+        if computed is None and result.is_series:
+            self._picturing.start()
+
+    def reopen(self, result: Result) -> None:
+        """Go on with an earlier result and its settings, and show its map."""
+        frames = result.config.load.frames_per_block
+        # How files are read belongs to the acquisition that is open, not to an older run.
+        kept = self.config.load.replace(frames_per_block=frames)
+        self.set_config(result.config.model_copy(update={"load": kept}))
+        self.set_result(result)
+        self._picturing.start()
+
+    def expect_result(self, result: Result, more_layers: tuple[Any, ...]) -> None:
+        """Reopen a result as soon as the layers of it that napari is adding are there."""
+        self._opened = (result, more_layers)
+        self._picturing.start()
 
     @property
     def truth_path(self) -> Path | None:
@@ -202,24 +237,54 @@ class Session(QObject):
         self._take(event.value)
 
     def _take(self, layer: Any) -> None:
-        complete_colouring(layer)
-        acquisition = value_of(layer, Acquisition)
-        if acquisition is not None and acquisition is not self.acquisition:
-            self.set_acquisition(acquisition)
-            # Not now: the viewer is still taking the layer in.
-            self._facing.start()
+        from napari_ulm3d.plugin.layers import keeping
+
+        acquisition = keeping.take(self.viewer, layer)
+        if acquisition is None or acquisition is self.acquisition:
+            return
+        if self.acquisition is not None:
+            keeping.set_aside(self.viewer, layer, self.acquisition.name)
+        elif self.result is not None and not self._is_of_result(acquisition):
+            keeping.set_aside(self.viewer, layer, self.result.name)
+        self.set_acquisition(acquisition)
+        # Not now: the viewer is still taking the layer in.
+        self._facing.start()
+
+    def _is_of_result(self, acquisition: Acquisition) -> bool:
+        """Whether these are the frames that the result was made of."""
+        result = self.result
+        return (
+            result is not None
+            and result.name == acquisition.name
+            and result.grid == acquisition.grid
+            and result.rate_hz == acquisition.rate_hz
+        )
+
+    def _on_display(self, event: Any) -> None:
+        if self.viewer.layers:
+            from napari_ulm3d.plugin.layers import keeping
+
+            keeping.suit_tracks(self.viewer)
 
     def _face(self) -> None:
-        """Look at a plane of depth against lateral, as ultrasound is looked at."""
-        viewer, acquisition = self.viewer, self.acquisition
-        if viewer is None or acquisition is None:
+        from napari_ulm3d.plugin.layers import keeping
+
+        if self.viewer is not None and self.acquisition is not None:
+            keeping.face_frames(self.viewer, self.acquisition)
+
+    def _picture(self) -> None:
+        """Show the map of the result that has just come."""
+        from napari_ulm3d.plugin.layers.place import place_opened
+        from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+
+        opened, self._opened = self._opened, None
+        if self.viewer is None:
             return
-        if viewer.dims.ndim == 4 and viewer.dims.ndisplay == 2:
-            viewer.dims.order = (0, 2, 1, 3)
-            # A slice as thick as a voxel: bubbles and fine maps within it are seen.
-            viewer.dims.thickness = (0.0, *acquisition.grid.spacing_um)
-            viewer.canvas.overlays.scale_bar.visible = True
-            viewer.reset_view()
+        if opened is not None:
+            result, layers = opened
+            place_opened(self.viewer, layers)
+            self.reopen(result)
+        show_vessel_map(self.viewer, keep_camera=True)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """A closing window ends all work."""

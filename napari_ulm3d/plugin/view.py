@@ -5,24 +5,23 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
-from napari_ulm3d.plugin.layers.place import make_layer, place
+from napari_ulm3d.plugin.jobs.run_series import outcome_of
+from napari_ulm3d.plugin.layers.place import place
+from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+from napari_ulm3d.plugin.state.saved_results import result_of_folder
 
 __all__ = ["add_results", "show_results"]
 
 
 def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
-    """Add a run's density map and tracks to a napari viewer, in 3-D, with a scale bar."""
-    results = ResultsFolder.open(folder)
-    # A run of the trajectory network has a volume of its own, and no tracks.
-    tracks = results.tracks()
-    name = "density" if len(tracks) or "trajectory" not in results.map_names() else "trajectory"
-    place(viewer, make_layer(map_layer(results.map(name)), "map"))
-    if len(tracks):
-        place(viewer, make_layer(tracks_layer(tracks), "tracks"))
-    viewer.dims.ndisplay = 3
-    viewer.canvas.overlays.scale_bar.visible = True
+    """Show a run in a napari viewer: its vessel map, with tracks and localizations hidden."""
+    from napari_ulm3d.plugin.session import session_of
+
+    outcome = outcome_of(result_of_folder(folder))
+    for layer in outcome.layers:
+        place(viewer, layer)
+    session_of(viewer).reopen(outcome.result)
+    show_vessel_map(viewer)
 
 
 def show_results(folder: str | PathLike[str]) -> None:

@@ -15,6 +15,7 @@ from napari_ulm3d.pipeline import (
     BlockFinished,
     BlockProgress,
     FramesDone,
+    StageStarted,
     run,
     run_events,
 )
@@ -50,10 +51,10 @@ def test_a_block_tells_how_far_it_has_come_before_it_is_finished(flow, every_ten
         if isinstance(event, BlockFinished):
             told.append(event)
     kinds = [type(one).__name__ for one in told]
-    assert kinds == (["BlockProgress"] * 3 + ["BlockFinished"]) * 2
+    assert kinds == (["BlockProgress"] * 4 + ["BlockFinished"]) * 2
     progress = [one for one in told if isinstance(one, BlockProgress)]
-    assert [one.index for one in progress] == [0, 0, 0, 1, 1, 1]
-    assert [one.share for one in progress] == pytest.approx([1 / 3, 2 / 3, 1] * 2)
+    assert [one.index for one in progress] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert [one.share for one in progress] == pytest.approx([0, 1 / 3, 2 / 3, 1] * 2)
     assert {(one.n_blocks, one.n_frames) for one in progress} == {(2, 30)}
 
 
@@ -117,6 +118,38 @@ def test_frames_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done.hear(finished(2, 100))
     assert done.frames == 300
     assert done.text(300) == "20 volumes/s"
+
+
+@pytest.mark.parametrize(("filtering", "a_frame"), [(8.0, 0.01), (0.5, 0.2)])
+def test_the_time_left_is_right_within_the_first_block(
+    monkeypatch: pytest.MonkeyPatch, filtering: float, a_frame: float
+) -> None:
+    """Whichever of filtering and localizing takes longer, and after a long calibration."""
+    now = 0.0
+    monkeypatch.setattr("napari_ulm3d.pipeline.progress.time.perf_counter", lambda: now)
+    done = FramesDone()
+    done.hear(StageStarted("calibrating"))
+    now += 60
+    done.hear(StageStarted("localizing"))
+    whole = 3 * (filtering + 100 * a_frame)
+    for index in range(3):
+        done.hear(BlockProgress(index, 3, 100, 0.0))
+        assert done.stage() == f"Filtering block {index + 1} of 3"
+        now += filtering
+        for share in (0.01, 0.1, 0.4, 1.0):
+            before = now
+            now = 60 + index * whole / 3 + filtering + 100 * a_frame * share
+            assert now > before - 1e-9
+            done.hear(BlockProgress(index, 3, 100, share))
+            assert done.stage() == f"Localizing block {index + 1} of 3"
+            told, left = done.seconds_left(300), 60 + whole - now
+            if told is None:
+                assert index == 0
+                assert share < 0.1
+            else:
+                assert told == pytest.approx(left, rel=0.01, abs=1e-6)
+        done.hear(finished(index, 100))
+    assert done.rate_hz() == pytest.approx(300 / whole)
 
 
 def test_durations_read_well() -> None:

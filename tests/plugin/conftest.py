@@ -86,3 +86,28 @@ def folder_of(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def loaded(viewer: Any, flow: Any, folder_of: Any) -> Any:
+    """The small flow, opened from a folder, in three blocks."""
+    from qtpy.QtWidgets import QApplication
+
+    from napari_ulm3d.plugin.session import session_of
+
+    viewer.open(str(folder_of(flow.acquisition)), plugin="napari-ulm3d")
+    QApplication.processEvents()
+    session = session_of(viewer)
+    session.change("load", frames_per_block=20)
+    session.change("clutter", svd_range=(2, 200))
+    session.change("maps", resolution_factor=4.0)
+    return viewer
+
+
+@pytest.fixture
+def ours_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a person who has told napari to open these with ULM 3D."""
+    from napari.settings import get_settings
+
+    patterns = ["*.npy", "*.mat", "*.tif", "*.ome.tif", "*.csv", "*/"]
+    get_settings().plugins.extension2reader = dict.fromkeys(patterns, "napari-ulm3d")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
+from qtpy.QtGui import QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
@@ -111,6 +113,14 @@ def save_as(name: str, before: Any = None) -> None:
             dialog.accept()
 
     answer(QFileDialog, act)
+
+
+def drop(viewer: Any, paths: Sequence[Path]) -> None:
+    """Drop files on the canvas with the mouse."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    event = QDropEvent(QPointF(20, 20), Qt.DropAction.CopyAction, mime, LEFT, NO_KEY)
+    viewer.window._qt_viewer.dropEvent(event)
 
 
 def idle(qtbot: Any, *panels: Any) -> None:

@@ -77,7 +77,7 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Run history",
         "Log",
     }
-    assert len(manifest.contributions.sample_data) == 4
+    assert len(manifest.contributions.sample_data) == 6
 
 
 def test_writers_offer_tables_and_volumes(manifest) -> None:

@@ -36,7 +36,7 @@ from napari_ulm3d.plugin.jobs.job import Stop, Work, waits
 from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.layers.convert import localizations_layer, map_layer, tracks_layer
 from napari_ulm3d.plugin.layers.place import make_layer
-from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.results import WHOLE_SERIES, Result
 from napari_ulm3d.plugin.state.saved_results import mapped, result_of_folder
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -82,7 +82,7 @@ class _Grown:
         self, n_all: int, stage: str = "Localizing", layers: tuple[Any, ...] = ()
     ) -> Progress:
         """How far it has come, the block under way included."""
-        frames = self.done.frames
+        frames, stage = self.done.frames, self.done.stage() or stage
         share = frames / n_all if frames else None
         failed, pace = tuple(self.failed), self.done.text(n_all)
         return Progress(stage, share, int(frames), n_all, layers, failed, pace=pace)
@@ -121,7 +121,7 @@ def series_work(
             if not grown.localizations:
                 raise
             found, tracks = grown.tables()
-            result = result_of(acquisition, config, found, tracks, "whole series")
+            result = result_of(acquisition, config, found, tracks, WHOLE_SERIES)
             # What is finished has its maps too; the folder, if any, can be resumed.
             partial = replace(
                 result,
@@ -135,7 +135,7 @@ def series_work(
             return outcome_of(replace(made.prepared(grown.facts), maps=maps))
         found, tracks = grown.tables()
         result = replace(
-            result_of(acquisition, config, found, tracks, "whole series"),
+            result_of(acquisition, config, found, tracks, WHOLE_SERIES),
             maps=told.maps,
             saturation=told.saturation,
             resolution=told.resolution,

@@ -123,6 +123,7 @@ def relink_work(computed: Result, config: PipelineConfig) -> Work:
             report=None,
             folder=None,
             saturation=None,
+            created="",
         )
         return outcome_of(mapped(again))
 

@@ -11,14 +11,19 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.plugin.layers.convert import LIMITS, VALUE, LayerData
 from napari_ulm3d.plugin.layers.replace import renew
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, apply_colouring, carried
+from napari_ulm3d.plugin.layers.track_span import SPAN, apply_span, span_of
 
-__all__ = ["Placer", "find_layer", "make_layer", "place", "remove"]
+__all__ = ["Placer", "find_layer", "make_layer", "place", "place_opened", "remove", "set_aside"]
 
 #: Key of a layer's metadata that says which of the plugin's layers it is.
 ROLE = "ulm3d_role"
+
+# Of a layer of an earlier acquisition: the role that it had.
+_EARLIER = "ulm3d_earlier"
 
 # From below to above.
 _ORDER = (
@@ -100,6 +105,38 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
     return layer
 
 
+def place_opened(viewer: Any, layers: tuple[Any, ...]) -> None:
+    """Place what belongs to layers that napari has added itself, the last ones of their roles.
+
+    Older layers of those roles go: there is one result at a time.
+    """
+    newest = {layer.metadata[ROLE]: layer for layer in viewer.layers if ROLE in layer.metadata}
+    for layer in [*viewer.layers]:
+        role = layer.metadata.get(ROLE)
+        if role in ("map", "tracks", "localizations") and layer is not newest[role]:
+            with _same_place(viewer), _no_full_collection():
+                viewer.layers.remove(layer)
+    for layer in layers:
+        place(viewer, layer)
+
+
+def set_aside(viewer: Any, newest: Any, name: str) -> None:
+    """Hide the layers of an acquisition that another one follows; its name stands before theirs.
+
+    They have no role any more: what comes now is placed beside them and does not renew them.
+    """
+    for layer in viewer.layers:
+        role = layer.metadata.get(ROLE)
+        acquisition = isinstance(layer.metadata.get(VALUE), Acquisition)
+        if layer is newest or _EARLIER in layer.metadata or not (role in _ORDER or acquisition):
+            continue
+        if name and not layer.name.startswith(name):
+            layer.name = f"{name}: {layer.name}"
+        layer.visible = False
+        kept = {key: value for key, value in layer.metadata.items() if key != ROLE}
+        layer.metadata = {**kept, _EARLIER: role}
+
+
 class Placer(QObject):
     """Places layers one after the other, a turn of the event loop each.
 
@@ -157,6 +194,8 @@ class Placer(QObject):
 
 def _keep_looks(old: Any, new: Any) -> None:
     carried(old, new)
+    if SPAN in old.metadata and hasattr(new, "tail_length"):
+        apply_span(new, span_of(old))
     before, now = old.metadata.get(LIMITS), new.metadata.get(LIMITS)
     if before is not None and now is not None and old.name == new.name:
         if tuple(old.contrast_limits) != tuple(before):

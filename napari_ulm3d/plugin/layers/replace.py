@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.plugin.layers.track_colors import COLOUR_BAR, COLOURING, apply_colouring
+from napari_ulm3d.plugin.layers.track_span import apply_span, span_of
 from napari_ulm3d.plugin.napari_private import overlay_of
 
 __all__ = ["renew"]
@@ -74,7 +75,9 @@ def _tracks(old: Any, new: Any) -> bool:
     old.features = new.features
     _same_placing(old, new)
     bar = overlay_of(new, COLOUR_BAR)
+    span = span_of(old)
     old.metadata = dict(new.metadata)
+    apply_span(old, span)
     colouring = new.metadata.get(COLOURING)
     if colouring is not None:
         apply_colouring(old, colouring, colour_bar=bar is not None and bar.visible)

@@ -34,6 +34,7 @@ __all__ = [
     "map_colormap",
     "napari_colormap",
     "ranged_colormap",
+    "title_colour_bar",
 ]
 
 #: Key of a layer's metadata under which its `Colouring` stands.
@@ -214,6 +215,15 @@ def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True
         bar = ColorBarOverlay(colormanager_attribute=_SCALE)
         add_overlay(layer, COLOUR_BAR, bar)
     bar.visible = colour_bar
+    title_colour_bar(layer, colour_bar)
+
+
+def title_colour_bar(layer: Any, visible: bool = True) -> None:
+    """Write the layer's name, which says quantity and unit, beside its colour bar."""
+    title = layer.name_overlay
+    title.position = "top_right"
+    title.font_size = 11
+    title.visible = visible
 
 
 def complete_colouring(layer: Any) -> None:

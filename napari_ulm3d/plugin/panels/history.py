@@ -189,11 +189,7 @@ class HistoryPanel(Panel):
 
     def _take(self, result: Result) -> None:
         session = self.session
-        load = session.config.load
-        # How files are read belongs to the acquisition that is open, not to an older run.
-        kept = load.replace(frames_per_block=result.config.load.frames_per_block)
-        session.set_config(result.config.model_copy(update={"load": kept}))
-        session.set_result(result)
+        session.reopen(result)
         text = f"{result.name}, {result.title}: layers and settings are back."
         files = {str(Path(path)) for path in result.files}
         mine = session.acquisition

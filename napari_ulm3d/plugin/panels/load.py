@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
@@ -18,13 +18,15 @@ from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.controls.words import label_of
 from napari_ulm3d.plugin.jobs.job import Job, LatestJob, Stop, waits
-from napari_ulm3d.plugin.layers.convert import LayerData, acquisition_layer
-from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.load.blocks_table import BlocksTable
 from napari_ulm3d.plugin.panels.parts.load.file_facts import facts_table, hint_facts
 from napari_ulm3d.plugin.panels.parts.load.load_draft import LoadDraft
+from napari_ulm3d.plugin.panels.parts.load.reset_offer import ResetOffer
 from napari_ulm3d.plugin.session import Session
+
+if TYPE_CHECKING:
+    from napari_ulm3d.plugin.layers.convert import LayerData
 
 __all__ = ["LoadPanel"]
 
@@ -54,7 +56,7 @@ class LoadPanel(Panel):
 
         self.row(
             button("Files…", "One file, or several that follow each other.", self._choose_files),
-            button("Folder…", "A folder of files, or a Zarr store.", self._choose_folder),
+            button("Folder…", "A folder of files, or a Zarr store.", self.choose_folder),
         )
         self.path = QLineEdit()
         self.path.setPlaceholderText("file, folder or pattern such as data/IQ*.mat")
@@ -83,6 +85,8 @@ class LoadPanel(Panel):
         self.row(self.open_button, self.keep_button)
         self.kept = note()
         self.column.addWidget(self.kept)
+        self.reset_offer = ResetOffer(self.session)
+        self.column.addWidget(self.reset_offer)
         self.blocks_box = BlocksTable(self.session)
         self.blocks, self.blocks_title = self.blocks_box.table, self.blocks_box.title
         self.column.addWidget(self.blocks_box)
@@ -117,7 +121,8 @@ class LoadPanel(Panel):
         if paths:
             self.set_paths(list(paths))
 
-    def _choose_folder(self) -> None:
+    def choose_folder(self) -> None:
+        """Ask for the folder of an acquisition."""
         path = QFileDialog.getExistingDirectory(self, "Folder of one acquisition")
         if path:
             self.set_paths([path])
@@ -183,6 +188,8 @@ class LoadPanel(Panel):
         self._opened_with = load
 
         def work(stop: Stop) -> tuple[Acquisition, LayerData]:
+            from napari_ulm3d.plugin.layers.convert import acquisition_layer
+
             acquisition = open_acquisition(paths, load)
             return acquisition, acquisition_layer(acquisition)
 
@@ -191,6 +198,8 @@ class LoadPanel(Panel):
         self._enable()
 
     def _on_opened(self, opened: tuple[Acquisition, LayerData]) -> None:
+        from napari_ulm3d.plugin.layers.place import make_layer
+
         acquisition, layer = opened
         self.session.expect(acquisition, self._paths, self._opened_with)
         self.viewer.add_layer(make_layer(layer, "acquisition"))

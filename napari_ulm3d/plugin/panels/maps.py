@@ -25,7 +25,8 @@ from napari_ulm3d.plugin.jobs.rebuild_maps import (
 from napari_ulm3d.plugin.layers.convert import POOLED
 from napari_ulm3d.plugin.layers.place import Placer, find_layer, place, remove
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, Colouring, default_colouring
-from napari_ulm3d.plugin.panels.panel import Panel, heading, note
+from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.map_appearance import LooksBox
 from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
 from napari_ulm3d.plugin.state.results import Result
@@ -68,6 +69,13 @@ class MapsPanel(Panel):
         rows = form()
         rows.addRow("Map", self.which)
         self.column.addLayout(rows)
+        self.show_button = button(
+            "Show vessel map",
+            "Show the map alone, whole: in 3-D as a maximum projection, with its colour bar and a "
+            "scale bar.",
+            lambda: show_vessel_map(self.viewer),
+        )
+        self.column.addWidget(self.show_button)
         self.form = SettingsForm(self.session, "maps")
         self.column.addWidget(self.form)
         self.column.addWidget(heading("Looks"))

@@ -2,55 +2,141 @@
 
 from __future__ import annotations
 
-from napari_ulm3d.plugin.controls.section import Section
-from napari_ulm3d.plugin.panels.clutter import ClutterPanel
-from napari_ulm3d.plugin.panels.compare import ComparePanel
-from napari_ulm3d.plugin.panels.export import ExportPanel
-from napari_ulm3d.plugin.panels.history import HistoryPanel
-from napari_ulm3d.plugin.panels.load import LoadPanel
-from napari_ulm3d.plugin.panels.localize import LocalizePanel
-from napari_ulm3d.plugin.panels.log import LogPanel
-from napari_ulm3d.plugin.panels.maps import MapsPanel
-from napari_ulm3d.plugin.panels.panel import Panel
-from napari_ulm3d.plugin.panels.sparsify import SparsifyPanel
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from qtpy.QtWidgets import QSizePolicy
+
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.plugin.controls.accordion import Accordion, Step
+from napari_ulm3d.plugin.panels.panel import Panel, button
 
 __all__ = ["WorkflowPanel"]
 
-_STEPS: tuple[type[Panel], ...] = (
-    LoadPanel,
-    ClutterPanel,
-    SparsifyPanel,
-    LocalizePanel,
-    MapsPanel,
-    ComparePanel,
-    ExportPanel,
-)
+_PANELS = "napari_ulm3d.plugin.panels"
+# Title, module and class of each panel: it is imported and made when its step is first opened.
+_STEPS = {
+    "Load": ("load", "LoadPanel"),
+    "Clutter & PSF": ("clutter", "ClutterPanel"),
+    "Sparsify": ("sparsify", "SparsifyPanel"),
+    "Localize & track": ("localize", "LocalizePanel"),
+    "Vessel maps": ("maps", "MapsPanel"),
+    "Compare & measure": ("compare", "ComparePanel"),
+    "Export": ("export", "ExportPanel"),
+}
 # Of use at any step.
-_BESIDE: tuple[type[Panel], ...] = (HistoryPanel, LogPanel)
+_BESIDE = {"Run history": ("history", "HistoryPanel"), "Log": ("log", "LogPanel")}
+_LOCALIZE = "Localize & track"
 
 
 class WorkflowPanel(Panel):
-    """From files to vessel maps, a section a step; one is open at first."""
+    """From files to vessel maps, a step after the other; one is open at a time."""
 
     title = "ULM workflow"
 
     def build(self) -> None:
-        self.sections: dict[str, Section] = {}
-        self.panels: dict[str, Panel] = {}
-        for number, kind in enumerate(_STEPS + _BESIDE, start=1):
-            panel = kind(self.session)
-            step = f"{number}. {kind.title}" if kind in _STEPS else kind.title
-            section = Section(step.replace("&", "&&"), panel)
-            self.column.addWidget(section)
-            self.sections[kind.title] = section
-            self.panels[kind.title] = panel
-        self.sections[LoadPanel.title].expand()
-        # Following the work: the next step opens when there is something for it.
-        self.session.acquisition_changed.connect(self._on_acquisition)
-        if self.session.acquisition is not None:
-            self._on_acquisition()
+        self.column.setContentsMargins(4, 4, 4, 4)
+        self._opening: Any = None
+        self.sample_button = button(
+            "Open the sample",
+            "A finished run of a simulated mouse cortex that comes with the package: its vessel "
+            "map, tracks and settings.",
+            self._open_sample,
+        )
+        self.next_button = button("", "", self._do_next)
+        self.next_button.setStyleSheet("font-weight: bold;")
+        self.next_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.row(self.sample_button, self.next_button)
+        self.sections: dict[str, Step] = {}
+        for number, title in enumerate([*_STEPS, *_BESIDE], start=1):
+            label = f"{number}. {title}" if title in _STEPS else title
+            self.sections[title] = Step(label, partial(self._make, title))
+        self.accordion = Accordion(self.sections)
+        self.column.addWidget(self.accordion, 1)
+        self.panels: Mapping[str, Any] = _Panels(self.sections)
+        self.sections["Load"].expand()
+        for step in self.sections.values():
+            step.toggled.connect(self._say_next)
+        self.session.acquisition_changed.connect(self._say_next)
+        self.session.result_changed.connect(self._say_next)
+        self._say_next()
 
-    def _on_acquisition(self) -> None:
-        if self.session.acquisition is not None:
-            for title in (ClutterPanel.title, LocalizePanel.title):
-                self.sections[title].expand()
+    def _open_sample(self) -> None:
+        from napari_ulm3d.plugin.panels.parts.reopening import Reopening
+        from napari_ulm3d.simulate.sample_map import sample_map_path
+
+        if self._opening is None:
+            self._opening = Reopening(self.session, self.problem.say)
+        self.problem.say(None)
+        try:
+            self._opening.open(sample_map_path())
+        except UlmError as error:
+            self.problem.say(str(error))
+
+    def open(self, title: str) -> Any:
+        """Open a step; its panel."""
+        self.sections[title].expand()
+        return self.panels[title]
+
+    def step(self, by: int) -> None:
+        """Open the step after the open one, or before it."""
+        titles = list(self.sections)
+        at = titles.index(self.accordion.opened or titles[0])
+        self.open(titles[(at + by) % len(titles)])
+
+    def _make(self, title: str) -> Panel:
+        module, name = {**_STEPS, **_BESIDE}[title]
+        kind: type[Panel] = getattr(import_module(f"{_PANELS}.{module}"), name)
+        return kind(self.session)
+
+    # --- what comes next ---------------------------------------------------------------------
+
+    @property
+    def _next(self) -> str:
+        """What a person most probably wants now."""
+        session = self.session
+        if session.acquisition is None and session.result is None:
+            return "load"
+        return "run" if session.result is None else "show"
+
+    def _say_next(self, *_: Any) -> None:
+        texts = {
+            "load": ("Choose a folder…", "Choose the folder of an acquisition."),
+            "run": (
+                "Make the map",
+                "Localize, track and map the whole series with these settings.",
+            ),
+            "show": ("Show vessel map", "The map alone, whole, in 3-D, with its colour bar."),
+        }
+        text, tooltip = texts[self._next]
+        self.next_button.setText(text)
+        self.next_button.setToolTip(tooltip)
+
+    def _do_next(self) -> None:
+        wanted = self._next
+        if wanted == "load":
+            self.open("Load").choose_folder()
+        elif wanted == "run":
+            self.open(_LOCALIZE).series_button.click()
+        else:
+            from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+
+            show_vessel_map(self.viewer)
+
+
+class _Panels(Mapping[str, Any]):
+    """The panels by their titles; one is made when it is first asked for."""
+
+    def __init__(self, steps: dict[str, Step]) -> None:
+        self._steps = steps
+
+    def __getitem__(self, title: str) -> Any:
+        return self._steps[title].content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)

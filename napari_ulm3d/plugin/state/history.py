@@ -88,14 +88,17 @@ class RunHistory(QObject):
         self.entries: list[RunEntry] = _read(self._file)
 
     def add(self, result: Result) -> RunEntry:
-        """Remember a result; a folder that is known already moves to the top."""
+        """Remember a result; the newest come first, and one that is reopened keeps its time."""
         known = self.entry_of(result)
         if known is not None:
             return known
         entry = self._entry(result, result.title)
         folder = entry.folder
-        rest = [e for e in self.entries if not folder or e.folder != folder]
-        self.entries = _bounded([entry, *rest])
+        same = next((e for e in self.entries if folder and e.folder == folder), None)
+        if same is not None and result.created:  # reopened: it has its time already
+            entry = replace(entry, created=same.created)
+        rest = [e for e in self.entries if e is not same]
+        self.entries = _bounded(sorted([entry, *rest], key=_age))
         if folder:
             self._save()
         self.changed.emit()
@@ -147,7 +150,7 @@ class RunHistory(QObject):
         return RunEntry(
             key=uuid.uuid4().hex,
             name=result.name,
-            created=datetime.now().astimezone().isoformat(timespec="seconds"),
+            created=result.created or _now(),
             scope=scope,
             folder="" if result.folder is None else str(Path(result.folder).absolute()),
             rows=tuple(result.rows()),
@@ -169,6 +172,18 @@ class RunHistory(QObject):
         except (OSError, ResultsError) as error:
             # The run itself is well; only the list of it is not kept.
             log.warning("the list of runs cannot be kept: %s", error)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _age(entry: RunEntry) -> float:
+    """Grows from the newest to the oldest; one without a time is the oldest."""
+    try:
+        return -datetime.fromisoformat(entry.created).timestamp()
+    except (ValueError, OverflowError):
+        return float("inf")
 
 
 def history_file() -> Path:

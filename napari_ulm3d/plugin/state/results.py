@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.networks import networks_with
-from napari_ulm3d.maps import Resolution
-from napari_ulm3d.pipeline import BlockFailed, RunReport
-from napari_ulm3d.tables import Localizations, Tracks
-from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["Result"]
+if TYPE_CHECKING:
+    from napari_ulm3d.maps import Resolution
+    from napari_ulm3d.pipeline import BlockFailed, RunReport
+    from napari_ulm3d.tables import Localizations, Tracks
+    from napari_ulm3d.volumes import VesselMap
+
+__all__ = ["WHOLE_SERIES", "Result"]
+
+WHOLE_SERIES = "whole series"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Result:
         Frames at which tracks end, by what `link.breaks` says.
     trained_score
         network: least score of a bubble where the settings name none; of the weights.
+    created
+        When its run began (ISO 8601), where a folder says so.
     """
 
     grid: Grid
@@ -56,7 +62,7 @@ class Result:
     resolution: Resolution | None = None
     report: RunReport | None = None
     folder: Path | None = None
-    scope: str = "whole series"
+    scope: str = WHOLE_SERIES
     complete: bool = True
     failed: tuple[BlockFailed, ...] = ()
     name: str = ""
@@ -65,6 +71,12 @@ class Result:
     files: tuple[str, ...] = ()
     sequences: dict[str, tuple[int, ...]] = field(default_factory=dict)
     trained_score: float | None = None
+    created: str = ""
+
+    @property
+    def is_series(self) -> bool:
+        """Whether it is of a whole series, or of what was finished of one."""
+        return self.scope == WHOLE_SERIES
 
     @property
     def title(self) -> str:

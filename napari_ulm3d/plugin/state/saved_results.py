@@ -81,6 +81,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         name=str(acquisition.get("name", path.name)),
         wavelength_um=None if wave is None else float(wave),
         files=tuple(str(name) for name in acquisition.get("files", [])),
+        created=str(facts.get("program", {}).get("created", "")),
     )
     return result.prepared(facts)
 

@@ -14,7 +14,7 @@ pytest.importorskip("pytestqt")
 qtcore = pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 qtest = pytest.importorskip("qtpy.QtTest", exc_type=ImportError)
 
-from plugin_hands import PLUGIN  # noqa: E402
+from plugin_hands import PLUGIN, drop  # noqa: E402
 from test_plugin_core import tracks_table  # noqa: E402
 
 from napari_ulm3d.acquisition import Acquisition, Grid  # noqa: E402
@@ -25,32 +25,6 @@ from napari_ulm3d.plugin.readers import get_reader  # noqa: E402
 from napari_ulm3d.plugin.session import session_of  # noqa: E402
 from napari_ulm3d.tables import Tracks  # noqa: E402
 from napari_ulm3d.volumes import VesselMap  # noqa: E402
-
-
-def drop(viewer: Any, paths: list[Path]) -> None:
-    """Drop files on the canvas with the mouse."""
-    from qtpy.QtGui import QDropEvent
-
-    mime = qtcore.QMimeData()
-    mime.setUrls([qtcore.QUrl.fromLocalFile(str(path)) for path in paths])
-    qt_viewer = viewer.window._qt_viewer
-    event = QDropEvent(
-        qtcore.QPointF(20, 20),
-        qtcore.Qt.DropAction.CopyAction,
-        mime,
-        qtcore.Qt.MouseButton.LeftButton,
-        qtcore.Qt.KeyboardModifier.NoModifier,
-    )
-    qt_viewer.dropEvent(event)
-
-
-@pytest.fixture
-def ours_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a person who has told napari to open these with ULM 3D."""
-    from napari.settings import get_settings
-
-    patterns = ["*.npy", "*.mat", "*.tif", "*.ome.tif", "*.csv", "*/"]
-    get_settings().plugins.extension2reader = dict.fromkeys(patterns, PLUGIN)
 
 
 def test_a_dropped_folder_is_one_lazy_acquisition(

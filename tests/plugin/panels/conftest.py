@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,19 +23,3 @@ def weights(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
     save_weights(path, model, name="tiny", scores={"min_score": 0.3})
     return path
-
-
-@pytest.fixture
-def loaded(viewer: Any, flow: Any, folder_of: Any) -> Any:
-    """The small flow, opened from a folder, in three blocks."""
-    from qtpy.QtWidgets import QApplication
-
-    from napari_ulm3d.plugin.session import session_of
-
-    viewer.open(str(folder_of(flow.acquisition)), plugin="napari-ulm3d")
-    QApplication.processEvents()
-    session = session_of(viewer)
-    session.change("load", frames_per_block=20)
-    session.change("clutter", svd_range=(2, 200))
-    session.change("maps", resolution_factor=4.0)
-    return viewer

@@ -12,7 +12,7 @@ from napari_ulm3d.plugin.controls.fields.number_box import Bounds
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider
 from napari_ulm3d.plugin.controls.rows import form
 from napari_ulm3d.plugin.layers.convert import COLORMAPS, COUNTS
-from napari_ulm3d.plugin.layers.track_colors import DOPPLER, map_colormap
+from napari_ulm3d.plugin.layers.track_colors import DOPPLER, map_colormap, title_colour_bar
 
 __all__ = ["LooksBox"]
 
@@ -78,4 +78,5 @@ class LooksBox(QWidget):
         layer.colormap = map_colormap(self.colours.currentText(), self._signed)
         layer.gamma = self.gamma.value()
         layer.colorbar.visible = self.colour_bar.isChecked()
+        title_colour_bar(layer, self.colour_bar.isChecked())
         viewer.canvas.overlays.scale_bar.visible = self.scale_bar.isChecked()

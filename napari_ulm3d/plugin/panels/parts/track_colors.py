@@ -22,7 +22,9 @@ from napari_ulm3d.plugin.layers.track_colors import (
     default_range,
     features_of,
 )
+from napari_ulm3d.plugin.layers.track_span import apply_span, span_of
 from napari_ulm3d.plugin.panels.panel import button, note
+from napari_ulm3d.plugin.panels.parts.track_span import TrackSpanBox
 from napari_ulm3d.plugin.session import Session
 from napari_ulm3d.tables import Tracks
 
@@ -64,6 +66,9 @@ class TrackColours(QWidget):
         self.bar.setToolTip("Show the colour bar of the tracks in the viewer.")
         self.bar.setChecked(True)
         self.bar.clicked.connect(self._apply)
+        self.span = TrackSpanBox()
+        self.span.changed.connect(self._on_span)
+        rows.addRow("Show", self.span)
         rows.addRow("Colour by", self.by)
         rows.addRow("Range", self.range)
         rows.addRow(self.bar, self.reset)
@@ -99,6 +104,7 @@ class TrackColours(QWidget):
             _forget(self._heard, self._on_renewed)
             if layer is not None:
                 layer.events.rebuild_tracks.connect(self._on_renewed)
+                layer.events.tail_length.connect(self._on_renewed)
                 self._heard.append(layer)
         self.setEnabled(layer is not None)
         if layer is None:
@@ -106,15 +112,26 @@ class TrackColours(QWidget):
             return
         colouring = layer.metadata.get(COLOURING, Colouring())
         self._show(colouring)
+        self._show_span()
         whole = value_of(layer, Tracks)
         n_all = len(layer.data) if whole is None else len(whole)
         n_drawn = min(len(layer.data), n_all)
         self.drawn.setText(
-            f"All {n_all:,} track points are drawn."
+            f"The layer holds all {n_all:,} track points."
             if n_drawn == n_all
-            else f"{n_drawn:,} of {n_all:,} track points are drawn, whole tracks chosen at "
+            else f"The layer holds {n_drawn:,} of {n_all:,} track points, whole tracks chosen at "
             "random; maps, tables and exports hold all."
         )
+
+    def _show_span(self, event: Any = None) -> None:
+        layer = self._layer()
+        if layer is not None:
+            self.span.show_span(span_of(layer))
+
+    def _on_span(self) -> None:
+        layer = self._layer()
+        if layer is not None:
+            apply_span(layer, self.span.span)
 
     def _on_renewed(self, event: Any = None) -> None:
         self._renewed.start()
@@ -187,4 +204,6 @@ class _Disconnect:
 def _forget(heard: list[Any], callback: Any) -> None:
     """Stop listening to the layers heard so far."""
     while heard:
-        heard.pop().events.rebuild_tracks.disconnect(callback)
+        events = heard.pop().events
+        events.rebuild_tracks.disconnect(callback)
+        events.tail_length.disconnect(callback)

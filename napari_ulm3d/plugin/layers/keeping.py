@@ -1,0 +1,47 @@
+"""What becomes of layers and view when an acquisition comes, or another display is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.plugin.layers.convert import value_of
+from napari_ulm3d.plugin.layers.place import set_aside
+from napari_ulm3d.plugin.layers.track_colors import complete_colouring
+from napari_ulm3d.plugin.layers.track_span import suit_display
+from napari_ulm3d.plugin.layers.vessel_view import fit_view
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["face_frames", "set_aside", "suit_tracks", "take"]
+
+
+def take(viewer: Any, layer: Any) -> Acquisition | None:
+    """Complete a layer that was added; its acquisition, where it shows one."""
+    complete_colouring(layer)
+    _suit(viewer, layer)
+    acquisition: Acquisition | None = value_of(layer, Acquisition)
+    return acquisition
+
+
+def suit_tracks(viewer: Any) -> None:
+    """Show as much of the tracks as suits the display."""
+    for layer in viewer.layers:
+        _suit(viewer, layer)
+
+
+def face_frames(viewer: Any, acquisition: Acquisition) -> None:
+    """Look at a plane of depth against lateral, as ultrasound is looked at."""
+    layer = next((la for la in viewer.layers if value_of(la, Acquisition) is acquisition), None)
+    if layer is None or viewer.dims.ndim != 4:
+        return
+    viewer.dims.ndisplay = 2
+    viewer.dims.order = (0, 2, 1, 3)
+    # A slice as thick as a voxel: bubbles and fine maps within it are seen.
+    viewer.dims.thickness = (0.0, *acquisition.grid.spacing_um)
+    viewer.canvas.overlays.scale_bar.visible = True
+    fit_view(viewer, layer)
+
+
+def _suit(viewer: Any, layer: Any) -> None:
+    if value_of(layer, Tracks) is not None:
+        suit_display(layer, viewer.dims.ndisplay)
