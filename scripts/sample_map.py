@@ -2,8 +2,8 @@
 
 Simulates the cortex of `napari_ulm3d.simulate.sample_map`, runs the pipeline over it in WORK (an
 interrupted run goes on there; a quarter of an hour on two cores), and writes what the viewer opens
-to FOLDER: `run.toml`, the tracks, rounded far below their accuracy, the density map, and the curves
-of saturation and resolution. Other maps are made of the tracks when they are looked at.
+to FOLDER: `run.toml`, the tracks, rounded far below their accuracy, and the curves of saturation and
+resolution. Maps are made of the tracks when the folder is opened.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from napari_ulm3d.simulate import simulate
 from napari_ulm3d.simulate.sample_map import SAMPLE_MAP_SETTINGS, sample_map_config
 from napari_ulm3d.tables import Localizations, Tracks
 
-# Steps to which the tracks' columns are rounded.
-_STEPS = {"_um": 0.5, "_mm_s": 0.02, "snr_db": 0.1, "score": 0.01}
+# Steps to which the tracks' columns are rounded: powers of two, of which few bits are left.
+_STEPS = {"_um": 1.0, "_mm_s": 1 / 16, "score": 1 / 16}
 _AS_THEY_ARE = ("saturation.csv", "fsc.csv")
 _MOST_BYTES = 5_000_000
 
@@ -46,12 +46,15 @@ def shrink(whole: ResultsFolder, folder: Path) -> None:
     small = ResultsFolder.create(folder, overwrite=True)
     _write_tracks(whole.tracks(), small.tracks_path)
     write(Localizations.empty(), small.localizations_path)
-    shutil.copyfile(whole.map_path("density"), small.map_path("density"))
     for name in _AS_THEY_ARE:
         if (whole.path / name).is_file():
             shutil.copyfile(whole.path / name, folder / name)
-    small.write_facts(whole.facts())
-    (folder / "blocks").rmdir()
+    facts = whole.facts()
+    facts["program"] |= {"command": "python scripts/sample_map.py"}
+    facts["program"].pop("platform", None)  # whose machine it was is nobody's concern
+    small.write_facts(facts)
+    for empty in ("blocks", "maps"):
+        (folder / empty).rmdir()
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 1e6:.2f} MB")
     if size > _MOST_BYTES:

@@ -159,3 +159,39 @@ def test_all_tracks_or_those_of_the_last_frames(loaded: Any, qtbot: Any) -> None
     idle(qtbot, panel)
     assert find_layer(loaded, "tracks").tail_length == 1200
     assert box.frames.value() == 1200
+
+
+def test_the_sample_is_small_and_ready(viewer: Any, qtbot: Any) -> None:
+    from napari_ulm3d.simulate.sample_map import sample_map_config, sample_map_path
+
+    folder = sample_map_path()
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 5_000_000
+    panel = dock(viewer, "ULM workflow")
+    click(panel.sample_button)  # the third click, after the two of the menu
+    qtbot.waitUntil(lambda: session_of(viewer).result is not None and viewer.dims.ndisplay == 3)
+    assert_map_alone(viewer)
+    result = session_of(viewer).result
+    assert result is not None
+    assert result.grid.shape == sample_map_config().grid.shape
+    assert result.tracks.n_tracks > 5_000
+    assert panel.next_button.text() == "Show vessel map"
+
+
+def test_one_step_is_open_at_a_time_and_all_fit(loaded: Any, qtbot: Any) -> None:
+    loaded.window.resize(1366, 740)
+    panel = dock(loaded, "ULM workflow")
+    idle(qtbot, panel)
+    for title, step in panel.sections.items():
+        assert step.expanded == (title == "Load")
+    assert panel.next_button.text() == "Make the map"
+    for title in ("Vessel maps", "Clutter & PSF", "Export"):
+        click(panel.sections[title].title)
+        idle(qtbot, panel)
+        assert panel.accordion.opened == title
+        assert [t for t, step in panel.sections.items() if step.expanded] == [title]
+        assert panel.sections["Log"].title.isVisible()
+    assert loaded.window._qt_window.height() <= 768
+    click(panel.next_button)
+    idle(qtbot, panel)
+    assert panel.accordion.opened == "Localize & track"
+    assert_map_alone(loaded)

@@ -16,7 +16,7 @@ from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.evaluate import read_truth, truth_localizations, truth_tracks
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_table
-from napari_ulm3d.maps import MapAccumulator, Resolution, resolution, saturation_curve
+from napari_ulm3d.maps import MapAccumulator, Resolution, accumulate, resolution, saturation_curve
 from napari_ulm3d.pipeline import BlockFailed
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
@@ -83,6 +83,10 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         files=tuple(str(name) for name in acquisition.get("files", [])),
         created=str(facts.get("program", {}).get("created", "")),
     )
+    if "density" not in result.maps and len(result.tracks):
+        # A folder that was kept small has its tracks alone.
+        made = accumulate(result.tracks, result.grid, result.config.maps)
+        result = replace(result, maps={**made, **result.maps})
     return result.prepared(facts)
 
 

@@ -130,7 +130,7 @@ def test_keep_for_this_folder_writes_the_sidecar(viewer: Any, folders: Folders, 
     click(panel.open_button)
     idle(qtbot, panel)
     assert session_of(viewer).acquisition.rate_hz == 260
-    again = dock(viewer, "ULM workflow").findChild(type(panel))  # another panel finds it as well
+    again = dock(viewer, "ULM workflow").panels["Load"]  # another panel finds it as well
     look(again, folder, qtbot)
     assert again.problem.text() == ""
 

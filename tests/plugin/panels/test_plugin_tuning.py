@@ -271,6 +271,8 @@ def test_every_setting_has_a_tooltip_from_the_config(viewer: Any) -> None:
     panel = dock(viewer, "ULM workflow")
     from napari_ulm3d.plugin.controls.form import SettingsForm
 
+    for title in panel.panels:
+        assert panel.panels[title] is not None  # a panel is made when it is asked for
     forms = panel.findChildren(SettingsForm)
     shown = {(form.section, name) for form in forms for name in form.controls}
     for section, name in shown:
