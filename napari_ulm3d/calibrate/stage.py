@@ -26,6 +26,7 @@ from napari_ulm3d.filtering import (
     clutter_filter,
     estimate_carrier,
     make_psf,
+    rescale,
     svd_filter,
     tissue_cut,
     valid_voxels,
@@ -128,7 +129,7 @@ def measure_block(
         alone = svd_filter(seen, stern)[0] if cut is not None and cut.first > 1 else seen
         widths = measure_widths(alone, acquisition.grid, filtered.valid, level, bubbles)
         del alone
-    carrier = estimate_carrier(seen) if acquisition.kind == "iq" else 0.0
+    carrier = estimate_carrier(seen, filtered.valid) if acquisition.kind == "iq" else 0.0
     psf, thinning = None, (1, 1, 1)
     if config.psf.source == "data":
         known = config.psf.fwhm_voxels or (widths.fwhm_voxels if widths else config.psf.widths)
@@ -222,8 +223,14 @@ def calibrate(acquisition: Acquisition, config: PipelineConfig) -> Calibration:
     UlmError
         No block can be read: what was wrong with the first; or a setting does not fit.
     """
+
+    def found(block: Block) -> BlockMeasurement:
+        frames = block.read()
+        rescale(frames)  # as a run does: what is squared must stay within single precision
+        return measure_block(frames, acquisition, config)[0]
+
     return calibrated(
-        lambda block: measure_block(block.read(), acquisition, config)[0],
+        found,
         acquisition.blocks(config.load.frames_per_block),
         acquisition,
         config,

@@ -189,7 +189,7 @@ def measure_widths(
     rough = autocorrelation_widths(frames, valid, level)
     if rough is None:
         return None
-    carrier = estimate_carrier(frames)
+    carrier = estimate_carrier(frames, valid)
     look = WorkingGrid(grid, thinning_for(rough, grid.shape, _LOOK), carrier)
     seen, there = look.frames(frames), look.valid(valid)
     scale = look.widths(rough)

@@ -28,7 +28,7 @@ _SEPARABLE_ERROR = 0.15
 drops noise of the estimate."""
 
 
-def estimate_carrier(frames: NDArray[Any]) -> float:
+def estimate_carrier(frames: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> float:
     """Phase step from a voxel to the next deeper one, from the data.
 
     The angle of the autocorrelation at a lag of one voxel along z, summed over all voxels
@@ -39,6 +39,8 @@ def estimate_carrier(frames: NDArray[Any]) -> float:
     ----------
     frames
         (t, z, y, x), after the clutter filter.
+    valid
+        (z, y, x) voxels that hold data; None: all.
 
     Returns
     -------
@@ -47,11 +49,17 @@ def estimate_carrier(frames: NDArray[Any]) -> float:
     """
     if frames.dtype.kind != "c" or frames.shape[1] < 2:
         return 0.0
+    both, share = None, 1.0
+    if valid is not None and not valid.all():
+        both, share = valid[:-1] & valid[1:], float(valid.mean())
     lag, energy, pairs = 0j, 0.0, 0
     for frame in frames:  # a frame at a time: no array the size of the block
-        upper, lower = frame[:-1].ravel(), frame[1:].ravel()
+        upper, lower = (
+            (part if both is None else part[both]).ravel() for part in (frame[:-1], frame[1:])
+        )
         lag += complex(np.sum(upper.conj() * lower, dtype=np.complex128))
-        energy += float(np.sum(np.abs(frame) ** 2, dtype=np.float64)) / frame.size
+        seen = frame if valid is None else frame[valid]
+        energy += float(np.sum(np.abs(seen) ** 2, dtype=np.float64)) / max(frame.size * share, 1)
         pairs += upper.size
     white = 5.0 * energy * np.sqrt(pairs) / len(frames)
     return float(np.angle(lag)) if abs(lag) > white else 0.0
@@ -170,7 +178,7 @@ def _estimate(
     """`estimate_psf` within a patch."""
     z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
     patch = (z, y, x)
-    carrier = estimate_carrier(frames)
+    carrier = estimate_carrier(frames, valid)
     places = isolated_maxima(frames, patch, valid=valid)
     if len(places) < min_bubbles:
         raise InputError(
@@ -229,7 +237,7 @@ def make_psf(
         measured = estimate_psf(frames, config, valid)
         close, error = measured.separable()
         return close if error < _SEPARABLE_ERROR else measured
-    carrier = estimate_carrier(frames) if kind == "iq" and config.carrier == "data" else None
+    carrier = estimate_carrier(frames, valid) if kind == "iq" and config.carrier == "data" else None
     return analytic_psf(config, grid, wavelength_um, kind, carrier_rad=carrier)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_ulm3d.acquisition import Acquisition
@@ -62,3 +63,20 @@ def test_the_grid_is_thinned_and_what_is_given_is_obeyed(fine: tuple[Acquisition
     assert preset.working.is_full
     assert preset.psf.fwhm_voxels == (3, 3, 3)
     assert preset.svd_first == 12
+
+
+@pytest.mark.parametrize("exponent", [-90, 90])
+def test_extreme_amplitudes_calibrate_alike(fine: tuple[Acquisition, Truth], exponent: int) -> None:
+    acquisition, _ = fine
+    frames = acquisition.read(0, 60)
+    made = [
+        Acquisition.from_array(
+            frames * np.float32(2.0**power), acquisition.grid.spacing_um, acquisition.rate_hz,
+            wavelength_um=acquisition.wavelength_um,
+        )
+        for power in (0, exponent)
+    ]  # fmt: skip
+    usual, extreme = (calibrate(one, PipelineConfig()) for one in made)
+    assert extreme.fwhm_um == pytest.approx(usual.fwhm_um, rel=1e-4)
+    assert extreme.svd_first == usual.svd_first
+    assert extreme.working.thinning == usual.working.thinning

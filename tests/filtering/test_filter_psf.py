@@ -242,3 +242,17 @@ def test_psf_and_settings_are_checked():
         PsfConfig().replace(patch_voxels=(6, 7, 7))
     with pytest.raises(ConfigError, match="must be odd"):
         SparsifyConfig().replace(patch_voxels=(6, 7, 7))
+
+
+def test_the_carrier_is_of_the_voxels_that_hold_data() -> None:
+    rng = np.random.default_rng(2)
+    frames = rng.normal(size=(6, 20, 8, 8, 2)) @ [1, 1j]
+    carrier = np.exp(0.7j * np.arange(20))[:, None, None]
+    valid = np.zeros((20, 8, 8), np.bool_)
+    valid[:, 2:5] = True
+    wave = (frames[:, :1] * carrier).astype(np.complex64)
+    # Outside, what a filter made of nothing: strong, with a carrier of its own.
+    seen = np.where(valid, wave, 50 * wave.conj())
+    assert estimate_carrier(seen, valid) == pytest.approx(0.7, abs=1e-3)
+    assert estimate_carrier(seen, valid) == pytest.approx(estimate_carrier(wave[:, :, 2:5]))
+    assert estimate_carrier(seen) < 0

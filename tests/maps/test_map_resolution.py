@@ -7,7 +7,7 @@ import pytest
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.maps.resolution import half_bit_threshold, resolution
+from napari_ulm3d.maps.resolution import _TAPER, _tukey, half_bit_threshold, resolution
 from napari_ulm3d.volumes import VesselMap
 
 VOXEL_UM = 10.0
@@ -128,3 +128,11 @@ def test_half_bit_threshold_as_published():
     assert half_bit_threshold(np.array([1.0, 1e12])) == pytest.approx(
         [1.0, 0.2071 / 1.2071], rel=1e-4
     )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 64])
+def test_the_taper_is_that_of_scipy(n: int) -> None:
+    from scipy.signal.windows import tukey
+
+    expected = tukey(n + 1, _TAPER)[:-1] if n > 1 else [1.0]
+    np.testing.assert_allclose(_tukey(n), expected, atol=1e-6)
