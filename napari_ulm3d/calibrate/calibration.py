@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.filtering import Psf
 
@@ -60,6 +63,8 @@ class Calibration:
         The same for a person.
     warnings
         What is doubtful, a sentence each with the setting to look at.
+    motion_reference
+        (z, y, x) image against which the tissue is displaced; None: motion is left alone.
     """
 
     psf: Psf
@@ -70,6 +75,7 @@ class Calibration:
     noise_by_depth: tuple[float, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
+    motion_reference: NDArray[np.float32] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Plain values for `run.toml`."""
@@ -78,6 +84,7 @@ class Calibration:
             "noise_by_depth": [float(f"{level:.4g}") for level in self.noise_by_depth],
             "psf_fwhm_um": list(self.fwhm_um),
             "thinning": list(self.working.thinning),
+            "motion": "none" if self.motion_reference is None else "rigid",
             "working_shape": list(self.working.grid.shape),
             "working_spacing_um": list(self.working.grid.spacing_um),
             "carrier_rad": self.working.carrier_rad,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
+from napari_ulm3d.calibrate.moving import motion_of
 from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_finding
 from napari_ulm3d.calibrate.widths import Widths, measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
+from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.errors import BlockError, InputError, UlmError
 from napari_ulm3d.filtering import (
     FilteredBlock,
@@ -31,6 +33,7 @@ from napari_ulm3d.filtering import (
     tissue_cut,
     valid_voxels,
 )
+from napari_ulm3d.motion import estimate_motion
 
 __all__ = [
     "BlockMeasurement",
@@ -65,6 +68,8 @@ class BlockMeasurement:
         With ``psf.source=data``: the shape itself, on the grid of `thinning`.
     thinning
         That grid.
+    motion
+        Of the tissue; None where it is not asked for.
     """
 
     valid_share: float
@@ -74,6 +79,7 @@ class BlockMeasurement:
     carrier_rad: float
     psf: Psf | None = None
     thinning: tuple[int, int, int] = (1, 1, 1)
+    motion: BlockMotion | None = None
 
 
 def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
@@ -81,7 +87,7 @@ def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
     psf = config.psf
     carrier = acquisition.kind == "iq" and psf.carrier == "data"
     widths = psf.source == "data" or _measures_widths(config)
-    return carrier or widths or _measures_cut(config)
+    return carrier or widths or _measures_cut(config) or config.motion.method != "none"
 
 
 def spread_out(n_blocks: int, count: int) -> list[int]:
@@ -111,6 +117,10 @@ def measure_block(
     InputError, ConfigError
         The block cannot be filtered; with ``psf.source=data``, too few isolated bubbles.
     """
+    motion = None
+    if config.motion.method != "none":
+        grid, rate_hz = acquisition.grid, acquisition.rate_hz
+        motion = estimate_motion(frames, grid.spacing_um, rate_hz, config.motion)
     cut, settings = None, config
     if _measures_cut(config):
         cut = tissue_cut(frames, valid_voxels(frames))
@@ -144,7 +154,9 @@ def measure_block(
             working.valid(filtered.valid),
         )
     share = 1.0 if filtered.valid is None else float(filtered.valid.mean())
-    found = BlockMeasurement(share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning)
+    found = BlockMeasurement(
+        share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning, motion
+    )
     return found, filtered
 
 
@@ -200,6 +212,8 @@ def combine(
             )
         )
     findings.append(working_finding(working, widths))
+    moving, said_of_motion = motion_of([one.motion for one in measured], acquisition, config)
+    findings += said_of_motion
     um = [w * s for w, s in zip(widths, grid.spacing_um, strict=True)]
     return Calibration(
         psf=psf,
@@ -210,6 +224,7 @@ def combine(
         noise_by_depth=tuple(float(level) for level in noise),
         findings=tuple(findings),
         warnings=tuple(warnings),
+        motion_reference=moving,
     )
 
 

@@ -13,6 +13,7 @@ from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConf
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, NetworkConfig
 from napari_ulm3d.config.mapping import LinkConfig, MapConfig
+from napari_ulm3d.config.motion import MotionConfig
 from napari_ulm3d.config.vessels import VesselConfig
 from napari_ulm3d.errors import ConfigError
 
@@ -26,6 +27,7 @@ class PipelineConfig(StageConfig):
 
     load: LoadConfig = LoadConfig()
     calibrate: CalibrateConfig = CalibrateConfig()
+    motion: MotionConfig = MotionConfig()
     clutter: ClutterConfig = ClutterConfig()
     psf: PsfConfig = PsfConfig()
     sparsify: SparsifyConfig = SparsifyConfig()

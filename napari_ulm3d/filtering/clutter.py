@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import ClutterConfig
+from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
 from napari_ulm3d.filtering.svd import svd_filter
 from napari_ulm3d.filtering.valid import valid_voxels
@@ -36,6 +37,8 @@ class FilteredBlock:
         The frames were multiplied by 2**exponent before the filter (see `amplitude`).
     valid
         (z, y, x) voxels that hold data (`valid_voxels` of the block before the filter); None: all.
+    motion
+        How the tissue moved, from the block before the filter; None: it was not asked for.
     """
 
     frames: NDArray[Any]
@@ -44,6 +47,7 @@ class FilteredBlock:
     bandpass_hz: tuple[float, float] | None = None
     exponent: int = 0
     valid: NDArray[np.bool_] | None = None
+    motion: BlockMotion | None = None
 
     @property
     def summary(self) -> str:

@@ -26,7 +26,7 @@ __all__ = [
     "write_block_file",
 ]
 
-_COLUMN = "column_"
+_COLUMN, _MOTION = "column_", "motion_"
 
 #: The fact that says by which power of two a block's frames were multiplied.
 AMPLITUDE_LOG2 = "amplitude_log2"
@@ -50,6 +50,8 @@ class BlockResult:
     trajectory
         Of the localizer ``trajectory``: in how many windows of the block a trajectory crossed
         each voxel; None of others.
+    motion
+        A row a frame, as `BlockMotion.to_table`; None where motion was left alone.
     """
 
     localizations: Localizations
@@ -57,6 +59,7 @@ class BlockResult:
     n_frames: int
     facts: dict[str, float]
     trajectory: VesselMap | None = None
+    motion: pd.DataFrame | None = None
 
     @property
     def power(self) -> NDArray[np.float64]:
@@ -72,6 +75,8 @@ def write_block_file(path: Path, block: BlockResult, key: str) -> None:
     }
     if block.trajectory is not None:
         columns |= _as_arrays(block.trajectory)
+    if block.motion is not None:
+        columns |= {f"{_MOTION}{name}": v.to_numpy() for name, v in block.motion.items()}
     with atomic_path(path) as partial, open(partial, "wb") as file:
         np.savez(
             file,
@@ -105,6 +110,7 @@ def read_block_file(path: Path, key: str) -> BlockResult | None:
                 int(data["n_frames"]),
                 facts,
                 _from_arrays(data) if "map_index" in data else None,
+                _table(data, _MOTION) if f"{_MOTION}frame" in data else None,
             )
     except InputError as error:
         raise ResultsError(f"{path}: {error.problem}; delete it and resume.") from error
@@ -129,11 +135,12 @@ def localizations_of(paths: Iterable[Path]) -> Localizations:
 
 
 def _localizations(data: Any) -> Localizations:
-    return Localizations(
-        pd.DataFrame(
-            {name.removeprefix(_COLUMN): data[name] for name in data if name.startswith(_COLUMN)}
-        )
-    )
+    return Localizations(_table(data, _COLUMN))
+
+
+def _table(data: Any, prefix: str) -> pd.DataFrame:
+    names = [name for name in data if name.startswith(prefix)]
+    return pd.DataFrame({name.removeprefix(prefix): data[name] for name in names})
 
 
 def _as_arrays(counts: VesselMap) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@
     DIR/localizations.parquet  DIR/tracks.parquet
     DIR/maps/*.ome.tif         density, speed, velocity_z, direction, power_doppler
     DIR/saturation.csv         DIR/fsc.csv
+    DIR/motion.csv             displacement of the tissue, a row a frame, where it was taken out
     DIR/chance_tracks.csv      tracks by length, and how many arise by chance
     DIR/log.txt
     DIR/blocks/00000.npz ...   a finished block a file
@@ -122,6 +123,7 @@ class ResultsFolder:
             "saturation.csv",
             "fsc.csv",
             "chance_tracks.csv",
+            "motion.csv",
             "log.txt",
             "scores.json",
         ):

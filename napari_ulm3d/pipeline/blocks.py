@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import (
     BlockMeasurement,
@@ -15,6 +18,7 @@ from napari_ulm3d.calibrate import (
     with_cut,
 )
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
@@ -24,6 +28,7 @@ from napari_ulm3d.filtering import (
     rescale,
 )
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
+from napari_ulm3d.motion import estimate_motion, moved_back, offset_um
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import Localizations
@@ -41,7 +46,8 @@ __all__ = [
 
 def stages_of_a_block(config: PipelineConfig) -> tuple[str, ...]:
     """Sections of the settings that a block's result depends on (see `key_facts`)."""
-    return ("load", "clutter", "psf", *localizer_of(config).sections)
+    moving = () if config.motion.method == "none" else ("motion",)
+    return ("load", "clutter", "psf", *moving, *localizer_of(config).sections)
 
 
 def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig) -> FilteredBlock:
@@ -55,8 +61,12 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
     frames = block.read()
     refuse_constant(frames, block.name)
     exponent = rescale(frames)
+    motion = None
+    if config.motion.method == "rigid":
+        spacing = acquisition.grid.spacing_um
+        motion = estimate_motion(frames, spacing, acquisition.rate_hz, config.motion)
     filtered = clutter_filter(frames, acquisition.rate_hz, config.clutter)
-    return replace(filtered, exponent=exponent)
+    return replace(filtered, exponent=exponent, motion=motion)
 
 
 def measure(
@@ -67,7 +77,7 @@ def measure(
     refuse_constant(frames, block.name)
     exponent = rescale(frames)
     found, filtered = measure_block(frames, acquisition, config)
-    return found, replace(filtered, exponent=exponent)
+    return found, replace(filtered, exponent=exponent, motion=found.motion)
 
 
 def acquisition_psf(
@@ -77,7 +87,9 @@ def acquisition_psf(
 
     Where something has to be measured, the filtered block is returned too.
     """
-    config = config.model_copy(update={"calibrate": config.calibrate.replace(thinning=(1, 1, 1))})
+    unthinned = config.calibrate.replace(thinning=(1, 1, 1))
+    still = config.motion.replace(method="none")
+    config = config.model_copy(update={"calibrate": unthinned, "motion": still})
     if not needs_data(acquisition, config):
         return combine([], acquisition, config).psf, None
     found, filtered = measure(first, acquisition, config)
@@ -92,7 +104,9 @@ def resolved(
     if config.clutter.svd_range is None and calibration.svd_first is not None:
         config = with_cut(config, calibration.svd_first, longest)
     localize = config.localize.for_psf(calibration.psf.fwhm_voxels)
-    return config.model_copy(update={"localize": localize})
+    method = "none" if calibration.motion_reference is None else "rigid"
+    motion = config.motion.model_copy(update={"method": method})
+    return config.model_copy(update={"localize": localize, "motion": motion})
 
 
 def localize_block(
@@ -112,7 +126,9 @@ def localize_block(
     Cancelled
         `stop` said so between two chunks of frames.
     """
-    filtered = filtered or filter_block(block, plan.acquisition, plan.config)
+    reference = None if plan.calibration is None else plan.calibration.motion_reference
+    if filtered is None or (reference is not None and filtered.motion is None):
+        filtered = filter_block(block, plan.acquisition, plan.config)
     found = localizer_of(plan.config).localize(
         block, on_working_grid(filtered, plan), plan, stop, progress
     )
@@ -124,7 +140,14 @@ def localize_block(
         facts = facts | {AMPLITUDE_LOG2: float(filtered.exponent)}
     power = power_doppler(filtered.frames)
     localizations = _within(found.localizations, plan)
-    return BlockResult(localizations, power, block.n_frames, facts, found.trajectory)
+    moved = None
+    if reference is not None and filtered.motion is not None:
+        rate_hz, motion = plan.acquisition.rate_hz, _against(reference, filtered.motion, plan)
+        localizations = moved_back(
+            localizations, motion, block.first_frame, rate_hz, plan.config.motion
+        )
+        moved = motion.to_table(block.first_frame, rate_hz)
+    return BlockResult(localizations, power, block.n_frames, facts, found.trajectory, moved)
 
 
 def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
@@ -135,6 +158,13 @@ def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
     return replace(
         filtered, frames=working.frames(filtered.frames), valid=working.valid(filtered.valid)
     )
+
+
+def _against(reference: NDArray[np.float32], motion: BlockMotion, plan: BlockPlan) -> BlockMotion:
+    """A block's motion against the reference of the acquisition."""
+    if motion.image is None:
+        return motion
+    return motion.against(offset_um(reference, motion.image, plan.acquisition.grid.spacing_um)[0])
 
 
 def _within(found: Localizations, plan: BlockPlan) -> Localizations:

@@ -214,6 +214,10 @@ class RunReport:
     chance_share
         Share of the tracks that arise by chance, by frames in random order
         (`link.chance_tracks`). None without tracks.
+    motion_rms_um
+        Root mean square displacement of the tissue that was taken out; None where it was left alone.
+    frames_left_out
+        Frames in which the tissue jerked.
     verdict
         A sentence where the run found nothing, hardly anything or mostly noise, with the probable
         cause and what to try.
@@ -234,6 +238,8 @@ class RunReport:
     failed: tuple[BlockFailed, ...] = ()
     min_length_frames: int | None = None
     chance_share: float | None = None
+    motion_rms_um: float | None = None
+    frames_left_out: int = 0
     verdict: str = ""
     network_window_frames: int | None = None
 
@@ -260,6 +266,9 @@ class RunReport:
             rows.insert(3, ("tracks by chance", share))
         if self.network_window_frames:
             rows.append(("frames given to the network at once", f"{self.network_window_frames}"))
+        if self.motion_rms_um is not None:
+            left_out = f"{self.motion_rms_um:.1f} um rms; {self.frames_left_out:,} frames left out"
+            rows.insert(1, ("motion of the tissue", left_out))
         if self.rejected:
             counts = ", ".join(
                 f"{name} {count:,}" for name, count in self.rejected.items() if count

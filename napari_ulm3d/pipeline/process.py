@@ -221,9 +221,20 @@ class _Localizing:
             began = now
             if result is not None:
                 self.sample.add(result.localizations)
+                self._break_at_jerks(result)
             yield Localizations.empty() if result is None else result.localizations
         if first_error is not None and not any_good:
             raise first_error
+
+    def _break_at_jerks(self, result: BlockResult) -> None:
+        """Tracks end where frames are left out, if the settings say so."""
+        motion = self._plan.config.motion
+        if result.motion is None or motion.across == "close" or not motion.leave_out:
+            return
+        broken = result.motion["broken"].to_numpy(bool)
+        begins = broken & ~np.concatenate(([False], broken[:-1]))
+        for frame in result.motion["frame"].to_numpy()[begins].tolist():
+            insort(self.breaks, frame)
 
     def _teller(self, tell: Tell | None) -> Callable[[Block, float], None] | None:
         if tell is None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pandas as pd
+
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import LOCK_NAME, BlockResult, ResultsFolder
 from napari_ulm3d.io.writers import ParquetStream, write
@@ -71,6 +73,7 @@ class Recording:
         self._folder: ResultsFolder | None = None
         self._files = ExitStack()
         self._n_blocks = 0
+        self._motion: list[pd.DataFrame] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as until_ready:
@@ -114,6 +117,8 @@ class Recording:
         """Add a block's rows to the tables."""
         self._begun()
         self._n_blocks += 1
+        if event.result.motion is not None:
+            self._motion.append(event.result.motion)
         self._localizations.append(event.result.localizations)
         self._tracks.append(self._sorter.push(event.tracks))
         facts = ", ".join(
@@ -150,6 +155,8 @@ class Recording:
             write(vessel_map, folder.map_path(name))
         write(event.saturation, folder.path / "saturation.csv")
         write(event.chance.to_table(), folder.path / "chance_tracks.csv")
+        if self._motion:
+            write(pd.concat(self._motion, ignore_index=True), folder.path / "motion.csv")
         if event.resolution is not None:
             write(event.resolution.to_table(), folder.path / "fsc.csv")
 

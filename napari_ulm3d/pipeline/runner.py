@@ -11,11 +11,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.link import ChanceTracks
 from napari_ulm3d.maps import MemoryBound, Resolution
+from napari_ulm3d.motion import rms_um
 from napari_ulm3d.pipeline.advice import advice, verdict
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
@@ -36,7 +40,7 @@ from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.recording import Recording
 from napari_ulm3d.provenance import acquisition_facts, program_facts
-from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Run", "run", "run_events"]
@@ -58,6 +62,8 @@ class Run:
         Fourier shell correlation of two half sets, or None.
     chance
         The tracks of the first localizations by length, and how many arise by chance.
+    motion
+        Displacement of the tissue, a row a frame; None where it was left alone.
     report
         The run in a few numbers.
     folder
@@ -72,6 +78,7 @@ class Run:
     chance: ChanceTracks
     report: RunReport
     folder: Path | None = None
+    motion: pd.DataFrame | None = None
 
 
 class _Tally:
@@ -86,6 +93,7 @@ class _Tally:
         self.computed_frames = 0
         self.rejected: dict[str, int] = {}
         self.failed: list[BlockFailed] = []
+        self.motion: list[pd.DataFrame] = []
 
     def block(self, event: BlockFinished) -> None:
         self.frames += event.n_frames
@@ -94,6 +102,8 @@ class _Tally:
         first = event.result.facts.get("svd_first_kept")
         self.svd_first = self.svd_first if first is None else int(first)
         self.track_rows(event.tracks)
+        if event.result.motion is not None:
+            self.motion.append(event.result.motion)
         window = event.result.facts.get("window_frames")
         if window:
             self.window_frames = max(self.window_frames or 0, int(window))
@@ -105,6 +115,15 @@ class _Tally:
     def track_rows(self, tracks: Tracks) -> None:
         self.tracks += tracks.n_tracks
         self.points += len(tracks)
+
+    def _of_motion(self) -> dict[str, Any]:
+        if not self.motion:
+            return {}
+        table = pd.concat(self.motion)
+        broken = table["broken"].to_numpy(bool)
+        path = table[POSITION_UM].to_numpy(np.float64)[~broken]
+        left_out = int(broken.sum()) if self.config.motion.leave_out else 0
+        return {"motion_rms_um": rms_um(path), "frames_left_out": left_out}
 
     def report(self, maps: MapsFinished, peak_memory_bytes: int | None) -> RunReport:
         chance = maps.chance
@@ -127,6 +146,7 @@ class _Tally:
             rejected=self.rejected,
             failed=tuple(self.failed),
             min_length_frames=length,
+            **self._of_motion(),
             chance_share=control,
             verdict=verdict(
                 self.frames,
@@ -179,6 +199,7 @@ def run(
     config = config or PipelineConfig()
     localizations: list[Localizations] = []
     tracks: list[Tracks] = []
+    motion: list[pd.DataFrame] = []
     sorter = TrackSorter()
     maps: MapsFinished | None = None
     report: RunReport | None = None
@@ -187,6 +208,8 @@ def run(
     ):
         if isinstance(event, BlockFinished):
             localizations.append(event.result.localizations)
+            if event.result.motion is not None:
+                motion.append(event.result.motion)
             tracks.append(sorter.push(event.tracks))
         elif isinstance(event, MapsFinished):
             tracks.append(sorter.push(event.tracks))
@@ -204,6 +227,7 @@ def run(
         chance=maps.chance,
         report=report,
         folder=None if out is None else Path(out),
+        motion=pd.concat(motion, ignore_index=True) if motion else None,
     )
 
 
