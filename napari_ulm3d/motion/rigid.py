@@ -27,6 +27,7 @@ _STEPS = 40
 """Fractions of a voxel that displacements are found to."""
 _WINDOW_S = 0.004
 """Frames closer than this are taken together: nothing moves in that time."""
+_TRIES = 3
 _RENEWALS = 50
 """How often in a block the running reference is renewed."""
 _WEIGHT = 0.1
@@ -63,8 +64,8 @@ def estimate_motion(
     for k, start in enumerate(starts):
         image = _envelope(frames[start : start + step])
         seen = _Seen(image)
-        shifts[k], after[k] = reference.find(seen)
-        before[k] = first.correlation(seen, np.zeros(3))
+        shifts[k], after[k] = reference.find(seen, shifts[k - 1] if k else None)
+        before[k] = first.unmoved(seen)
         if k % renewed == 0:
             back = seen.moved_back(shifts[k])
             total += back
@@ -108,65 +109,86 @@ def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 class _Seen:
-    """An image to be found in, and its spectrum."""
+    """An image to be found, and its spectrum."""
 
     def __init__(self, image: NDArray[np.float32]) -> None:
-        from scipy.fft import fftn
-
-        self.image = image - image.mean(dtype=np.float64).astype(np.float32)
-        self.mean = image.mean(dtype=np.float64)
-        self.spectrum: Spectrum = np.asarray(fftn(self.image), np.complex64)
+        self.image = image
+        self._spectrum = _fft(image)
 
     def moved_back(self, shift: NDArray[np.float64]) -> NDArray[np.float32]:
         """The image moved by minus `shift` voxels; what leaves comes in on the other side."""
         from scipy.fft import ifftn
 
-        moved = self.spectrum * _phases(self.image.shape, shift)
-        return np.asarray(ifftn(moved, overwrite_x=True).real + self.mean, np.float32)
+        if not shift.any():
+            return self.image
+        moved = self._spectrum * _phases(self.image.shape, shift)
+        return np.asarray(ifftn(moved, overwrite_x=True).real, np.float32)
 
 
 class _Reference:
-    """An image that others are compared with.
+    """An image that others are compared with, faded out towards its edges.
 
-    It alone fades out towards its edges, so that what leaves the view does not count. Were the
-    others tapered too, the tapers would pull displacements to zero (by a tenth, measured).
+    The others are faded out as well, or a bright border would pull them; but only when they were
+    moved back already, or the taper would pull displacements to zero (by a tenth, measured).
     """
 
     def __init__(self, image: NDArray[np.float32]) -> None:
-        from scipy.fft import fftn
-
         self.image = image
-        self._window = window = _window(image.shape)
-        mean = (image * window).sum(dtype=np.float64) / window.sum(dtype=np.float64)
-        level = image - np.float32(mean)
-        self._energy = _energy(level, window)
-        self.spectrum: Spectrum = np.asarray(fftn(level * window), np.complex64)
-        # What a constant in the other image would add.
-        self.spectrum.flat[0] = 0
+        self._window = _window(image.shape)
+        self._tapered = self._taper(image)
+        self._spectrum = _fft(self._tapered)
+        self._energy = _energy(self._tapered)
 
-    def find(self, seen: _Seen) -> tuple[NDArray[np.float64], float]:
-        """Displacement of an image in voxels, and its correlation then."""
+    def _taper(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        # Without its weighted mean: the taper's own spectrum does not move.
+        mean = (image * self._window).sum(dtype=np.float64) / self._window.sum(dtype=np.float64)
+        return np.asarray((image - np.float32(mean)) * self._window, np.float32)
+
+    def find(
+        self, seen: _Seen, start: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], float]:
+        """Displacement of an image in voxels, and its correlation then.
+
+        `start` is where to look first.
+        """
         from skimage.registration import phase_cross_correlation
 
-        shift = np.zeros(3)
-        if not (self._energy > 0 and seen.spectrum.any()):
-            return shift, 0.0
+        shift = np.zeros(3) if start is None else start.copy()
+        if not self._energy > 0:
+            return np.zeros(3), 0.0
         axes = [axis for axis, n in enumerate(self.image.shape) if n > 1]
         single = tuple({0, 1, 2} - set(axes))
-        found, _, _ = phase_cross_correlation(
-            self.spectrum.squeeze(single), seen.spectrum.squeeze(single), space="fourier",
-            upsample_factor=_STEPS, normalization=None,
-        )  # fmt: skip
-        shift[axes] = -np.asarray(found)
-        return shift, self.correlation(seen, shift)
+        more = np.zeros(3)
+        for _ in range(_TRIES):
+            tapered = self._taper(seen.moved_back(shift))
+            spectrum = _fft(tapered)
+            if not spectrum.any():
+                return np.zeros(3), 0.0
+            found, _, _ = phase_cross_correlation(
+                self._spectrum.squeeze(single), spectrum.squeeze(single), space="fourier",
+                upsample_factor=_STEPS, normalization=None,
+            )  # fmt: skip
+            more[axes] = -np.asarray(found)
+            shift = shift + more
+            if np.abs(more).max() < 0.3:
+                break
+        product = np.vdot(self._spectrum, spectrum * _phases(tapered.shape, more)).real
+        return shift, self._relative(product / tapered.size, tapered)
 
-    def correlation(self, seen: _Seen, shift: NDArray[np.float64]) -> float:
-        """Correlation with an image that is moved back."""
-        energy = np.sqrt(self._energy * _energy(seen.image, self._window))
-        if not energy > 0:
-            return 0.0
-        product = np.vdot(self.spectrum, seen.spectrum * _phases(self.image.shape, shift)).real
-        return float(np.clip(product / self.image.size / energy, -1, 1))
+    def unmoved(self, seen: _Seen) -> float:
+        """Correlation with an image as it is."""
+        tapered = self._taper(seen.image)
+        return self._relative(float((self._tapered * tapered).sum(dtype=np.float64)), tapered)
+
+    def _relative(self, product: float, tapered: NDArray[np.float32]) -> float:
+        energy = np.sqrt(self._energy * _energy(tapered))
+        return float(np.clip(product / energy, -1, 1)) if energy > 0 else 0.0
+
+
+def _fft(image: NDArray[np.float32]) -> Spectrum:
+    from scipy.fft import fftn
+
+    return np.asarray(fftn(image), np.complex64)
 
 
 def _phases(shape: tuple[int, ...], shift: NDArray[np.float64]) -> Spectrum:
@@ -178,5 +200,5 @@ def _phases(shape: tuple[int, ...], shift: NDArray[np.float64]) -> Spectrum:
     return np.asarray(lines[0][:, None, None] * lines[1][None, :, None] * lines[2])
 
 
-def _energy(image: NDArray[np.float32], window: NDArray[np.float32]) -> float:
-    return float((window * image**2).sum(dtype=np.float64))
+def _energy(image: NDArray[np.float32]) -> float:
+    return float(np.vdot(image, image))
