@@ -173,7 +173,7 @@ class _Reference:
             if np.abs(more).max() < 0.3:
                 break
         product = np.vdot(self._spectrum, spectrum * _phases(tapered.shape, more)).real
-        return shift, self._relative(product / tapered.size, tapered)
+        return shift, self._relative(float(product) / tapered.size, tapered)
 
     def unmoved(self, seen: _Seen) -> float:
         """Correlation with an image as it is."""
