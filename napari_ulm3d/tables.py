@@ -1,4 +1,4 @@
-"""The tables: localizations and tracks, with their columns and units.
+"""The tables: localizations, tracks and motion, with their columns and units.
 
 Positions are micrometres, time seconds, speed mm/s; `frame` counts from 0 over the
 whole acquisition. Both are thin, frozen wrappers around a pandas table: the wrapper
@@ -8,7 +8,7 @@ guarantees columns and dtypes, the table is there for everything else.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ResultsError
 
-__all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "Localizations", "Tracks"]
+__all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "BlockMotion", "Localizations", "Tracks"]
 
 POSITION_UM = ["z_um", "y_um", "x_um"]
 SIGMA_UM = ["sigma_z_um", "sigma_y_um", "sigma_x_um"]
@@ -183,3 +183,44 @@ class Tracks(_Table):
     def velocities_mm_s(self) -> NDArray[np.float64]:
         """(n, 3) vz, vy, vx in mm/s."""
         return self.table[VELOCITY_MM_S].to_numpy(np.float64)
+
+
+@dataclass(frozen=True)
+class BlockMotion:
+    """How the tissue moved in a block, frame by frame. It can be pickled.
+
+    Attributes
+    ----------
+    displacement_um
+        (t, 3) displacement of the tissue along z, y, x against the reference, smoothed.
+    correlation
+        (t,) correlation of each frame with the reference, moved back.
+    before
+        (t,) the same, not moved back.
+    broken
+        (t,) frames in which the estimate or the correlation breaks.
+    noise_um
+        Standard deviation of a frame's estimate along an axis, before smoothing.
+    image
+        (z, y, x) mean of the block's envelopes, moved back; None where it is not needed.
+    """
+
+    displacement_um: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    before: NDArray[np.float64]
+    broken: NDArray[np.bool_]
+    noise_um: float = 0.0
+    image: NDArray[np.float32] | None = None
+
+    def against(self, offset_um: NDArray[np.float64]) -> BlockMotion:
+        """Against a reference from which this one's is displaced by `offset_um` (3,); no image."""
+        return replace(self, displacement_um=self.displacement_um + offset_um, image=None)
+
+    def to_table(self, first_frame: int, rate_hz: float) -> pd.DataFrame:
+        """A row a frame: frame, time_s, z_um, y_um, x_um, correlation, correlation_before, broken."""
+        frame = first_frame + np.arange(len(self.broken), dtype=np.int64)
+        columns = {"frame": frame, "time_s": frame / rate_hz}
+        columns |= dict(zip(("z_um", "y_um", "x_um"), self.displacement_um.T, strict=True))
+        columns["correlation"] = self.correlation
+        columns["correlation_before"] = self.before
+        return pd.DataFrame(columns).assign(broken=self.broken)

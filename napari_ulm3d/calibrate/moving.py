@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.calibrate.calibration import Finding
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.motion import gains, offset_um, rms_um
+from napari_ulm3d.tables import BlockMotion
 
 __all__ = ["motion_of"]
 

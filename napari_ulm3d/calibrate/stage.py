@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,17 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
+from napari_ulm3d.calibrate.measurement import BlockMeasurement
 from napari_ulm3d.calibrate.moving import motion_of
 from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_finding
-from napari_ulm3d.calibrate.widths import Widths, measure_widths
+from napari_ulm3d.calibrate.widths import measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.errors import BlockError, InputError, UlmError
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
-    TissueCut,
     analytic_psf,
     axial_phase_step,
     clutter_filter,
@@ -46,40 +44,6 @@ __all__ = [
 ]
 
 _DOUBTFUL = 0.25  # relative spread of widths between blocks
-
-
-@dataclass(frozen=True)
-class BlockMeasurement:
-    """What one block says of the acquisition; small, so that a worker can send it.
-
-    Attributes
-    ----------
-    valid_share
-        Share of the voxels that hold data.
-    noise
-        Rms of the noise after the clutter filter, depth by depth.
-    cut
-        Where the tissue ends; None where the settings say so, or no SVD is used.
-    widths
-        Of the PSF; None where nothing stands out, or where they are given.
-    carrier_rad
-        Axial phase step a voxel; 0 for an envelope.
-    psf
-        With ``psf.source=data``: the shape itself, on the grid of `thinning`.
-    thinning
-        That grid.
-    motion
-        Of the tissue; None where it is not asked for.
-    """
-
-    valid_share: float
-    noise: tuple[float, ...]
-    cut: TissueCut | None
-    widths: Widths | None
-    carrier_rad: float
-    psf: Psf | None = None
-    thinning: tuple[int, int, int] = (1, 1, 1)
-    motion: BlockMotion | None = None
 
 
 def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import ClutterConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
 from napari_ulm3d.filtering.svd import svd_filter
 from napari_ulm3d.filtering.valid import valid_voxels
+from napari_ulm3d.tables import BlockMotion
 
 __all__ = ["FilteredBlock", "clutter_filter"]
 

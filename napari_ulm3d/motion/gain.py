@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.displacement import BlockMotion
+from napari_ulm3d.tables import BlockMotion
 
 __all__ = ["gains", "rms_um"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ulm3d.config import MotionConfig
-from napari_ulm3d.displacement import BlockMotion
-from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, Localizations
+from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, BlockMotion, Localizations
 
 __all__ = ["moved_back"]
 

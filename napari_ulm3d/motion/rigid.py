@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import MotionConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.motion.broken import broken_frames
 from napari_ulm3d.motion.smoothing import smoothed
+from napari_ulm3d.tables import BlockMotion
 
 __all__ = ["estimate_motion", "offset_um"]
 

@@ -18,7 +18,6 @@ from napari_ulm3d.calibrate import (
     with_cut,
 )
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.filtering import (
     FilteredBlock,
     Psf,
@@ -31,7 +30,7 @@ from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
 from napari_ulm3d.motion import estimate_motion, moved_back, offset_um
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
-from napari_ulm3d.tables import Localizations
+from napari_ulm3d.tables import BlockMotion, Localizations
 
 __all__ = [
     "acquisition_psf",

@@ -11,10 +11,9 @@ from scipy.ndimage import fourier_shift
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import MotionConfig, PipelineConfig
-from napari_ulm3d.displacement import BlockMotion
 from napari_ulm3d.motion import estimate_motion, gains, moved_back, offset_um
 from napari_ulm3d.pipeline import run
-from napari_ulm3d.tables import Localizations
+from napari_ulm3d.tables import BlockMotion, Localizations
 
 SHAPE, SPACING = (24, 20, 18), (100.0, 150.0, 150.0)
 RATE = 260.0
