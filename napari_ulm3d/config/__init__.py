@@ -22,8 +22,7 @@ from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConf
 from napari_ulm3d.config.limits import LIMITS, Limits, implausible
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, Localizer, NetworkConfig
-from napari_ulm3d.config.mapping import LinkConfig, MapConfig
-from napari_ulm3d.config.motion import MotionConfig
+from napari_ulm3d.config.mapping import LinkConfig, MapConfig, MotionConfig
 from napari_ulm3d.config.pipeline import PipelineConfig
 from napari_ulm3d.config.presets import PRESETS, settings_preset
 from napari_ulm3d.config.vessels import VesselConfig

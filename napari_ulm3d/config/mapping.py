@@ -1,4 +1,4 @@
-"""From localizations to tracks and vessel maps."""
+"""From localizations to tracks and vessel maps, and the motion taken from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from napari_ulm3d.config.base import StageConfig, setting
 
-__all__ = ["LinkConfig", "MapConfig"]
+__all__ = ["LinkConfig", "MapConfig", "MotionConfig"]
 
 
 class LinkConfig(StageConfig):
@@ -61,3 +61,36 @@ class MapConfig(StageConfig):
         ge=0,
     )
     fsc: bool = setting(True, "Measure the resolution by Fourier shell correlation of two halves.")
+
+
+_MOVES = {"method": ("auto", "rigid")}
+
+
+class MotionConfig(StageConfig):
+    """Motion of the tissue: localizations are moved back, voxels are not."""
+
+    method: Literal["none", "auto", "rigid"] = setting(
+        "none",
+        "none: nothing moves; rigid: the whole volume is displaced, estimated frame by frame on "
+        "the unfiltered envelope; auto: rigid where the blocks that are measured on gain by it.",
+    )
+    smoothing_s: float = setting(
+        0.012,
+        "Width (standard deviation) of the weights with which displacements are smoothed over time; "
+        "0: none.",
+        "s",
+        ge=0,
+        le=1,
+        when=_MOVES,
+    )
+    leave_out: bool = setting(
+        True,
+        "Leave out localizations of frames in which the tissue jerks or does not resemble itself.",
+        when=_MOVES,
+    )
+    across: Literal["close", "break"] = setting(
+        "close",
+        "Tracks at frames that are left out: close: they are gaps like others "
+        "(link.max_gap_frames); break: all tracks end there.",
+        when=_MOVES,
+    )

@@ -12,8 +12,7 @@ from napari_ulm3d.config.calibrate import CalibrateConfig
 from napari_ulm3d.config.filtering import ClutterConfig, PsfConfig, SparsifyConfig
 from napari_ulm3d.config.load import LoadConfig
 from napari_ulm3d.config.localize import LocalizeConfig, NetworkConfig
-from napari_ulm3d.config.mapping import LinkConfig, MapConfig
-from napari_ulm3d.config.motion import MotionConfig
+from napari_ulm3d.config.mapping import LinkConfig, MapConfig, MotionConfig
 from napari_ulm3d.config.vessels import VesselConfig
 from napari_ulm3d.errors import ConfigError
 
