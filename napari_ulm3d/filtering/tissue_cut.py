@@ -26,6 +26,7 @@ _SIDE = 3  # components compared on either side of a cut
 _ENERGY = (
     0.25  # weight of a fall of the singular values, nepers of power, beside that of the spread
 )
+_MOST_ENERGY = 0.5  # nepers: within tissue the energy falls steeply, too
 _CLEAR = 0.9  # least fall that tells tissue from bubbles
 _NOISE = 0.3  # spectra spread over more than this share of the frequencies are noise's
 
@@ -107,7 +108,7 @@ def cut_of_spectrum(
     logs, powers = np.log(np.maximum(shares, 1e-9)), 2 * np.log(values)
     for k in range(1, min(n, len(values) - 1) + 1):
         spread = logs[max(0, k - _SIDE) : k].mean() - logs[k : k + _SIDE].mean()
-        drop = spread + _ENERGY * (powers[k - 1] - powers[k])
+        drop = spread + min(_ENERGY * (powers[k - 1] - powers[k]), _MOST_ENERGY)
         if drop > fall:
             best, fall = k, float(drop)
     return TissueCut(best + 1, fall if best else 0.0, decibels, shares)

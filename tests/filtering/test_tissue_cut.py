@@ -7,6 +7,7 @@ import pytest
 
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering import svd_filter, tissue_cut
+from napari_ulm3d.filtering.tissue_cut import cut_of_spectrum
 from napari_ulm3d.simulate import SimulationConfig, simulate
 from napari_ulm3d.simulate.config import ClutterModelConfig, GridConfig, MicrobubbleConfig
 
@@ -55,3 +56,10 @@ def test_masked_voxels_do_not_move_the_cut() -> None:
 
 def test_a_few_frames_have_nothing_to_compare() -> None:
     assert tissue_cut(np.ones((4, 3, 3, 3), np.complex64)).first == 1
+
+
+def test_a_steep_fall_of_the_energy_within_tissue_is_not_its_end() -> None:
+    # Strong moving speckle: the first component towers over eight more, which fill the volume too.
+    values = 10 ** (np.array([78, 59, 52, 41, 38, 35, 26, 23, 20, *np.linspace(17, 0, 20)]) / 20)
+    shares = np.array([0.24, 0.11, 0.16, 0.13, 0.2, 0.09, 0.17, 0.13, 0.16, *[0.04] * 20])
+    assert cut_of_spectrum(values, shares, np.full(29, 0.1)).first == 10
