@@ -17,6 +17,7 @@ from napari_ulm3d.cli.evaluate import evaluate
 from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.measures.pulse import pulse
+from napari_ulm3d.cli.measures.report import report
 from napari_ulm3d.cli.measures.vessels import vessels
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
@@ -75,6 +76,7 @@ for command in (
     export,
     vessels,
     pulse,
+    report,
     evaluate,
     simulate,
     train,

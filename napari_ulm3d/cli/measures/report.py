@@ -1,0 +1,24 @@
+"""`napari-ulm3d report`: a run as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["report"]
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run.")],
+    to: Annotated[Path, typer.Option("--to", metavar="HTML", help="File to write, .html.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
+) -> None:
+    """Write one self-contained HTML file: maps, vessels, what was measured, quality, provenance."""
+    from napari_ulm3d.report import write_report
+
+    write_report(folder, to, overwrite=overwrite)
+    typer.echo(f"Wrote {to}")

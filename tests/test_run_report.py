@@ -1,0 +1,95 @@
+"""The report of a run: whole, self-contained, and true to its folder."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tube_tracks import as_tracks, line, tube
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.cli import main
+from napari_ulm3d.config import MapConfig, PipelineConfig
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import write
+from napari_ulm3d.maps import accumulate
+from napari_ulm3d.report.criteria import Criterion, criteria_of, grade_of
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tables = tube(
+        line((60.0, 150.0, 150.0), (540.0, 150.0, 150.0)), 40.0, 4.0, 60,
+        np.random.default_rng(0), 5.0,
+    )  # fmt: skip
+    tracks = as_tracks(tables)
+    config = PipelineConfig(maps=MapConfig(resolution_factor=3, fsc=False))
+    folder = ResultsFolder.create(tmp_path_factory.mktemp("run") / "results")
+    folder.write_facts(
+        {
+            "config": config.to_dict(),
+            "acquisition": {
+                "name": "<b>mouse & co</b>",
+                "wavelength_um": 100.0,
+                "files": ["a b.mat"],
+            },
+            "result": {
+                "complete": True,
+                "n_tracks": 60,
+                "verdict": "Hardly any bubbles were found.",
+            },
+        }
+    )
+    write(tracks, folder.tracks_path)
+    for name, map_ in accumulate(tracks, Grid((20, 10, 10), (30.0,) * 3), config.maps).items():
+        write(map_, folder.map_path(name))
+    return folder.path
+
+
+def test_the_page(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "report.html"
+    assert main(["report", str(results), "--to", str(target)]) == 0
+    page = target.read_text(encoding="utf-8")
+    assert "&lt;b&gt;mouse &amp; co&lt;/b&gt;" in page
+    assert "Hardly any bubbles were found." in page
+    assert "maps.resolution_factor" in page
+    assert "napari-ulm3d run 'a b.mat' --config" in page
+    # Nothing is fetched: every address is data.
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(addresses) >= 5
+    assert all(a.startswith("data:image/png;base64,") for a in addresses)
+    assert "url(" not in page
+    open_tags: list[str] = []
+
+    class Balanced(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag not in ("meta", "img"):
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_tags.pop() == tag
+
+    Balanced().feed(page)
+    assert not open_tags
+    assert main(["report", str(results), "--to", str(target)]) != 0
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["report", str(results), "--to", str(tmp_path / "report.pdf")]) != 0
+    assert ".html" in capsys.readouterr().err
+
+
+def test_the_grade_follows_from_the_criteria() -> None:
+    good = {
+        "complete": True,
+        "n_tracks": 5000,
+        "saturation": 0.8,
+        "chance_share": 0.01,
+        "resolution_um": 20.0,
+    }
+    assert grade_of(criteria_of(good, 100.0)) == "good"
+    assert grade_of(criteria_of(good | {"saturation": 0.3}, 100.0)) == "fair"
+    bad = good | {"saturation": 0.01, "chance_share": 0.5}
+    assert grade_of(criteria_of(bad, 100.0)) == "poor"
+    assert grade_of([Criterion("a", "", "", None), Criterion("b", "", "", 2)]) == "not graded"
