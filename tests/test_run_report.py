@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_the_page(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "&lt;b&gt;mouse &amp; co&lt;/b&gt;" in page
     assert "Hardly any bubbles were found." in page
     assert "maps.resolution_factor" in page
-    assert "napari-ulm3d run 'a b.mat' --config" in page
+    assert "napari-ulm3d run 'a b.mat' --config" in unescape(page)
     # Nothing is fetched: every address is data.
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert len(addresses) >= 5
