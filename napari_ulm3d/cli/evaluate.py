@@ -1,4 +1,4 @@
-"""`napari-ulm3d evaluate`: the scores of a run against the ground truth of a simulation."""
+"""`napari-ulm3d evaluate`: what speaks for a run, and its scores where the truth is known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from napari_ulm3d.evaluate import Scores
+    from napari_ulm3d.io.results import ResultsFolder
 
 __all__ = ["evaluate"]
 
@@ -16,8 +17,13 @@ __all__ = ["evaluate"]
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run.")],
     truth: Annotated[
-        Path, typer.Option("--truth", metavar="PATH", help="Ground truth: truth.parquet or a .csv.")
-    ],
+        Path | None,
+        typer.Option(
+            "--truth",
+            metavar="PATH",
+            help="Ground truth: truth.parquet or a .csv. Without it: what the run says for itself.",
+        ),
+    ] = None,
     wavelength_um: Annotated[
         float | None,
         typer.Option(
@@ -55,7 +61,11 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Score a run's localizations, tracks and map; prints a table, writes DIR/scores.json."""
+    """Score a run's localizations, tracks and map; prints a table, writes DIR/scores.json.
+
+    Without a truth it prints how many tracks arise by chance, the resolution, the saturation and
+    the motion, as the run left them, and writes nothing.
+    """
     from napari_ulm3d.errors import ConfigError
     from napari_ulm3d.evaluate import EvaluateConfig, read_truth
     from napari_ulm3d.evaluate import evaluate as score
@@ -69,6 +79,9 @@ def evaluate(
     }
     config = EvaluateConfig().replace(**{k: v for k, v in given.items() if v is not None})
     results = ResultsFolder.open(folder)
+    if truth is None:
+        _print_evidence(results)
+        return
     facts = results.facts()
     acquisition: dict[str, Any] = facts.get("acquisition", {})
     of_maps: dict[str, Any] = facts.get("result", {})
@@ -93,6 +106,56 @@ def evaluate(
     scores.to_json(results.path / "scores.json")
     _print(scores)
     typer.echo(f"Wrote {results.path / 'scores.json'}")
+
+
+_LENGTHS = (2, 3, 5, 7, 10, 15, 20)
+
+
+def _print_evidence(results: ResultsFolder) -> None:
+    """What the run left that speaks for it or against it."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    from napari_ulm3d.errors import ResultsError
+
+    if not results.complete:
+        raise ResultsError(f"{results.path}: the run is not finished; add --resume to `run`.")
+    found: dict[str, Any] = results.facts()["result"]
+    summary = Table(title="The run by its own evidence", show_header=False)
+
+    def row(name: str, key: str, form: str) -> None:
+        if key in found:
+            summary.add_row(name, form.format(found[key]))
+
+    row("tracks", "n_tracks", "{:,}")
+    row("shortest track", "min_length_frames", "{} frames")
+    row("tracks by chance", "chance_share", "{:.2%}")
+    row("resolution (FSC, 1/2 bit)", "resolution_um", "{:.1f} um")
+    for axis, value in found.get("axes_um", {}).items():
+        summary.add_row(f"  along {axis}", f"{value:.1f} um")
+    row("saturation", "saturation", "{:.2%} of the map's voxels")
+    row("motion of the tissue", "motion_rms_um", "{:.1f} um rms")
+    row("frames left out", "frames_left_out", "{:,}")
+    Console().print(summary)
+    path = results.path / "chance_tracks.csv"
+    if not path.is_file():
+        return
+    counts = pd.read_csv(path).set_index("length_frames")
+    table = Table(
+        title="Tracks by chance (frames in random order)",
+        caption="permuted: all localizations, an upper bound; by chance: those of no true track",
+    )
+    for name in ("at least", "tracks", "by chance", "permuted"):
+        table.add_column(name, justify="right")
+    for length in _LENGTHS:
+        if length in counts.index:
+            longer = counts.loc[length:]
+            shares = counts.loc[length, ["share_by_chance", "share_permuted"]]
+            table.add_row(
+                f"{length} frames", f"{longer['tracks'].sum():,.0f}", *(f"{s:.1%}" for s in shares)
+            )
+    Console().print(table)
 
 
 def _print(scores: Scores) -> None:

@@ -55,6 +55,11 @@ class Resolution:
         Whether `resolution_um` is the Nyquist period rather than a crossing.
     notes
         How it was computed and what to beware of, one sentence each.
+    axes_um
+        Along z, y, x: `resolution_um` of the coefficients within 45 degrees of the axis alone;
+        NaN along an axis of one voxel, and where the curve never rises above the threshold.
+    axes_correlation
+        (3, shells) their correlation.
     """
 
     frequency_per_um: NDArray[np.float64]
@@ -65,10 +70,17 @@ class Resolution:
     resolution_fixed_um: float
     limited_by_voxel: bool
     notes: tuple[str, ...] = field(default=())
+    axes_um: tuple[float, float, float] = (float("nan"),) * 3
+    axes_correlation: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 0)))
 
     def to_table(self) -> pd.DataFrame:
-        """The curve, a row a shell: frequency_per_um, correlation, half_bit, fixed, n_independent."""
-        return pd.DataFrame(
+        """The curve, a row a shell: frequency_per_um, correlation, half_bit, fixed, n_independent.
+
+        With correlation_z, correlation_y, correlation_x, each along one axis.
+        """
+        along = zip("zyx", self.axes_correlation, strict=True)
+        axes = {f"correlation_{name}": curve for name, curve in along if curve.size}
+        table = pd.DataFrame(
             {
                 "frequency_per_um": self.frequency_per_um,
                 "correlation": self.correlation,
@@ -77,6 +89,7 @@ class Resolution:
                 "n_independent": self.n_independent,
             }
         )
+        return table.assign(**axes)
 
 
 def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,7 +131,9 @@ def resolution(
     windows = [_tukey(n) for n in tile]
     shell, frequency, multiplicity, nyquist_um = _shells(tile, grid.spacing_um)
 
-    sums = np.zeros((3, frequency.size))
+    cones = _cones(tile, grid.spacing_um)
+    # Of all coefficients, then of those about each axis.
+    sums = np.zeros((1 + len(cones), 3, frequency.size))
     for number in numbers:
         spectra = [_spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
         products = (
@@ -126,23 +141,29 @@ def resolution(
             np.abs(spectra[0]) ** 2,
             np.abs(spectra[1]) ** 2,
         )
-        for total, product in zip(sums, products, strict=True):
+        for k, product in enumerate(products):
             weighted = (product * multiplicity).ravel()
-            total += np.bincount(shell, weights=weighted, minlength=frequency.size + 2)[1:-1]
+            sums[0, k] += _of_shells(shell, weighted, frequency.size)
+            for a, cone in enumerate(cones):
+                sums[1 + a, k] += _of_shells(shell[cone], weighted[cone], frequency.size)
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = sums[0] / np.sqrt(sums[1] * sums[2])
+        correlations = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
+    correlation = correlations[0]
 
     # A real map's coefficients come in conjugate pairs, but each has two parts: pure noise
     # correlates with a spread of 1 / sqrt(all coefficients). A taper ties neighbours within
     # the shell together, along its surface (one dimension less than the map).
-    per_shell = np.bincount(
-        shell,
-        weights=np.broadcast_to(multiplicity, _half(tile)).ravel(),
-        minlength=frequency.size + 2,
-    )[1:-1]
+    counted = np.broadcast_to(multiplicity, _half(tile)).ravel()
     resolved = sum(n > 1 for n in tile)
     kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in windows]))
-    n_independent = per_shell * len(numbers) * kept ** (1 - 1 / max(resolved, 1))
+    share = len(numbers) * kept ** (1 - 1 / max(resolved, 1))
+    n_independent = share * _of_shells(shell, counted, frequency.size)
+    axes_um = []
+    for axis, cone in enumerate(cones):
+        n_along = share * _of_shells(shell[cone], counted[cone], frequency.size)
+        level = half_bit_threshold(n_along)
+        found = _crossing_um(frequency, correlations[1 + axis], level, nyquist_um)
+        axes_um.append(found if tile[axis] > 1 else float("nan"))
     half_bit = half_bit_threshold(n_independent)
     by_half_bit = _crossing_um(frequency, correlation, half_bit, nyquist_um)
     fixed = np.full_like(correlation, FIXED_THRESHOLD)
@@ -163,6 +184,7 @@ def resolution(
     return Resolution(
         frequency, correlation, half_bit, n_independent,
         by_half_bit, by_fixed, by_half_bit == nyquist_um, tuple(notes),
+        (axes_um[0], axes_um[1], axes_um[2]), correlations[1:],
     )  # fmt: skip
 
 
@@ -279,6 +301,24 @@ def _shells(
         multiplicity[-1] = 1.0
     frequency = np.arange(1, n_shells + 1, dtype=np.float64) * width
     return shell, frequency, multiplicity, 1 / nyquist
+
+
+def _of_shells(
+    shell: NDArray[np.int64], weights: NDArray[np.floating], n_shells: int
+) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(shell, weights, n_shells + 2)[1:-1], np.float64)
+
+
+def _cones(
+    tile: tuple[int, int, int], spacing_um: tuple[float, float, float]
+) -> list[NDArray[np.intp]]:
+    """Coefficients of the half spectrum within 45 degrees of the z, y and x axis."""
+    squares = []
+    for axis, (n, s) in enumerate(zip(tile, spacing_um, strict=True)):
+        line = np.fft.rfftfreq(n, s) if axis == 2 else np.fft.fftfreq(n, s)
+        squares.append((line**2).reshape([-1 if k == axis else 1 for k in range(3)]))
+    total = squares[0] + squares[1] + squares[2]
+    return [np.flatnonzero(2 * square >= total) for square in squares]
 
 
 def _crossing_um(

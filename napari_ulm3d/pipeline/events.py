@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.results import BlockResult
@@ -214,6 +214,8 @@ class RunReport:
     chance_share
         Share of the tracks that arise by chance, by frames in random order
         (`link.chance_tracks`). None without tracks.
+    axes_um
+        Resolution along z, y, x, where it is known.
     motion_rms_um
         Root mean square displacement of the tissue that was taken out; None where it was left alone.
     frames_left_out
@@ -238,6 +240,7 @@ class RunReport:
     failed: tuple[BlockFailed, ...] = ()
     min_length_frames: int | None = None
     chance_share: float | None = None
+    axes_um: dict[str, float] = field(default_factory=dict)
     motion_rms_um: float | None = None
     frames_left_out: int = 0
     verdict: str = ""
@@ -252,6 +255,9 @@ class RunReport:
             else f"{self.peak_memory_bytes / 1e6:,.0f} MB"
         )
         fsc = "not measured" if self.resolution_um is None else f"{self.resolution_um:.1f} um"
+        if self.axes_um:
+            along = (f"{name} {value:.1f}" for name, value in self.axes_um.items())
+            fsc += f"; along {', '.join(along)} um"
         rows = [
             ("frames", f"{self.n_frames:,}"),
             ("localizations", f"{self.n_localizations:,} ({per_frame:.1f} a frame)"),

@@ -142,6 +142,7 @@ class _Tally:
             volumes_per_s=self.computed_frames / seconds,
             peak_memory_bytes=peak_memory_bytes,
             resolution_um=float(resolution.resolution_um) if known and resolution else None,
+            axes_um=_along_axes(resolution),
             saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
             rejected=self.rejected,
             failed=tuple(self.failed),
@@ -160,6 +161,17 @@ class _Tally:
             ),
             network_window_frames=self.window_frames,
         )
+
+
+def _along_axes(found: Resolution | None) -> dict[str, float]:
+    """The resolution along each axis of which it is known."""
+    if found is None:
+        return {}
+    return {
+        name: float(value)
+        for name, value in zip("zyx", found.axes_um, strict=True)
+        if not math.isnan(value)
+    }
 
 
 def run(

@@ -111,6 +111,9 @@ def test_table_of_the_curve():
         "half_bit",
         "fixed",
         "n_independent",
+        "correlation_z",
+        "correlation_y",
+        "correlation_x",
     ]
     assert table["correlation"].to_numpy() == pytest.approx(found.correlation)
     assert (table["fixed"] == 1 / 7).all()
@@ -136,3 +139,36 @@ def test_the_taper_is_that_of_scipy(n: int) -> None:
 
     expected = tukey(n + 1, _TAPER)[:-1] if n > 1 else [1.0]
     np.testing.assert_allclose(_tukey(n), expected, atol=1e-6)
+
+
+def test_blur_along_one_axis_is_told_from_the_others() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    grid = Grid((48, 48, 48), (5.0, 5.0, 5.0))
+    scene = gaussian_filter(rng.random((48, 48, 48)) ** 8, (3.0, 0.5, 0.5))
+    halves = [
+        VesselMap.from_dense("half", rng.poisson(60 * scene).astype(np.float32), grid)
+        for _ in range(2)
+    ]
+    found = resolution(*halves)
+    z, y, x = found.axes_um
+    assert z > 1.5 * max(y, x)
+    assert min(y, x) <= found.resolution_um <= z
+    table = found.to_table()
+    low = slice(0, 3)
+    assert table["correlation_z"][low].mean() > 0.3
+    assert {"correlation_z", "correlation_y", "correlation_x"} <= set(table.columns)
+
+
+def test_along_an_axis_of_one_voxel_nothing_is_said() -> None:
+    rng = np.random.default_rng(0)
+    grid = Grid((40, 1, 40), (5.0, 5.0, 5.0))
+    scene = rng.random((40, 1, 40)) ** 4
+    halves = [
+        VesselMap.from_dense("half", rng.poisson(90 * scene).astype(np.float32), grid)
+        for _ in range(2)
+    ]
+    z, y, x = resolution(*halves).axes_um
+    assert np.isnan(y)
+    assert np.isfinite([z, x]).all()
