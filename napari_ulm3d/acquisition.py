@@ -43,9 +43,13 @@ class Grid:
             raise ValueError(f"a grid needs three axes of at least one voxel, not {self.shape}")
         spacing = np.asarray(self.spacing_um)
         if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
-            raise ValueError(f"voxel spacing must be three positive um, not {self.spacing_um}")
+            raise ValueError(
+                f"the voxel spacing must be three positive lengths in um, not {self.spacing_um}"
+            )
         if len(self.origin_um) != 3 or not np.isfinite(self.origin_um).all():
-            raise ValueError(f"the origin must be three finite um, not {self.origin_um}")
+            raise ValueError(
+                f"the origin must be three finite positions in um, not {self.origin_um}"
+            )
 
     @property
     def size(self) -> int:
@@ -131,8 +135,8 @@ class Block:
         if not finite:
             raise InputError(
                 self.source.name,
-                f"holds NaN or infinite values between frames {self.start} and {self.stop - 1}",
-                "Replace or leave out those frames.",
+                f"contains NaN or infinite values between frames {self.start} and {self.stop - 1}",
+                "Replace these frames or leave them out.",
             )
         return frames
 
@@ -176,7 +180,7 @@ class Acquisition:
 
     def __post_init__(self) -> None:
         if not self.sources:
-            raise InputError(self.name, "has no frames", "Name at least one file.")
+            raise InputError(self.name, "contains no frames", "Name at least one file.")
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise InputError(
                 self.name, f"has a frame rate of {self.rate_hz} Hz", "Give it with --rate."
@@ -185,14 +189,15 @@ class Acquisition:
             if tuple(source.shape[1:]) != self.grid.shape:
                 raise InputError(
                     source.name,
-                    f"has frames of {source.shape[1:]} voxels where the first file has {self.grid.shape}",
-                    "Name only files of one acquisition.",
+                    f"has frames of {source.shape[1:]} voxels, but the first file has "
+                    f"{self.grid.shape}",
+                    "Give only files of one acquisition.",
                 )
             if (source.dtype.kind == "c") != (self.kind == "iq"):
                 raise InputError(
                     source.name,
-                    f"holds {source.dtype} where the acquisition is {self.kind}",
-                    "Name only files of one acquisition.",
+                    f"contains {source.dtype}, but the acquisition is {self.kind}",
+                    "Give only files of one acquisition.",
                 )
 
     @classmethod
@@ -272,7 +277,7 @@ class Acquisition:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Frames start..stop-1 of the whole acquisition, (t, z, y, x)."""
         if not 0 <= start < stop <= self.n_frames:
-            raise IndexError(f"frames {start}:{stop} of an acquisition of {self.n_frames}")
+            raise IndexError(f"frames {start}:{stop} of an acquisition with {self.n_frames} frames")
         parts = []
         for first, source in self._with_first_frame():
             low, high = max(start - first, 0), min(stop - first, source.shape[0])

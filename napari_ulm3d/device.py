@@ -60,7 +60,7 @@ def inspect_device() -> DeviceReport:
         elif torch.version.cuda is None and _has_nvidia_driver():
             missing.append(
                 (
-                    "a CUDA build of PyTorch, since there is an NVIDIA GPU",
+                    "a CUDA build of PyTorch for the NVIDIA GPU of this computer",
                     "pip install --force-reinstall torch",
                 )
             )
@@ -68,7 +68,7 @@ def inspect_device() -> DeviceReport:
     if gpu and spconv is None:
         missing.append(
             (
-                "spconv, which makes sparse networks faster on the GPU",
+                "spconv, which speeds up sparse networks on the GPU",
                 'pip install "napari-ulm3d[gpu]"',
             )
         )
@@ -99,7 +99,7 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cu
     if wanted == "cuda":
         fix = next((line for what, line in report.missing if "PyTorch" in what), None)
         raise BackendError(
-            "No CUDA device can be used by PyTorch here. "
+            "PyTorch found no usable CUDA device. "
             + (f"Try: {fix}" if fix else "Use --device cpu, or check the driver with nvidia-smi.")
         )
     return "cpu"

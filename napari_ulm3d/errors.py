@@ -1,8 +1,8 @@
-"""What can go wrong, said in one sentence with the way out.
+"""Errors that a user can resolve: one sentence each, with the remedy.
 
-Every error that a person can cause derives from `UlmError`; its message names the
-file or setting, what was wrong with it, and what to do. The command line prints
-that one line and exits with `exit_code`; the viewer shows it in the widget.
+Every error that a user can cause derives from `UlmError`. Its message names the file or
+setting, the problem, and what to do. The command line prints that line and exits with
+`exit_code`; the viewer shows it in the widget.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
 
 
 class UlmError(Exception):
-    """A mistake that a person can mend; `str(error)` is one line with the way out."""
+    """A mistake that a user can correct; `str(error)` is one line with the remedy."""
 
     exit_code = 2
 
     def __reduce__(self) -> Any:
-        # Errors come home from other processes; the default would call __init__ anew with
-        # the message alone, which is not what the children's take.
+        # Errors are pickled by worker processes. The default would call __init__ with the message
+        # alone, which is not what the subclasses take.
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
@@ -79,12 +79,12 @@ class MissingMetadataError(InputError):
         self, path: str | PathLike[str] | None, missing: tuple[str, ...], remedy: str
     ) -> None:
         self.missing = missing
-        super().__init__(path, f"does not say {' nor '.join(missing)}", remedy)
+        super().__init__(path, f"does not state {' or '.join(missing)}", remedy)
 
 
 @dataclass(frozen=True)
 class SettingFault:
-    """What is wrong with one setting.
+    """A problem with one setting.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 
-__all__ = ["ArraySource", "FrameSource", "JoinedSource", "source_path"]
+__all__ = ["ArraySource", "FrameSource", "JoinedSource", "refuse_beyond_single", "source_path"]
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class ArraySource:
             raise InputError(
                 self.name,
                 f"has the shape {self.array.shape}",
-                "Give frames as an array of four non-empty axes (t, z, y, x).",
+                "Give the frames as an array with four non-empty axes (t, z, y, x).",
             )
 
     @property
@@ -75,19 +75,25 @@ class ArraySource:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         values = self.array[start:stop]
         if values.dtype.kind in "fc" and values.dtype.itemsize > self.dtype.itemsize:
-            _refuse_beyond_single(values, self.name)
+            refuse_beyond_single(values, self.name)
         return np.array(values, dtype=self.dtype, order="C")
 
 
-def _refuse_beyond_single(values: NDArray[Any], name: str) -> None:
-    """Refuse double precision that single precision, in which frames are held, cannot take."""
+def refuse_beyond_single(values: NDArray[Any], name: str) -> None:
+    """Refuse values in double precision that single precision cannot represent.
+
+    Raises
+    ------
+    InputError
+        The largest value is above 1e38, or it is not zero and below 1e-33.
+    """
     parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
     largest = max(max(float(part.max()), -float(part.min())) for part in parts)
     if np.isfinite(largest) and largest and not 1e-33 < largest < 1e38:
         raise InputError(
             name,
-            f"has values up to {largest:.3g}, which single precision cannot hold",
-            "Scale them, for example by dividing by that number.",
+            f"has values up to {largest:.3g}, which single precision cannot represent",
+            "Scale the values, for example by dividing by that number.",
         )
 
 

@@ -34,7 +34,7 @@ class SparseFrames:
     def __post_init__(self) -> None:
         if self.coordinates.shape != (self.values.size, 4):
             raise ValueError(
-                f"coordinates {self.coordinates.shape} do not fit {self.values.shape} values"
+                f"coordinates {self.coordinates.shape} do not match {self.values.shape} values"
             )
 
     def __len__(self) -> int:

@@ -39,8 +39,8 @@ class _Table:
         missing = [name for name in self.required if name not in self.table.columns]
         if missing:
             raise ResultsError(
-                f"A table of {type(self).__name__.lower()} lacks the column(s) "
-                f"{', '.join(missing)}; it needs {', '.join(self.required)}."
+                f"The table of {type(self).__name__.lower()} lacks the column(s) "
+                f"{', '.join(missing)}. Required: {', '.join(self.required)}."
             )
         known = {**self.required, **self.optional}
         wrong = {
@@ -54,7 +54,8 @@ class _Table:
                 object.__setattr__(self, "table", self.table.assign(**whole).astype(wrong))
             except (TypeError, ValueError) as error:
                 raise ResultsError(
-                    f"A table of {type(self).__name__.lower()} has a column that is not numeric: {error}."
+                    f"The table of {type(self).__name__.lower()} has a column that is not numeric: "
+                    f"{error}."
                 ) from error
 
     def _whole(self, name: str) -> pd.Series:
@@ -68,8 +69,9 @@ class _Table:
         if apart.any():
             first = numbers[apart].iloc[0]
             raise ResultsError(
-                f"A table of {type(self).__name__.lower()} has {first:g} in its column {name}, "
-                f"which counts whole numbers from 0 ({int(apart.sum())} rows). Mend those rows."
+                f"The table of {type(self).__name__.lower()} has {first:g} in column {name}, "
+                f"which must contain whole numbers from 0 ({int(apart.sum())} rows). Correct "
+                "these rows."
             )
         return rounded
 

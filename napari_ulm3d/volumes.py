@@ -47,11 +47,13 @@ class VesselMap:
         index = np.ascontiguousarray(self.index, np.int64)
         values = np.ascontiguousarray(self.values, np.float32)
         if index.ndim != 1 or index.shape != values.shape:
-            raise ValueError(f"index {index.shape} and values {values.shape} must be equal, 1-D")
+            raise ValueError(
+                f"index {index.shape} and values {values.shape} must be 1-D and of equal length"
+            )
         if index.size and (
             index[0] < 0 or index[-1] >= self.grid.size or (index[1:] <= index[:-1]).any()
         ):
-            raise ValueError("map indices must ascend without repeats inside the grid")
+            raise ValueError("map indices must be ascending, unique and inside the grid")
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "values", values)
 
@@ -61,7 +63,7 @@ class VesselMap:
     ) -> VesselMap:
         """From a full volume (z, y, x); zeros are dropped."""
         if data.shape != grid.shape:
-            raise ValueError(f"data {data.shape} and grid {grid.shape} differ")
+            raise ValueError(f"data {data.shape} and grid {grid.shape} differ in shape")
         index = np.flatnonzero(data)
         return cls(name, grid, index, data.ravel()[index].astype(np.float32), unit, signed)
 

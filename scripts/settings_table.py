@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the settings' own descriptions: `python scripts/settings_table.py`."""
+"""Write docs/settings.md from the settings' descriptions: `python scripts/settings_table.py`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
 
 def settings_page() -> str:
-    """The page, one table a stage."""
+    """The page, one table per stage."""
     lines = [
         "# Settings",
         "",
-        "Every setting of a run, in the order of the stages. On the command line:",
-        "`--set section.key=value`; in a file: `--config settings.toml` with one table a section;",
-        'in Python: `PipelineConfig().with_settings(["section.key=value"])`.',
+        "All settings of a run, in the order of the stages. Set them",
         "",
-        "<!-- Made by scripts/settings_table.py; change the descriptions in napari_ulm3d/config/. -->",
+        "* on the command line with `--set section.key=value`,",
+        "* in a file with one table per section, given as `--config settings.toml`,",
+        '* in Python with `PipelineConfig().with_settings(["section.key=value"])`,',
+        "* in napari with the widgets; the tooltip of each control gives its name here.",
+        "",
+        "<!-- Made by scripts/settings_table.py; edit the descriptions in napari_ulm3d/config/. -->",
     ]
     for name, field in PipelineConfig.model_fields.items():
         stage = field.annotation
@@ -37,13 +40,13 @@ def _section(title: str, stage: type[StageConfig], prefix: str) -> list[str]:
         "",
         " ".join((stage.__doc__ or "").split()),
         "",
-        "| setting | default | unit | used when | what |",
+        "| setting | default | unit | used if | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]
     for key, info in stage.model_fields.items():
         cells = [
             f"`{prefix}{key}`",
-            _shown(info.default),
+            _shown(info.default, str(info.description)),
             unit_of(info),
             ", ".join(f"`{condition}`" for condition in conditions_of(info)),
             str(info.description),
@@ -52,9 +55,9 @@ def _section(title: str, stage: type[StageConfig], prefix: str) -> list[str]:
     return lines
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, description: str) -> str:
     if value is None:
-        return "none"
+        return "auto" if "auto:" in description else "none"
     if isinstance(value, tuple):
         return ", ".join(f"{item:g}" for item in value)
     return f"{value}".lower() if isinstance(value, bool) else f"{value}"

@@ -97,7 +97,7 @@ def test_a_block_with_a_bad_value_is_refused_by_name(bad: complex) -> None:
     frames[3, 1, 0, 1] = bad
     block = Acquisition.from_array(frames, (1, 1, 1), 10.0, name="bad.mat").blocks()[0]
     with pytest.raises(
-        InputError, match=r"bad\.mat: holds NaN or infinite values between frames 0 and 4"
+        InputError, match=r"bad\.mat: contains NaN or infinite values between frames 0 and 4"
     ):
         block.read()
 
@@ -122,5 +122,5 @@ def test_unlike_sources_are_refused() -> None:
     grid = Grid((3, 3, 4), (1, 1, 1))
     with pytest.raises(InputError, match=r"other\.mat: has frames of"):
         Acquisition((one, other), grid, 1.0)
-    with pytest.raises(InputError, match=r"real\.mat: holds float32"):
+    with pytest.raises(InputError, match=r"real\.mat: contains float32"):
         Acquisition((one, real), grid, 1.0)

@@ -93,7 +93,7 @@ def test_what_differs_from_the_defaults_can_be_assigned(text: str, voxel: object
     ("assignment", "message"),
     [
         ("link.max_speed=20", r"no setting 'link\.max_speed'.*max_speed_mm_s"),
-        ("nonsense", "not of the form"),
+        ("nonsense", "must have the form"),
         ("link.max_speed_mm_s=-1", "greater than 0"),
         ("clutter.svd_range=20,10", "ascend"),
         ("localize.patch_voxels=4,5,5", "odd"),
@@ -107,7 +107,7 @@ def test_bad_assignments_say_what_is_wrong(assignment: str, message: str) -> Non
 
 def test_bad_files_say_their_name(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
-    with pytest.raises(ConfigError, match=r"settings\.toml: no such"):
+    with pytest.raises(ConfigError, match=r"settings\.toml: there is no such"):
         PipelineConfig.from_toml(path)
     path.write_text("a = = 1")
     with pytest.raises(ConfigError, match=r"settings\.toml: not a readable TOML"):

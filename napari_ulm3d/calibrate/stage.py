@@ -143,7 +143,9 @@ def combine(
         share = float(np.mean([one.valid_share for one in measured]))
         noise = np.median([one.noise for one in measured], axis=0)
         findings.append(
-            Finding("voxels that hold data", f"{100 * share:.3g} %", "those whose value changes")
+            Finding(
+                "voxels that contain data", f"{100 * share:.3g} %", "voxels whose value changes"
+            )
         )
     first = _cut(measured, acquisition, config, findings, warnings, said)
     widths, given = _widths(measured, acquisition, config, findings, warnings, said)
@@ -159,7 +161,7 @@ def combine(
     if acquisition.kind == "iq" and measured:
         findings.append(
             Finding(
-                "axial carrier", f"{np.degrees(carrier):.0f} degrees a voxel", "autocorrelation"
+                "axial carrier", f"{np.degrees(carrier):.0f} degrees per voxel", "autocorrelation"
             )
         )
     psf = measured[0].psf if measured and measured[0].psf is not None else None
@@ -171,8 +173,8 @@ def combine(
         findings.append(
             Finding(
                 "noise after the clutter filter",
-                f"{middle:.3g} (rms), from {low:.3g} to {high:.3g} over depth",
-                "median magnitude of the voxels that hold data, depth by depth",
+                f"{middle:.3g} (rms), {low:.3g} to {high:.3g} over depth",
+                "median magnitude at each depth, over voxels that contain data",
             )
         )
     findings.append(working_finding(working, widths))
@@ -286,7 +288,10 @@ def _cut(
     if first == 1:
         findings.append(
             Finding(
-                "tissue", "none recognized, all components kept", "spread over the volume", sure
+                "tissue",
+                "no tissue recognized, all components kept",
+                "spread over the volume",
+                sure,
             )
         )
     else:
@@ -294,15 +299,15 @@ def _cut(
             Finding(
                 "first component kept",
                 str(first),
-                "the spread of components over the volume falls there",
+                "where the spatial spread of the components drops",
                 sure,
             )
         )
     if firsts[-1] > 2 * firsts[0] + 2:
         warnings.append(
-            f"Blocks differ in how many components are tissue (first kept: {firsts[0]} to "
-            f"{firsts[-1]}); if tissue is left in some, set clutter.svd_range={firsts[-1]},"
-            f"{shortest}."
+            "The number of tissue components differs between blocks (first component kept: "
+            f"{firsts[0]} to {firsts[-1]}). If tissue remains in some blocks, set "
+            f"clutter.svd_range={firsts[-1]},{shortest}."
         )
     return first
 
@@ -331,7 +336,7 @@ def _widths(
             sure = f"within {100 * relative:.0f} % {said}"
             if relative > _DOUBTFUL:
                 warnings.append(
-                    "The widths of the bubbles differ between blocks; if you know the PSF, give "
+                    "The measured bubble width differs between blocks. If you know the PSF, set "
                     "psf.fwhm_voxels."
                 )
         else:
@@ -341,8 +346,9 @@ def _widths(
         if psf.fwhm_voxels is None and psf.source != "analytic":
             how = "assumed: nothing stands out of the noise"
             warnings.append(
-                "No bubbles stand out of the noise, so the PSF could not be measured; a width of 3 "
-                "voxels is assumed. Look at the frames, and give psf.fwhm_voxels if you know it."
+                "No bubbles stand out of the noise, so the PSF could not be measured and a width "
+                "of 3 voxels is assumed. Look at the frames, and set psf.fwhm_voxels if you know "
+                "it."
             )
     if grid.shape[1] == 1 and psf.fwhm_voxels is None:
         y = x  # a plane tells nothing across it
@@ -369,5 +375,5 @@ def _gaussian(
     psf = analytic_psf(
         settings, working.grid, acquisition.wavelength_um, acquisition.kind, carrier_rad=step
     )
-    source = "analytic Gaussian" if how == "given" else f"Gaussian, its widths from {how}"
+    source = "analytic Gaussian" if how == "given" else f"Gaussian with widths from {how}"
     return Psf(psf.array, psf.fwhm_voxels, psf.carrier_rad, source, psf.factors)

@@ -53,9 +53,11 @@ def working_finding(working: WorkingGrid, widths: tuple[float, float, float]) ->
     )
     if working.is_full:
         return Finding(
-            "working grid", f"the acquisition's, {shape} voxels", f"{left} voxels a width"
+            "working grid", f"the acquisition's, {shape} voxels", f"{left} voxels per width"
         )
     taken = " x ".join(str(k) for k in working.thinning)
     return Finding(
-        "working grid", f"every {taken} voxels, {shape}", f"low-passed; {left} voxels a width"
+        "working grid",
+        f"every {taken} voxels, {shape}",
+        f"low-pass filtered; {left} voxels per width",
     )

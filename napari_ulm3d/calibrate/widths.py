@@ -211,7 +211,7 @@ def measure_widths(
             break
     if best is None:
         return Widths(
-            rough, carrier, 0, "autocorrelation of the filtered frames; too few bubbles stand alone"
+            rough, carrier, 0, "autocorrelation of the filtered frames (too few isolated bubbles)"
         )
     n_bubbles, widths = best
     wide, high, deep = (

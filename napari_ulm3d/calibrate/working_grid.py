@@ -59,7 +59,9 @@ class WorkingGrid:
 
     def __post_init__(self) -> None:
         if min(self.thinning) < 1:
-            raise ValueError(f"thinning must be three whole numbers from 1, not {self.thinning}")
+            raise ValueError(
+                f"calibrate.thinning must be three whole numbers of at least 1, not {self.thinning}"
+            )
 
     @property
     def is_full(self) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `napari-ulm3d COMMAND`, one file a command.
+"""The command line: `napari-ulm3d COMMAND`, one file per command.
 
 `--help` must answer at once, so a command imports what it works with when it runs.
 """

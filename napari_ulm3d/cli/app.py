@@ -29,7 +29,10 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="napari-ulm3d",
-    help="3-D ultrasound localization microscopy: from a lab's files to microbubble tracks and vessel maps.",
+    help=(
+        "3-D ultrasound localization microscopy: from acquired files to microbubble "
+        "tracks and vessel maps."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,14 +49,17 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, with our errors as one line on stderr and an exit code."""
+    """The command; our own errors become one line on stderr and an exit code."""
 
     @wraps(command)
     def run_command(*args: Any, **kwargs: Any) -> None:

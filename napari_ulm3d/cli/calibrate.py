@@ -1,4 +1,4 @@
-"""`napari-ulm3d calibrate`: what the data says of itself, before anything is run."""
+"""`napari-ulm3d calibrate`: what a run would measure on the data first."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ __all__ = ["calibrate"]
 def calibrate(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Files of one acquisition in temporal order, or one folder of them."),
+        typer.Argument(
+            help="Files of one acquisition in temporal order, or the folder that contains them."
+        ),
     ],
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Settings as TOML; defaults otherwise.")
+        Path | None,
+        typer.Option("--config", "-c", help="Settings file (TOML). Default: the default settings."),
     ] = None,
     load: Any = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting."),
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Any setting, such as clutter.svd_range=8,150.",
+        ),
     ] = None,
 ) -> None:
-    """Measure noise, bubble widths and tissue on a few blocks; show what a run would work with.
+    """Measure noise, bubble widths and tissue on a few blocks, and show what a run would use.
 
-    Each number comes with how it was found and how sure it is. Nothing is written.
+    Each number is shown with how it was measured and how certain it is. Nothing is written.
     """
     from napari_ulm3d.calibrate import calibrate as measure
     from napari_ulm3d.io import open_acquisition

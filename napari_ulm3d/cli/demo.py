@@ -1,4 +1,4 @@
-"""`napari-ulm3d demo`: the whole way on a small in-silico acquisition, with its scores."""
+"""`napari-ulm3d demo`: run, score and show a small simulated acquisition."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def demo(
         "demo-results"
     ),
     no_view: Annotated[
-        bool, typer.Option("--no-view", help="Do not open napari on the result.")
+        bool, typer.Option("--no-view", help="Do not open the result in napari.")
     ] = False,
 ) -> None:
-    """Run the pipeline on the sample acquisition, score it against the truth, show the map."""
+    """Run the pipeline on a sample acquisition, score it against the ground truth, show the map."""
     from napari_ulm3d.cli.doctor import has_display
     from napari_ulm3d.cli.evaluate import evaluate
     from napari_ulm3d.cli.progress import follow
@@ -50,7 +50,7 @@ def demo(
     if no_view:
         return
     if not has_display():
-        typer.echo("There is no display here: open the result elsewhere with `napari-ulm3d view`.")
+        typer.echo("No display found. Open the result on another machine with `napari-ulm3d view`.")
         return
     from napari_ulm3d.cli.view import view
 

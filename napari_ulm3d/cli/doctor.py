@@ -1,4 +1,4 @@
-"""`napari-ulm3d doctor`: what is here, what is missing, and the line that installs it."""
+"""`napari-ulm3d doctor`: what is installed, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-# What each extra brings, by the module that shows that it is there.
+# What each extra installs, and the module whose presence shows it.
 _EXTRAS = {
     "gui": {
         "napari": "the viewer",
-        "qtpy": "the viewer's windows",
+        "qtpy": "the windows of the viewer",
         "PySide6|PyQt6|PyQt5|PySide2": "a Qt binding",
     },
     "formats": {
@@ -46,13 +46,13 @@ def doctor() -> None:
     table.add_row("CPU", f"{report.cpu_cores} cores, {memory} of memory")
     table.add_row("PyTorch", report.torch or "not installed")
     gpu_memory = f", {report.gpu_memory_bytes / 2**30:.0f} GiB" if report.gpu_memory_bytes else ""
-    table.add_row("GPU", f"{report.gpu}{gpu_memory}" if report.gpu else "none that PyTorch can use")
+    table.add_row("GPU", f"{report.gpu}{gpu_memory}" if report.gpu else "none usable by PyTorch")
     table.add_row(
         "sparse backend",
         _sparse_backend(report),
     )
     table.add_row("networks", _shipped_networks())
-    table.add_row("display", "yes" if has_display() else "none: the viewer cannot open here")
+    table.add_row("display", "yes" if has_display() else "none (the viewer cannot open)")
 
     missing = list(report.missing)
     for extra, modules in _EXTRAS.items():
@@ -66,34 +66,34 @@ def doctor() -> None:
         for what, line in missing:
             console.print(f"  {what}\n      {line}", highlight=False, markup=False)
     else:
-        console.print("\nNothing is missing.")
+        console.print("\nNo optional part is missing.")
 
 
 def _sparse_backend(report: DeviceReport) -> str:
-    """What convolutions on the device are computed by; on a GPU spconv is tried out."""
+    """The library that computes sparse convolutions; on a GPU, spconv is checked first."""
     if not (report.gpu and report.spconv):
-        return "torch" + (f" (spconv {report.spconv} is for a GPU)" if report.spconv else "")
+        return "torch" + (f" (spconv {report.spconv} needs a GPU)" if report.spconv else "")
     from napari_ulm3d.sparse import resolve_backend
 
     if resolve_backend(None, "cuda") == "torch":
-        return f"torch: spconv {report.spconv} does not compute right here"
+        return f"torch (spconv {report.spconv} failed its check on this GPU)"
     return f"spconv {report.spconv}"
 
 
 def _shipped_networks() -> str:
-    """The weights that come with the package, a line each."""
+    """The included weights, one per line."""
     from napari_ulm3d.networks.weights import read_card, shipped_weights
 
     lines = []
     for name, path in shipped_weights().items():
         card = read_card(path)
-        trained = f", {card.steps:,} steps of training" if card.steps else ""
+        trained = f", trained for {card.steps:,} steps" if card.steps else ""
         lines.append(f"{name} ({card.architecture}, {path.stat().st_size / 1e6:.1f} MB{trained})")
-    return "\n".join(lines) or "none come with this version: give your own with --weights"
+    return "\n".join(lines) or "none included in this version; pass your own with --weights"
 
 
 def has_display() -> bool:
-    """Whether a window can be shown."""
+    """Whether this session has a display."""
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

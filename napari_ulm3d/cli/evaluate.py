@@ -27,7 +27,9 @@ def evaluate(
     wavelength_um: Annotated[
         float | None,
         typer.Option(
-            "--wavelength-um", metavar="UM", help="Wavelength in the tissue. Default: the run's."
+            "--wavelength-um",
+            metavar="UM",
+            help="Wavelength in tissue. Default: the value of the run.",
         ),
     ] = None,
     pair_um: Annotated[
@@ -35,7 +37,10 @@ def evaluate(
         typer.Option(
             "--pair-um",
             metavar="UM",
-            help="Bubbles and localizations closer than this are paired. Default: wavelength / 2.",
+            help=(
+                "Maximum distance at which a bubble and a localization are paired. Default: "
+                "wavelength / 2."
+            ),
         ),
     ] = None,
     hit_um: Annotated[
@@ -43,7 +48,7 @@ def evaluate(
         typer.Option(
             "--hit-um",
             metavar="UM",
-            help="Pairs closer than this are true positives. Default: wavelength / 4.",
+            help="Maximum distance at which a pair is a true positive. Default: wavelength / 4.",
         ),
     ] = None,
     margin_um: Annotated[
@@ -51,13 +56,13 @@ def evaluate(
         typer.Option(
             "--margin-um",
             metavar="UM",
-            help="Border of the field of view left out. Default: the pairing distance.",
+            help="Border of the field of view to exclude. Default: the pairing distance.",
         ),
     ] = None,
     dice_voxel_um: Annotated[
         float | None,
         typer.Option(
-            "--dice-voxel-um", metavar="UM", help="Voxel edge of the Dice score. Default: 25."
+            "--dice-voxel-um", metavar="UM", help="Voxel edge used for the Dice score. Default: 25."
         ),
     ] = None,
 ) -> None:
@@ -89,7 +94,8 @@ def evaluate(
         wavelength_um = acquisition.get("wavelength_um")
     if wavelength_um is not None and not wavelength_um > 0:
         raise ConfigError(
-            f"A wavelength of {wavelength_um:g} um is not positive; give --wavelength-um."
+            f"The wavelength must be positive, not {wavelength_um:g} um. Give it with "
+            "--wavelength-um."
         )
     n_frames = acquisition.get("n_frames")
     scores = score(
@@ -166,9 +172,9 @@ def _print(scores: Scores) -> None:
     table = Table(
         title=f"{scores.n_frames} frames against the ground truth",
         caption=(
-            f"pairs closer than {tolerances.pair_um:.1f} um, hits closer than "
-            f"{tolerances.hit_um:.1f} um; {tolerances.margin_um:.1f} um of border left out; "
-            "a pair that is no hit counts as a false negative and a false positive"
+            f"pairs: closer than {tolerances.pair_um:.1f} um; hits: closer than "
+            f"{tolerances.hit_um:.1f} um; {tolerances.margin_um:.1f} um of border excluded; a "
+            "pair that is not a hit counts as one false negative and one false positive"
         ),
     )
     table.add_column("of")

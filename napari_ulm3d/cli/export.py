@@ -1,4 +1,4 @@
-"""`napari-ulm3d export`: a run's tracks or maps as a file for another program."""
+"""`napari-ulm3d export`: write a run's tracks or maps for another program."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ def export(
         typer.Option(
             "--to",
             metavar="PATH",
-            help="File to write. Tables: .csv .parquet .vtp (ParaView). Maps: .tif .nii.gz .zarr .mat .png .npy",
+            help=(
+                "File to write. Tables: .csv .parquet .vtp (ParaView). Maps: .tif .nii.gz .zarr "
+                ".mat .png .npy .vti"
+            ),
         ),
     ],
     what: Annotated[
         str,
         typer.Option(
             "--what",
-            help="tracks, localizations, or a map's name (density, speed, velocity_z, direction, power_doppler). "
-            "Default: tracks for a table, density for a map.",
+            help=(
+                "What to export: tracks, localizations, or a map (density, speed, velocity_z, "
+                "direction, power_doppler). Default: tracks for table formats, density for map "
+                "formats."
+            ),
         ),
     ] = "",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
-    """Write tracks, localizations or a vessel map of a run in another format."""
+    """Write a run's tracks, localizations or vessel map in another format."""
     from napari_ulm3d.io.export import export_results
 
     export_results(folder, to, what or None, overwrite=overwrite)

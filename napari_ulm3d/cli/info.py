@@ -1,4 +1,4 @@
-"""`napari-ulm3d info`: what a file holds, how it would be read, and what it does not say."""
+"""`napari-ulm3d info`: what a file contains, how it would be read, and what it lacks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["info"]
 def info(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Files or a folder of one acquisition, or a results folder."),
+        typer.Argument(help="Files or folder of one acquisition, or a results folder."),
     ],
     load: Any = None,
 ) -> None:
-    """Show what a file or results folder holds, what was recognized and what is missing."""
+    """Show what a file or results folder contains, how it would be read, and what is missing."""
     if (files[0] / "run.toml").is_file():
         _show_results(files[0])
         return

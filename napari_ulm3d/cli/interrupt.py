@@ -1,4 +1,4 @@
-"""Ctrl-C that cannot be lost."""
+"""Reliable handling of Ctrl-C."""
 
 from __future__ import annotations
 

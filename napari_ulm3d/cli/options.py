@@ -18,13 +18,13 @@ __all__ = ["describe_setting", "takes_execution_options", "takes_group", "takes_
 
 
 def describe_setting(model: type[StageConfig], name: str) -> str:
-    """A setting's description with its unit, when it is used, and its default, for --help."""
+    """A setting's description for --help, with its unit, conditions and default."""
     field = model.model_fields[name]
     parts = [str(field.description)]
     if unit := unit_of(field):
         parts.append(f"In {unit}.")
     if conditions := conditions_of(field):
-        parts.append(f"Used when {' and '.join(str(each) for each in conditions)}.")
+        parts.append(f"Used if {' and '.join(str(each) for each in conditions)}.")
     if field.default is not None:
         parts.append(f"Default {field.default}.")
     return " ".join(parts)

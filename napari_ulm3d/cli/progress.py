@@ -1,4 +1,4 @@
-"""Following a run in the terminal: progress with the time left, then a short report."""
+"""Show a run in the terminal: progress with the time left, then a short report."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def follow(
     config: PipelineConfig,
     out: Path,
 ) -> RunReport:
-    """Consume a run's events, show its progress on stderr and its report on stdout.
+    """Consume a run's events; show its progress on stderr and its report on stdout.
 
-    `start` begins the run, with the callback that shows how far a block has come and the one
-    that says whether Ctrl-C was pressed.
+    `start` begins the run. It receives a callback that shows the progress within a block, and one
+    that returns whether Ctrl-C was pressed.
     """
     console = Console(stderr=True)
     t, z, y, x = acquisition.shape
@@ -87,7 +87,7 @@ def follow(
                 if isinstance(event, BlockFinished):
                     show(event)
                 elif isinstance(event, BlockFailed):
-                    said = f"  block {event.index + 1} of {event.n_blocks} is left out: "
+                    said = f"  skipped block {event.index + 1} of {event.n_blocks}: "
                     console.print(
                         said + event.reason, highlight=False, markup=False, soft_wrap=True
                     )
@@ -101,7 +101,7 @@ def follow(
                     )
                 elif isinstance(event, ClusterReady):
                     workers = f"{event.n_workers} worker{'s' if event.n_workers > 1 else ''}"
-                    shown = f", shown at {event.dashboard}" if event.dashboard else ""
+                    shown = f", dashboard at {event.dashboard}" if event.dashboard else ""
                     console.print(f"  {workers}{shown}", highlight=False, soft_wrap=True)
                 elif isinstance(event, StageStarted):
                     done.hear(event)
@@ -111,7 +111,8 @@ def follow(
     except (KeyboardInterrupt, Cancelled) as error:
         if (out / "run.toml").is_file():
             console.print(
-                f"Finished blocks are kept: add --resume to go on in {out}.", highlight=False
+                f"Finished blocks are kept. To continue, run again with --resume --out {out}.",
+                highlight=False,
             )
         raise KeyboardInterrupt from error
     if report is None:

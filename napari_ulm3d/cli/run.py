@@ -37,14 +37,12 @@ class Given:
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", help="Settings as TOML, e.g. the run.toml of a results folder."
+            "--config", "-c", help="Settings file (TOML), such as the run.toml of a results folder."
         ),
     ] = None
     preset: Annotated[
         str | None,
-        typer.Option(
-            "--preset", metavar="NAME", help=f"Settings under a name: {', '.join(PRESETS)}."
-        ),
+        typer.Option("--preset", metavar="NAME", help=f"Named settings: {', '.join(PRESETS)}."),
     ] = None
     localizer: Annotated[
         Localizer | None,
@@ -75,7 +73,7 @@ class Given:
         typer.Option(
             "--set",
             metavar="SECTION.KEY=VALUE",
-            help="Any other setting, e.g. clutter.svd_range=8,150.",
+            help="Any other setting, such as clutter.svd_range=8,150.",
         ),
     ] = None
 
@@ -91,7 +89,7 @@ class Given:
         """
         config = self.config or (resumed if resumed.is_file() else None)
         if self.preset is not None and config is not None:
-            raise typer.BadParameter("give either --preset or --config.")
+            raise typer.BadParameter("give either --preset or --config, not both.")
         settings, recorded = _settings(config)
         if self.preset is not None:
             settings = settings_preset(self.preset)
@@ -122,11 +120,13 @@ def run(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files of one acquisition in temporal order, or one folder of them. "
-            "May be left out when --config is the run.toml of an earlier run."
+            help=(
+                "Files of one acquisition in temporal order, or the folder that contains them. "
+                "Optional if --config is the run.toml of an earlier run."
+            )
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder to make.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder to create.")] = Path(
         "results"
     ),
     given: Any = None,
@@ -135,20 +135,22 @@ def run(
         bool,
         typer.Option(
             "--resume",
-            help="Finish the run that is in the folder; files and settings are its own "
-            "unless they are given.",
+            help=(
+                "Finish the interrupted run in the results folder. Its files and settings are "
+                "used unless you give others."
+            ),
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
+        bool, typer.Option("--overwrite", help="Replace the run in the results folder.")
     ] = False,
     execution: Any = None,
 ) -> None:
     """Run the whole pipeline on the files of one acquisition.
 
-    Blocks that cannot be worked on are left out and named, and the exit code is then 3;
-    --resume tries them again. A run that found nothing, hardly anything or mostly noise says so in
-    its last line, with what to try; its exit code is 0.
+    Blocks that cannot be processed are skipped and listed, and the exit code is 3; --resume tries
+    them again. If a run found nothing, very little or mostly noise, the last line says so and
+    suggests what to try; the exit code is 0.
     """
     from napari_ulm3d.io import open_acquisition
 
@@ -156,7 +158,7 @@ def run(
     paths = files or recorded
     if not paths:
         raise typer.BadParameter(
-            "name the files of the acquisition, or a --config that records them."
+            "give the files of the acquisition, or a --config that lists them."
         )
     where = Execution.from_dict(execution)
     if where.scheduler is not None:  # its workers have other current folders
@@ -188,7 +190,7 @@ def _followed(
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:
-    """The settings of a file, and the input files it records (a run.toml does)."""
+    """The settings in a file, and the input files it lists (as a run.toml does)."""
     import tomllib
 
     if path is None:

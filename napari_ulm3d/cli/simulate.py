@@ -23,22 +23,22 @@ __all__ = ["simulate"]
 class Wanted:
     """What to simulate, as it is given on the command line."""
 
-    preset: Annotated[
-        str | None, typer.Option(help="Named settings, such as mouse-brain-15MHz.")
-    ] = None
+    preset: Annotated[str | None, typer.Option(help="Preset, such as mouse-brain-15MHz.")] = None
     test_set: Annotated[
         str | None, typer.Option("--set", help="Standard test set, such as standard-40.")
     ] = None
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (TOML), as simulation.toml.")
+        Path | None, typer.Option(help="Settings file (TOML), such as a simulation.toml.")
     ] = None
-    sample: Annotated[int, typer.Option(min=0, help="With --set: which of its samples.")] = 0
+    sample: Annotated[int, typer.Option(min=0, help="With --set: number of the sample.")] = 0
     network: Annotated[
-        Path | None, typer.Option(help="File of measured vessels instead of grown ones.")
+        Path | None, typer.Option(help="File with measured vessels, used instead of grown ones.")
     ] = None
-    bubbles: Annotated[int | None, typer.Option(min=0, help="Bubbles in view.")] = None
-    frames: Annotated[int | None, typer.Option(min=1, help="Number of volumes.")] = None
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None
+    bubbles: Annotated[int | None, typer.Option(min=0, help="Mean number of bubbles in view.")] = (
+        None
+    )
+    frames: Annotated[int | None, typer.Option(min=1, help="Number of frames.")] = None
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed.")] = None
     snr: Annotated[float | None, typer.Option(help="Signal-to-noise ratio, dB.")] = None
 
     def resolve(self) -> SimulationConfig:
@@ -53,8 +53,8 @@ class Wanted:
         settings = self._chosen()
         if self.test_set is not None and changed != (None, None, None, None):
             raise ConfigError(
-                "A standard test set has fixed settings; leave --bubbles, --frames, --seed and "
-                "--snr out, or use --preset."
+                "The settings of a standard test set are fixed. Leave out --bubbles, --frames, "
+                "--seed and --snr, or use --preset."
             )
         if self.bubbles is not None:
             settings = settings.replace(bubbles=settings.bubbles.replace(n_bubbles=self.bubbles))
@@ -73,13 +73,13 @@ class Wanted:
 
         chosen = (self.preset, self.test_set, self.config)
         if sum(choice is not None for choice in chosen) != 1:
-            raise ConfigError("Give one of --preset, --set and --config (--list names them).")
+            raise ConfigError("Give one of --preset, --set or --config (--list shows the names).")
         if self.test_set is not None:
             if self.network is not None and not self.test_set.startswith("cortex"):
-                raise ConfigError("--network goes with a cortex set, --preset or --config.")
+                raise ConfigError("--network needs a cortex set, --preset or --config.")
             return standard_config(self.test_set, self.sample, self.network)
         if self.sample:
-            raise ConfigError("--sample goes with --set; use --seed instead.")
+            raise ConfigError("--sample needs --set; use --seed instead.")
         settings = (
             SimulationConfig.from_toml(self.config) if self.config else preset(self.preset or "")
         )
@@ -92,20 +92,20 @@ class Wanted:
 @options.takes_group("wanted", Wanted)
 def simulate(
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write, made anew.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to create.")
     ] = None,
     wanted: Any = None,
     format: Annotated[
-        str, typer.Option(help="Layout: open3dulm, sparsetensorulm or zarr.")
+        str, typer.Option(help="File layout: open3dulm, sparsetensorulm or zarr.")
     ] = "open3dulm",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier simulation there.")
+        bool, typer.Option("--overwrite", help="Replace an existing simulation.")
     ] = False,
     list_: Annotated[
-        bool, typer.Option("--list", help="Name the presets and test sets, and stop.")
+        bool, typer.Option("--list", help="List the presets and test sets, and exit.")
     ] = False,
 ) -> None:
-    """Simulate an acquisition: frames as a laboratory stores them, and truth.parquet."""
+    """Simulate an acquisition and write its frames and its ground truth (truth.parquet)."""
     from rich.console import Console
 
     console = Console()
@@ -113,7 +113,7 @@ def simulate(
         _list(console)
         return
     if out is None:
-        raise ConfigError("Say where to write with --out DIR.")
+        raise ConfigError("Name the folder to write with --out DIR.")
     _write(console, wanted.resolve(), out, format, overwrite)
 
 

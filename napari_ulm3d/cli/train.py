@@ -12,23 +12,23 @@ __all__ = ["train"]
 
 def train(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG.toml", help="Settings of the training.")
+        Path, typer.Argument(metavar="CONFIG.toml", help="Settings file of the training (TOML).")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the training.")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the training.")
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in the folder.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint in the folder.")
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda, instead of the settings' one.")
+        str | None, typer.Option(help="auto, cpu or cuda; overrides the settings file.")
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop after so many minutes, with a checkpoint to go on from."),
+        typer.Option(min=0, help="Stop after this many minutes and save a checkpoint."),
     ] = None,
 ) -> None:
-    """Train a network; the folder's log.txt, curves.png and weights grow as it goes.
+    """Train a network; log.txt, curves.png and the weights in the folder are updated as it runs.
 
     The settings' `task` says which: bubblenet, trajectory (the sparse and dense networks of
     Rauby et al.) or mask.

@@ -14,7 +14,7 @@ __all__ = ["view"]
 def view(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run.")],
 ) -> None:
-    """Open napari on a run's density map and tracks."""
+    """Open a run's density map and tracks in napari."""
     from napari_ulm3d.cli.doctor import has_display
     from napari_ulm3d.errors import BackendError
     from napari_ulm3d.io.results import ResultsFolder
@@ -23,7 +23,7 @@ def view(
     if util.find_spec("napari") is None:
         raise BackendError('napari is not installed: pip install "napari-ulm3d[gui]"')
     if not has_display():
-        raise BackendError("There is no display here to open napari on.")
+        raise BackendError("No display found, so napari cannot open here.")
     from napari_ulm3d.plugin.view import show_results
 
     show_results(folder)

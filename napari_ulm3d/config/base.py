@@ -1,4 +1,4 @@
-"""What all settings share: frozen pydantic models, with TOML in and out."""
+"""Base of all settings: frozen pydantic models that read and write TOML."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def setting(
     of: str = "",
     **bounds: Any,
 ) -> Any:
-    """A field with what --help, the documentation and the widgets say of it.
+    """A field with the text that --help, the documentation and the widgets show.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ Model = TypeVar("Model", bound="StageConfig")
 
 
 class StageConfig(BaseModel):
-    """What all settings share: frozen, unknown names are errors, TOML in and out."""
+    """Base of all settings: frozen, refuses unknown names, reads and writes TOML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -72,7 +72,7 @@ class StageConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _auto_is_none(cls, values: Any) -> Any:
-        """The word "auto" for a setting that is found out where it is not given."""
+        """Accept the word "auto" for a setting that is determined automatically if not given."""
         if not isinstance(values, dict):
             return values
         return {
@@ -102,13 +102,16 @@ class StageConfig(BaseModel):
             with open(path, "rb") as file:
                 values = tomllib.load(file)
         except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such settings file.") from error
+            raise ConfigError(f"{path}: there is no such settings file.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
         config = values.get("config", values)
         if "acquisition" in values and "result" not in values:
-            # The result is the end of a run.toml: what is before it may have been lost as well.
-            raise ConfigError(f"{path}: the run.toml was cut short; give the settings themselves.")
+            # `result` comes last in a run.toml: if it is missing, settings may be missing too.
+            raise ConfigError(
+                f"{path}: this run.toml is incomplete, so its settings cannot be trusted; give a "
+                "complete settings file."
+            )
         if not isinstance(config, dict):
             raise ConfigError(f"{path}: `config` must be a table.")
         try:
@@ -126,7 +129,7 @@ class StageConfig(BaseModel):
 
 
 def _takes_none_for_auto(model: type[StageConfig], name: str) -> bool:
-    """Whether a setting of numbers may be left out: its word for that is "auto"."""
+    """Whether a numeric setting may be left out, for which the word is "auto"."""
     parts = get_args(model.model_fields[name].annotation) if name in model.model_fields else ()
     return type(None) in parts and str not in parts
 

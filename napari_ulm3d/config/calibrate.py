@@ -1,4 +1,4 @@
-"""What is measured on the data before a run."""
+"""Measurements on the data before a run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ Factor = Annotated[int, Field(ge=1)]
 
 
 class CalibrateConfig(StageConfig):
-    """Fitting a run to its data: what is measured first, and the grid that is worked on."""
+    """Calibration: what a run measures on the data first, and the grid it computes on."""
 
     thinning: tuple[Factor, Factor, Factor] | None = setting(
         None,
-        "Every how many voxels along z, y, x one is kept to work on (1, 1, 1: all); auto: as few "
-        "as the PSF needs, and all where another setting is given in voxels.",
+        "Keep every n-th voxel along z, y, x for the computation (1, 1, 1: all). auto: "
+        "as coarse as the PSF allows, or all voxels if another setting is given in "
+        "voxels.",
     )
     voxels_per_width: float = setting(
         2.0,
-        "Fewest voxels that are left across the PSF's width at half maximum.",
+        "Minimum number of voxels across the full width at half maximum of the PSF after thinning.",
         "voxels",
         ge=1.5,
     )
     blocks: int = setting(
-        3, "Blocks, spread over the acquisition, that are measured on.", "blocks", ge=1
+        3,
+        "Number of blocks, spread over the acquisition, used for the calibration.",
+        "blocks",
+        ge=1,
     )

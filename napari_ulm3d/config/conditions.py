@@ -1,4 +1,4 @@
-"""When a setting has an effect: the choices, in other settings, that it belongs to."""
+"""When a setting has an effect: the values of other settings that it depends on."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class Condition:
 
 
 def conditions_of(field: FieldInfo) -> tuple[Condition, ...]:
-    """When a setting has an effect: while all of these hold; empty: always."""
+    """The conditions under which a setting has an effect, all of which must hold; empty: always."""
     when: Any = _extra(field).get("when", {})
     return tuple(Condition(setting, tuple(values)) for setting, values in when.items())
 
 
 def unit_of(field: FieldInfo) -> str:
-    """The unit that a setting's value is in; empty for none."""
+    """The unit of a setting; empty if it has none."""
     return str(_extra(field).get("unit", ""))
 
 
 def shown_unit(field: FieldInfo) -> tuple[str, float]:
-    """The unit that the viewer shows a setting in, and its size in the setting's own unit."""
+    """The unit in which the viewer shows a setting, and its size in the setting's own unit."""
     name, size = _extra(field).get("shown") or (unit_of(field), 1.0)
     return str(name), float(size)
 
 
 def check_conditions(model: type[BaseModel]) -> None:
-    """See to it that the conditions of a model's settings can hold.
+    """Check that the conditions of a model's settings can be met.
 
     Conditions on other sections are checked by the models that hold those sections. A model may
     take one section without the other, as the settings of a training do, unless it is `complete`.
@@ -98,7 +98,7 @@ def _check(
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a setting that has few of them."""
+    """The values of a setting that is a choice."""
     if annotation is bool:
         return (False, True)
     if annotation is type(None):

@@ -1,4 +1,4 @@
-"""Where a run's blocks are worked on, and in how much memory: settings that no result depends on.
+"""Where a run's blocks are processed, and in how much memory. No result depends on these settings.
 
 They are no part of `PipelineConfig`, which says what the result is. What a memory budget
 changes in it (shorter blocks) is written into the run's `PipelineConfig`, so that the run
@@ -21,34 +21,35 @@ _BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 class Execution(StageConfig):
-    """Who works on the blocks: this process, workers on this computer, or a cluster.
+    """Where blocks are processed: in this process, by workers on this computer, or on a cluster.
 
-    On the command line flags of their own (``--workers 4``), in Python an argument of
-    `run`. `run.toml` does not record them, since no result depends on them (the shorter blocks that
-    a memory budget may ask for, it does record). Workers are processes: a Python script that asks for them needs the usual
-    ``if __name__ == "__main__":`` about its own work.
+    On the command line these are separate flags (``--workers 4``), in Python an argument of `run`.
+    `run.toml` does not record them because no result depends on them; it does record shorter blocks
+    that a memory limit required. Workers are processes, so a Python script that uses them must put
+    its own work under ``if __name__ == "__main__":``.
     """
 
     workers: int | None = setting(
         None,
-        "Work on so many blocks at a time, each in a process of its own on this computer; the "
-        "result is the same. None: on one block at a time, in this process.",
+        "Number of blocks processed in parallel, each in its own process on this "
+        "computer. The result does not depend on it. None: one block at a time, in this "
+        "process.",
         ge=1,
     )
     scheduler: str | None = setting(
         None,
-        "Address of a Dask cluster that runs already, as tcp://host:8786 or tls://host:8786; "
-        "its workers must see the files at the same paths.",
+        "Address of a running Dask cluster: tcp://host:8786 or tls://host:8786. Its "
+        "workers must see the files under the same paths.",
     )
     tls_ca: str | None = setting(
-        None, "tls://: file of the certificate authority that signed the cluster's certificates."
+        None, "For tls://: certificate authority file that signed the cluster's certificates."
     )
-    tls_cert: str | None = setting(None, "tls://: file of our certificate.")
-    tls_key: str | None = setting(None, "tls://: file of our private key.")
+    tls_cert: str | None = setting(None, "For tls://: your certificate file.")
+    tls_key: str | None = setting(None, "For tls://: your private key file.")
     memory: str | None = setting(
         None,
-        "Most memory that the run may take with all its workers, such as 8GB; longer blocks are "
-        "cut into shorter ones that fit. With a scheduler: most memory of each worker.",
+        "Memory limit of the run, all workers included, such as 8GB. Blocks that do not "
+        "fit are split. With a scheduler: limit of each worker.",
     )
 
     @field_validator("scheduler")
@@ -68,19 +69,19 @@ class Execution(StageConfig):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.workers is not None and self.scheduler is not None:
-            raise ValueError("give either workers, on this computer, or a scheduler, not both")
+            raise ValueError("give either workers (on this computer) or a scheduler, not both")
         files = {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert, "tls_key": self.tls_key}
         if self.scheduler is not None and self.scheduler.startswith("tls://"):
             missing = [name for name, file in files.items() if file is None]
             if missing:
-                raise ValueError(f"a tls:// scheduler needs {', '.join(missing)} as well")
+                raise ValueError(f"a tls:// scheduler also needs {', '.join(missing)}")
         elif any(files.values()):
-            raise ValueError("tls_ca, tls_cert and tls_key go with a tls:// scheduler alone")
+            raise ValueError("tls_ca, tls_cert and tls_key need a tls:// scheduler")
         return self
 
     @property
     def parallel(self) -> bool:
-        """Whether other processes than this one work on the blocks."""
+        """Whether other processes than this one process the blocks."""
         return self.workers is not None or self.scheduler is not None
 
     @property

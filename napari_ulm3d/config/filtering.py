@@ -15,29 +15,32 @@ _BANDPASS = {"method": ("bandpass", "svd+bandpass")}
 
 
 class ClutterConfig(StageConfig):
-    """Removing tissue: singular value decomposition and/or a temporal bandpass."""
+    """Clutter filter: removes tissue by singular value decomposition, a temporal bandpass, or both."""
 
-    method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Which filter.")
+    method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Clutter filter.")
     svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = setting(
         None,
-        "First and last singular component kept, counted from 1 (strongest); auto: the tissue's "
-        "components are found by their spread over the volume.",
+        "First and last singular component to keep, counted from 1 (strongest). auto: "
+        "the tissue components are recognized because they spread over the whole volume.",
         when=_SVD,
     )
     svd_automatic: bool = setting(
         False,
-        "Choose the first component kept in every block anew, by the similarity of the spatial "
-        "vectors.",
+        "Choose the first component anew in every block, from the similarity of the "
+        "spatial singular vectors.",
         when=_SVD,
     )
     decomposition: Literal["auto", "randomized", "full"] = setting(
         "auto",
-        "How singular components are computed. randomized: only those of the tissue, by a range "
-        "finder; full: all of them; auto: whichever is cheaper.",
+        "How to compute the singular components. randomized: only the tissue components, "
+        "with a range finder; full: all of them; auto: whichever is faster.",
         when=_SVD,
     )
     bandpass_hz: tuple[Positive, Positive] = setting(
-        (10.0, 120.0), "Lower and upper cut-off of the temporal bandpass.", "Hz", when=_BANDPASS
+        (10.0, 120.0),
+        "Lower and upper cut-off frequency of the temporal bandpass.",
+        "Hz",
+        when=_BANDPASS,
     )
     bandpass_order: int = setting(
         2, "Order of the Butterworth bandpass.", when=_BANDPASS, ge=1, le=8
@@ -46,38 +49,39 @@ class ClutterConfig(StageConfig):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.svd_range is not None and self.svd_range[0] > self.svd_range[1]:
-            raise ValueError(f"svd_range {self.svd_range} must ascend")
+            raise ValueError(f"svd_range {self.svd_range} must be ascending")
         if self.bandpass_hz[0] >= self.bandpass_hz[1]:
-            raise ValueError(f"bandpass_hz {self.bandpass_hz} must ascend")
+            raise ValueError(f"bandpass_hz {self.bandpass_hz} must be ascending")
         return self
 
 
 class PsfConfig(StageConfig):
-    """The point-spread function: the image of one bubble."""
+    """Point-spread function (PSF): the image of a single bubble."""
 
     source: Literal["auto", "analytic", "data"] = setting(
         "auto",
-        "Where the image of a bubble comes from. auto: a Gaussian of the widths that were measured; "
-        "analytic: a Gaussian of fwhm_voxels; data: the data's isolated bubbles.",
+        "Source of the PSF. auto: a Gaussian with measured widths; analytic: a Gaussian "
+        "of fwhm_voxels; data: the average of isolated bubbles.",
     )
     fwhm_voxels: PositiveTriple | None = setting(
         None,
-        "Full width at half maximum of the magnitude along z, y, x; auto: measured (analytic: 3, 3, 3).",
+        "Full width at half maximum of the PSF magnitude along z, y, x. auto: measured "
+        "(with source=analytic: 3, 3, 3).",
         "voxels",
     )
     patch_voxels: OddTriple | None = setting(
         None,
-        "Size of the PSF's patch along z, y, x (odd); auto: a width on either side of the centre.",
+        "Size of the PSF patch along z, y, x (odd). auto: one width on each side of the centre.",
         "voxels",
     )
     carrier: Literal["data", "wavelength", "none"] = setting(
         "data",
-        "Axial phase of a Gaussian, for IQ: measured on the data, from the wavelength, or zero.",
+        "Axial phase of the Gaussian PSF for IQ data: measured, from the wavelength, or none.",
         when={"source": ("auto", "analytic")},
     )
     min_bubbles: int = setting(
         30,
-        "Fewest isolated bubbles that an estimate may rest on.",
+        "Minimum number of isolated bubbles for an estimate.",
         "bubbles",
         when={"source": ("auto", "data")},
         ge=1,
@@ -85,7 +89,7 @@ class PsfConfig(StageConfig):
 
     @property
     def widths(self) -> tuple[float, float, float]:
-        """`fwhm_voxels`, or 3 voxels where they are not given."""
+        """`fwhm_voxels`, or 3 voxels if not set."""
         return self.fwhm_voxels or (3.0, 3.0, 3.0)
 
     @model_validator(mode="after")
@@ -96,37 +100,38 @@ class PsfConfig(StageConfig):
 
 
 class SparsifyConfig(StageConfig):
-    """Which voxels of the correlation map are kept for the networks."""
+    """Sparsification: which voxels of the correlation map the networks receive."""
 
     strategy: Literal["threshold", "topk", "contrast", "learned"] = setting(
-        "threshold", "How voxels are chosen."
+        "threshold", "How to choose the voxels to keep."
     )
     threshold: float = setting(
         0.1,
-        "Keep voxels with a squared correlation |c|^2 of at least this.",
+        "Keep voxels whose squared correlation |c|^2 is at least this.",
         when={"strategy": ("threshold",)},
         ge=0,
         le=1,
     )
     top_k: int = setting(
         50_000,
-        "Keep this many voxels of each block, the strongest.",
+        "Number of voxels to keep in each block (the strongest).",
         "voxels",
         when={"strategy": ("topk",)},
         ge=1,
     )
     min_snr_db: float = setting(
-        9.0, "Least local signal-to-noise ratio.", "dB", when={"strategy": ("contrast",)}
+        9.0, "Minimum local signal-to-noise ratio.", "dB", when={"strategy": ("contrast",)}
     )
     patch_voxels: OddTriple = setting(
         (7, 7, 7),
-        "Patch in which the local noise level is measured, z, y, x (odd).",
+        "Size of the patch used to measure the local noise, z, y, x (odd).",
         "voxels",
         when={"strategy": ("contrast",)},
     )
     weights: str | None = setting(
         None,
-        "Weights of the mask network, a file or the name of shipped ones; none: those shipped.",
+        "Weights of the mask network: a file, or the name of included weights. None: the "
+        "included ones.",
         of="weights",
         when={"strategy": ("learned",)},
     )
@@ -136,5 +141,7 @@ class SparsifyConfig(StageConfig):
         if any(n % 2 == 0 for n in self.patch_voxels):
             raise ValueError(f"patch_voxels {self.patch_voxels} must be odd")
         if max(self.patch_voxels) < 3:
-            raise ValueError(f"patch_voxels {self.patch_voxels} must span 3 voxels along an axis")
+            raise ValueError(
+                f"patch_voxels {self.patch_voxels} must span at least 3 voxels along one axis"
+            )
         return self

@@ -1,4 +1,4 @@
-"""What a physical quantity of an acquisition can be: a wrong unit is refused, not computed with."""
+"""Plausible ranges of an acquisition's physical quantities: a wrong unit is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LIMITS", "Limits", "implausible"]
 
 @dataclass(frozen=True)
 class Limits:
-    """The range, ends included, that a quantity can lie in.
+    """The plausible range of a quantity, ends included.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class Limits:
     others: tuple[tuple[str, float], ...] = ()
 
     def problem(self, value: float) -> str | None:
-        """Why a value cannot be right, and what may have been meant; None when it can."""
+        """Why a value is implausible, and what may have been meant; None if it is plausible."""
         if self.low <= value <= self.high:
             return None
         said = (
-            f"{self.name} of {value:g} {self.unit} cannot be right: it lies between "
+            f"{self.name} of {value:g} {self.unit} is implausible: it must lie between "
             f"{_plain(self.low)} and {_plain(self.high)} {self.unit}"
         )
         for unit, size in self.others:
@@ -58,7 +58,7 @@ LIMITS = {
 
 
 def implausible(field: str, value: float | Sequence[float | None] | None) -> str | None:
-    """Why a value of a field cannot be right; None when it can, or nothing is given."""
+    """Why a field's value is implausible; None if it is plausible or not given."""
     limits = LIMITS[field]
     values = value if isinstance(value, Sequence) else (value,)
     return next((p for v in values if v is not None and (p := limits.problem(v))), None)

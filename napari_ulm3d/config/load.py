@@ -13,31 +13,32 @@ __all__ = ["LoadConfig"]
 
 
 class LoadConfig(StageConfig):
-    """How to read files, and what they do not say themselves. None: as the file says."""
+    """Reading files, and facts that the files do not state. None: use what the file states."""
 
     variable: str | None = setting(
         None, "Name of the array in the file (HDF5 path or MATLAB variable)."
     )
     axes: str | None = setting(
         None,
-        "Axis order of the stored array as read in Python: letters of tzyx, c for a pair of "
-        "real and imaginary part; y or t may be absent (MATLAB v7.3 reads as tyxz, v5 as zxyt).",
+        "Order of the axes as Python reads the array: letters t, z, y, x, and c for an "
+        "axis of real and imaginary parts; y or t may be missing (MATLAB v7.3 reads as "
+        "tyxz, v5 as zxyt).",
     )
     voxel_um: PositiveTriple | None = setting(None, "Voxel spacing along z, y, x.", "um")
-    rate_hz: float | None = setting(None, "Volumes a second.", "Hz", gt=0)
+    rate_hz: float | None = setting(None, "Frame rate (volumes per second).", "Hz", gt=0)
     origin_um: tuple[float, float, float] | None = setting(
         None, "Position of the centre of the first voxel, z, y, x.", "um"
     )
-    wavelength_um: float | None = setting(None, "Wavelength in the tissue.", "um", gt=0)
+    wavelength_um: float | None = setting(None, "Wavelength in tissue.", "um", gt=0)
     frequency_hz: float | None = setting(
         None, "Transmit centre frequency.", "Hz", gt=0, shown=("MHz", 1e6)
     )
     sound_speed_m_s: float | None = setting(None, "Speed of sound.", "m/s", gt=0)
     log_compressed_db: float | None = setting(
-        None, "The movie is log-compressed over this dynamic range; linearize it.", "dB", gt=0
+        None, "Dynamic range of a log-compressed movie, which is then linearized.", "dB", gt=0
     )
     frames_per_block: int = setting(
-        200, "Frames that are filtered together; longer files are cut evenly.", "frames", ge=2
+        200, "Number of frames filtered together. Longer files are split evenly.", "frames", ge=2
     )
 
     @field_validator(*LIMITS)
@@ -56,6 +57,6 @@ class LoadConfig(StageConfig):
         letters = "".join(axes.lower().replace(",", " ").split())
         if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):
             raise ValueError(
-                f"axes '{axes}' must be distinct letters of t z y x c, z and x among them"
+                f"axes '{axes}' must be distinct letters out of t z y x c, including z and x"
             )
         return letters

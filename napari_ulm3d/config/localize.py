@@ -27,57 +27,62 @@ _SCORED, _WINDOWED, _DRAWN = (
 
 
 class LocalizeConfig(StageConfig):
-    """Finding bubbles and their centres below the voxel."""
+    """Detection of bubbles and localization of their centres with sub-voxel precision."""
 
     localizer: Localizer = setting(
         "gaussian",
-        "How the sub-voxel position is found. network: BubbleNet on the voxels kept; "
-        "trajectory: the network of Rauby et al., which draws a map and no localizations.",
+        "Localization method. gaussian, radial, centroid, parabolic: conventional; "
+        "network: BubbleNet on the kept voxels; trajectory: the network of Rauby et al., "
+        "which produces a map but no localizations.",
     )
     min_snr_db: float = setting(
-        9.0, "Least local contrast of a bubble over its surroundings.", "dB", when=_CONVENTIONAL
+        9.0, "Minimum contrast between a bubble and its surroundings.", "dB", when=_CONVENTIONAL
     )
     min_correlation: float = setting(
-        0.0, "Least correlation with the PSF, in magnitude.", when=_CONVENTIONAL, ge=0, le=1
+        0.0, "Minimum magnitude of the correlation with the PSF.", when=_CONVENTIONAL, ge=0, le=1
     )
     max_bubbles: int = setting(
-        900, "At most this many bubbles a frame, the strongest.", when=_CONVENTIONAL, ge=1
+        900,
+        "Maximum number of bubbles per frame (the strongest are kept).",
+        when=_CONVENTIONAL,
+        ge=1,
     )
     patch_voxels: OddTriple | None = setting(
         None,
-        "Patch about a maximum, z, y, x (odd); auto: as suits the PSF.",
+        "Size of the patch around a maximum, z, y, x (odd). auto: from the PSF.",
         "voxels",
         when=_CONVENTIONAL,
     )
     max_maxima: int | None = setting(
         None,
-        "Reject maxima whose patch holds more maxima than this, itself counted (PALA: 3); none: keep all.",
+        "Reject a maximum if its patch contains more local maxima than this, itself "
+        "included (PALA: 3). None: keep all.",
         when=_CONVENTIONAL,
         ge=1,
     )
     max_shift_voxels: float | None = setting(
         None,
-        "Reject positions further than this from their maximum, along any axis; auto: as suits the "
-        "PSF.",
+        "Reject a position farther than this from its maximum along any axis. auto: from the PSF.",
         "voxels",
         when=_CONVENTIONAL,
         gt=0,
     )
     fwhm_voxels: PositiveTriple | None = setting(
         None,
-        "Full width at half maximum of a bubble, z, y, x; auto: the PSF's.",
+        "Full width at half maximum of a bubble, z, y, x. auto: that of the PSF.",
         "voxels",
         when={"localizer": ("gaussian", "radial")},
     )
     min_fit_snr_db: float = setting(
         16.0,
-        "Least energy of a fitted bubble over the power of the residual about it.",
+        "Minimum ratio of a fitted bubble's energy to the residual power around it.",
         "dB",
         when=_GAUSSIAN,
     )
     rounds: int = setting(
         2,
-        "How often maxima are sought: after the first time, in the residual of the fitted bubbles.",
+        "Number of detection passes. Each pass after the first searches the residual of "
+        "the fitted bubbles.",
         when=_GAUSSIAN,
         ge=1,
         le=5,
@@ -121,44 +126,44 @@ class LocalizeConfig(StageConfig):
 
 
 class NetworkConfig(StageConfig):
-    """How networks are run (localizer network or trajectory), and which bubbles are kept."""
+    """Running the networks (localizers network and trajectory) and selecting their predictions."""
 
     weights: str | None = setting(
         None,
-        "Weights of the network, a .safetensors file or the name of shipped ones; none: those "
-        "shipped for the localizer.",
+        "Network weights: a .safetensors file, or the name of included weights. None: "
+        "the included weights for this localizer.",
         of="weights",
         when=_NETWORKS,
     )
     min_score: float | None = setting(
         None,
-        "Least probability that a bubble is as close as hit_fraction says; none: as chosen on the "
-        "validation scenes when the network was trained.",
+        "Minimum score: the probability that a bubble lies within hit_fraction of its "
+        "position. None: the value chosen on the validation scenes of the training.",
         when=_SCORED,
         ge=0,
         le=1,
     )
     hit_fraction: float = setting(
         0.25,
-        "How close a bubble must be to count for the score.",
+        "Distance within which a position counts as correct in the score.",
         "wavelengths",
         when=_SCORED,
         gt=0,
     )
     candidate_score: float = setting(
-        0.03, "Ignore voxels whose probability is lower than this.", when=_SCORED, gt=0, le=1
+        0.03, "Ignore voxels with a lower bubble probability than this.", when=_SCORED, gt=0, le=1
     )
     merge_fwhm: float = setting(
         0.3,
-        "Merge predictions closer than this into one bubble.",
-        "widths of the PSF",
+        "Merge predictions closer together than this.",
+        "PSF widths",
         when=_SCORED,
         gt=0,
     )
     views: Literal[1, 2, 4, 8] = setting(
         2,
-        "Number of mirror images of each window whose predictions are averaged; the time grows "
-        "in proportion.",
+        "Number of mirror images of each window to average over. Computing time grows in "
+        "proportion.",
         when=_WINDOWED,
     )
     window_frames: int | None = setting(
@@ -178,15 +183,15 @@ class NetworkConfig(StageConfig):
     )
     trajectory_score: float = setting(
         0.5,
-        "Probability above which a trajectory crosses a voxel.",
+        "Minimum probability for a voxel to belong to a trajectory.",
         when=_DRAWN,
         gt=0,
         lt=1,
     )
     precision: Literal["auto", "full", "half"] = setting(
         "auto",
-        "Numbers of 32 bits (full, which is auto's choice), or of 16 in the convolutions (half, "
-        "CUDA alone: less memory).",
+        "Numerical precision. full (used by auto): 32 bits; half: 16 bits in the "
+        "convolutions (CUDA only; needs less memory).",
         when=_NETWORKS,
     )
     memory_gb: float | None = setting(

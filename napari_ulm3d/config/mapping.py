@@ -10,19 +10,19 @@ __all__ = ["LinkConfig", "MapConfig", "MotionConfig"]
 
 
 class LinkConfig(StageConfig):
-    """Joining localizations into trajectories."""
+    """Linking localizations into tracks."""
 
     max_speed_mm_s: float = setting(
         30.0,
-        "Fastest bubble: a link is at most this times the time it spans.",
+        "Maximum bubble speed; limits how far a bubble may move between two localizations.",
         "mm/s",
         gt=0,
         le=10_000,
     )
     max_gap_frames: int = setting(
         0,
-        "Frames in a row that a bubble may be missed within a track; the positions are filled in "
-        "on a straight line. More than 2 lets false links in.",
+        "Maximum number of consecutive frames a bubble may be missed within a track. "
+        "Missing positions are interpolated linearly. Values above 2 let false links in.",
         "frames",
         ge=0,
     )
@@ -35,32 +35,34 @@ class LinkConfig(StageConfig):
     )
     smoothing_frames: int = setting(
         5,
-        "Window of the centred moving average over positions, shorter at a track's ends "
-        "(1: none; an even number counts as one less).",
+        "Window of the centred moving average that smooths positions; shorter at the "
+        "ends of a track (1: no smoothing; even numbers are reduced by one).",
         "frames",
         ge=1,
     )
     breaks: Literal["none", "files", "blocks"] = setting(
         "none",
-        "Where all tracks end: none: the frames follow each other without a pause; files: the "
-        "scanner paused between files; blocks: at the border of every block.",
+        "Where all tracks must end. none: nowhere, recording was continuous; files: "
+        "between files, where the scanner paused; blocks: between blocks.",
     )
 
 
 class MapConfig(StageConfig):
-    """Accumulating tracks into vessel maps."""
+    """Accumulation of tracks into vessel maps."""
 
     resolution_factor: float = setting(
-        10.0, "Super-resolution: map voxel = smallest voxel spacing / this.", gt=0
+        10.0, "Super-resolution factor: map voxel = smallest voxel spacing / this factor.", gt=0
     )
     smoothing_um: float = setting(
         0.0,
-        "Standard deviation of the Gaussian that the maps are smoothed with; 0: none. The measured "
-        "resolution is that of the maps before.",
+        "Standard deviation of the Gaussian that smooths the maps (0: none). The "
+        "resolution is measured before smoothing.",
         "um",
         ge=0,
     )
-    fsc: bool = setting(True, "Measure the resolution by Fourier shell correlation of two halves.")
+    fsc: bool = setting(
+        True, "Measure the resolution by Fourier shell correlation of two half data sets."
+    )
 
 
 _MOVES = {"method": ("auto", "rigid")}

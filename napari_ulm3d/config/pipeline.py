@@ -35,8 +35,8 @@ class PipelineConfig(StageConfig):
     link: LinkConfig = LinkConfig()
     maps: MapConfig = MapConfig()
     vessels: VesselConfig = VesselConfig()
-    device: Device = setting("auto", "Where networks run.")
-    seed: int = setting(0, "Seed of everything random.", ge=0)
+    device: Device = setting("auto", "Device for the networks.")
+    seed: int = setting(0, "Random seed.", ge=0)
 
     def with_settings(self, assignments: list[str]) -> Self:
         """Apply ``section.key=value`` assignments, as ``--set`` takes them.
@@ -50,7 +50,7 @@ class PipelineConfig(StageConfig):
             name, equals, text = assignment.partition("=")
             *section, key = name.strip().split(".")
             if not equals or not key:
-                raise ConfigError(f"'{assignment}' is not of the form section.key=value.")
+                raise ConfigError(f"'{assignment}' must have the form section.key=value.")
             target: Any = values
             for part in section:
                 target = target.get(part) if isinstance(target, dict) else None

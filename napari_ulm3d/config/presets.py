@@ -1,4 +1,4 @@
-"""Settings under a name, for those who come with another program's numbers."""
+"""Named settings, for users who know the settings of another program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Settings that differ from the defaults, or must not change with them."""
+"""Settings that differ from the defaults, or must not change when the defaults change."""
 
 
 def settings_preset(name: str) -> PipelineConfig:

@@ -35,8 +35,8 @@ def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False)
     """
     if first.grid != second.grid:
         raise ConfigError(
-            f"Maps of {first.shape} and {second.shape} voxels cannot be subtracted; "
-            "make both from one grid and resolution factor."
+            f"Maps of {first.shape} and {second.shape} voxels cannot be compared. Create both "
+            "with the same grid and resolution factor."
         )
     index = np.union1d(first.index, second.index)
     values = np.zeros(index.size, np.float32)

@@ -36,32 +36,38 @@ class EvaluateConfig(StageConfig):
     """Scoring against a ground truth; distances as PALA's (Heiles et al. 2022)."""
 
     pair_fraction: float = setting(
-        0.5, "A localization and a bubble closer than this may be paired.", "wavelengths", gt=0
+        0.5,
+        "Maximum distance between a bubble and a localization that form a pair.",
+        "wavelengths",
+        gt=0,
     )
     hit_fraction: float = setting(
-        0.25, "A pair closer than this is a true positive.", "wavelengths", gt=0
+        0.25, "Maximum distance of a pair that counts as a true positive.", "wavelengths", gt=0
     )
     pair_um: float | None = setting(
-        None, "The pairing distance itself; none: pair_fraction of the wavelength.", "um", gt=0
+        None, "Pairing distance. None: pair_fraction of the wavelength.", "um", gt=0
     )
     hit_um: float | None = setting(
-        None, "The hit distance itself; none: hit_fraction of the wavelength.", "um", gt=0
+        None, "Hit distance. None: hit_fraction of the wavelength.", "um", gt=0
     )
     margin_um: float | None = setting(
         None,
-        "Border of the field of view left out of the scores; none: the pairing distance.",
+        "Border of the field of view excluded from the scores. None: the pairing distance.",
         "um",
         ge=0,
     )
-    dice_voxel_um: float = setting(25.0, "Voxel edge at which maps are compared.", "um", gt=0)
+    dice_voxel_um: float = setting(25.0, "Voxel edge for the comparison of maps.", "um", gt=0)
     recovered_fraction: float = setting(
         0.5,
-        "Share of a bubble's links that must be found for it to count as recovered.",
+        "Fraction of a bubble's links that must be found for the bubble to count as recovered.",
         gt=0,
         le=1,
     )
     min_truth_frames: int = setting(
-        9, "Bubbles seen in fewer frames are not asked to be recovered.", "frames", ge=2
+        9,
+        "Bubbles seen in fewer frames than this are excluded from the recovery score.",
+        "frames",
+        ge=2,
     )
 
     @model_validator(mode="after")
@@ -87,15 +93,15 @@ class EvaluateConfig(StageConfig):
         """
         if wavelength_um is None and (self.pair_um is None or self.hit_um is None):
             raise ConfigError(
-                "The wavelength is unknown, so the distances of a pair and a hit are too; "
-                "give both in micrometres (pair_um and hit_um, --pair-um and --hit-um)."
+                "The wavelength is unknown, so the pairing and hit distances are unknown too. "
+                "Give both in micrometres (pair_um and hit_um, or --pair-um and --hit-um)."
             )
         wave = wavelength_um if wavelength_um is not None else 0.0
         pair = self.pair_um if self.pair_um is not None else self.pair_fraction * wave
         hit = self.hit_um if self.hit_um is not None else self.hit_fraction * wave
         if hit > pair:
             raise ConfigError(
-                f"The hit distance {hit:g} um exceeds the pairing distance {pair:g} um; "
-                "set hit_um to at most pair_um."
+                f"The hit distance {hit:g} um exceeds the pairing distance {pair:g} um. Set "
+                "hit_um to at most pair_um."
             )
         return Tolerances(pair, hit, pair if self.margin_um is None else self.margin_um)

@@ -134,7 +134,8 @@ def inner(position_um: Floats, grid: Grid, margin_um: float) -> Bools:
     if (2 * margin_um >= np.asarray(grid.extent_um)[axes]).any():
         raise ConfigError(
             f"A margin of {margin_um:g} um leaves nothing of a field of view of "
-            f"{' x '.join(f'{edge:g}' for edge in grid.extent_um)} um; set a smaller margin_um."
+            f"{' x '.join(f'{edge:g}' for edge in grid.extent_um)} um. Set a smaller "
+            "margin_um."
         )
     inside = (position_um >= low + margin_um) & (position_um <= high - margin_um)
     return np.asarray(inside[:, axes].all(axis=1))

@@ -116,7 +116,7 @@ def plane(
         There is no such axis, or the position lies outside the map.
     """
     if axis not in (0, 1, 2):
-        raise ConfigError(f"A map has the axes 0 (z), 1 (y) and 2 (x); there is no axis {axis}.")
+        raise ConfigError(f"A map has the axes 0 (z), 1 (y) and 2 (x), not {axis}.")
     grid = vessel_map.grid
     left = [k for k in range(3) if k != axis]
     low, high = 0, grid.shape[axis] - 1
@@ -126,8 +126,8 @@ def plane(
         if not -0.5 - 1e-9 <= at <= grid.shape[axis] - 0.5 + 1e-9:
             end = origin + (grid.shape[axis] - 0.5) * spacing
             raise ConfigError(
-                f"The {'zyx'[axis]} position {position_um:g} um lies outside the map "
-                f"({origin - spacing / 2:g} to {end:g} um). Move the slice into the map."
+                f"The {'zyx'[axis]} position {position_um:g} um lies outside the map ({origin - spacing / 2:g} "
+                f"to {end:g} um). Move the slice into the map."
             )
         nearest = min(max(round(at), low), high)
         half = thickness_um / 2 / spacing
@@ -177,9 +177,9 @@ def line_profile(
     start, stop = np.asarray(start_um, float), np.asarray(stop_um, float)
     length = float(np.linalg.norm(stop - start))
     if not length > 0:
-        raise ConfigError("The line has no length; draw it between two places.")
+        raise ConfigError("The line has no length. Draw it between two different points.")
     if not width_um >= 0:
-        raise ConfigError(f"A profile's width cannot be {width_um:g} um; give 0 or more.")
+        raise ConfigError(f"The width of a profile must be 0 or more, not {width_um:g} um.")
     step = min(image.spacing_um) / _SAMPLES_A_VOXEL
     n_along = min(max(int(np.ceil(length / step)), 2), _MOST_SAMPLES) + 1
     along = np.linspace(0.0, 1.0, n_along)

@@ -40,12 +40,12 @@ class Region:
         corners = np.asarray(self.corners_um, np.float64)
         if self.axis not in (0, 1, 2):
             raise ConfigError(
-                f"A region lies across the axis 0 (z), 1 (y) or 2 (x), not {self.axis}."
+                f"A region is drawn perpendicular to axis 0 (z), 1 (y) or 2 (x), not {self.axis}."
             )
         if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-            raise ConfigError("A region needs three corners or more, of two coordinates each.")
+            raise ConfigError("A region needs at least three corners with two coordinates each.")
         if not _area(corners) > 0:
-            raise ConfigError("The region has no area; draw it larger.")
+            raise ConfigError("The region has no area. Draw a larger one.")
         object.__setattr__(self, "corners_um", tuple(map(tuple, corners.tolist())))
 
     @classmethod
@@ -170,7 +170,7 @@ class RegionNumbers:
             ("track points", f"{self.n_points:,}"),
             ("mean speed", _number(self.mean_speed_mm_s, "mm/s", self.sd_speed_mm_s)),
             ("mean axial velocity", _number(self.mean_velocity_z_mm_s, "mm/s")),
-            ("density", _number(self.tracks_a_voxel, "tracks a voxel")),
+            ("density", _number(self.tracks_a_voxel, "tracks per voxel")),
             ("filled", _number(100 * self.filled, "% of voxels")),
         ]
 

@@ -24,16 +24,20 @@ from napari_ulm3d.tables import Localizations, Tracks
 __all__ = ["Scores", "evaluate"]
 
 DEFINITIONS = {
-    "pairing": "optimal one-to-one pairs of a frame, closer than pair_um (PALA: wavelength / 2)",
+    "pairing": (
+        "optimal one-to-one pairs within a frame, closer than pair_um (PALA: wavelength / 2)"
+    ),
     "true_positives": "pairs closer than hit_um (PALA: wavelength / 4)",
-    "false_negatives": "every other bubble, so also one paired no closer than hit_um",
-    "false_positives": "every other localization, so also one paired no closer than hit_um",
+    "false_negatives": "all other bubbles, including those paired but not closer than hit_um",
+    "false_positives": "all other localizations, including those paired but not closer than hit_um",
     "jaccard": "TP / (TP + FP + FN), counts summed over all frames",
     "rmse_um": "over all pairs, hits or not",
-    "margin": "bubbles within margin_um of the border, their pairs, and unpaired localizations "
-    "there count neither way",
-    "links": "consecutive frames of one track; correct when both ends pair with one bubble",
-    "dice": "voxels touched by the lines of tracks and of bubbles, no margin",
+    "margin": (
+        "bubbles within margin_um of the border, their partners, and unpaired "
+        "localizations there are ignored"
+    ),
+    "links": "consecutive frames of one track; correct if both ends pair with the same bubble",
+    "dice": "voxels crossed by the tracks and by the true paths; no margin",
 }
 
 
@@ -105,8 +109,8 @@ class Scores:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise ResultsError(
-                f"{target}: the scores cannot be written ({error.strerror}); "
-                "name a folder that exists and may be written to."
+                f"{target}: the scores cannot be written ({error.strerror}). Name an existing "
+                "folder that you may write to."
             ) from error
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -170,7 +174,7 @@ def evaluate(
     for name, table in (("localizations", localizations), ("tracks", tracks)):
         if not np.isfinite(table.positions_um).all():
             raise ResultsError(
-                f"The {name} have positions that are NaN or infinite; run the stage again."
+                f"The {name} contain NaN or infinite positions. Run the stage again."
             )
     every = np.concatenate([localizations.frames, tracks.frames, truth.frames])
     if frames is not None:
@@ -215,7 +219,7 @@ def _localization_rows(scores: LocalizationScores) -> list[tuple[str, str]]:
 
     return [
         ("bubbles / found", f"{scores.n_truth} / {scores.n_found}"),
-        ("left out (margin)", f"{scores.n_truth_margin} / {scores.n_found_margin}"),
+        ("excluded (margin)", f"{scores.n_truth_margin} / {scores.n_found_margin}"),
         (
             "TP / FN / FP",
             f"{scores.true_positives} / {scores.false_negatives} / {scores.false_positives}",
@@ -240,7 +244,7 @@ def _link_rows(scores: LinkScores) -> list[tuple[str, str]]:
         ("link precision", f"{scores.link_precision:.3f}"),
         ("link recall", f"{scores.link_recall:.3f}"),
         ("switches", f"{scores.switches}"),
-        ("tracks per followed bubble", f"{scores.fragmentation:.2f}"),
+        ("tracks per bubble followed", f"{scores.fragmentation:.2f}"),
         ("bubbles recovered", f"{scores.recovered:.3f} of {scores.n_bubbles}"),
         (
             "speed bias",

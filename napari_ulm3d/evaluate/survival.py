@@ -35,7 +35,7 @@ def bubbles_kept(
     (n,) bool.
     """
     if mask.shape != grid.shape:
-        raise ValueError(f"a mask {mask.shape} is not of the grid {grid.shape}")
+        raise ValueError(f"mask {mask.shape} and grid {grid.shape} differ in shape")
     place = grid.to_index(positions_um)
     nearest = np.rint(place).astype(np.int64)
     kept = np.zeros(len(place), bool)
@@ -76,8 +76,8 @@ def survival(kept: SparseFrames, truth: Truth, grid: Grid) -> float:
     frames, positions = frames[chosen] - first, positions[chosen]
     if not frames.size:
         raise ConfigError(
-            f"The truth has no bubble in view in frames {first} to {first + n_frames - 1}; "
-            "give the truth of this very acquisition."
+            f"The ground truth has no bubble in view in frames {first} to "
+            f"{first + n_frames - 1}. Give the ground truth of this acquisition."
         )
     survivors = 0
     borders = np.searchsorted(kept.coordinates[:, 0], np.arange(n_frames + 1))

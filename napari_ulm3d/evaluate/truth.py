@@ -53,20 +53,23 @@ class Truth(_Table):
         known = [name for name in VELOCITY_MM_S if name in self.table.columns]
         if 0 < len(known) < 3:
             raise ResultsError(
-                f"The truth has {', '.join(known)} only; "
-                "give all of vz_mm_s, vy_mm_s, vx_mm_s or none."
+                f"The ground truth has only {', '.join(known)}. Give all of vz_mm_s, vy_mm_s, "
+                "vx_mm_s, or none."
             )
         numbers = self.table[POSITION_UM + known].to_numpy(np.float64)
         if not np.isfinite(numbers).all():
             raise ResultsError(
-                "The truth has positions or velocities that are NaN or infinite; leave out the "
-                "rows of bubbles that are not there."
+                "The ground truth contains NaN or infinite positions or velocities. Remove the "
+                "rows of bubbles that are not visible."
             )
         if (self.frames < 0).any():
-            raise ResultsError("The truth has negative frame numbers; count frames from 0.")
+            raise ResultsError(
+                "The ground truth contains negative frame numbers. Count frames from 0."
+            )
         if self.table.duplicated(["frame", "bubble_id"]).any():
             raise ResultsError(
-                "The truth has a bubble twice in one frame; give every bubble its own bubble_id."
+                "The ground truth lists a bubble twice in one frame. Give every bubble its own "
+                "bubble_id."
             )
 
     @property
@@ -97,7 +100,9 @@ def read_truth(path: str | PathLike[str]) -> Truth:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "is not a file", "Name the truth.parquet of the simulation.")
+        raise InputError(
+            path, "does not exist or is not a file", "Name the truth.parquet of the simulation."
+        )
     try:
         table = read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' own errors derive from these

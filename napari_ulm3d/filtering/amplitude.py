@@ -60,11 +60,11 @@ def refuse_constant(frames: NDArray[Any], name: str) -> None:
         return
     if not frames[0].any() and not frames.any():
         raise InputError(
-            name, "holds nothing but zeros", "Check the file, or choose other frames or array."
+            name, "contains only zeros", "Check the file, or choose other frames or another array."
         )
     if all(np.array_equal(frames[0], frame) for frame in frames[1:-1]):
         raise InputError(
             name,
-            f"holds the same frame {len(frames)} times, so that no bubble moves in it",
+            f"contains {len(frames)} identical frames, so no bubble moves",
             "Check the file, and which of its axes is time (--axes).",
         )

@@ -54,9 +54,9 @@ def bandpass_matrix(
     nyquist = rate_hz / 2
     if high >= nyquist:
         raise ConfigError(
-            f"clutter.bandpass_hz reaches {high:g} Hz, but frames at {rate_hz:g} Hz hold only "
-            f"frequencies below {nyquist:g} Hz. Lower clutter.bandpass_hz, or correct the frame "
-            "rate (load.rate_hz)."
+            f"clutter.bandpass_hz extends to {high:g} Hz, but frames at {rate_hz:g} Hz "
+            f"contain only frequencies below {nyquist:g} Hz. Lower clutter.bandpass_hz, or "
+            "correct the frame rate (load.rate_hz)."
         )
     if n_frames < 2:
         raise ConfigError(

@@ -68,8 +68,8 @@ def correlation_map(
     if frames.ndim != 4 or frames.dtype not in (np.complex64, np.float32):
         raise InputError(
             None,
-            f"The correlation map got frames of {frames.ndim} axes of {frames.dtype}",
-            "Give (t, z, y, x) complex64 (IQ) or float32 (envelope).",
+            f"The correlation map was given {frames.dtype} frames with {frames.ndim} axes",
+            "Give (t, z, y, x) complex64 (IQ) or float32 (envelope) frames.",
         )
     # The compiled loops take no read-only array (a memory map, say).
     frames = np.require(frames, requirements=("C", "W"))
@@ -79,7 +79,7 @@ def correlation_map(
         raise ValueError(f"out must be a C-contiguous {frames.dtype} array of {frames.shape}")
     real = frames.dtype == np.float32
     if real and np.abs(psf.array.imag).max() > 1e-6:
-        raise ValueError("real frames need a real PSF: make it with kind='envelope'")
+        raise ValueError("real frames need a real PSF: create it with kind='envelope'")
     grid = frames.shape[1:]
     halves = np.array([n // 2 for n in psf.shape], np.int64)
     magnitude = np.abs(psf.array.astype(np.complex128))

@@ -50,14 +50,14 @@ class Psf:
         array = np.ascontiguousarray(self.array, np.complex64)
         object.__setattr__(self, "array", array)
         if array.ndim != 3 or any(n % 2 == 0 for n in array.shape):
-            raise ValueError(f"a PSF needs three axes of odd size, not {array.shape}")
+            raise ValueError(f"a PSF needs three axes of odd length, not {array.shape}")
         centre = array[tuple(n // 2 for n in array.shape)]
         if not (np.isfinite(array).all() and abs(centre - 1) < 1e-3):
             raise ValueError(f"a PSF must be finite and 1 at its centre, not {centre}")
         if self.factors is not None:
             factors = tuple(np.array(f, np.complex64) for f in self.factors)
             if tuple(f.size for f in factors) != array.shape:
-                raise ValueError("the factors' sizes and the PSF's differ")
+                raise ValueError("the sizes of the factors and of the PSF differ")
             if not np.allclose(_outer(factors), array, atol=1e-5 * np.abs(array).max()):  # type: ignore[arg-type]
                 raise ValueError("the PSF is not the outer product of its factors")
             object.__setattr__(self, "factors", factors)
@@ -111,7 +111,7 @@ class Psf:
             left = np.linalg.svd(unfolded, full_matrices=False)[0][:, 0]
             centre = left[left.size // 2]
             if abs(centre) < 1e-6:
-                raise ValueError("the PSF vanishes at its centre along an axis")
+                raise ValueError("the PSF is zero at its centre along one axis")
             profiles.append(left / centre)
         close = Psf.from_factors(
             *profiles,
@@ -192,7 +192,7 @@ def analytic_psf(
         elif config.carrier == "wavelength":
             raise ConfigError(
                 "psf.carrier=wavelength needs the wavelength, which the acquisition does not "
-                "state. Give load.wavelength_um, or set psf.carrier=data."
+                "state. Set load.wavelength_um, or psf.carrier=data."
             )
     profiles = []
     patch = config.patch_voxels or patch_of(config.widths)

@@ -183,8 +183,8 @@ def _estimate(
     if len(places) < min_bubbles:
         raise InputError(
             None,
-            f"Only {len(places)} isolated bubbles were found for a PSF from the data, "
-            f"{min_bubbles} are needed",
+            f"Estimating the PSF from the data needs {min_bubbles} isolated bubbles, but only "
+            f"{len(places)} were found",
             "Set psf.source=analytic, or lower psf.min_bubbles or psf.patch_voxels.",
         )
     rows = np.stack([_centred(frames[t], (z, y, x), patch, carrier) for t, z, y, x in places])
@@ -196,8 +196,8 @@ def _estimate(
     if np.abs(shape).max() > 1.1 * abs(shape[centre]):
         raise InputError(
             None,
-            "The isolated maxima of the data share no shape with its peak at the centre",
-            "Set psf.source=analytic, or filter the clutter more strongly (clutter.svd_range).",
+            "The isolated maxima of the data share no shape that peaks at the centre",
+            "Set psf.source=analytic, or remove more tissue (clutter.svd_range).",
         )
     shape = shape / shape[centre]
     fwhm = tuple(_fwhm(np.abs(_profile(shape, axis))) for axis in range(3))

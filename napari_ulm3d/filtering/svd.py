@@ -74,8 +74,8 @@ def kept_components(n_frames: int, first: int, last: int) -> tuple[int, int]:
     if first > n_frames:
         raise ConfigError(
             f"clutter.svd_range keeps components {first} to {last}, but the block has only "
-            f"{n_frames} frames and so {n_frames} components. Lower clutter.svd_range, use "
-            "longer blocks (load.frames_per_block), or filter with clutter.method=bandpass."
+            f"{n_frames} frames and therefore {n_frames} components. Lower clutter.svd_range, "
+            "use longer blocks (load.frames_per_block), or set clutter.method=bandpass."
         )
     return first, min(last, n_frames)
 
@@ -119,7 +119,7 @@ def project_components(
     subtract = 2 * np.count_nonzero(keep) >= n_frames
     chosen = (~keep if subtract else keep).nonzero()[0]
     if chosen.size and chosen[-1] >= vectors.shape[1]:
-        raise ValueError(f"component {chosen[-1] + 1} is needed, of {vectors.shape[1]} vectors")
+        raise ValueError(f"component {chosen[-1] + 1} was requested of {vectors.shape[1]} vectors")
     basis = np.ascontiguousarray(vectors[:, chosen].astype(block.dtype))
     adjoint = np.ascontiguousarray(basis.conj().T)
 
@@ -191,7 +191,7 @@ def svd_filter(
             return project_components(block, vectors, kept, out=out), kept, values
     elif config.decomposition == "randomized":
         raise ConfigError(
-            "clutter.svd_automatic looks at all singular components. Set clutter.decomposition "
+            "clutter.svd_automatic needs all singular components. Set clutter.decomposition "
             "to auto or full."
         )
     values, vectors = svd_spectrum(block)
@@ -207,8 +207,9 @@ def _randomized(config: ClutterConfig, kept: tuple[int, int], n_frames: int) -> 
     first, last = kept
     if config.decomposition == "randomized" and last < n_frames:
         raise ConfigError(
-            f"clutter.svd_range drops components after {last} of {n_frames}, which the range finder "
-            f"does not compute. Set its end to {n_frames} or more, or clutter.decomposition to full."
+            f"clutter.svd_range removes the components after {last} of {n_frames}, which "
+            "clutter.decomposition=randomized does not compute. Set the end of the range to "
+            f"{n_frames} or more, or clutter.decomposition to full."
         )
     if config.decomposition == "auto":
         return last == n_frames and pays_off(first - 1, n_frames)
@@ -220,12 +221,12 @@ def _casorati(block: NDArray[Any]) -> NDArray[Any]:
         raise InputError(
             None,
             f"The block has the shape {block.shape}",
-            "Give frames as four non-empty axes (t, z, y, x).",
+            "Give frames with four non-empty axes (t, z, y, x).",
         )
     if block.dtype not in (np.complex64, np.float32):
         raise InputError(
             None,
-            f"The block holds {block.dtype}",
+            f"The block contains {block.dtype}",
             "Convert it to complex64 (IQ) or float32 (envelope).",
         )
     return np.ascontiguousarray(block).reshape(block.shape[0], -1)

@@ -113,7 +113,9 @@ def read_block_file(path: Path, key: str) -> BlockResult | None:
                 _table(data, _MOTION) if f"{_MOTION}frame" in data else None,
             )
     except InputError as error:
-        raise ResultsError(f"{path}: {error.problem}; delete it and resume.") from error
+        raise ResultsError(
+            f"{path}: {error.problem}. Delete this file and resume the run."
+        ) from error
 
 
 def localizations_of(paths: Iterable[Path]) -> Localizations:
@@ -130,7 +132,9 @@ def localizations_of(paths: Iterable[Path]) -> Localizations:
             with readable(path, "a finished block"), np.load(path, allow_pickle=False) as data:
                 parts.append(_localizations(data))
         except InputError as error:
-            raise ResultsError(f"{path}: {error.problem}; delete it and resume.") from error
+            raise ResultsError(
+                f"{path}: {error.problem}. Delete this file and resume the run."
+            ) from error
     return Localizations.concat(parts)
 
 

@@ -43,7 +43,7 @@ def export_results(
     results = ResultsFolder.open(folder)
     target = Path(to)
     if target.exists() and not overwrite:
-        raise ResultsError(f"{target}: is there already; add --overwrite or name another file.")
+        raise ResultsError(f"{target}: already exists. Add --overwrite, or name another file.")
     if what is None:
         name = fspath(to).lower()
         for_maps = name.endswith(suffixes_for(VesselMap))

@@ -68,16 +68,17 @@ class ResultsFolder:
         """
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
-            raise ResultsError(f"{folder}: is a file; name a folder with --out.")
+            raise ResultsError(f"{folder}: is a file. Name a folder with --out.")
         if cls.is_untouched(folder):
             return
         if not (folder / "run.toml").is_file():
             raise ResultsError(
-                f"{folder}: is not empty and not a results folder; name another with --out."
+                f"{folder}: contains files but is not a results folder. Name another folder with "
+                "--out."
             )
         if not overwrite:
             raise ResultsError(
-                f"{folder}: already holds a run; add --resume to finish it, --overwrite to "
+                f"{folder}: already contains a run. Add --resume to finish it or --overwrite to "
                 "replace it, or name another folder with --out."
             )
 
@@ -136,7 +137,8 @@ class ResultsFolder:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(
-                f"{self.path}: cannot be made ({error.strerror}); name another folder with --out."
+                f"{self.path}: cannot be created ({error.strerror}). Name another folder with "
+                "--out."
             ) from error
 
     @classmethod
@@ -162,11 +164,11 @@ class ResultsFolder:
             text = path.read_text(encoding="utf-8")
             facts = tomllib.loads(text)
         except (OSError, ValueError) as error:
-            raise ResultsError(f"{path}: cannot be read ({error}); copy it again.") from error
+            raise ResultsError(f"{path}: cannot be read ({error}). Copy it again.") from error
         if _FIRST_LINE.startswith(text) or (
             text.startswith(_FIRST_LINE) and _LAST_LINE not in text
         ):
-            raise ResultsError(f"{path}: was cut short; copy it again.")
+            raise ResultsError(f"{path}: is incomplete. Copy it again.")
         return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
@@ -233,7 +235,8 @@ class ResultsFolder:
 
         if name not in self.map_names():
             raise ResultsError(
-                f"{self.path}: has no map '{name}'; it has {', '.join(self.map_names()) or 'none'}."
+                f"{self.path}: has no map '{name}'. Available maps: "
+                f"{', '.join(self.map_names()) or 'none'}."
             )
         return read_map(self.map_path(name))
 

@@ -108,5 +108,5 @@ def write(obj: Writable, path: str | PathLike[str], **options: Any) -> None:
             return
     kind = "table" if isinstance(obj, pd.DataFrame) else type(obj).__name__
     suffix = "".join(Path(name).suffixes[-2:]) or "(none)"
-    problem = f"{suffix} is no format for a {kind}" if fitting else f"unknown suffix {suffix}"
+    problem = f"{suffix} is not a format for a {kind}" if fitting else f"unknown suffix {suffix}"
     raise ConfigError(f"{fspath(path)}: {problem}. Use one of {' '.join(suffixes_for(type(obj)))}.")

@@ -36,7 +36,7 @@ def interpolate(tracks: Tracks, step_um: float) -> Tracks:
         The step is not a positive number.
     """
     if not (np.isfinite(step_um) and step_um > 0):
-        raise ConfigError(f"step_um is {step_um}; give a positive length in micrometres.")
+        raise ConfigError(f"step_um must be a positive length in micrometres, not {step_um}.")
     if not len(tracks):
         return tracks
     table = tracks.table

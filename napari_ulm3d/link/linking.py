@@ -177,8 +177,7 @@ def _cut_into_frames(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     if (forward < 0).any():
         late = int(rows[1:, 0][forward < 0][0])
         raise ResultsError(
-            f"Localizations of frame {late} come after those of a later frame; sort the table "
-            "by frame."
+            f"Localizations of frame {late} follow those of a later frame. Sort the table by frame."
         )
     return np.split(rows, np.flatnonzero(forward) + 1)
 

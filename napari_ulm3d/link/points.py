@@ -23,7 +23,9 @@ def gates_um(rate_hz: float, config: LinkConfig) -> list[float]:
         The rate is not a positive number.
     """
     if not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise ConfigError(f"The frame rate is {rate_hz} Hz; give a positive one with --rate.")
+        raise ConfigError(
+            f"The frame rate must be positive, not {rate_hz} Hz. Give it with --rate."
+        )
     step_um = config.max_speed_mm_s * UM_PER_MM / rate_hz
     return [step_um * apart for apart in range(1, config.max_gap_frames + 2)]
 
@@ -43,8 +45,8 @@ def plain_rows(chunk: Localizations, rate_hz: float) -> NDArray[np.float64]:
     bad = ~np.isfinite(rows[:, 1:4]).all(axis=1)
     if bad.any():
         raise ResultsError(
-            f"A localization of frame {chunk.frames[bad][0]} has a position that is NaN or "
-            "infinite; leave such rows out."
+            f"A localization in frame {chunk.frames[bad][0]} has a NaN or infinite position. "
+            "Remove such rows."
         )
     if set(VELOCITY_MM_S) <= set(chunk.table.columns):
         velocity = chunk.table[VELOCITY_MM_S].to_numpy(np.float64)

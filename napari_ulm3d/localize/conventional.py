@@ -104,27 +104,29 @@ def _check(
 ) -> None:
     if config.localizer not in LOCALIZERS:
         raise ConfigError(
-            f"localize.localizer={config.localizer} is a network, which `localize_network` or a "
-            f"whole run computes. Set one of {', '.join(LOCALIZERS)} here."
+            f"localize.localizer={config.localizer} is a network, which only "
+            "`localize_network` or a full run can use. Set it to one of "
+            f"{', '.join(LOCALIZERS)} here."
         )
     if frames.ndim != 4 or frames.shape[1:] != grid.shape:
         raise InputError(
             None,
-            f"Frames of shape {frames.shape} do not fit a grid of {grid.shape}",
-            "Give them as (t, z, y, x).",
+            f"Frames of shape {frames.shape} do not match a grid of {grid.shape}",
+            "Give frames as (t, z, y, x).",
         )
     if not rate_hz > 0:
-        raise ConfigError(f"The rate must be positive, not {rate_hz} Hz.")
+        raise ConfigError(f"The frame rate must be positive, not {rate_hz} Hz.")
     if correlation is not None and correlation.shape != frames.shape:
         raise InputError(
             None,
-            f"A correlation map of {correlation.shape} does not fit frames of {frames.shape}",
+            f"A correlation map of shape {correlation.shape} does not match frames of shape "
+            f"{frames.shape}",
             "Compute it from the same frames.",
         )
     if correlation is None and config.min_correlation > 0:
         raise ConfigError(
-            "localize.min_correlation needs the correlation map, which was not computed; "
-            "compute it, or set min_correlation to 0."
+            "localize.min_correlation needs the correlation map, which was not computed. "
+            "Compute it, or set min_correlation to 0."
         )
 
 
@@ -142,7 +144,7 @@ def _stack(frames: NDArray[Any], correlation: NDArray[Any] | None, first_frame: 
     if not finite.all():
         raise InputError(
             None,
-            f"Frame {first_frame + int((~finite).argmax())} holds NaN or infinite values",
+            f"Frame {first_frame + int((~finite).argmax())} contains NaN or infinite values",
             "Replace them before filtering.",
         )
     if correlation is not None:

@@ -107,13 +107,13 @@ def count_trajectories(
     flat = settings.space_axes == 2
     if flat and grid.shape[1] != 1:
         raise ConfigError(
-            f"This network reads 2-D frames, and the acquisition has {grid.shape[1]} planes along "
-            "y. Set network.weights to those of a 3-D network (sparse-3d-small)."
+            f"This network is for 2-D frames, but the acquisition has {grid.shape[1]} planes "
+            "along y. Set network.weights to a 3-D network (sparse-3d-small)."
         )
     if not flat and grid.shape[1] == 1:
         raise ConfigError(
-            "This network reads volumes, and the acquisition is 2-D. Set network.weights to "
-            "those of a 2-D network (sparse-2d-small, dense-2d-small)."
+            "This network is for volumes, but the acquisition is 2-D. Set network.weights to "
+            "a 2-D network (sparse-2d-small or dense-2d-small)."
         )
     fine = trajectory_grid(grid, settings.upsampling)
     room = window_bytes(device, config.memory_gb)

@@ -130,7 +130,7 @@ _watching = threading.Lock()
 def _hear_stop(*_: Any) -> None:
     cancelled: threading.Event | None = getattr(_thread, "cancelled", None)
     if cancelled is not None and cancelled.is_set():
-        raise Cancelled("The localization was stopped.")
+        raise Cancelled("The localization was cancelled.")
 
 
 def _watch(network: nn.Module) -> None:
@@ -163,7 +163,7 @@ def _workers(network: nn.Module, workers: int) -> Iterator[Callable[..., Future[
 def _result(future: Future[T], stop: Callable[[], bool] | None) -> T:
     while True:
         if stop is not None and stop():
-            raise Cancelled("The run was stopped; finished blocks are kept.")
+            raise Cancelled("The run was cancelled; finished blocks are kept.")
         if wait([future], timeout=_ASK_EVERY_S).done:
             return future.result()
 

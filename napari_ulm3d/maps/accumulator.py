@@ -57,8 +57,8 @@ class MapAccumulator:
         self.grid = grid.isotropic(config.resolution_factor)
         if self.grid.size >= 2**62:
             raise ConfigError(
-                f"A resolution factor of {config.resolution_factor} makes a map of "
-                f"{self.grid.shape} voxels. Lower maps.resolution_factor."
+                f"With maps.resolution_factor={config.resolution_factor} the map would have "
+                f"{self.grid.shape} voxels, which is too many. Lower maps.resolution_factor."
             )
         self.n_tracks = 0
         self.last_time_s = 0.0
@@ -104,8 +104,8 @@ class MapAccumulator:
         for name in _COLUMNS:
             if not np.isfinite(table[name].to_numpy()).all():
                 raise ResultsError(
-                    f"The tracks' column {name} holds NaN or infinite values. "
-                    "Remove those rows before making maps."
+                    f"The tracks have NaN or infinite values in column {name}. Remove those rows "
+                    "before you make maps."
                 )
         identity = table["track_id"].to_numpy()
         borders = np.flatnonzero(np.diff(identity)) + 1
@@ -252,7 +252,7 @@ class MapAccumulator:
             `config.fsc` is off, so they were not kept.
         """
         if not self.config.fsc:
-            raise ConfigError("Half sets were not kept. Set maps.fsc to true.")
+            raise ConfigError("The half data sets were not kept. Set maps.fsc=true.")
         n = self._settled()
         index = np.empty(n, np.int64)
         even, odd = np.empty(n, np.float32), np.empty(n, np.float32)

@@ -143,8 +143,8 @@ class SortedRuns:
         except OSError as error:
             raise ResultsError(
                 f"{self._folder or tempfile.gettempdir()}: the maps do not fit into the memory "
-                f"that they may take, nor can they be kept here ({error.strerror or error}). Make "
-                "room on this disk, or allow more memory (--memory)."
+                f"they may use, and they cannot be stored in this folder ({error.strerror or error}). "
+                "Free some space on this disk, or allow more memory (--memory)."
             ) from error
 
 

@@ -124,7 +124,7 @@ def resolution(
         The maps have different grids.
     """
     if first.grid != second.grid:
-        raise ConfigError("The two half maps must share one grid; make both from one accumulator.")
+        raise ConfigError("The two half maps must share one grid. Make both with one accumulator.")
     grid = first.grid
     tile, counts = _tiling(grid, tile_voxels)
     numbers = _densest(first, second, tile, counts, max_tiles)
@@ -171,16 +171,27 @@ def resolution(
 
     dimension = "shell" if min(tile) > 1 else "ring"
     notes = [
-        f"Fourier {dimension} correlation of the densities of two half sets of tracks (alternating rank).",
-        f"Thresholds for half sets, not extrapolated to the full set; spectra of {len(numbers)} "
-        f"Tukey-tapered tile(s) of {'x'.join(map(str, tile))} voxels (z, y, x) were added.",
+        (
+            f"Fourier {dimension} correlation of the track densities of two half data sets "
+            "(alternating tracks by rank)."
+        ),
+        (
+            "Thresholds are for half data sets, not extrapolated to the full set; the "
+            f"spectra of {len(numbers)} Tukey-tapered tile(s) of {'x'.join(map(str, tile))} "
+            "voxels (z, y, x) were added."
+        ),
     ]
     if not numbers:
-        notes.append("No tile holds tracks of both halves: no resolution can be given.")
+        notes.append(
+            "No tile contains tracks of both halves, so the resolution cannot be measured."
+        )
     elif np.isnan(by_half_bit):
-        notes.append("The curve never rises above the 1/2-bit threshold: too few tracks.")
+        notes.append("The curve never exceeds the 1/2-bit threshold: too few tracks.")
     elif by_half_bit == nyquist_um:
-        notes.append("The curve stays above the 1/2-bit threshold: the map's voxel is the limit.")
+        notes.append(
+            "The curve stays above the 1/2-bit threshold: the resolution is limited by the "
+            "map's voxel."
+        )
     return Resolution(
         frequency, correlation, half_bit, n_independent,
         by_half_bit, by_fixed, by_half_bit == nyquist_um, tuple(notes),

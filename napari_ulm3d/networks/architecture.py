@@ -45,21 +45,23 @@ class DeepSTULMConfig(StageConfig):
     """Sizes of a network from complex frames to one super-resolved trajectory volume."""
 
     space_axes: Literal[2, 3] = setting(2, "Axes of a frame: 2 (z, x) or 3 (z, y, x).")
-    channels: int = setting(16, "Channels of the first stage; the next have 2 and 4 times.", ge=2)
-    input_kernel: int = setting(5, "Side of the first convolution, odd.", "voxels", ge=1)
-    kernel: int = setting(3, "Side of all other convolutions, odd.", "voxels", ge=3)
-    convolutions: int = setting(3, "Convolutions in every stage.", ge=1)
+    channels: int = setting(
+        16, "Channels of the first stage; the following stages have 2 and 4 times as many.", ge=2
+    )
+    input_kernel: int = setting(5, "Edge length of the first convolution (odd).", "voxels", ge=1)
+    kernel: int = setting(3, "Edge length of all other convolutions (odd).", "voxels", ge=3)
+    convolutions: int = setting(3, "Number of convolutions per stage.", ge=1)
     separable: bool = setting(
-        False, "Convolve in space, then in time, instead of in both at once: fewer products."
+        False, "Convolve in space, then in time, instead of in both at once: fewer multiplications."
     )
     time_pools: tuple[_Pool, _Pool] = setting(
-        (4, 4), "Frames pooled to one by the first and the second down stage."
+        (4, 4), "Number of frames pooled into one by the first and the second down stage."
     )
     transition_pool: int = setting(
-        8, "Time steps pooled to one before the high-resolution stages.", ge=1
+        8, "Number of time steps pooled into one before the high-resolution stages.", ge=1
     )
     doublings: int = setting(
-        3, "High-resolution stages; each doubles the resolution in space.", ge=1
+        3, "Number of high-resolution stages; each doubles the spatial resolution.", ge=1
     )
 
     @model_validator(mode="after")
@@ -67,7 +69,7 @@ class DeepSTULMConfig(StageConfig):
         if self.input_kernel % 2 == 0 or self.kernel % 2 == 0:
             raise ValueError("kernel and input_kernel must be odd")
         if self.channels % 2:
-            raise ValueError("channels must be even: the two parts of the input are repeated")
+            raise ValueError("channels must be even: both parts of the input are repeated")
         return self
 
     @property
@@ -122,10 +124,10 @@ class SparseDeepSTULMConfig(DeepSTULMConfig):
     """Sizes of the sparse network, with its heads at every scale."""
 
     deep_supervision: bool = setting(
-        True, "A head before each up-sampling that tells the trajectories at its resolution."
+        True, "Add a head before each upsampling that predicts the trajectories at its resolution."
     )
     pruning: bool = setting(
-        True, "Up-sample only voxels whose head says more than the threshold; needs the heads."
+        True, "Upsample only voxels whose head exceeds the threshold; needs the heads."
     )
     threshold: float = setting(0.5, "Probability above which pruning keeps a voxel.", gt=0, lt=1)
 
@@ -133,7 +135,7 @@ class SparseDeepSTULMConfig(DeepSTULMConfig):
     def _heads(self) -> Self:
         if self.pruning and not self.deep_supervision:
             raise ValueError(
-                "pruning needs deep_supervision: a mask has no gradient, so that only the "
-                "supervision teaches the heads what to keep"
+                "pruning needs deep_supervision: the mask has no gradient, so only the "
+                "supervision trains the heads"
             )
         return self

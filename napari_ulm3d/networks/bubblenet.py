@@ -41,26 +41,30 @@ _SPACE, _HALF = (1, 3, 3, 3), (1, 2, 2, 2)
 class BubbleNetConfig(StageConfig):
     """Size of a `BubbleNet`."""
 
-    stem: int = setting(12, "Complex filters each on the correlation and the amplitude.", ge=1)
+    stem: int = setting(
+        12, "Number of complex filters each for the correlation and the amplitude.", ge=1
+    )
     channels: tuple[Annotated[int, Field(ge=1)], ...] = setting(
         (32, 48, 64),
-        "Channels of each level; a level has half the voxels along z, y, x.",
+        "Number of channels at each level; every level halves the voxels along z, y, x.",
         min_length=1,
     )
-    blocks: int = setting(2, "Residual blocks a level, on the way down and on the way up.", ge=1)
-    time_kernel: int = setting(
-        3, "Frames that each convolution over time takes in (odd).", "frames", ge=1
+    blocks: int = setting(
+        2, "Number of residual blocks per level, on the way down and on the way up.", ge=1
     )
-    head: int = setting(64, "Hidden channels of the output head.", ge=1)
+    time_kernel: int = setting(
+        3, "Number of frames covered by each temporal convolution (odd).", "frames", ge=1
+    )
+    head: int = setting(64, "Number of hidden channels of the output head.", ge=1)
     reach_voxels: float = setting(
-        2.0, "Farthest a bubble may be from its voxel along each axis.", "voxels", gt=0
+        2.0, "Maximum distance of a bubble from its voxel along each axis.", "voxels", gt=0
     )
 
     @field_validator("time_kernel")
     @classmethod
     def _odd(cls, frames: int) -> int:
         if frames % 2 == 0:
-            raise ValueError(f"{frames} frames have no middle one; use an odd number")
+            raise ValueError(f"{frames} frames have no middle frame; use an odd number")
         return frames
 
     @property
@@ -253,8 +257,8 @@ class BubbleNet(nn.Module):
         """
         if x.channels != N_CHANNELS or x.ndim != 4:
             raise ConfigError(
-                f"BubbleNet reads {N_CHANNELS} channels on t, z, y, x; the tensor has "
-                f"{x.channels} on {x.ndim} axes. Make it with bubblenet_input.collate."
+                f"BubbleNet expects {N_CHANNELS} channels on axes t, z, y, x, but the tensor has "
+                f"{x.channels} on {x.ndim} axes. Create it with bubblenet_input.collate."
             )
         x = self.entry(self.stem(x))
         skips: list[SparseTensor] = []

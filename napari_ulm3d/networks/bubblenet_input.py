@@ -168,8 +168,8 @@ def bubble_input(
     """
     if frames.shape != kept.shape:
         raise ConfigError(
-            f"Voxels kept of frames {kept.shape} do not fit frames {frames.shape}. "
-            "Sparsify the correlation map of these very frames."
+            f"The kept voxels of frames {kept.shape} do not match frames {frames.shape}. "
+            "Sparsify the correlation map of these frames."
         )
     # About a bubble the phase grows with depth by the carrier; without it, a bubble has one phase.
     carrier = np.exp(-1j * carrier_rad * np.arange(kept.shape[1])).astype(np.complex64)
@@ -205,7 +205,9 @@ def collate(
     from napari_ulm3d.sparse import SparseTensor
 
     if len({window.shape for window in windows}) != 1:
-        raise ConfigError("A batch needs one or more windows, all of one shape.")
+        raise ConfigError(
+            "A batch needs at least one window, and all windows must have the same shape."
+        )
     indices = np.concatenate(
         [np.insert(window.coordinates, 0, k, axis=1) for k, window in enumerate(windows)]
     )

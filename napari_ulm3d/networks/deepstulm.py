@@ -37,7 +37,7 @@ class DeepSTULM(nn.Module):
         self.config = c = config or DeepSTULMConfig()
         if c.space_axes != 2:
             raise ConfigError(
-                "The dense network works on 2-D frames alone. Use SparseDeepSTULM in 3-D."
+                "The dense network supports only 2-D frames. Use SparseDeepSTULM in 3-D."
             )
         n = c.channels
         t0, t1 = c.time_pools
@@ -75,8 +75,8 @@ class DeepSTULM(nn.Module):
         """
         if x.ndim != 5 or x.shape[1] != 2:
             raise ConfigError(
-                f"This network reads (batch, 2, t, z, x), and the tensor is {tuple(x.shape)}. "
-                "Give the real and the imaginary part as channels."
+                f"This network expects (batch, 2, t, z, x), but the tensor is {tuple(x.shape)}. "
+                "Pass the real and imaginary parts as channels."
             )
         first = self.input(x)
         second = self.down1(first)

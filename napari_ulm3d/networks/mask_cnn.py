@@ -24,9 +24,9 @@ __all__ = ["MaskCNN", "MaskCNNConfig"]
 class MaskCNNConfig(StageConfig):
     """Sizes of the mask network."""
 
-    channels: int = setting(8, "Channels of the hidden layers.", ge=1)
+    channels: int = setting(8, "Number of channels of the hidden layers.", ge=1)
     layers: int = setting(
-        3, "Convolutions in space and in time, the last one in space alone.", ge=1
+        3, "Number of convolutions in space and in time; the last one is in space only.", ge=1
     )
     threshold: float = setting(0.5, "Probability above which a voxel is kept.", gt=0, lt=1)
 
@@ -60,7 +60,7 @@ class MaskCNN(nn.Module):
         """
         if x.ndim != 6 or x.shape[1] != 2:
             raise ConfigError(
-                f"The mask network reads (batch, 2, t, z, y, x), and the tensor is "
+                "The mask network expects (batch, 2, t, z, y, x), but the tensor is "
                 f"{tuple(x.shape)}. Give 2-D frames a y axis of length 1."
             )
         batch, _, t, *space = x.shape
@@ -82,7 +82,9 @@ class MaskCNN(nn.Module):
         mask = self.mask(x)
         if flat:
             if x.shape[4] != 1:
-                raise ConfigError(f"Frames {tuple(x.shape)} are not flat: y is {x.shape[4]} long.")
+                raise ConfigError(
+                    f"Frames {tuple(x.shape)} are not 2-D: y has length {x.shape[4]}."
+                )
             x, mask = x[:, :, :, :, 0], mask[:, :, :, 0]
         return SparseTensor.from_dense(x, mask, backend)
 

@@ -136,7 +136,9 @@ def stored_bytes(config: DeepSTULMConfig, shape: Sequence[int]) -> int:
         A window of other axes.
     """
     if len(shape) != config.axes:
-        raise ConfigError(f"A window {tuple(shape)} does not fit a network of {config.axes} axes.")
+        raise ConfigError(
+            f"A window {tuple(shape)} does not match a network with {config.axes} axes."
+        )
     n = config.channels
     pieces = 2 if config.separable else 1
 

@@ -32,7 +32,7 @@ def half_precision(precision: str, device: torch.device | str) -> AbstractContex
         return nullcontext()
     if not str(device).startswith("cuda"):
         raise ConfigError(
-            "network.precision=half is for CUDA. Set network.precision=full, or device=cuda."
+            "network.precision=half needs CUDA. Set network.precision=full, or device=cuda."
         )
     import torch
 

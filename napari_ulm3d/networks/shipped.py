@@ -89,11 +89,13 @@ def find_weights(wanted: str | None, default: str) -> Path:
     if wanted is None or (not path.suffix and len(path.parts) == 1):
         have = f"it has {', '.join(shipped)}" if shipped else "it has none"
         raise ConfigError(
-            f"No weights '{name}' come with this version of napari-ulm3d ({have}). Give the "
-            "weights file that `napari-ulm3d train` wrote."
+            f"There are no weights '{name}' in this version of napari-ulm3d ({have}). Give "
+            "the weights file that `napari-ulm3d train` wrote."
         )
     raise InputError(
-        path, "is not a file", "Give a .safetensors file that `napari-ulm3d train` wrote."
+        path,
+        "does not exist or is not a file",
+        "Give a .safetensors file that `napari-ulm3d train` wrote.",
     )
 
 
@@ -120,8 +122,8 @@ def load_weights(
     if card.architecture not in architectures:
         raise InputError(
             path,
-            f"holds weights of {card.architecture}, and {' or '.join(architectures)} is needed",
-            "Give other weights, or choose the localizer that they are for.",
+            f"contains weights of {card.architecture}, but {' or '.join(architectures)} is needed",
+            "Give other weights, or choose the localizer that these weights belong to.",
         )
     return _loaded(fspath(path), weights_hash(path), device)
 

@@ -111,14 +111,15 @@ class SparseDeepSTULM(nn.Module):
         c = self.config
         if x.ndim != c.axes or x.channels != 2:
             raise ConfigError(
-                f"This network reads 2 channels on {c.axes} axes (time and space), and the "
-                f"tensor has {x.channels} on {x.ndim}. Build it with the space_axes of the frames."
+                f"This network expects 2 channels on {c.axes} axes (time and space), but the "
+                f"tensor has {x.channels} on {x.ndim}. Create it with the space_axes of the "
+                "frames."
             )
         run = c.doublings if stages is None else stages
         if not 0 <= run <= c.doublings or (run < c.doublings and not c.deep_supervision):
             raise ConfigError(
-                f"A cascade of {run} stages cannot be run by a network of {c.doublings} stages "
-                f"and {len(self.heads)} heads. Take 0 to {c.doublings}, with deep_supervision."
+                f"A network with {c.doublings} stages and {len(self.heads)} heads cannot run a "
+                f"cascade of {run} stages. Use 0 to {c.doublings} stages, with deep_supervision."
             )
         first = self.input(x)
         second = self.down1(first)

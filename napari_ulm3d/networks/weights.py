@@ -113,20 +113,24 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
             architecture=architecture, config=settings.model_dump(mode="json"), **facts
         )
     except ValidationError as error:
-        raise ConfigError(f"The weights' card is wrong: {_first(error)}. Correct it.") from error
+        raise ConfigError(
+            f"The card of the weights is invalid: {_first(error)}. Correct it."
+        ) from error
     tensors = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in network.state_dict().items()
     }
     for name, value in tensors.items():
         if not bool(value.isfinite().all()):
-            raise ConfigError(f"The weight {name} is not finite. Train with a lower rate.")
+            raise ConfigError(f"The weight {name} is not finite. Train with a lower learning rate.")
     card = card.model_copy(update={"weights_sha256": _tensors_hash(tensors)})
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written ({error}). Give another place.") from error
+        raise ResultsError(
+            f"{path}: cannot be written ({error}). Choose another location."
+        ) from error
     with atomic_path(path) as partial:
         save_file(tensors, partial, {_KEY: card.model_dump_json()})
     return card
@@ -169,7 +173,7 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
     except ConfigError as error:
         raise InputError(
             path,
-            f"holds a network that this version cannot build ({error})",
+            f"contains a network that this version cannot build ({error})",
             "Update napari-ulm3d.",
         ) from error
     # The first weights are drawn and thrown away: leave the caller's random numbers alone.
@@ -179,8 +183,8 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
     if card.weights_sha256 and card.weights_sha256 != _tensors_hash(tensors):
         raise InputError(
             path,
-            "holds other weights than its card says",
-            "It was damaged or changed: copy it again from where it was made.",
+            "contains other weights than its card states",
+            "It was damaged or modified: copy it again from the original.",
         )
     network.load_state_dict(tensors)
     return network.to(device).eval(), card
@@ -212,11 +216,11 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "is not a file", _REMEDY)
+        raise InputError(path, "does not exist or is not a file", _REMEDY)
     if _is_pickle(path):
         raise InputError(
             path,
-            "is a PyTorch or pickle file, which can run any program when it is opened",
+            "is a PyTorch or pickle file, which can run any program when opened",
             _REMEDY,
         )
     try:
@@ -242,7 +246,7 @@ def _is_pickle(path: Path) -> bool:
 def _card(path: str | PathLike[str], file: Any) -> WeightsCard:
     text = (file.metadata() or {}).get(_KEY)
     if text is None:
-        raise InputError(path, "holds weights of another program, without our card", _REMEDY)
+        raise InputError(path, "contains weights of another program, without our card", _REMEDY)
     try:
         return WeightsCard.model_validate_json(text)
     except ValidationError as error:
@@ -281,8 +285,8 @@ def _check_fit(
         if value.shape != wanted[name].shape or value.dtype != wanted[name].dtype:
             raise InputError(
                 path,
-                f"has the weight {name} as {tuple(value.shape)} of {value.dtype}, and its network "
-                f"as {tuple(wanted[name].shape)} of {wanted[name].dtype}",
+                f"has the weight {name} as {tuple(value.shape)} of {value.dtype}, but its network "
+                f"needs {tuple(wanted[name].shape)} of {wanted[name].dtype}",
                 _REMEDY,
             )
         if not bool(value.isfinite().all()):

@@ -70,16 +70,16 @@ def attempt_block(
         gc.collect()
         return Attempt(
             error=BlockError(
-                f"{block.name}: there was not enough memory{f' ({said})' if said else ''}. Use "
-                "shorter blocks (load.frames_per_block, or --memory)."
+                f"{block.name}: out of memory{f' ({said})' if said else ''}. Use shorter blocks "
+                "(load.frames_per_block, or --memory)."
             )
         )
     except Exception as error:
         # What the libraries beneath raise on damaged data has no end; the log keeps it all.
         return Attempt(
             error=BlockError(
-                f"{block.name}: something unexpected went wrong ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:300]}). The log says where."
+                f"{block.name}: unexpected error ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:300]}). See the log for details."
             ),
             details=traceback.format_exc(),
         )

@@ -260,12 +260,12 @@ class RunReport:
             fsc += f"; along {', '.join(along)} um"
         rows = [
             ("frames", f"{self.n_frames:,}"),
-            ("localizations", f"{self.n_localizations:,} ({per_frame:.1f} a frame)"),
+            ("localizations", f"{self.n_localizations:,} ({per_frame:.1f} per frame)"),
             ("tracks", f"{self.n_tracks:,} ({self.n_track_points:,} points)"),
             ("speed", f"{self.volumes_per_s:.0f} volumes/s ({self.seconds:.1f} s)"),
             ("peak memory", memory),
             ("resolution (FSC, 1/2 bit)", fsc),
-            ("saturation", f"{100 * self.saturation:.2f} % of the map's voxels"),
+            ("saturation", f"{100 * self.saturation:.2f} % of the map voxels"),
         ]
         if self.chance_share is not None:
             share = f"{100 * self.chance_share:.2g} % of tracks of {self.min_length_frames} frames or more"
@@ -282,7 +282,7 @@ class RunReport:
             rows.insert(2, ("rejected", counts or "none"))
         if self.failed:
             lost = sum(block.n_frames for block in self.failed)
-            rows.insert(1, ("broken blocks", f"{len(self.failed)} ({lost:,} frames left out)"))
+            rows.insert(1, ("failed blocks", f"{len(self.failed)} ({lost:,} frames skipped)"))
             rows += [(f"  block {block.index + 1}", block.reason) for block in self.failed]
         return rows
 

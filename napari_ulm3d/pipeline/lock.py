@@ -62,8 +62,8 @@ class FolderLock:
         except OSError as error:
             self._remove_made()
             raise ResultsError(
-                f"{folder}: cannot be written to ({error.strerror or error}); name another "
-                "folder with --out."
+                f"{folder}: this folder cannot be written to ({error.strerror or error}). Name "
+                "another folder with --out."
             ) from error
 
     def release(self) -> None:
@@ -109,9 +109,9 @@ class FolderLock:
             else "another process"
         )
         way_out = (
-            f"If that one has ended, delete {self._path}; else wait for it"
+            f"If that run has ended, delete {self._path}; otherwise wait for it"
             if maybe_dead
-            else "Wait for its end, or stop it"
+            else "Wait until it ends, or stop it"
         )
         return ResultsError(
             f"{self._path.parent}: another run is writing to it ({who}). {way_out}, or name "

@@ -93,10 +93,9 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
         missing = ceil(_FEWEST_FRAMES * _BLOCKS_HELD * frame_bytes / (1 - share)) - room
         least = budget + missing * (execution.workers or 1)
         raise ConfigError(
-            f"In {execution.memory} there is room for windows of {frames} frames of this size, "
-            f"and tissue cannot be told from flow in less than {_FEWEST_FRAMES}. Allow at least "
-            f"{ceil(least / 1e8) / 10:.1f}GB (--memory)"
-            f"{', or fewer workers' if execution.workers else ''}."
+            f"{execution.memory} of memory allow windows of {frames} frames of this size, but "
+            f"tissue cannot be separated from flow in fewer than {_FEWEST_FRAMES} frames. "
+            f"Allow at least {ceil(least / 1e8) / 10:.1f}GB (--memory){', or fewer workers' if execution.workers else ''}."
         )
     notes: tuple[str, ...] = ()
     if frames < longest:
@@ -107,8 +106,10 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
         memory_gb = floor(spare / 1e7) / 100
         config = config.replace(network=config.network.replace(memory_gb=memory_gb))
         notes += (
-            f"The network may take {memory_gb:g} GB (network.memory_gb), for {execution.memory} "
-            "in all.",
+            (
+                f"The network may use {memory_gb:g} GB (network.memory_gb) of {execution.memory} "
+                "in all."
+            ),
         )
         spare = 0
     if execution.scheduler is not None:  # this process holds no frames
@@ -140,8 +141,8 @@ def _shortened(
     """Settings of shorter windows, and what to say of them."""
     changes: dict[str, Any] = {"load": config.load.replace(frames_per_block=frames)}
     said = (
-        f"Blocks of {longest} frames do not fit into {execution.memory}: windows of at most "
-        f"{frames} frames are worked on instead"
+        f"Blocks of {longest} frames do not fit into {execution.memory}, so windows of at "
+        f"most {frames} frames are processed instead"
     )
     clutter = config.clutter
     given = clutter.svd_range
@@ -153,8 +154,8 @@ def _shortened(
         )
         changes["clutter"] = clutter.replace(svd_range=shorter)
         said += (
-            f", with clutter.svd_range={shorter[0]},{shorter[1]} in place of {first},{last}: the "
-            "same share of the components. Slow flow is filtered more strongly so"
+            f", with clutter.svd_range={shorter[0]},{shorter[1]} instead of {first},{last} "
+            "(the same share of the components). This removes more slow flow"
         )
     return config.replace(**changes), f"{said}."
 

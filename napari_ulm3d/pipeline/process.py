@@ -329,7 +329,7 @@ def _jobs(
     hashed: tuple[FrameSource | None, str] = (None, "")
     for block in blocks:
         if stop():
-            raise Cancelled("The run was stopped; finished blocks are kept.")
+            raise Cancelled("The run was cancelled; finished blocks are kept.")
         if store is None:
             yield Job(block)
             continue

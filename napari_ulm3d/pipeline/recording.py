@@ -139,8 +139,8 @@ class Recording:
         """Say which block is missing, and why."""
         last = event.first_frame + event.n_frames - 1
         said = (
-            f"block {event.index + 1} of {event.n_blocks} is left out "
-            f"(frames {event.first_frame} to {last}): {event.reason}"
+            f"skipped block {event.index + 1} of {event.n_blocks} (frames {event.first_frame} "
+            f"to {last}): {event.reason}"
         )
         if self._folder is None:  # there is no log yet
             self._opening = (*self._opening, said)

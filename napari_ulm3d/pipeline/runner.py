@@ -352,7 +352,7 @@ def _recording(
         "config": fitted.config.to_dict(),
     }
     opening = (
-        f"run of {acquisition.name} ({acquisition.n_frames} frames) begins",
+        f"start of the run of {acquisition.name} ({acquisition.n_frames} frames)",
         *acquisition.notes,
         *fitted.notes,
         *advice(acquisition, fitted.config),

@@ -60,7 +60,7 @@ def write_report(
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{target}: a report is a .html file; a browser prints it to PDF.")
     if target.exists() and not overwrite:
-        raise ResultsError(f"{target}: is there already; add --overwrite or name another file.")
+        raise ResultsError(f"{target}: already exists. Add --overwrite, or name another file.")
     page = _page(ResultsFolder.open(folder))
     with atomic_path(target) as path:
         path.write_text(page, encoding="utf-8")

@@ -72,13 +72,13 @@ def stream_bubbles(
         If the network has no flow, or none in the field of view.
     """
     if not (np.isfinite(n_bubbles) and n_bubbles >= 0):
-        raise ConfigError(f"n_bubbles must be a number from 0, not {n_bubbles}.")
+        raise ConfigError(f"n_bubbles must be 0 or more, not {n_bubbles}.")
     if not (np.isfinite(rate_hz) and rate_hz > 0):
         raise ConfigError(f"rate_hz must be positive, not {rate_hz}.")
     if n_frames is not None and n_frames < 0:
-        raise ConfigError(f"n_frames must not be negative, as {n_frames} is.")
+        raise ConfigError(f"n_frames must not be negative ({n_frames}).")
     if seed < 0:
-        raise ConfigError(f"seed must not be negative, as {seed} is.")
+        raise ConfigError(f"seed must not be negative ({seed}).")
     from napari_ulm3d.simulate.flow.population import Population
 
     network = network if grid is None else network.cropped(grid)

@@ -33,7 +33,9 @@ Triple = tuple[float, float, float]
 class GridConfig(StageConfig):
     """The voxels of one volume."""
 
-    shape: tuple[Count, Count, Count] = setting((40, 36, 32), "Voxels along z, y, x.", "voxels")
+    shape: tuple[Count, Count, Count] = setting(
+        (40, 36, 32), "Number of voxels along z, y, x.", "voxels"
+    )
     voxel_um: tuple[Positive, Positive, Positive] = setting(
         (98.56, 150.0, 150.0), "Voxel spacing along z, y, x.", "um"
     )
@@ -52,23 +54,25 @@ class PsfModelConfig(StageConfig):
 
     fwhm_um: tuple[Positive, Positive, Positive] = setting(
         (197.0, 300.0, 300.0),
-        "Full width at half maximum of the magnitude at the top of the grid: axial, elevation, lateral.",
+        "Full width at half maximum of the PSF magnitude at the top of the grid: axial, "
+        "elevation, lateral.",
         "um",
     )
     widening_per_mm: float = setting(
         0.02,
-        "Relative growth of the elevation and lateral widths a millimetre of depth.",
+        "Relative growth of the elevation and lateral widths per millimetre of depth.",
         "1/mm",
         ge=0,
     )
     carrier: float = setting(
         1.0,
-        "Axial phase over that of the two-way path, 4 pi / wavelength (oblique echoes: below 1).",
+        "Axial phase relative to that of the two-way path, 4 pi / wavelength (below 1 "
+        "for oblique echoes).",
         gt=0,
         le=1.5,
     )
     side_lobe_db: float | None = setting(
-        -26.5, "Level of the first side lobes along y and x; None: no side lobes.", "dB", lt=0
+        -26.5, "Level of the first side lobes along y and x. None: no side lobes.", "dB", lt=0
     )
     side_lobe_offset: float = setting(
         1.6, "Distance of the side lobes from the centre, in widths of the main lobe.", "FWHM", gt=0
@@ -79,10 +83,13 @@ class NoiseConfig(StageConfig):
     """Thermal noise: complex, Gaussian; white, or with the grain of a beamformer."""
 
     snr_db: float | None = setting(
-        18.0, "Peak of the mean bubble over the rms of the noise's magnitude; None: no noise.", "dB"
+        18.0,
+        "Peak amplitude of the mean bubble relative to the rms magnitude of the noise. "
+        "None: no noise.",
+        "dB",
     )
     grain_um: float = setting(
-        0.0, "Width (FWHM) of the noise's correlation along y and x; 0: white.", "um", ge=0
+        0.0, "Width (FWHM) of the noise correlation along y and x (0: white noise).", "um", ge=0
     )
 
 
@@ -90,16 +97,23 @@ class ClutterModelConfig(StageConfig):
     """Tissue: speckle of low temporal rank that moves with breathing and heartbeat."""
 
     level_db: float | None = setting(
-        25.0, "Rms of the tissue over the peak of the mean bubble; None: no tissue.", "dB"
+        25.0,
+        "Rms amplitude of the tissue relative to the peak of the mean bubble. None: no tissue.",
+        "dB",
     )
-    rank: int = setting(8, "Regions that move alike: the temporal rank of the tissue.", ge=1, le=32)
+    rank: int = setting(
+        8,
+        "Number of regions that move independently: the temporal rank of the tissue.",
+        ge=1,
+        le=32,
+    )
     breathing_hz: float = setting(1.5, "Breathing rate.", "Hz", gt=0)
-    breathing_um: float = setting(8.0, "Greatest displacement by breathing.", "um", ge=0)
+    breathing_um: float = setting(8.0, "Maximum displacement by breathing.", "um", ge=0)
     heart_hz: float = setting(7.0, "Heart rate.", "Hz", gt=0)
-    heart_um: float = setting(2.0, "Greatest displacement by the heartbeat.", "um", ge=0)
+    heart_um: float = setting(2.0, "Maximum displacement by the heartbeat.", "um", ge=0)
     fading: float = setting(
         0.02,
-        "Relative slow change of a region's amplitude (speckle that decorrelates).",
+        "Relative slow change of a region's amplitude (speckle decorrelation).",
         ge=0,
         le=1,
     )
@@ -109,10 +123,10 @@ class MotionConfig(StageConfig):
     """Rigid motion of everything, tissue and bubbles (a probe or an animal that shifts)."""
 
     rms_um: tuple[NotNegative, NotNegative, NotNegative] = setting(
-        (0.0, 0.0, 0.0), "Rms of a slow oscillation along z, y, x.", "um"
+        (0.0, 0.0, 0.0), "Rms amplitude of a slow oscillation along z, y, x.", "um"
     )
     rate_hz: float = setting(0.5, "Mean frequency of that oscillation.", "Hz", gt=0)
-    drift_um_s: Triple = setting((0.0, 0.0, 0.0), "Steady drift along z, y, x.", "um/s")
+    drift_um_s: Triple = setting((0.0, 0.0, 0.0), "Constant drift along z, y, x.", "um/s")
 
 
 class MicrobubbleConfig(StageConfig):
@@ -120,9 +134,11 @@ class MicrobubbleConfig(StageConfig):
 
     n_bubbles: int = setting(40, "Mean number of bubbles in the field of view.", "bubbles", ge=0)
     amplitude_sd_db: float = setting(
-        2.5, "Spread of the bubbles' levels about their mean (log-normal amplitudes).", "dB", ge=0
+        2.5, "Standard deviation of the bubble levels (log-normal amplitudes).", "dB", ge=0
     )
-    drift_sd_db: float = setting(1.0, "Spread of one bubble's level in time.", "dB", ge=0)
+    drift_sd_db: float = setting(
+        1.0, "Standard deviation of the level of one bubble over time.", "dB", ge=0
+    )
     drift_time_s: float = setting(0.2, "Correlation time of that drift.", "s", gt=0)
 
 
@@ -130,15 +146,20 @@ class VesselsConfig(StageConfig):
     """The vessels that the bubbles are in, and the flow through them."""
 
     source: Literal["procedural", "file"] = setting(
-        "procedural", "Grown from the seed, or read from `path`."
+        "procedural", "Grown from the seed, or read from the file `path`."
     )
     path: str | None = setting(
-        None, "file: a network: .swc (.gz), Secomb's .dat, or <name>_segments.csv with _nodes.csv."
+        None,
+        "For source=file, a network: .swc (.gz), Secomb's .dat, or <name>_segments.csv "
+        "with _nodes.csv.",
     )
     scale: Literal["cover", "inside", "as-is"] = setting(
-        "cover", "file: cover the field of view, fit inside it, or keep the file's own size."
+        "cover",
+        "For source=file: cover the field of view, fit inside it, or keep the file's own size.",
     )
-    seed: int | None = setting(None, "Seed of the grown network; None: the simulation's.", ge=0)
+    seed: int | None = setting(
+        None, "Seed of the grown network. None: the seed of the simulation.", ge=0
+    )
     growth: VasculatureConfig = VasculatureConfig()
     flow: FlowConfig = FlowConfig()
 
@@ -152,21 +173,26 @@ class VesselsConfig(StageConfig):
 class CrowdConfig(StageConfig):
     """Bubbles on random curves in place of vessels (see `simulate.crowds`)."""
 
-    streams: int = setting(8, "Curves that bubbles run along.", ge=1, le=1000)
+    streams: int = setting(8, "Curves along which the bubbles move.", ge=1, le=1000)
     nearest_wavelengths: tuple[Positive, Positive] = setting(
         (0.2, 8.0),
-        "Distance to the nearest bubble, drawn for each stream evenly over the logarithm.",
+        "Distance to the nearest bubble, drawn for each stream (uniform in the logarithm).",
         "wavelengths",
     )
     speed_mm_s: tuple[Positive, Positive] = setting(
-        (0.1, 40.0), "Speed, drawn for each stream evenly over the logarithm.", "mm/s"
+        (0.1, 40.0), "Speed, drawn for each stream (uniform in the logarithm).", "mm/s"
     )
     paired_share: float = setting(
-        0.15, "Share of streams whose bubbles go in pairs; where they are few, more.", ge=0, le=1
+        0.15,
+        "Fraction of streams whose bubbles move in pairs; higher if there are few streams.",
+        ge=0,
+        le=1,
     )
-    crossing_share: float = setting(0.35, "Share of streams that cross an earlier one.", ge=0, le=1)
+    crossing_share: float = setting(
+        0.35, "Fraction of streams that cross an earlier one.", ge=0, le=1
+    )
     merging_share: float = setting(
-        0.2, "Share of streams that run into an earlier one.", ge=0, le=1
+        0.2, "Fraction of streams that merge into an earlier one.", ge=0, le=1
     )
 
     @model_validator(mode="after")
@@ -174,22 +200,22 @@ class CrowdConfig(StageConfig):
         for name in ("nearest_wavelengths", "speed_mm_s"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name} {(low, high)} must ascend")
+                raise ValueError(f"{name} {(low, high)} must be ascending")
         if self.crossing_share + self.merging_share > 1:
-            raise ValueError("crossing_share and merging_share add up to more than 1")
+            raise ValueError("crossing_share and merging_share must not add up to more than 1")
         return self
 
 
 class SimulationConfig(StageConfig):
     """All that a simulated acquisition is made from; the same settings give the same frames."""
 
-    name: str = setting("simulation", "What to call the acquisition.")
-    probe: str = setting("", "The probe that the numbers stand for.")
+    name: str = setting("simulation", "Name of the acquisition.")
+    probe: str = setting("", "Probe that these settings represent.")
     grid: GridConfig = GridConfig()
-    wavelength_um: float = setting(98.56, "Wavelength in the tissue.", "um", gt=0)
+    wavelength_um: float = setting(98.56, "Wavelength in tissue.", "um", gt=0)
     sound_speed_m_s: float = setting(1540.0, "Speed of sound.", "m/s", gt=0)
-    rate_hz: float = setting(260.0, "Volumes a second.", "Hz", gt=0)
-    n_frames: int = setting(400, "Number of volumes.", "frames", ge=1)
+    rate_hz: float = setting(260.0, "Frame rate (volumes per second).", "Hz", gt=0)
+    n_frames: int = setting(400, "Number of frames.", "frames", ge=1)
     psf: PsfModelConfig = PsfModelConfig()
     noise: NoiseConfig = NoiseConfig()
     clutter: ClutterModelConfig = ClutterModelConfig()
@@ -198,9 +224,9 @@ class SimulationConfig(StageConfig):
     travel: BubbleConfig = BubbleConfig()
     vessels: VesselsConfig = VesselsConfig()
     crowd: CrowdConfig | None = setting(
-        None, "Bubbles on random curves in place of vessels; None: in `vessels`."
+        None, "Put the bubbles on random curves instead of in `vessels`. None: in `vessels`."
     )
-    seed: int = setting(0, "Seed of everything random.", ge=0)
+    seed: int = setting(0, "Random seed.", ge=0)
 
     @property
     def frequency_hz(self) -> float:

@@ -100,7 +100,7 @@ def crowd_bubbles(config: SimulationConfig) -> Iterator[BubbleFrame]:
     if crowd is None:
         from napari_ulm3d.errors import ConfigError
 
-        raise ConfigError("The scene has no crowd. Give the settings `crowd`.")
+        raise ConfigError("The scene has no crowd. Set `crowd`.")
     streams = _streams(config, crowd)
     return _frames(streams, config)
 

@@ -53,9 +53,10 @@ _ALL = (
             rate_hz=260.0,
             psf=PsfModelConfig(fwhm_um=(197.0, 300.0, 300.0)),
         ),
-        "Transcranial volumes of the mouse brain, as Open-3DULM takes them.",
-        "Frequency, voxel and rate: Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4; data at "
-        "Zenodo 14289690). Grid cut to 3.9 x 5.4 x 4.8 mm; widths, levels and speed chosen here.",
+        "Transcranial volumes of the mouse brain, as recorded by Open-3DULM.",
+        "Frequency, voxel and rate: Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4; "
+        "data at Zenodo 14289690). Grid cropped to 3.9 x 5.4 x 4.8 mm; widths, levels "
+        "and speed chosen here.",
     ),
     Preset(
         SimulationConfig(
@@ -68,7 +69,7 @@ _ALL = (
             clutter=ClutterModelConfig(breathing_hz=1.1, breathing_um=15.0, heart_hz=6.0),
             vessels=VesselsConfig(flow=FlowConfig(max_speed_mm_s=30.0)),
         ),
-        "Volumes of the rat brain at half the frequency: half a wavelength a voxel in depth.",
+        "Volumes of the rat brain at half the frequency: half a wavelength per voxel in depth.",
         "Kind of probe: Chavignon et al., IEEE Trans. Biomed. Eng. 2022 (multiplexed 8 MHz "
         "matrix, rat brain). Voxel, rate, widths, levels and speed chosen here.",
     ),
@@ -84,7 +85,8 @@ _ALL = (
             vessels=VesselsConfig(flow=FlowConfig(max_speed_mm_s=40.0)),
             travel=BubbleConfig(max_speed_mm_s=40.0),
         ),
-        "Planes of the rat brain, as PALA's; one voxel across, as thick as the slice.",
+        "Planes of the rat brain, like those of PALA; one voxel in elevation, as thick "
+        "as the slice.",
         "Frequency, rate and blocks of 800 frames: the rat brain of PALA (Heiles et al., Nat. "
         "Biomed. Eng. 2022). Slice thickness, widths, levels and speed chosen here.",
     ),
@@ -101,9 +103,9 @@ _ALL = (
             clutter=ClutterModelConfig(level_db=None),
             bubbles=MicrobubbleConfig(n_bubbles=5),
         ),
-        "Planes of the size that sparse-tensor ULM was published with.",
-        "32 x 32 voxels, 512 frames, 1 kHz: Rauby et al., IEEE Trans. Image Process. 2025 "
-        "(arXiv 2402.09359). Wave, voxel, widths, noise and speed chosen here.",
+        "Planes of the size published for sparse-tensor ULM.",
+        "32 x 32 voxels, 512 frames, 1 kHz: Rauby et al., IEEE Trans. Image Process. "
+        "2025 (arXiv 2402.09359). Wavelength, voxel, widths, noise and speed chosen here.",
     ),
     Preset(
         SimulationConfig(
@@ -118,9 +120,10 @@ _ALL = (
             clutter=ClutterModelConfig(level_db=None),
             bubbles=MicrobubbleConfig(n_bubbles=10),
         ),
-        "Volumes of the size that sparse-tensor ULM was published with.",
-        "32 x 32 x 32 voxels, 512 frames, 1 kHz: Rauby et al., IEEE Trans. Image Process. 2025 "
-        "(arXiv 2402.09359). Wave, voxel, widths, noise and speed chosen here.",
+        "Volumes of the size published for sparse-tensor ULM.",
+        "32 x 32 x 32 voxels, 512 frames, 1 kHz: Rauby et al., IEEE Trans. Image "
+        "Process. 2025 (arXiv 2402.09359). Wavelength, voxel, widths, noise and speed "
+        "chosen here.",
     ),
 )
 

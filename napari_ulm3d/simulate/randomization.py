@@ -26,13 +26,15 @@ PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0
 class WorldShares(StageConfig):
     """How much of the samples each world makes up; only their ratio counts."""
 
-    vessels: float = setting(1.0, "Grown or measured vessels with flow.", ge=0)
-    crowds: float = setting(0.0, "Bubbles on random curves, many of them close together.", ge=0)
+    vessels: float = setting(1.0, "Share of scenes with grown or measured vessels and flow.", ge=0)
+    crowds: float = setting(
+        0.0, "Share of scenes with bubbles on random curves, many of them close together.", ge=0
+    )
 
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.vessels + self.crowds == 0:
-            raise ValueError("one world must have a share above 0")
+            raise ValueError("at least one world must have a share above 0")
         return self
 
 
@@ -42,41 +44,50 @@ class RandomizationConfig(StageConfig):
     base: SimulationConfig = SimulationConfig()
     worlds: WorldShares = WorldShares()
     crowd: CrowdConfig = setting(
-        CrowdConfig(), "crowds: each scene draws a distance and its number of streams from here."
+        CrowdConfig(),
+        "For crowds: each scene draws a distance and its number of streams from these settings.",
     )
     crowd_streams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
-        (1, 16), "crowds: number of streams, evenly over the logarithm."
+        (1, 16), "For crowds: number of streams (uniform in the logarithm)."
     )
-    crowd_rate_hz: PositiveRange = setting((100.0, 1000.0), "crowds: volumes a second.", "Hz")
+    crowd_rate_hz: PositiveRange = setting((100.0, 1000.0), "For crowds: frame rate.", "Hz")
     wavelength_um: PositiveRange = setting((50.0, 200.0), "Wavelength.", "um")
-    axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel along z.", "wavelengths")
-    lateral_voxel: PositiveRange = setting((0.8, 1.7), "Voxel along y and x.", "wavelengths")
+    axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel spacing along z.", "wavelengths")
+    lateral_voxel: PositiveRange = setting(
+        (0.8, 1.7), "Voxel spacing along y and x.", "wavelengths"
+    )
     axial_fwhm: PositiveRange = setting((1.2, 2.6), "Width of the PSF along z.", "wavelengths")
     lateral_fwhm: PositiveRange = setting((1.6, 4.0), "Width of the PSF along x.", "wavelengths")
-    elevation_ratio: PositiveRange = setting((0.85, 1.2), "Its width along y over that along x.")
+    elevation_ratio: PositiveRange = setting(
+        (0.85, 1.2), "Width of the PSF along y relative to that along x."
+    )
     widening_per_mm: Range = setting((0.0, 0.05), "Growth of the widths with depth.", "1/mm")
-    carrier: PositiveRange = setting((0.85, 1.0), "Axial phase over that of the two-way path.")
+    carrier: PositiveRange = setting(
+        (0.85, 1.0), "Axial phase relative to that of the two-way path."
+    )
     side_lobe_db: Range = setting((-40.0, -15.0), "Level of the side lobes.", "dB")
     snr_db: Range = setting((8.0, 26.0), "Signal-to-noise ratio of the mean bubble.", "dB")
-    noise_grain: Range = setting((0.0, 1.0), "Grain of the noise over the PSF's width along x.")
-    amplitude_sd_db: Range = setting((0.5, 5.0), "Spread of the bubbles' levels.", "dB")
-    clutter_db: Range = setting((10.0, 35.0), "Level of the tissue, where there is any.", "dB")
+    noise_grain: Range = setting(
+        (0.0, 1.0), "Grain of the noise relative to the PSF width along x."
+    )
+    amplitude_sd_db: Range = setting((0.5, 5.0), "Standard deviation of the bubble levels.", "dB")
+    clutter_db: Range = setting((10.0, 35.0), "Level of the tissue, if present.", "dB")
     clutter_share: float = setting(1.0, "Share of samples with tissue.", ge=0, le=1)
-    motion_um: Range = setting((0.0, 10.0), "Rms of the rigid motion along each axis.", "um")
+    motion_um: Range = setting(
+        (0.0, 10.0), "Rms amplitude of the rigid motion along each axis.", "um"
+    )
     n_bubbles: PositiveRange = setting(
-        (2.0, 200.0), "Bubbles in view, evenly over the logarithm.", "bubbles"
+        (2.0, 200.0), "Number of bubbles in view (uniform in the logarithm).", "bubbles"
     )
-    rate_hz: PositiveRange = setting((200.0, 1000.0), "Volumes a second.", "Hz")
-    max_speed_mm_s: PositiveRange = setting((8.0, 40.0), "Fastest speed of the flow.", "mm/s")
-    pulsatility: Range = setting((0.0, 0.4), "Swing of the speed with the heart.")
-    tortuosity: Range = setting((0.0, 0.15), "Sway of the vessels.")
-    supply_ratio: PositiveRange = setting(
-        (1.2, 2.5), "Density of the trees' ends (smaller: denser)."
-    )
-    feeding_vessels: tuple[int, int] = setting((1, 6), "Arteries that enter.")
+    rate_hz: PositiveRange = setting((200.0, 1000.0), "Frame rate.", "Hz")
+    max_speed_mm_s: PositiveRange = setting((8.0, 40.0), "Maximum speed of the flow.", "mm/s")
+    pulsatility: Range = setting((0.0, 0.4), "Variation of the speed over the heart cycle.")
+    tortuosity: Range = setting((0.0, 0.15), "Tortuosity of the vessels.")
+    supply_ratio: PositiveRange = setting((1.2, 2.5), "Density of the tree ends (smaller: denser).")
+    feeding_vessels: tuple[int, int] = setting((1, 6), "Number of penetrating arteries.")
     networks: tuple[str, ...] = setting((), "Files of measured vessels to draw from.")
     measured_share: float = setting(
-        0.5, "Share of samples in measured vessels, if any.", ge=0, le=1
+        0.5, "Share of samples in measured vessels, if there are any.", ge=0, le=1
     )
 
     @model_validator(mode="after")
@@ -84,7 +95,7 @@ class RandomizationConfig(StageConfig):
         for name in type(self).model_fields:
             value = getattr(self, name)
             if name != "networks" and isinstance(value, tuple) and value[0] > value[1]:
-                raise ValueError(f"{name} {value} must ascend")
+                raise ValueError(f"{name} {value} must be ascending")
         return self
 
 
@@ -112,7 +123,7 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
     """
     if is_test_seed(seed):
         raise ConfigError(
-            f"Seed {seed} is kept for the test sets; train with seeds below {TEST_SEEDS.start}."
+            f"Seed {seed} is reserved for the test sets. Train with seeds below {TEST_SEEDS.start}."
         )
     ranges = config or RandomizationConfig()
     base = ranges.base

@@ -75,9 +75,9 @@ def standard_config(
         If there is no such set or sample, or a cortex set has no network file.
     """
     if name not in _SETS:
-        raise ConfigError(f"There is no test set '{name}'. Sets: {', '.join(_SETS)}.")
+        raise ConfigError(f"There is no test set '{name}'. Test sets: {', '.join(_SETS)}.")
     if not 0 <= sample < 1000:
-        raise ConfigError(f"A test set has samples 0 to 999, not {sample}.")
+        raise ConfigError(f"The samples of a test set are numbered 0 to 999, not {sample}.")
     based_on, n_bubbles, first_seed = _SETS[name]
     config = preset(based_on)
     vessels = config.vessels
@@ -85,11 +85,11 @@ def standard_config(
         path = vasculature or os.environ.get(VASCULATURE_VARIABLE)
         if not path:
             raise ConfigError(
-                f"The set '{name}' needs measured vessels, which are not part of this package. "
-                f"Give a network file, or name it in {VASCULATURE_VARIABLE}."
+                f"The set '{name}' needs measured vessels, which are not included in this "
+                f"package. Give a network file, or name it in {VASCULATURE_VARIABLE}."
             )
         if not Path(path).is_file():
-            raise ConfigError(f"{path}: no such network file for the set '{name}'.")
+            raise ConfigError(f"{path}: there is no such network file for the set '{name}'.")
         vessels = vessels.replace(source="file", path=os.fspath(path))
     return config.replace(
         name=name if sample == 0 else f"{name}-sample{sample}",

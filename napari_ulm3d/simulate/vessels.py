@@ -66,7 +66,7 @@ def read_network(path: str) -> VesselNetwork:
             segments.with_name(segments.name[: -len(_SEGMENTS)] + "_nodes.csv"), segments
         )
     raise ConfigError(
-        f"{path}: not a network file. Give .swc, .swc.gz, Secomb's .dat, or *{_SEGMENTS}."
+        f"{path}: unknown network file. Give .swc, .swc.gz, Secomb's .dat, or *{_SEGMENTS}."
     )
 
 

@@ -40,12 +40,15 @@ def resolve_backend(wanted: Backend | None, device: torch.device | str) -> Backe
         )
     if wanted == "spconv" and not on_cuda:
         raise BackendError(
-            "spconv gives wrong numbers on the CPU. Move the tensor to CUDA, or use the torch backend."
+            "spconv computes wrong results on the CPU. Move the tensor to CUDA, or use the "
+            "torch backend."
         )
     if wanted == "spconv" and not _has_cuda_spconv():
-        raise BackendError('No spconv with CUDA is installed. Run: pip install "napari-ulm3d[gpu]"')
+        raise BackendError(
+            'spconv with CUDA is not installed. Run: pip install "napari-ulm3d[gpu]"'
+        )
     if wanted == "spconv" and (fault := spconv_fault(str(device))):
-        raise BackendError(f"spconv is not right on {device} ({fault}). Use the torch backend.")
+        raise BackendError(f"spconv failed its check on {device} ({fault}). Use the torch backend.")
     if wanted not in ("torch", "spconv"):
         raise BackendError(f"There is no sparse backend {wanted!r}. Use torch or spconv.")
     return wanted
@@ -107,13 +110,13 @@ def convolve(
     flat = weight.reshape(c_out, -1, c_in)
     if features.shape != (n_source, c_in) or flat.shape[1] != pairs.volume:
         raise ConfigError(
-            f"Features {tuple(features.shape)} and weights {tuple(weight.shape)} do not fit a "
-            f"kernel map of {pairs.volume} offsets over {n_source} voxels."
+            f"Features {tuple(features.shape)} and weights {tuple(weight.shape)} do not match "
+            f"a kernel map of {pairs.volume} offsets over {n_source} voxels."
         )
     if features.dtype != weight.dtype:
         raise ConfigError(
-            f"Features are {features.dtype} and weights {weight.dtype}. Give the network and its "
-            "input one type, or use torch.autocast."
+            f"Features are {features.dtype} and weights {weight.dtype}. Use one type for the "
+            "network and its input, or use torch.autocast."
         )
     if backend == "spconv":
         resolve_backend(backend, features.device)

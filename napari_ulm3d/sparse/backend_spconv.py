@@ -28,7 +28,7 @@ def convolve_spconv(
     """
     if features.dtype not in (torch.float32, torch.float16):
         raise BackendError(
-            f"spconv computes float32 and float16, not {features.dtype}. Use the torch backend."
+            f"spconv supports float32 and float16, not {features.dtype}. Use the torch backend."
         )
     n_target = pairs.n_fine if transposed else pairs.n_coarse
     centre = pairs.volume // 2 if pairs.mirrored else None

@@ -92,8 +92,8 @@ class _Convolution(nn.Module):
     def _check(self, x: SparseTensor) -> None:
         if x.channels != self.in_channels or x.ndim != len(self.kernel_size):
             raise ConfigError(
-                f"{type(self).__name__} reads {self.in_channels} channels on "
-                f"{len(self.kernel_size)} axes, and the tensor has {x.channels} on {x.ndim}."
+                f"{type(self).__name__} expects {self.in_channels} channels on "
+                f"{len(self.kernel_size)} axes, but the tensor has {x.channels} on {x.ndim}."
             )
 
     def _apply_map(
@@ -193,7 +193,7 @@ class InverseConv(_Convolution):
         step = tuple(f * n for f, n in zip(fine.stride, s, strict=True))
         if step != x.stride or (fine.batch_size, fine.device) != (x.batch_size, x.device):
             raise ConfigError(
-                f"{self} cannot lead from {x.coordinates} to {fine}: strides, batch or device differ."
+                f"{self} cannot map {x.coordinates} to {fine}: strides, batch or device differ."
             )
         return self._apply_map(x, kernel_map(fine, x.coordinates, k, s, p), fine, True)
 

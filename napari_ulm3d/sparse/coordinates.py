@@ -85,20 +85,22 @@ class Coordinates:
         shape = tuple(int(n) for n in shape)
         if indices.ndim != 2 or indices.shape[1] != 1 + len(shape) or indices.is_floating_point():
             raise ConfigError(
-                f"Coordinates of shape {tuple(indices.shape)} and type {indices.dtype} do not fit "
-                f"a grid of {len(shape)} axes. Give integers (n, {1 + len(shape)}), batch first."
+                f"Coordinates of shape {tuple(indices.shape)} and type {indices.dtype} do not "
+                f"match a grid of {len(shape)} axes. Give integers (n, {1 + len(shape)}), batch "
+                "first."
             )
         if batch_size < 1 or any(n < 1 for n in shape):
             raise ConfigError(
-                f"A grid of {shape} with batch size {batch_size} is empty. Each must be 1 or more."
+                f"A grid of {shape} with batch size {batch_size} is empty. All sizes must be 1 or "
+                "more."
             )
         limits = (batch_size, *shape)
         if len(indices):
             low, high = indices.amin(0).tolist(), indices.amax(0).tolist()
             if min(low) < 0 or any(h >= n for h, n in zip(high, limits, strict=True)):
                 raise ConfigError(
-                    f"Coordinates from {low} to {high} leave the grid (batch, *shape) = {limits}. "
-                    "Crop them, or give the right shape."
+                    f"Coordinates from {low} to {high} exceed the grid (batch, *shape) = {limits}. "
+                    "Crop them, or give the correct shape."
                 )
         keys = pack(indices, shape, batch_size)
         order = None
@@ -106,7 +108,7 @@ class Coordinates:
         if bool((steps <= 0).any()):
             keys, order = torch.sort(keys)
             if bool((keys[1:] == keys[:-1]).any()):
-                raise ConfigError("A voxel is listed twice. Sum or drop the doubles first.")
+                raise ConfigError("A voxel is listed twice. Sum or remove the duplicates first.")
             indices = indices[order]
         made = cls(
             indices.to(torch.int32).contiguous(), shape, batch_size, stride or [1] * len(shape)
@@ -268,7 +270,7 @@ def _pack_columns(columns: list[Tensor], extents: Sequence[int], batch_size: int
     if size >= 2**63:
         raise ConfigError(
             f"A grid of {tuple(extents)} with batch size {batch_size} has too many voxels to "
-            "number. Cut it into windows."
+            "index. Cut it into windows."
         )
     key = columns[0].clone()
     for column, extent in zip(columns[1:], extents, strict=True):

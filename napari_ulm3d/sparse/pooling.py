@@ -39,14 +39,16 @@ class MaxPool(nn.Module):
         super().__init__()
         self.kernel_size = tuple(kernel_size)
         if min(self.kernel_size) < 1:
-            raise ConfigError(f"A pooling kernel {self.kernel_size} must be 1 or more.")
+            raise ConfigError(
+                f"A pooling kernel must be 1 or more along each axis, not {self.kernel_size}."
+            )
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}"
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         if len(self.kernel_size) != x.ndim:
-            raise ConfigError(f"A kernel {self.kernel_size} does not fit {x.ndim} axes.")
+            raise ConfigError(f"A kernel {self.kernel_size} does not match {x.ndim} axes.")
         return _pool(x, self.kernel_size, "max")
 
 

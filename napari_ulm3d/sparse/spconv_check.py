@@ -41,7 +41,7 @@ def spconv_fault(device: str) -> str | None:
     """
     fault = _trial(device)
     if fault:
-        log.warning("spconv is not right on %s and is not used: %s", device, fault)
+        log.warning("spconv failed its check on %s and is not used: %s", device, fault)
     return fault
 
 
@@ -64,7 +64,7 @@ def _trial(device: str) -> str | None:
                     except Exception as problem:  # whatever it raises, it is not to be used
                         return f"{what}: {type(problem).__name__}: {problem}"
                     if not error <= tolerance:
-                        return f"{what}: wrong by {error:.2g} of the largest value"
+                        return f"{what}: error of {error:.2g} relative to the largest value"
     return None
 
 

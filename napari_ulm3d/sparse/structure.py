@@ -31,7 +31,8 @@ def prune(x: SparseTensor, mask: Tensor) -> SparseTensor:
     """
     if mask.shape != (len(x),) or mask.dtype != torch.bool:
         raise ConfigError(
-            f"A mask {tuple(mask.shape)} of {mask.dtype} does not fit {len(x)} voxels; give bools."
+            f"A mask {tuple(mask.shape)} of {mask.dtype} does not match {len(x)} voxels; give "
+            "booleans."
         )
     rows = mask.nonzero().flatten()
     if len(rows) == len(x):

@@ -38,7 +38,7 @@ class SparseTensor:
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or len(self.features) != len(self.coordinates):
             raise ConfigError(
-                f"Features of shape {tuple(self.features.shape)} do not fit "
+                f"Features of shape {tuple(self.features.shape)} do not match "
                 f"{len(self.coordinates)} voxels. Give (voxels, channels)."
             )
 
@@ -133,7 +133,10 @@ class SparseTensor:
         """
         windows = [frames] if isinstance(frames, SparseFrames) else list(frames)
         if len({window.shape for window in windows}) != 1:
-            raise ConfigError("A batch needs one or more windows of frames, all of one shape.")
+            raise ConfigError(
+                "A batch needs at least one window of frames, and all windows must have the same "
+                "shape."
+            )
         shape = windows[0].shape
         parts = [
             torch.cat(
@@ -152,7 +155,7 @@ class SparseTensor:
         axes = [0, 1, 2, 3]
         if flat:
             if shape[2] != 1:
-                raise ConfigError(f"Frames of shape {shape} are not flat: y is {shape[2]} long.")
+                raise ConfigError(f"Frames of shape {shape} are not 2-D: y has length {shape[2]}.")
             axes.remove(2)
         batch_size = len(windows)
         sample_column = indices[:, 0]

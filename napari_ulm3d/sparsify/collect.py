@@ -27,13 +27,14 @@ def shape_of(chunk: NDArray[Any], earlier: tuple[int, ...] | None) -> tuple[int,
     if chunk.ndim != 4:
         raise InputError(
             None,
-            f"Sparsification got frames of {chunk.ndim} axes",
+            f"Sparsification was given frames with {chunk.ndim} axes",
             "Give (t, z, y, x); a 2-D acquisition has one voxel along y.",
         )
     if earlier is not None and chunk.shape[1:] != earlier:
         raise InputError(
             None,
-            f"Sparsification got frames of {chunk.shape[1:]} voxels after frames of {earlier}",
+            f"Sparsification was given frames of {chunk.shape[1:]} voxels after frames of "
+            f"{earlier}",
             "Give chunks of one acquisition.",
         )
     z, y, x = chunk.shape[1:]

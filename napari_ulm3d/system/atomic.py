@@ -51,8 +51,8 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ResultsError(
-            f"{target}: cannot be written ({reason}). "
-            "Choose a folder that you may write to, with room on its disk."
+            f"{target}: cannot be written ({reason}). Choose a folder that you may write to, "
+            "on a disk with enough space."
         ) from error
 
 

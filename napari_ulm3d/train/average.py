@@ -47,7 +47,7 @@ def average_weights(
         A file cannot be read.
     """
     if len(files) < 2:
-        raise ConfigError("An average needs two weights files or more.")
+        raise ConfigError("An average needs at least two weights files.")
     network, first = load_network(files[0])
     cards = [first]
     sums = {name: value.double() for name, value in network.state_dict().items()}
@@ -55,8 +55,8 @@ def average_weights(
         other, card = load_network(file)
         if (card.architecture, card.config) != (first.architecture, first.config):
             raise ConfigError(
-                f"{Path(file).name} is another network than {Path(files[0]).name}; an average "
-                "needs networks of one architecture and size."
+                f"{Path(file).name} and {Path(files[0]).name} are different networks. All "
+                "networks of an average must have the same architecture and size."
             )
         cards.append(card)
         for name, value in other.state_dict().items():

@@ -17,7 +17,7 @@ from napari_ulm3d.system.atomic import atomic_path
 __all__ = ["TrainingState", "load_state", "read_average", "read_progress", "save_state"]
 
 _KEY = "napari_ulm3d_training"
-_REMEDY = "Start the training anew in another folder."
+_REMEDY = "Start the training again in another folder."
 
 
 @dataclass
@@ -134,7 +134,7 @@ def load_state(path: str | PathLike[str], state: TrainingState) -> None:
         state.model.load_state_dict(part("model."))
         state.average.load_state_dict(part("average."))
     except RuntimeError as error:
-        raise InputError(path, "holds another network", _REMEDY) from error
+        raise InputError(path, "contains another network", _REMEDY) from error
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer.").items():
         index, slot = name.split(".", 1)

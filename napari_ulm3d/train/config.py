@@ -41,8 +41,8 @@ def refuse_test_seeds(first: int, count: int) -> None:
     last = first + max(count, 1) - 1
     if is_test_seed(first) or is_test_seed(last) or first < TEST_SEEDS.start <= last:
         raise ConfigError(
-            f"Seeds {first} to {last} reach into those of the test sets ({TEST_SEEDS.start} to "
-            f"{TEST_SEEDS.stop - 1}). Train and validate with lower seeds."
+            f"Seeds {first} to {last} overlap with those of the test sets ({TEST_SEEDS.start} "
+            f"to {TEST_SEEDS.stop - 1}). Train and validate with lower seeds."
         )
 
 
@@ -50,36 +50,46 @@ class DataConfig(StageConfig):
     """From which simulated scenes windows are cut."""
 
     random: RandomizationConfig = RandomizationConfig()
-    first_seed: int = setting(1, "Scene k of the training has the seed first_seed + k.", ge=0)
-    scene_frames: int = setting(200, "Frames filtered together.", "frames", ge=2)
+    first_seed: int = setting(
+        1, "Seed of the first scene; scene k has the seed first_seed + k.", ge=0
+    )
+    scene_frames: int = setting(200, "Number of frames filtered together.", "frames", ge=2)
     clutter: ClutterConfig = ClutterConfig()
     svd_first: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
-        (12, 12), "First singular component kept, drawn from this range in place of clutter's."
+        (12, 12),
+        "Range from which the first singular component to keep is drawn; replaces that "
+        "of the clutter settings.",
     )
     width_error: Range = setting(
-        (0.85, 1.2), "Width of the PSF that the data are correlated with, over the true one."
+        (0.85, 1.2), "Range of the PSF width used for the correlation, relative to the true width."
     )
     threshold: Range = setting(
-        (0.07, 0.15), "Least |c|^2 of voxels kept, drawn evenly over the logarithm."
+        (0.07, 0.15), "Range of the minimum |c|^2 of kept voxels (uniform in the logarithm)."
     )
-    window_frames: int = setting(16, "Frames of a training window.", "frames", ge=1)
-    windows_per_scene: int = setting(6, "Windows cut from a scene, evenly spaced.", ge=1)
-    scenes_per_group: int = setting(8, "Scenes whose windows are shuffled together.", ge=1)
-    passes: int = setting(1, "How often a group's windows are used before the next one.", ge=1)
+    window_frames: int = setting(16, "Number of frames per training window.", "frames", ge=1)
+    windows_per_scene: int = setting(
+        6, "Number of windows taken from a scene, evenly spaced.", ge=1
+    )
+    scenes_per_group: int = setting(
+        8, "Number of scenes whose windows are shuffled together.", ge=1
+    )
+    passes: int = setting(
+        1, "How often the windows of a group are used before the next group.", ge=1
+    )
     max_voxels: int = setting(
-        30_000, "A window of more kept voxels is cut to fewer frames.", "voxels", ge=1
+        30_000, "Windows with more kept voxels than this are shortened.", "voxels", ge=1
     )
     flips: bool = setting(True, "Mirror windows at random along t, z, y and x.")
     filter_without_tissue: bool = setting(
-        True, "Clutter-filter scenes that have no tissue too; else they stay as they are."
+        True, "Also apply the clutter filter to scenes without tissue."
     )
-    workers: int = setting(1, "Threads that simulate in the background.", ge=1)
+    workers: int = setting(1, "Number of background threads that simulate.", ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.window_frames * self.windows_per_scene > self.scene_frames:
             raise ValueError(
-                f"{self.windows_per_scene} windows of {self.window_frames} frames do not fit "
+                f"{self.windows_per_scene} windows of {self.window_frames} frames do not fit into "
                 f"{self.scene_frames} scene_frames"
             )
         return self
@@ -88,15 +98,16 @@ class DataConfig(StageConfig):
 class LossConfig(StageConfig):
     """Weights of the terms of the loss (see `train.losses`)."""
 
-    detection: float = setting(1.0, "Which voxels hold a bubble.", ge=0)
-    position: float = setting(1.0, "Where the bubbles are.", ge=0)
-    count: float = setting(0.02, "How many bubbles a frame holds.", ge=0)
-    velocity: float = setting(0.1, "How they move.", ge=0)
-    level: float = setting(0.2, "How bright they are.", ge=0)
+    detection: float = setting(1.0, "Detection: which voxels contain a bubble.", ge=0)
+    position: float = setting(1.0, "Position of the bubbles.", ge=0)
+    count: float = setting(0.02, "Number of bubbles per frame.", ge=0)
+    velocity: float = setting(0.1, "Velocity of the bubbles.", ge=0)
+    level: float = setting(0.2, "Level of the bubbles.", ge=0)
     doubt: float = setting(
         0.0,
-        "position: bubbles weigh as their predicted uncertainty to this power; 1 lets close "
-        "ones, which are uncertain, count beside lone ones.",
+        "For the position loss: bubbles are weighted by their predicted uncertainty to "
+        "this power. With 1, close bubbles, which are uncertain, count as much as "
+        "isolated ones.",
         ge=0,
         le=2,
     )
@@ -105,18 +116,21 @@ class LossConfig(StageConfig):
 class OptimizerConfig(StageConfig):
     """Adam with decoupled weight decay, warm-up, then a rate that falls."""
 
-    learning_rate: float = setting(2e-3, "Highest learning rate.", gt=0)
-    warmup_steps: int = setting(100, "Steps of linear warm-up.", ge=0)
+    learning_rate: float = setting(2e-3, "Maximum learning rate.", gt=0)
+    warmup_steps: int = setting(100, "Number of steps of linear warm-up.", ge=0)
     schedule: Literal["cosine", "drops"] = setting(
-        "cosine", "After it: half a cosine down to a hundredth, or a tenth at each of `drops`."
+        "cosine",
+        "Schedule after the warm-up: a half cosine down to a hundredth, or a factor of "
+        "ten at each of `drops`.",
     )
     drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = setting(
-        (0.75, 0.85), "drops: shares of all steps at which the rate falls to a tenth."
+        (0.75, 0.85),
+        "For drops: the fractions of all steps at which the rate falls by a factor of ten.",
     )
     weight_decay: float = setting(1e-4, "Weight decay.", ge=0)
-    clip: float = setting(2.0, "Greatest norm of the gradient.", gt=0)
+    clip: float = setting(2.0, "Maximum norm of the gradient.", gt=0)
     average: float = setting(
-        0.998, "Decay of the running mean of the weights, which is validated and shipped.",
+        0.998, "Decay of the moving average of the weights, which is validated and saved.",
         ge=0, lt=1,
     )  # fmt: skip
 
@@ -126,24 +140,26 @@ class ValidationConfig(StageConfig):
 
     preset: str = setting("mouse-brain-15MHz", "Settings of the scenes.")
     shape: tuple[int, int, int] | None = setting(
-        None, "Voxels of the scenes along z, y, x; None: as the preset has them.", "voxels"
+        None, "Voxels of the scenes along z, y, x. None: as in the preset.", "voxels"
     )
     bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
-        (10, 40, 160), "Bubbles in view, a group of scenes each."
+        (10, 40, 160), "Numbers of bubbles in view; one group of scenes for each."
     )
     crowds: tuple[Annotated[float, Field(gt=0)], ...] = setting(
         (),
-        "Distances to the nearest bubble in crowds, a group of scenes each, besides those of "
-        "`bubbles`.",
+        "Distances to the nearest bubble in crowds; one group of scenes for each, in "
+        "addition to those of `bubbles`.",
         "wavelengths",
     )
-    crowd_bubbles: int = setting(80, "Bubbles in view of each crowd, at most.", "bubbles", ge=1)
-    scenes: int = setting(1, "Scenes of each number of bubbles.", ge=1)
+    crowd_bubbles: int = setting(
+        80, "Maximum number of bubbles in view in each crowd.", "bubbles", ge=1
+    )
+    scenes: int = setting(1, "Number of scenes per group.", ge=1)
     first_seed: int = setting(8_000_000_000, "Seed of the first scene.", ge=0)
-    scene_frames: int = setting(200, "Frames filtered together.", "frames", ge=2)
-    frames: int = setting(48, "The first frames, which are scored.", "frames", ge=1)
-    threshold: float = setting(0.1, "Least |c|^2 of voxels kept.", gt=0, le=1)
-    every_steps: int = setting(250, "Steps between validations.", ge=1)
+    scene_frames: int = setting(200, "Number of frames filtered together.", "frames", ge=2)
+    frames: int = setting(48, "Number of frames that are scored, from the first.", "frames", ge=1)
+    threshold: float = setting(0.1, "Minimum |c|^2 of kept voxels.", gt=0, le=1)
+    every_steps: int = setting(250, "Number of steps between validations.", ge=1)
 
     @property
     def n_scenes(self) -> int:
@@ -154,19 +170,19 @@ class ValidationConfig(StageConfig):
 class TrainingConfig(StageConfig):
     """What the training of every network needs; each task adds its network, data and loss."""
 
-    name: str = setting("network", "What to call the weights.")
-    notes: tuple[str, ...] = setting((), "Sentences for the weights' card.")
-    seed: int = setting(0, "Seed of the first weights and of the order of windows.", ge=0)
+    name: str = setting("network", "Name of the weights.")
+    notes: tuple[str, ...] = setting((), "Description for the card of the weights.")
+    seed: int = setting(0, "Seed of the initial weights and of the order of the windows.", ge=0)
     start: str | None = setting(
         None,
-        "Weights of the same network to start from, a file or the name of shipped ones; none: "
-        "drawn by the seed.",
+        "Weights of the same network to start from: a file, or the name of included "
+        "weights. None: random weights.",
     )
-    steps: int = setting(6000, "Steps of the optimizer in all.", ge=1)
-    batch_windows: int = setting(2, "Windows a step.", ge=1)
-    checkpoint_steps: int = setting(100, "Steps between checkpoints.", ge=1)
-    log_steps: int = setting(10, "Steps between lines of the log.", ge=1)
-    device: Device = setting("auto", "Where to train.")
+    steps: int = setting(6000, "Total number of optimizer steps.", ge=1)
+    batch_windows: int = setting(2, "Number of windows per step.", ge=1)
+    checkpoint_steps: int = setting(100, "Number of steps between checkpoints.", ge=1)
+    log_steps: int = setting(10, "Number of steps between lines of the log.", ge=1)
+    device: Device = setting("auto", "Device for the training.")
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -199,16 +215,16 @@ class TrainingConfig(StageConfig):
         last = min(data.first_seed + self.n_scenes, held.first_seed + n_held)
         if first < last:
             raise ConfigError(
-                f"Seed {first} would serve training and validation; "
-                "move data.first_seed or validation.first_seed."
+                f"Seed {first} would be used for both training and validation. Change "
+                "data.first_seed or validation.first_seed."
             )
 
 
 class TrainConfig(TrainingConfig):
     """All settings of a training of `BubbleNet`."""
 
-    task: Literal["bubblenet"] = setting("bubblenet", "Which network is trained.")
-    name: str = setting("bubblenet", "What to call the weights.")
+    task: Literal["bubblenet"] = setting("bubblenet", "Network to train.")
+    name: str = setting("bubblenet", "Name of the weights.")
     network: BubbleNetConfig = BubbleNetConfig()
     loss: LossConfig = LossConfig()
     inference: NetworkConfig = NetworkConfig()

@@ -80,8 +80,8 @@ def _load_start(model: torch.nn.Module, start: str) -> None:
     alike = given.model_dump(exclude=_GROWS) == wanted.model_dump(exclude=_GROWS)
     if state is None or not alike:
         raise ConfigError(
-            f"{path}: its network has other sizes than this training's. Set [network] as in its "
-            "card (time_kernel may be longer), or leave `start` out."
+            f"{path}: this network has other sizes than the one to train. Set [network] as in "
+            "its card (time_kernel may be longer), or leave `start` out."
         )
     model.load_state_dict(state)
 
@@ -101,8 +101,8 @@ def train_step(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
         if not bool(norm.isfinite()):
             raise ConfigError(
-                f"The gradient at step {state.step + 1} is not finite. "
-                "Train with a lower optimizer.learning_rate."
+                f"The gradient at step {state.step + 1} is not finite. Train with a lower "
+                "optimizer.learning_rate."
             )
         state.optimizer.step()
         row |= {"loss": float(loss.total)}
@@ -183,7 +183,9 @@ def train(
         load_state(checkpoint, state)
         _same_settings(state.config, config)
     elif checkpoint.exists():
-        raise ResultsError(f"{out}: holds a training. Go on with --resume, or name another folder.")
+        raise ResultsError(
+            f"{out}: already contains a training. Continue with --resume, or name another folder."
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "train.json").write_text(json.dumps(state.config, indent=2) + "\n", encoding="utf-8")
 
@@ -212,7 +214,7 @@ def train(
                 save_state(checkpoint, state)
                 write_csv(out / "curve.csv", state.curve)
             if late and not last:
-                log(f"stopped after {max_minutes:g} minutes at step {step}; go on with --resume")
+                log(f"stopped after {max_minutes:g} minutes at step {step}; continue with --resume")
                 break
     return state
 
@@ -224,7 +226,7 @@ def _validate(
     average.eval()
     scores = task.validate(average, state.step, device)
     if scores is None:
-        log(f"step {state.step}: no validation before the network's last stage is trained")
+        log(f"step {state.step}: no validation before the last stage of the network is trained")
         return
     state.validations.append({"step": float(state.step), **scores})
     log(f"step {state.step} validation: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
@@ -244,7 +246,7 @@ def _facts(
     """What the card says besides the network."""
     notes = config.notes
     if state.step < config.steps:
-        notes = (*notes, f"Weights of step {state.step} of a training of {config.steps} steps.")
+        notes = (*notes, f"Weights of step {state.step} of a training with {config.steps} steps.")
     return {
         "name": config.name,
         "data": config.model_dump(mode="json", exclude={"network", "name", "notes", "device"}),
@@ -263,14 +265,14 @@ def _same_settings(stored: dict[str, Any], config: TrainingConfig) -> None:
         before = type(config).from_dict(stored)
     except ConfigError as error:
         raise ConfigError(
-            f"The training to resume is of another task or version ({error}). "
-            "Start anew in another folder."
+            f"The training to resume has another task or version ({error}). Start again in "
+            "another folder."
         ) from error
     for name in type(config).model_fields:
         if name not in _FREE and getattr(config, name) != getattr(before, name):
             raise ConfigError(
-                f"The setting {name} is not that of the training to resume. "
-                "Give its settings (train.json), or start anew in another folder."
+                f"The setting {name} differs from that of the training to resume. Give its "
+                "settings (train.json), or start again in another folder."
             )
 
 

@@ -78,4 +78,4 @@ def make_task(config: TrainingConfig) -> Task:
         from napari_ulm3d.train.volumes.task import SegmentationTask
 
         return SegmentationTask(config)
-    raise ConfigError(f"{type(config).__name__} are the settings of no task.")
+    raise ConfigError(f"{type(config).__name__} are not the settings of any task.")

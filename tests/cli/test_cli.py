@@ -79,7 +79,7 @@ def test_a_run_is_repeated_from_its_run_toml(results: Path, tmp_path: Path) -> N
             2,
             "tls_ca, tls_cert, tls_key",
         ),
-        (["run", "--out", "OUT"], 2, "name the files"),
+        (["run", "--out", "OUT"], 2, "give the files"),
         (["info", "nowhere.mat"], 2, "nowhere.mat"),
         (["export", "OUT", "--to", "x.csv"], 2, "not a results folder"),
     ],
@@ -116,7 +116,7 @@ def test_nan_is_named(flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         )
         == 2
     )
-    assert "bad.npy: holds NaN" in capsys.readouterr().err
+    assert "bad.npy: contains NaN" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 
 

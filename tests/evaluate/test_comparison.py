@@ -51,7 +51,7 @@ def test_differences_are_those_of_full_volumes() -> None:
     both = (volumes[0] > 0) & (volumes[1] > 0)
     np.testing.assert_array_equal(common, np.where(both, volumes[0] - volumes[1], 0))
     other = VesselMap("density", Grid((6, 5, 5), (1, 1, 1)), np.array([], int), np.array([]))
-    with pytest.raises(ConfigError, match="cannot be subtracted"):
+    with pytest.raises(ConfigError, match="cannot be compared"):
         map_difference(first, other)
 
 

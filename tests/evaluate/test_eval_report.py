@@ -141,7 +141,7 @@ def call(*arguments: object) -> str:
 def test_the_command_prints_a_table_and_writes_the_scores(results: Path) -> None:
     output = call(results, "--truth", results / "truth.parquet")
     assert "Jaccard index" in output
-    assert "hits closer than 25.0 um" in " ".join(output.split())
+    assert "hits: closer than 25.0 um" in " ".join(output.split())
     values = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     assert values == whole(frames=(0, 12), saturation=0.25).to_dict()
 
@@ -171,7 +171,7 @@ def test_the_command_asks_for_what_it_cannot_know(results: Path) -> None:
     assert not (results / "scores.json").exists()
     call(results, "--truth", results / "truth.parquet", "--wavelength-um", 100)
     assert (results / "scores.json").exists()
-    with pytest.raises(UlmError, match="not positive"):
+    with pytest.raises(UlmError, match="must be positive"):
         call(results, "--truth", results / "truth.parquet", "--wavelength-um", -1)
     with pytest.raises(UlmError, match="is not a file"):
         call(results, "--truth", results / "other.parquet")

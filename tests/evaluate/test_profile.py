@@ -127,7 +127,7 @@ def test_what_cannot_be_measured_is_said() -> None:
         line_profile(image, (1, 1), (1, 9), -1.0)
     with pytest.raises(ConfigError, match="outside the map"):
         plane(vessel(0, 80), 1, 5000.0)
-    with pytest.raises(ConfigError, match="no axis 3"):
+    with pytest.raises(ConfigError, match="not 3"):
         plane(vessel(0, 80), 3)
 
 

@@ -216,6 +216,6 @@ def test_the_lock_of_another_computer_is_not(lab: Lab, tmp_path: Path) -> None:
     said = " ".join(done.stderr.split())
     assert done.returncode == 2
     assert "process 77 on other-computer, since 2026-01-01" in said
-    assert f"If that one has ended, delete {out / LOCK_NAME}" in said
+    assert f"If that run has ended, delete {out / LOCK_NAME}" in said
     (out / LOCK_NAME).unlink()
     assert lab.run(out)["code"] == 0

@@ -83,9 +83,9 @@ def test_beyond_single_precision_is_said(factor: float) -> None:
 @pytest.mark.parametrize(
     ("frames", "said"),
     [
-        (np.zeros_like(MOVIE), "nothing but zeros"),
-        (np.full(MOVIE.shape, 7, np.float32), "same frame"),
-        (np.repeat(MOVIE[:1], 40, axis=0), "same frame"),
+        (np.zeros_like(MOVIE), "only zeros"),
+        (np.full(MOVIE.shape, 7, np.float32), "identical frames"),
+        (np.repeat(MOVIE[:1], 40, axis=0), "identical frames"),
     ],
 )
 def test_a_movie_in_which_nothing_moves_is_refused(frames: Any, said: str) -> None:

@@ -193,12 +193,12 @@ def test_estimate_finds_a_shape_that_is_no_gaussian():
 
 def test_too_few_bubbles_are_refused():
     frames = bubbles(np.random.default_rng(4), (24, 20, 22), 3, 2, (3, 3, 3), 0.0)
-    with pytest.raises(InputError, match=r"isolated bubbles.*30 are needed.*psf\.source=analytic"):
+    with pytest.raises(InputError, match=r"needs 30 isolated bubbles.*psf\.source=analytic"):
         estimate_psf(frames, PsfConfig(source="data"))
-    with pytest.raises(InputError, match="Only 0"):
+    with pytest.raises(InputError, match="only 0"):
         estimate_psf(frames[:, :5], PsfConfig(source="data"))
     noise = np.random.default_rng(0).standard_normal((5, 20, 20, 20)).astype(np.float32)
-    with pytest.raises(InputError, match="Only 0"):
+    with pytest.raises(InputError, match="only 0"):
         estimate_psf(noise, PsfConfig(source="data"))
 
 

@@ -141,7 +141,7 @@ def test_values_that_are_not_finite_name_their_frame() -> None:
 
 def test_shapes_that_do_not_fit_are_told() -> None:
     frames = np.ones((2, *GRID.shape), np.complex64)
-    with pytest.raises(InputError, match="do not fit a grid"):
+    with pytest.raises(InputError, match="do not match a grid"):
         localize(frames[:, :-1], GRID, LocalizeConfig(), rate_hz=1.0)
     with pytest.raises(InputError, match="correlation map"):
         localize(frames, GRID, LocalizeConfig(), rate_hz=1.0, correlation=frames[:1])

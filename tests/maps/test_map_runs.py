@@ -130,7 +130,7 @@ def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_no_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ResultsError, match=r"missing.*Make room on this disk, or .*--memory"):
+    with pytest.raises(ResultsError, match=r"missing.*Free some space on this disk, or .*--memory"):
         filled(MemoryBound(100_000, tmp_path / "missing"))
     if not Path("/dev/full").exists():
         pytest.skip("this system has no disk that is always full")
@@ -138,5 +138,5 @@ def test_no_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "napari_ulm3d.maps.disk_spill.tempfile.TemporaryFile",
         lambda **_: open("/dev/full", "r+b"),  # noqa: SIM115
     )
-    with pytest.raises(ResultsError, match=r"No space left.*Make room"):
+    with pytest.raises(ResultsError, match=r"No space left.*Free some space"):
         filled(MemoryBound(100_000, tmp_path))

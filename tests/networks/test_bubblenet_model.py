@@ -117,7 +117,7 @@ def test_wrong_features_are_refused():
 
 
 def test_windows_of_unlike_shape_are_refused():
-    with pytest.raises(ConfigError, match="one shape"):
+    with pytest.raises(ConfigError, match="same shape"):
         collate([some_input((4, 5, 5, 5)), some_input((3, 5, 5, 5))])
 
 

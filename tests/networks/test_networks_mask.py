@@ -70,5 +70,5 @@ def test_it_learns_to_keep_what_is_bright():
 def test_unfit_inputs_are_named(network):
     with pytest.raises(ConfigError, match="y axis of length 1"):
         network(torch.zeros(1, 2, 4, 4, 4))
-    with pytest.raises(ConfigError, match="not flat"):
+    with pytest.raises(ConfigError, match="not 2-D"):
         network.sparsify(torch.zeros(1, 2, 4, 4, 2, 4), flat=True)

@@ -46,5 +46,5 @@ def test_a_trajectory_network_in_half_precision() -> None:
 def test_half_is_refused_off_cuda() -> None:
     assert isinstance(half_precision("auto", "cuda"), nullcontext)
     assert isinstance(half_precision("full", "cpu"), nullcontext)
-    with pytest.raises(ConfigError, match="for CUDA"):
+    with pytest.raises(ConfigError, match="needs CUDA"):
         half_precision("half", "cpu")

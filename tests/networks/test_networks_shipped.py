@@ -30,9 +30,9 @@ def test_a_name_a_file_and_the_default(shipped: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_said_with_the_way_out(shipped: Path) -> None:
-    with pytest.raises(ConfigError, match=r"No weights 'bubblenet'.*it has mask.*train"):
+    with pytest.raises(ConfigError, match=r"no weights 'bubblenet'.*it has mask.*train"):
         find_weights(None, "bubblenet")
-    with pytest.raises(ConfigError, match="No weights 'bubble'"):
+    with pytest.raises(ConfigError, match="no weights 'bubble'"):
         find_weights("bubble", "mask")
     with pytest.raises(InputError, match="is not a file"):
         find_weights("folder/bubble.safetensors", "mask")
@@ -51,7 +51,7 @@ def test_it_is_loaded_once_until_the_file_changes(shipped: Path) -> None:
 
 
 def test_another_network_is_refused(shipped: Path) -> None:
-    with pytest.raises(InputError, match="holds weights of MaskCNN, and BubbleNet is needed"):
+    with pytest.raises(InputError, match="contains weights of MaskCNN, but BubbleNet is needed"):
         load_weights(shipped, ("BubbleNet",))
 
 
@@ -59,6 +59,6 @@ def test_doctor_lists_what_is_shipped(shipped: Path, capsys: pytest.CaptureFixtu
     from napari_ulm3d.cli.doctor import doctor
 
     doctor()
-    assert "mask (MaskCNN, 0.0 MB, 12 steps of training)" in " ".join(
+    assert "mask (MaskCNN, 0.0 MB, trained for 12 steps)" in " ".join(
         capsys.readouterr().out.split()
     )

@@ -302,7 +302,7 @@ def test_unfit_inputs_are_named():
     x = frames()
     with pytest.raises(ConfigError, match="2 channels"):
         tiny()(x.with_features(x.features[:, :1]))
-    with pytest.raises(ConfigError, match="real and the imaginary"):
+    with pytest.raises(ConfigError, match="real and imaginary"):
         DeepSTULM(DeepSTULMConfig(**TINY))(torch.zeros(1, 1, 8, 4, 4))
 
 
@@ -368,5 +368,5 @@ def test_the_counted_bytes_are_those_that_torch_keeps(separable, shape):
         tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights
     )
     assert stored_bytes(config, shape) == pytest.approx(stored, rel=0.02)
-    with pytest.raises(ConfigError, match="does not fit"):
+    with pytest.raises(ConfigError, match="does not match"):
         stored_bytes(config, (*shape, 4))

@@ -202,9 +202,9 @@ def test_cards_that_do_not_fit_are_named(saved, change, message):
 def test_networks_that_cannot_be_saved_are_named(tmp_path, network):
     with pytest.raises(ConfigError, match="is not a registered network"):
         save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2))
-    with pytest.raises(ConfigError, match=r"card is wrong: scores\.dice"):
+    with pytest.raises(ConfigError, match=r"card of the weights is invalid: scores\.dice"):
         save_weights(tmp_path / "w.safetensors", network, scores={"dice": float("nan")})
-    with pytest.raises(ConfigError, match="card is wrong: colour"):
+    with pytest.raises(ConfigError, match="card of the weights is invalid: colour"):
         save_weights(tmp_path / "w.safetensors", network, colour="blue")
     with torch.no_grad():
         network.transition1[0].weight.fill_(torch.inf)

@@ -48,7 +48,7 @@ def test_a_block_of_nan_costs_that_block(flow, tmp_path: Path, broken: int) -> N
     assert [e.index for e in done] == [0, 1, 2]
     (failed,) = [e for e in done if isinstance(e, BlockFailed)]
     assert (failed.index, failed.first_frame, failed.n_frames) == (broken, 20 * broken, 20)
-    assert "holds NaN" in failed.reason
+    assert "contains NaN" in failed.reason
     report = events[-1].report
     assert report.failed == (failed,)
     assert report.n_frames == 40
@@ -56,8 +56,8 @@ def test_a_block_of_nan_costs_that_block(flow, tmp_path: Path, broken: int) -> N
     assert folder.complete
     (named,) = folder.facts()["result"]["failed"]
     assert named["index"] == broken
-    assert "holds NaN" in named["reason"]
-    assert f"block {broken + 1} of 3 is left out" in (tmp_path / "r" / "log.txt").read_text()
+    assert "contains NaN" in named["reason"]
+    assert f"skipped block {broken + 1} of 3" in (tmp_path / "r" / "log.txt").read_text()
     # The other blocks are as they are without the broken one, and no track crosses it.
     whole = run(flow.acquisition, CONFIG).localizations.table
     kept = whole[(whole["frame"] < 20 * broken) | (whole["frame"] >= 20 * broken + 20)]
@@ -129,9 +129,9 @@ def test_a_passing_trouble_is_got_over(flow) -> None:
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (MemoryError("Unable to allocate 4 GiB"), "not enough memory (Unable to allocate 4 GiB)"),
+        (MemoryError("Unable to allocate 4 GiB"), "out of memory (Unable to allocate 4 GiB)"),
         (InputError("a.mat", "is cut short"), "a.mat: is cut short"),
-        (RuntimeError("h5: bad symbol"), "something unexpected went wrong (RuntimeError: h5: bad"),
+        (RuntimeError("h5: bad symbol"), "unexpected error (RuntimeError: h5: bad"),
     ],
 )
 def test_a_lasting_trouble_is_named_after_two_tries(flow, trouble: Exception, said: str) -> None:
@@ -197,7 +197,7 @@ def test_a_damaged_file_is_left_out_and_comes_back_when_mended(
     out = tmp_path / "r"
     assert main([*command, str(out)]) == 3
     said = " ".join(capsys.readouterr().err.split())
-    assert "block 2 of 3 is left out" in said
+    assert "skipped block 2 of 3" in said
     assert "IQ1.mat" in said
     frames = ResultsFolder.open(out).localizations().frames
     assert set(np.unique(frames // 20)) == {0, 2}

@@ -42,7 +42,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     first = FolderLock(folder)
-    with pytest.raises(ResultsError, match=rf"process {os.getpid()} on .*Wait for its end"):
+    with pytest.raises(ResultsError, match=rf"process {os.getpid()} on .*Wait until it ends"):
         FolderLock(folder)
     first.release()
     assert not (tmp_path / "a").exists()

@@ -72,7 +72,7 @@ def test_longer_blocks_become_windows(execution: Execution, frames: int) -> None
     assert last == frames
     (note,) = fitted.notes
     assert f"at most {frames} frames" in note
-    assert f"clutter.svd_range={first},{last} in place of 12,200" in note
+    assert f"clutter.svd_range={first},{last} instead of 12,200" in note
     # The settings alone give the same again, on a machine without the budget.
     again = fit_to_memory(large(), fitted.config, execution)
     assert again.config == fitted.config
@@ -90,7 +90,7 @@ def test_other_filters_are_not_changed() -> None:
     "execution", [Execution(memory="1.5GB"), Execution(workers=4, memory="6GB")]
 )
 def test_windows_too_short_for_the_filter_are_refused(execution: Execution) -> None:
-    with pytest.raises(ConfigError, match=r"less than 32.*Allow at least (\d+\.\d)GB") as refused:
+    with pytest.raises(ConfigError, match=r"fewer than 32.*Allow at least (\d+\.\d)GB") as refused:
         fit_to_memory(large(), PipelineConfig(), execution)
     # What it asks for is enough.
     least = str(refused.value).split("Allow at least ")[1].split("GB")[0]

@@ -221,7 +221,7 @@ def test_widths_that_are_given_are_obeyed(flow, weights, tmp_path: Path) -> None
     ("localizer", "given", "error", "said"),
     [
         ("network", "nowhere.safetensors", InputError, "is not a file"),
-        ("network", "magic", ConfigError, "No weights 'magic' come with this version"),
+        ("network", "magic", ConfigError, "no weights 'magic' in this version"),
         ("trajectory", "tiny", InputError, "SparseDeepSTULM or DeepSTULM is needed"),
     ],
 )
@@ -287,10 +287,10 @@ def test_the_command_line(
     capsys.readouterr()
     assert main([*command, "nothing", "--overwrite"]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "No weights 'nothing' come with this version" in said
+    assert "no weights 'nothing' in this version" in said
 
 
 def test_half_precision_is_for_a_gpu(flow, weights) -> None:
     small = sliced(flow.acquisition, flow.frames[:20])
-    with pytest.raises(ConfigError, match="precision=half is for CUDA"):
+    with pytest.raises(ConfigError, match="precision=half needs CUDA"):
         run(small, config("network", weights, "network.precision=half", "device=cpu"))

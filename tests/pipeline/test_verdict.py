@@ -23,7 +23,7 @@ from napari_ulm3d.pipeline.advice import verdict
         (5, 0, None, {}, [], "link.max_gap_frames=2"),
         (900, 30, 0.8, {}, [], "localize.min_fit_snr_db=20"),
         (900, 30, 0.8, {}, ["localize.localizer=network"], "network.min_score=0.5"),
-        (3, 1, 0.0, {}, [], "Hardly anything"),
+        (3, 1, 0.0, {}, [], "Very little"),
         (900, 30, 0.1, {}, [], None),
     ],
 )

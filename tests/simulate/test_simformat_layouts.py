@@ -151,7 +151,7 @@ def test_a_simulation_is_replaced_only_when_asked_and_nothing_else_ever(tmp_path
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter1.txt").write_text("...")
-    with pytest.raises(ResultsError, match="no simulation"):
+    with pytest.raises(ResultsError, match="not contain a simulation"):
         write_simulation(SIMULATION, precious, overwrite=True)
     assert (precious / "chapter1.txt").read_text() == "..."
 

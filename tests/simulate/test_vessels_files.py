@@ -55,9 +55,9 @@ def test_points_at_one_place_are_merged(tmp_path: Path):
         ("1 2 0 0 0 1 -1\n1 2 0 0 5 1 1\n", "id 1 twice"),
         ("1 2 0 0 0 1 -1\n2 2 0 0 5 1 7\n", "parent 7"),
         ("1 2 0 0 0 1 2\n2 2 0 0 5 1 1\n", "no root"),
-        ("0 2 0 0 9 1 -1\n1 2 0 0 0 1 2\n2 2 0 0 5 1 1\n", "in a circle"),
+        ("0 2 0 0 9 1 -1\n1 2 0 0 0 1 2\n2 2 0 0 5 1 1\n", "form a loop"),
         ("1 2 0 0 0 0 -1\n2 2 0 0 5 1 1\n", "point 1 has no positive radius"),
-        ("1 2 0 0 0 1 -1\n", "no two joined points"),
+        ("1 2 0 0 0 1 -1\n", "no two connected points"),
         ("1.5 2 0 0 0 1 -1\n", "whole numbers"),
     ],
 )
@@ -145,7 +145,7 @@ def test_tables_of_nodes_and_segments(tmp_path: Path):
         ({"diam_um": ["wide", 2]}, "no number in column diam_um, row 1"),
         ({"diam_um": [-1, 2]}, "positive radius"),
         ({"kind": ["artery", "aorta"]}, "unknown vessel kind in row 2"),
-        ({"node_to": [3, 3]}, "with itself"),
+        ({"node_to": [3, 3]}, "to itself"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, changes, said):
@@ -156,7 +156,7 @@ def test_bad_tables_are_refused(tmp_path: Path, changes, said):
 def test_tables_without_a_needed_column_are_refused(tmp_path: Path):
     nodes, segments = write_tables(tmp_path)
     pd.read_csv(segments).drop(columns="diam_um").to_csv(segments, index=False)
-    with pytest.raises(InputError, match="neither a column radius_um nor diam_um"):
+    with pytest.raises(InputError, match="neither a column radius_um nor a column diam_um"):
         read_network_tables(nodes, segments)
     with pytest.raises(InputError, match="lacks the column"):
         read_network_tables(segments, segments)

@@ -105,9 +105,9 @@ def test_sizes_and_speeds_are_those_of_a_cortex(cortex):
 
 
 def test_a_field_that_cannot_be_filled_is_refused():
-    with pytest.raises(ConfigError, match="extent along z and x"):
+    with pytest.raises(ConfigError, match="extend along z and x"):
         procedural_network((0.0, 10.0, 10.0), 0)
-    with pytest.raises(ConfigError, match="three extents"):
+    with pytest.raises(ConfigError, match="three lengths"):
         procedural_network((1.0, 2.0), 0)
     with pytest.raises(ConfigError, match="use at least"):
         procedural_network((9e4, 9e4, 9e4), 0, VasculatureConfig(capillary_spacing_um=60))

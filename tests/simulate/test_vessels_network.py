@@ -47,7 +47,7 @@ def test_length_volume_and_speed_of_one_tube():
     ("changes", "said"),
     [
         ({"segments": np.array([[0, 2]])}, "does not exist"),
-        ({"segments": np.array([[1, 1]])}, "with itself"),
+        ({"segments": np.array([[1, 1]])}, "to itself"),
         ({"radius_um": np.array([0.0])}, "positive radius"),
         ({"radius_um": np.array([1.0, 2.0])}, "radius_um of shape"),
         ({"flow_nl_min": np.array([np.nan])}, "finite flow"),

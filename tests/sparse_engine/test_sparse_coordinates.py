@@ -173,10 +173,10 @@ def test_any_order_is_sorted_and_features_follow():
     ("indices", "shape", "batch", "message"),
     [
         ([[0, 1, 1], [0, 1, 1]], (3, 3), 1, "twice"),
-        ([[0, 3, 1]], (3, 3), 1, "leave the grid"),
-        ([[0, -1, 1]], (3, 3), 1, "leave the grid"),
-        ([[1, 0, 0]], (3, 3), 1, "leave the grid"),
-        ([[0, 0]], (3, 3), 1, "do not fit"),
+        ([[0, 3, 1]], (3, 3), 1, "exceed the grid"),
+        ([[0, -1, 1]], (3, 3), 1, "exceed the grid"),
+        ([[1, 0, 0]], (3, 3), 1, "exceed the grid"),
+        ([[0, 0]], (3, 3), 1, "do not match"),
         ([[0, 0, 0]], (3, 0), 1, "empty"),
         ([[0, 0, 0]], (2**40, 2**40), 1, "too many voxels"),
     ],
@@ -189,7 +189,7 @@ def test_wrong_coordinates_say_so(indices, shape, batch, message):
 def test_float_coordinates_and_misfit_features_say_so():
     with pytest.raises(ConfigError, match="integers"):
         Coordinates.create(torch.zeros(1, 3), (2, 2))
-    with pytest.raises(ConfigError, match="do not fit"):
+    with pytest.raises(ConfigError, match="do not match"):
         SparseTensor.create(torch.zeros(1, 3, dtype=torch.int64), torch.zeros(2, 1), (2, 2))
 
 
@@ -250,8 +250,8 @@ def test_frames_as_samples_and_windows_as_samples(frames):
 def test_frames_that_do_not_fit_say_so(frames):
     _, sparse = frames
     thick = SparseFrames(np.zeros((0, 4), np.int32), np.zeros(0, np.complex64), (4, 5, 2, 6))
-    with pytest.raises(ConfigError, match="not flat"):
+    with pytest.raises(ConfigError, match="not 2-D"):
         SparseTensor.from_frames(thick, flat=True)
-    with pytest.raises(ConfigError, match="one shape"):
+    with pytest.raises(ConfigError, match="same shape"):
         SparseTensor.from_frames([sparse, thick])
     assert len(SparseTensor.from_frames(thick)) == 0

@@ -173,9 +173,9 @@ def test_pruning_keeps_rows_and_their_order():
     y.features.sum().backward()
     assert torch.equal(x.features.grad, mask[:, None].double().expand(-1, 3))
     assert prune(x, torch.ones_like(mask)) is x
-    with pytest.raises(ConfigError, match="does not fit"):
+    with pytest.raises(ConfigError, match="does not match"):
         prune(x, mask[:-1])
-    with pytest.raises(ConfigError, match="bools"):
+    with pytest.raises(ConfigError, match="booleans"):
         prune(x, mask.long())
 
 

@@ -43,7 +43,7 @@ def test_what_agrees_with_ours_is_trusted_after_one_trial(monkeypatch):
 
 def test_numbers_a_little_off_are_a_fault(monkeypatch):
     in_place_of_spconv(monkeypatch, lambda *given: 1.01 * convolve_torch(*given))
-    assert "torch.float32: wrong by 0.0" in spconv_fault("cpu")
+    assert "torch.float32: error of 0.0" in spconv_fault("cpu")
 
 
 def test_a_wrong_gradient_is_a_fault(monkeypatch):
@@ -60,7 +60,7 @@ def test_a_wrong_gradient_is_a_fault(monkeypatch):
         monkeypatch,
         lambda features, weight, *rest: convolve_torch(features, Doubled.apply(weight), *rest),
     )
-    assert "wrong by 1" in spconv_fault("cpu")
+    assert "error of 1" in spconv_fault("cpu")
 
 
 @pytest.mark.parametrize("which", [0, 2], ids=["features", "bias"])
@@ -71,7 +71,7 @@ def test_not_a_number_in_a_gradient_is_a_fault(monkeypatch, which):
         return out
 
     in_place_of_spconv(monkeypatch, lost)
-    assert "wrong by nan" in spconv_fault("cpu")
+    assert "error of nan" in spconv_fault("cpu")
 
 
 def test_what_knows_no_kernel_for_half_precision_is_not_taken(monkeypatch, caplog):
@@ -90,7 +90,7 @@ def test_what_knows_no_kernel_for_half_precision_is_not_taken(monkeypatch, caplo
         assert resolve_backend(None, "cuda") == "torch"
         assert resolve_backend(None, "cuda") == "torch"
     assert [record.message for record in caplog.records] == [
-        f"spconv is not right on cuda and is not used: {fault}"
+        f"spconv failed its check on cuda and is not used: {fault}"
     ]
     with pytest.raises(BackendError, match=r"suitable algorithm.*Use the torch backend"):
         resolve_backend("spconv", "cuda")

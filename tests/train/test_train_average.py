@@ -41,11 +41,13 @@ def test_the_mean_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_unlike_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = made(tmp_path / "one.safetensors", 0)
     other = made(tmp_path / "other.safetensors", 1, head=4)
-    with pytest.raises(ConfigError, match=r"other\.safetensors is another network"):
+    with pytest.raises(
+        ConfigError, match=r"other\.safetensors and one\.safetensors are different networks"
+    ):
         average_weights([one, other], tmp_path / "out.safetensors")
     with pytest.raises(ConfigError, match="two weights files"):
         average_weights([one], tmp_path / "out.safetensors")
     assert main([str(tmp_path / "out.safetensors"), str(one), str(other)]) == 2
-    assert "another network" in capsys.readouterr().err
+    assert "different networks" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
     assert main([]) == 2

@@ -66,7 +66,7 @@ def test_train_then_resume(command, tmp_path):
     settings.write_text(SETTINGS.replace("svd_range = [6, 30]", "svd_range = [6, 200]"))
     first = command(settings, "--out", out, "--minutes", 0)
     assert first.exit_code == 0, first.output
-    assert "go on with --resume" in first.output
+    assert "continue with --resume" in first.output
     then = command(settings, "--out", out, "--resume")
     assert then.exit_code == 0, then.output
     assert "step 3 of 3" in then.output

@@ -40,7 +40,7 @@ def test_weights_of_other_sizes_are_refused(tmp_path):
     save_weights(path, new_state(make_task(settings())).model)
     with pytest.raises(ConfigError, match="other sizes"):
         new_state(make_task(settings(network={**SMALL, "head": 8}, start=str(path))))
-    with pytest.raises(ConfigError, match="No weights"):
+    with pytest.raises(ConfigError, match="no weights"):
         new_state(make_task(settings(start="nothing-of-that-name")))
 
 

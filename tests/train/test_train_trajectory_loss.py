@@ -58,11 +58,11 @@ def test_nothing_predicted_of_nothing_is_right():
 
 
 def test_dice_needs_one_grid():
-    with pytest.raises(ConfigError, match="prediction's grid"):
+    with pytest.raises(ConfigError, match="grid of the prediction"):
         soft_dice(torch.zeros(1, 5), torch.zeros(1, 4))
     x = SparseTensor.create(torch.tensor([[0, 1, 1]]), torch.ones(1, 1), (3, 3))
     other = Coordinates.create(torch.tensor([[0, 1, 1]]), (3, 4))[0]
-    with pytest.raises(ConfigError, match="prediction's grid"):
+    with pytest.raises(ConfigError, match="grid of the prediction"):
         sparse_soft_dice(x, other)
 
 
@@ -144,7 +144,7 @@ def test_a_fast_bubble_leaves_no_gaps_and_scales_nest(seed):
 def test_bad_truth_is_named():
     with pytest.raises(ConfigError, match="bubble_id"):
         sample_trajectories(truth_of([]).drop(columns="bubble_id"), GRID, 0, 3)
-    with pytest.raises(ConfigError, match="not flat"):
+    with pytest.raises(ConfigError, match="not 2-D"):
         sample_trajectories(truth_of([]), Grid((2, 2, 2), (1.0, 1.0, 1.0)), 0, 3, flat=True)
     with pytest.raises(ConfigError, match="empty"):
         sample_trajectories(truth_of([]), GRID, 0, 0)
@@ -193,7 +193,7 @@ def test_deep_supervision_is_the_mean_over_the_scales():
 def test_truth_of_another_window_is_refused():
     head = prediction_at((4, 1, 1), (1, 4, 6), {(0, 0, 0): 0.5})
     other = sample_trajectories(truth_of([]), GRID, 0, 8, flat=True)
-    with pytest.raises(ConfigError, match="does not fit"):
+    with pytest.raises(ConfigError, match="does not match"):
         trajectory_target([other], head)
     with pytest.raises(ConfigError, match="batch of 1"):
         trajectory_target([other, other], head)

@@ -14,7 +14,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run.")],
     to: Annotated[Path, typer.Option("--to", metavar="HTML", help="File to write, .html.")],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
     """Write one self-contained HTML file: maps, vessels, what was measured, quality, provenance."""

@@ -46,7 +46,7 @@ def vessels(
         typer.Option("--set", metavar="vessels.KEY=VALUE", help="Any setting of `vessels`."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
     """Measure vessels: length, diameter, tortuosity, speed, flow; and the junctions' balance.

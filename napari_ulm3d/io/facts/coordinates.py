@@ -68,15 +68,15 @@ def _length(coordinate: Coordinate) -> tuple[float | None, float | None, str]:
     downwards = values[-1] < values[0]
     even = axis_spacing(values[::-1] if downwards else values)
     if even is None:
-        return None, None, f"The coordinates {name} are not evenly spaced; they were not used."
+        return None, None, f"The coordinates {name} are not evenly spaced and were not used."
     um = to_um(unit or "")
     if um is None:
-        what = f"have the unit '{unit}', which is no length" if unit else "have no unit"
-        return None, None, f"The coordinates {name}, steps of {even[0]:.6g}, {what}; not used."
+        what = f"have the unit '{unit}', which is not a unit of length" if unit else "have no unit"
+        return None, None, f"The coordinates {name} (step {even[0]:.6g}) {what} and were not used."
     step = float(f"{even[0] * um:.12g}")
-    said = f"The spacing {step:.6g} um along {name} is from the file's coordinates."
+    said = f"The spacing along {name} ({step:.6g} um) is from the file's coordinates."
     if downwards:
-        return step, None, f"{said} They run downwards; the origin was not taken from them."
+        return step, None, f"{said} They decrease, so the origin was not taken from them."
     return step, float(f"{even[1] * um:.12g}"), said
 
 
@@ -92,12 +92,12 @@ def _rate(coordinate: Coordinate) -> tuple[float | None, str]:
         seconds = to_seconds(re.split(r"\s+since\s+", unit or "", flags=re.I)[0])
     steps = np.diff(times)
     if not np.isfinite(steps).all() or steps.min() <= 0:
-        return None, f"The times {name} do not increase; they were not used."
+        return None, f"The times {name} do not increase and were not used."
     if seconds is None:
-        what = f"have the unit '{unit}', which is no time" if unit else "have no unit"
-        return None, f"The times {name} {what}; they were not used."
+        what = f"have the unit '{unit}', which is not a unit of time" if unit else "have no unit"
+        return None, f"The times {name} {what} and were not used."
     rate = float(f"{1 / (steps.mean() * seconds):.9g}")
-    said = f"The frame rate {rate:.6g} Hz is from the file's {name}."
+    said = f"The frame rate ({rate:.6g} Hz) is from the file's {name}."
     if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
         said += " The frames are not evenly spaced in time; this is the mean rate."
     return rate, said

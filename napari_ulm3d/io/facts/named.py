@@ -117,24 +117,24 @@ def facts_from_names(
     facts = Facts()
     if found := find(_RATE):
         facts = replace(facts, rate_hz=found[1])
-        notes.append(f"The frame rate {found[1]:g} Hz is the file's {found[0]}.")
+        notes.append(f"The frame rate ({found[1]:g} Hz) is the file's {found[0]}.")
     if found := find(_FREQUENCY):
         frequency = _unit_by_size(found[1], ((_HZ, 1.0), (_MHZ, 1e6)))
         if frequency:
             facts = replace(facts, frequency_hz=frequency)
-            notes.append(f"The frequency {frequency:g} Hz is the file's {found[0]}.")
+            notes.append(f"The frequency ({frequency:g} Hz) is the file's {found[0]}.")
     if found := find(_SPEED):
         speed = _unit_by_size(found[1], ((_M_S, 1.0), (_MM_US, 1e3)))
         if speed:
             facts = replace(facts, sound_speed_m_s=speed)
-            notes.append(f"The speed of sound {speed:g} m/s is the file's {found[0]}.")
+            notes.append(f"The speed of sound ({speed:g} m/s) is the file's {found[0]}.")
     if found := find(_WAVELENGTH):
         wavelength = _unit_by_size(
             found[1], ((_METRES, 1e6), (_MILLIMETRES, 1e3), (_MICROMETRES, 1.0))
         )
         if wavelength:
             facts = replace(facts, wavelength_um=wavelength)
-            notes.append(f"The wavelength {wavelength:g} um is the file's {found[0]}.")
+            notes.append(f"The wavelength ({wavelength:g} um) is the file's {found[0]}.")
     return _lengths(facts, values, short, sizes, notes), notes
 
 

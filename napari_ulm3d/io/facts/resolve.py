@@ -154,13 +154,13 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
         if wavelength is None:
             wavelength = derived
             notes.append(
-                f"The wavelength {wavelength:.4g} um is the speed of sound {speed:g} m/s "
-                f"over the frequency {frequency:g} Hz."
+                f"The wavelength ({wavelength:.4g} um) is the speed of sound ({speed:g} m/s) "
+                f"divided by the frequency ({frequency:g} Hz)."
             )
         elif abs(wavelength / derived - 1) > 0.01:
             notes.append(
-                f"The wavelength {wavelength:.4g} um as given differs from the speed of sound "
-                f"over the frequency, {derived:.4g} um."
+                f"The wavelength given ({wavelength:.4g} um) differs from the speed of sound "
+                f"divided by the frequency ({derived:.4g} um)."
             )
     missing: list[str] = []
     voxel = _in_um(facts.voxel_um, facts.voxel_wavelengths, wavelength)
@@ -174,8 +174,8 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
                 if value is None
             ]
             notes.append(
-                f"The spacing is {_plain(facts.voxel_wavelengths)} wavelengths (z, y, x); "
-                f"it becomes um with {' and '.join(need) or 'wavelength_um'}."
+                f"The spacing is {_plain(facts.voxel_wavelengths)} wavelengths (z, y, x). To "
+                f"convert it to um, give {' and '.join(need) or 'wavelength_um'}."
             )
             missing += need
     if facts.rate_hz is None:
@@ -198,7 +198,7 @@ def _plausible(facts: Facts) -> tuple[Facts, list[str]]:
         name: problem for name in LIMITS
         if hasattr(facts, name) and (problem := implausible(name, getattr(facts, name)))
     }  # fmt: skip
-    notes = [f"{problem}; what the file says of it is not used." for problem in wrong.values()]
+    notes = [f"{problem}; the value in the file is not used." for problem in wrong.values()]
     return replace(facts, **dict.fromkeys(wrong, None)), notes
 
 
@@ -234,7 +234,7 @@ def _flat_spacing(voxel: Partial | None, flat: bool, notes: list[str]) -> Triple
         return None
     z, y, x = voxel
     if y is None and x is not None and flat:
-        notes.append(f"The data is 2-D: the spacing along y is taken from x, {x:g} um.")
+        notes.append(f"The data is 2-D: the spacing along y is set to that along x, {x:g} um.")
         y = x
     if z is None or y is None or x is None:
         return None
@@ -245,7 +245,7 @@ def _origin(origin: Partial | None, notes: list[str]) -> Triple:
     if origin is None:
         return (0.0, 0.0, 0.0)
     if any(value is None for value in origin[:1] + origin[2:]):
-        notes.append("The origin is known along some axes only and taken as 0 along the others.")
+        notes.append("The origin is known only along some axes and is set to 0 along the others.")
     z, y, x = (0.0 if value is None else float(value) for value in origin)
     return (z, y, x)
 

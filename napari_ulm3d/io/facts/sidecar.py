@@ -61,7 +61,7 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(
-            path, f"has the unknown key {', '.join(unknown)}", f"Known are: {', '.join(known)}."
+            path, f"has unknown keys: {', '.join(unknown)}", f"Known keys: {', '.join(known)}."
         )
     values = _common_units(path, values)
     wavelengths = values.pop("voxel_wavelengths", None)

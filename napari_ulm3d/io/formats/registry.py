@@ -59,7 +59,7 @@ def reader_for(path: Path) -> Reader:
                 raise InputError(
                     path,
                     "is empty (0 bytes)",
-                    "The recording or copy did not finish: record or copy it again.",
+                    "The recording or copy was not completed: record or copy it again.",
                 )
     for reader in readers():
         with readable(path, reader.name):
@@ -68,16 +68,18 @@ def reader_for(path: Path) -> Reader:
     by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
     if by_suffix and path.is_dir():
         raise InputError(
-            path, f"is a folder named like {by_suffix[0]}, not such a file", "Name the files in it."
+            path,
+            f"is a folder with a name like {by_suffix[0]}, not such a file",
+            "Name the files in it.",
         )
     if by_suffix:
         raise InputError(
             path,
-            f"is named like {by_suffix[0]} but its content is not",
-            "It may be damaged or misnamed: copy it again from where it was made.",
+            f"has a name like {by_suffix[0]}, but its content does not match",
+            "It may be damaged or misnamed: copy it again from the original.",
         )
     raise InputError(
         path,
-        "is of no known format",
-        f"Known are files ending in {', '.join(known_suffixes())}.",
+        "has an unknown format",
+        f"Known formats: {', '.join(known_suffixes())}.",
     )

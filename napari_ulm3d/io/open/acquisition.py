@@ -77,7 +77,7 @@ class FileDescription:
             if origin is not None:
                 text += f" ({origin.source})"
                 if origin.instead is not None:
-                    text += f"; {origin.instead_from} says {_numbers(origin.instead)} {unit}"
+                    text += f"; {origin.instead_from} states {_numbers(origin.instead)} {unit}"
             lines.append(f"{label}: {text}")
         lines += [f"note: {note}" for note in self.notes]
         if self.problem:
@@ -131,7 +131,7 @@ def open_acquisition(
         grid = Grid(sources[0].shape[1:], resolved.voxel_um, resolved.origin_um)
     except ValueError as error:
         raise InputError(
-            files[0], f"says what cannot be: {error}", "Give --voxel-um and --origin-um."
+            files[0], f"states impossible values: {error}", "Give --voxel-um and --origin-um."
         ) from error
     return Acquisition(
         sources=sources,

@@ -70,12 +70,12 @@ def _files_in(folder: Path) -> list[Path]:
         raise InputError(
             folder,
             "is a folder without acquisition files",
-            f"Known are files ending in {', '.join(suffixes)}.",
+            f"Known files end in {', '.join(suffixes)}.",
         )
     if len(by_suffix) > 1:
         counts = " and ".join(f"{len(found)} {suffix}" for suffix, found in by_suffix.items())
         raise InputError(
-            folder, f"holds files of several kinds: {counts}", "Name one kind with a pattern."
+            folder, f"contains files of several kinds: {counts}", "Select one kind with a pattern."
         )
     (found,) = by_suffix.values()
     return sorted(found, key=lambda path: natural_key(path.name))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import FrameSource
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.frame_sources import refuse_beyond_single
 from napari_ulm3d.io.stored.axes import frame_shape, stored_view
 from napari_ulm3d.io.stored.content import StoredArray, frame_chunks, readable
 from napari_ulm3d.io.stored.limits import check_free
@@ -103,12 +104,28 @@ class StoredFrames:
         _check_memory(self, start, stop)
         frames = np.empty((stop - start, *space), self.dtype)
         axis = self.axes.index("t") if "t" in self.axes else None
-        with readable(self.file, self.format):
+        with readable(self.file, self.format), np.errstate(over="ignore", invalid="ignore"):
             self.stored.read_into(stored_view(frames, self.axes), axis, start, stop)
+            self._check_range(frames, axis, start)
         if self.log is not None:
             for frame in frames:
                 self.log.linearize(frame)
         return frames
+
+    def _check_range(self, frames: NDArray[Any], axis: int | None, start: int) -> None:
+        """Refuse doubles that became infinite or zero when they were cast to single precision."""
+        numbers = frames.view(np.float32)
+        low, high = float(numbers.min()), float(numbers.max())
+        if (low, high) != (0, 0) and np.isfinite([low, high]).all():
+            return
+        wide = np.dtype(np.complex128 if self.dtype.kind == "c" else np.float64)
+        frame = np.empty((1, *frames.shape[1:]), wide)
+        for index, values in enumerate(frames):
+            if values.any() and np.isfinite(values.view(np.float32)).all():
+                continue
+            at = start + index
+            self.stored.read_into(stored_view(frame, self.axes), axis, at, at + 1)
+            refuse_beyond_single(frame, self.name)
 
 
 @dataclass(frozen=True)
@@ -145,7 +162,7 @@ def _check_memory(source: FrameSource, start: int, stop: int) -> None:
         source.name,
         (stop - start) * prod(source.shape[1:]) * source.dtype.itemsize,
         f"frames {start} to {stop - 1}",
-        "Take fewer frames a block (load.frames_per_block).",
+        "Use fewer frames per block (load.frames_per_block).",
     )
 
 
@@ -184,8 +201,8 @@ def log_scale(source: StoredFrames, db: float, full_scale: float | None) -> tupl
     if source.dtype.kind == "c":
         raise InputError(
             source.name,
-            "holds complex IQ, which cannot be log-compressed",
-            "Leave out log_compressed_db.",
+            "contains complex IQ, which cannot be log-compressed",
+            "Do not set log_compressed_db.",
         )
     if full_scale is not None:
         note = f"Linearized from {db:g} dB of log compression with white = {full_scale:g}."
@@ -193,12 +210,14 @@ def log_scale(source: StoredFrames, db: float, full_scale: float | None) -> tupl
     white = largest_value(source)
     if not np.isfinite(white):
         raise InputError(
-            source.name, "holds NaN or infinite values", "Replace or leave out those frames."
+            source.name,
+            "contains NaN or infinite values",
+            "Replace those frames or leave them out.",
         )
     if white <= 0:
         return LogScale(db, None), (
-            f"The values are negative, so they were read as decibels; those at or below "
-            f"-{db:g} dB became amplitude 0."
+            f"The values are negative and were therefore read as decibels; values of -{db:g} "
+            "dB or less became amplitude 0."
         )
     note = f"Linearized from {db:g} dB of log compression with white = {white:g}, the largest"
     return LogScale(db, white), f"{note} value of {source.name}. Black (0) became amplitude 0."

@@ -69,17 +69,17 @@ def open_unit(unit: tuple[Path, ...], config: LoadConfig) -> Opened:
         if half.sources[0].dtype.kind == "c":
             raise InputError(
                 half.path,
-                f"holds complex numbers, and its name says that it is half of {unit[0].name} "
-                f"and {unit[1].name}",
+                f"contains complex numbers, but by its name it is half of {unit[0].name} and "
+                f"{unit[1].name}",
                 "Open the files one at a time, or rename them.",
             )
     shapes = [[source.stored.shape for source in half.sources] for half in opened]
     if shapes[0] != shapes[1] or real.sources[0].axes != imag.sources[0].axes:
         raise InputError(
             imag.path,
-            f"holds {shapes[1][0]} where {unit[0].name}, the real part by its name, holds "
-            f"{shapes[0][0]}",
-            "Name the two halves of one recording.",
+            f"contains {shapes[1][0]}, but {unit[0].name}, the real part by its name, "
+            f"contains {shapes[0][0]}",
+            "Name the two halves of the same recording.",
         )
     sources = tuple(
         replace(
@@ -105,14 +105,16 @@ def _refuse_lone_half(file: Opened, config: LoadConfig) -> None:
         if half is None:
             continue
         which, other = half
-        whole = f"if it is complete as it is, give --variable '{variable}'."
+        whole = f"if it is complete, give --variable '{variable}'."
         beside = file.path.with_name(file.path.name.replace(name, other, 1))
         if name == stem and beside.exists():
             remedy = f"Name {beside.name} as well; {whole}"
         else:
             remedy = f"Put the other part, {other}, beside it and open both; {whole}"
         raise InputError(
-            file.path, f"holds {name}, by its name only the {which} part of complex IQ", remedy
+            file.path,
+            f"contains {name}; by its name, this is only the {which} part of complex IQ",
+            remedy,
         )
 
 
@@ -128,7 +130,7 @@ def open_file(path: Path, config: LoadConfig) -> Opened:
         if array.dtype.kind not in "iufc" or min(array.shape, default=0) < 1:
             raise InputError(
                 array.name,
-                f"holds {array.dtype} of shape {array.shape}, not frames",
+                f"contains {array.dtype} of shape {array.shape}, not frames",
                 "Name another array with --variable."
                 if any(is_movie(v) for v in content.variables if v.name != content.variable)
                 else "Save the frames as one array of numbers.",
@@ -139,7 +141,7 @@ def open_file(path: Path, config: LoadConfig) -> Opened:
         if "c" in axes and array.dtype.kind == "c":
             raise InputError(
                 array.name,
-                "is complex and cannot have an axis c of real and imaginary part",
+                "is complex and cannot have an axis c of real and imaginary parts",
                 "Leave c out of --axes.",
             )
         sources.append(

@@ -27,7 +27,7 @@ def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:
     places = [file.content.place for file in files]
     if len(files) < 2 or all(place is None for place in places):
         return files, ""
-    names = "The files' names give their order"
+    names = "The file names determine the order"
     if any(place is None for place in places):
         count = places.count(None)
         return files, f"{names}: {count} of {len(files)} have no InstanceNumber."
@@ -37,10 +37,10 @@ def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:
         if single:
             raise InputError(
                 files[0].path.parent,
-                f"holds single frames of {len(series)} series (SeriesInstanceUID)",
-                "Put each series into a folder of its own and open one.",
+                f"contains single frames of {len(series)} series (SeriesInstanceUID)",
+                "Put each series into its own folder and open one of them.",
             )
-        return files, f"{names}: they are {len(series)} series."
+        return files, f"{names}: the files belong to {len(series)} series."
     by_number = sorted(files, key=lambda file: file.content.place or 0)
     numbers = [file.content.place or 0 for file in by_number]
     for one, other in itertools.pairwise(by_number):
@@ -49,17 +49,17 @@ def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:
                 return files, f"{names}: an InstanceNumber occurs twice."
             raise InputError(
                 other.path,
-                f"says InstanceNumber {other.content.place}, as {one.path.name} does",
-                "Leave out one of the two.",
+                f"has InstanceNumber {other.content.place}, as does {one.path.name}",
+                "Leave one of the two out.",
             )
-    note = "The files are in the order of their InstanceNumber."
+    note = "The files are ordered by InstanceNumber."
     steps = [b - a for a, b in itertools.pairwise(numbers)]
     usual = min(steps)
     lost = [n + usual for n, step in zip(numbers, steps, strict=False) if step != usual]
     if lost:
         shown = ", ".join(map(str, lost[:5])) + (" and others" if len(lost) > 5 else "")
         note += (
-            f" There are gaps, at {shown}: frames seem to be missing, and speeds across a gap "
+            f" There are gaps at {shown}: frames seem to be missing, and speeds across a gap "
             "will be wrong."
         )
     return by_number, note

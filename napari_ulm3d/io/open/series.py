@@ -40,7 +40,7 @@ def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, t
     facts, settings = read_sidecar(folder)
     by_hand = {name for name in config.model_fields_set if getattr(config, name) is not None}
     config = config.replace(**{k: v for k, v in settings.items() if k not in by_hand})
-    note = f"{SIDECAR_NAME} beside the data was read."
+    note = f"{SIDECAR_NAME} beside the data was used."
     return config, merge_facts(facts, facts_of(config)), (note,)
 
 
@@ -81,7 +81,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         notes.append(note)
     elif has_negative(stored[0]):
         notes.append(
-            "The values are real and some negative, but are used as an envelope; "
+            "The values are real and some are negative, but they are treated as an envelope; "
             "demodulate RF data to IQ first."
         )
     sources: tuple[FrameSource, ...] = tuple(stored)
@@ -90,7 +90,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         notes += [str(error) for error in damaged.values()]
     elif len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
         sources = (JoinedFrames(tuple(stored)),)
-        notes.append(f"The {len(stored)} files hold one frame each and are read as one series.")
+        notes.append(f"The {len(stored)} files contain one frame each and are read as one series.")
     return Loaded(
         first.content,
         stored[0].axes,
@@ -153,7 +153,7 @@ def _ask_of_a_stack(file: Opened) -> None:
     _, z, y, x = file.sources[0].shape
     raise InputError(
         file.path,
-        f"is one frame of {z} x {y} x {x} voxels, or {z} frames of {y} x {x} in a stack of one",
+        f"is either one frame of {z} x {y} x {x} voxels or {z} frames of {y} x {x} pixels",
         f"If it is one frame, give --axes {layout.letters}; if it is a movie, give --axes tzx.",
     )
 
@@ -169,20 +169,20 @@ def _refuse_unlike(first: Opened, other: Opened, given: Facts) -> None:
         if any(a and b and abs(a / b - 1) > 1e-3 for a, b in pairs):
             raise InputError(
                 other.path,
-                f"says {field.name} {two} where {first.path.name} says {one}",
-                f"Name only files of one acquisition, or give {field.name}.",
+                f"states {field.name} {two}, but {first.path.name} states {one}",
+                f"Give only files of one acquisition, or set {field.name}.",
             )
     if other.sources[0].shape[1:] != first.sources[0].shape[1:]:
         raise InputError(
             other.path,
-            f"has frames of {other.sources[0].shape[1:]} voxels where {first.path.name} has "
+            f"has frames of {other.sources[0].shape[1:]} voxels, but {first.path.name} has "
             f"{first.sources[0].shape[1:]}",
-            "Name only files of one acquisition.",
+            "Give only files of one acquisition.",
         )
     if other.sources[0].dtype != first.sources[0].dtype:
         raise InputError(
             other.path,
-            f"holds {other.sources[0].dtype} where {first.path.name} holds "
+            f"contains {other.sources[0].dtype}, but {first.path.name} contains "
             f"{first.sources[0].dtype}",
-            "Name only files of one acquisition.",
+            "Give only files of one acquisition.",
         )

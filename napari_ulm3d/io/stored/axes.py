@@ -67,7 +67,7 @@ def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
     pair = "c" if long_axes == 5 else ""
     example = {2: "zx", 3: "tzx"}.get(long_axes, f"tzyx{pair}")
     remedy = (
-        "Give a letter for each axis in the stored order: t, z (depth), y (elevation), x "
+        "Give one letter per axis in the stored order: t, z (depth), y (elevation), x "
         f"(lateral), c (I and Q), such as --axes {example}."
     )
     letters = [a for a in axes if a != "_"]
@@ -86,9 +86,11 @@ def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
             )
     for letter, n in zip(axes, shape, strict=True):
         if letter == "_" and n != 1:
-            raise InputError(name, f"has an axis of {n} without a name in {tuple(shape)}", remedy)
+            raise InputError(name, f"has an unnamed axis of length {n} in {tuple(shape)}", remedy)
         if letter == "c" and n != 2:
-            raise InputError(name, f"has {n} elements on axis c, real and imaginary make 2", remedy)
+            raise InputError(
+                name, f"has {n} elements along axis c; real and imaginary parts make 2", remedy
+            )
     return axes
 
 
@@ -103,11 +105,11 @@ def stored_view(frames: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
     """A view of C-contiguous frames (t, z, y, x) with the axes in the stored order.
 
     Writing a stored array into the view puts every element in its place. With an axis c
-    the frames are complex64 and the view is float32, real and imaginary part along c.
+    the frames are complex and the view is real, with real and imaginary parts along c.
     """
     order = "tzyx"
     if "c" in axes:
-        frames = frames.view(np.float32).reshape(*frames.shape, 2)
+        frames = frames.view(frames.real.dtype).reshape(*frames.shape, 2)
         order = "tzyxc"
     stored = [letter for letter in axes if letter != "_"]
     # Axes that are not stored have one element in the frames: index them away.

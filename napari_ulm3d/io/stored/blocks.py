@@ -74,7 +74,7 @@ def refuse_one_of_unlike(path: Path, chosen: Variable, candidates: Sequence[Vari
     if name != chosen.name and len(alike) > 1:
         raise InputError(
             path,
-            f"holds {len(alike)} blocks {name} that do not follow each other: "
+            f"contains {len(alike)} blocks {name} that do not form a sequence: "
             + ", ".join(str(v) for v in alike[:4]),
             f"Name one with --variable, such as --variable '{chosen.name}'.",
         )

@@ -13,12 +13,12 @@ from napari_ulm3d.errors import BackendError, InputError, UlmError
 
 __all__ = ["AGAIN", "explain", "missing_codec"]
 
-AGAIN = "Copy it again from where it was made."
+AGAIN = "Copy it again from the original."
 
 #: Packages that a decoder may ask for, all of them in the extra.
 _EXTRA = ("imagecodecs", "hdf5plugin", "pydicom", "pylibjpeg", "nibabel")
 _CUT_SHORT = re.compile(
-    r"truncat|cut short|ends? in the middle|greater than file ?size|unexpected e(nd|of)\b"
+    r"truncat|cut short|ends? (?:in the middle|within)|greater than file ?size|unexpected e(nd|of)\b"
     r"|end of file|end-of-stream|expected \d+ bytes|not enough data|buffer is smaller",
     re.IGNORECASE,
 )
@@ -43,8 +43,8 @@ def missing_codec(path: Path | str, codec: str, package: str) -> UlmError:
     if find_spec(package) is None:
         extra = "'napari-ulm3d[formats]'" if package in _EXTRA else package
         return BackendError(
-            f"{os.fspath(path)}: the file is compressed with {codec}. "
-            f"Reading it needs {package}: pip install {extra}"
+            f"{os.fspath(path)}: the file is compressed with {codec}. To read it, install "
+            f"{package}: pip install {extra}"
         )
     return InputError(
         path,
@@ -61,7 +61,9 @@ def explain(path: Path | str, what: str, error: BaseException) -> UlmError:
     with something that is not installed; those are told apart here.
     """
     if isinstance(error, MemoryError):
-        return InputError(path, f"does not fit in memory ({error})", "Split it, or free memory.")
+        return InputError(
+            path, f"does not fit in memory ({error})", "Split it, or free some memory."
+        )
     for each in _chain(error):
         if isinstance(each, UlmError):
             return each
@@ -70,11 +72,11 @@ def explain(path: Path | str, what: str, error: BaseException) -> UlmError:
             return found
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, EOFError) or _CUT_SHORT.search(reason):
-        return InputError(path, f"ends too early for {what} ({reason}): it was cut short", AGAIN)
+        return InputError(path, f"ends too early for {what} ({reason}): it is incomplete", AGAIN)
     return InputError(
         path,
         f"cannot be read as {what} ({reason})",
-        "It may be damaged or cut short: copy it again from where it was made.",
+        "It may be damaged or incomplete: copy it again from the original.",
     )
 
 
@@ -92,31 +94,34 @@ def _of_the_system(path: Path | str, error: BaseException) -> UlmError | None:
     if "unable to lock file" in text or isinstance(error, BlockingIOError):
         return InputError(
             path,
-            "is open in another program, which has locked it",
-            "Close it there, or wait until the recording has ended. On a network disk without "
-            "locks, set the environment variable HDF5_USE_FILE_LOCKING=FALSE.",
+            "is locked by another program that has it open",
+            "Close it there, or wait until the recording has ended. On a network disk that "
+            "does not support locks, set the environment variable "
+            "HDF5_USE_FILE_LOCKING=FALSE.",
         )
     if "already open for write" in text or "already open for SWMR" in text:
         return InputError(
             path,
             "is still marked as open for writing: it is being recorded, or the program that "
-            "wrote it ended without closing it",
-            f"Close it there; if that program is gone, run: h5clear -s '{os.fspath(path)}'",
+            "wrote it did not close it",
+            f"Close it there. If that program no longer runs, use: h5clear -s '{os.fspath(path)}'",
         )
     if isinstance(error, PermissionError):
-        return InputError(path, "may not be read by you", "Ask its owner for permission.")
+        return InputError(
+            path, "cannot be read: permission denied", "Ask its owner for read permission."
+        )
     if isinstance(error, IsADirectoryError):
         return InputError(path, "is a folder, not a file", "Name the files in it.")
     if isinstance(error, FileNotFoundError):
         return InputError(
-            path, f"needs a file that is not there ({error.filename or text})", "Copy it too."
+            path, f"needs a file that is missing ({error.filename or text})", "Copy that file too."
         )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return InputError(path, "cannot be opened: too many files are open", "Close some programs.")
     if isinstance(error, OSError) and error.errno in _DISK:
         return InputError(
             path,
-            f"cannot be read from its disk ({error.strerror or text})",
+            f"cannot be read from disk ({error.strerror or text})",
             "Check the disk or the connection to the network share, and try again.",
         )
     return None

@@ -80,8 +80,11 @@ def choose_variable(
             return numbers[0], "the only array"
         raise InputError(
             path,
-            f"has no array of 3 or 4 axes (it holds {listing})",
-            "Name the array with --variable; if its axes are asked for, give them with --axes."
+            f"has no array with 3 or 4 axes (it contains {listing})",
+            (
+                "Name the array with --variable; if you are then asked for its axes, give them "
+                "with --axes."
+            )
             if numbers
             else "Save the frames as one array of numbers with the axes t, z, y, x.",
         )
@@ -89,7 +92,7 @@ def choose_variable(
     ties = [v for v in movies if v.size == largest]
     if len(ties) > 1:
         _ambiguous(path, ties)
-    return ties[0], "the largest array of 3 or 4 axes"
+    return ties[0], "the largest array with 3 or 4 axes"
 
 
 def _is_plane(shape: Sequence[int]) -> bool:
@@ -111,14 +114,14 @@ def _named(path: Path, variables: Sequence[Variable], wanted: str, listing: str)
             return found[0]
         if found:
             _ambiguous(path, found)
-    raise InputError(path, f"has no array '{wanted}' (it holds {listing})", "Name one of these.")
+    raise InputError(path, f"has no array '{wanted}' (it contains {listing})", "Name one of these.")
 
 
 def _ambiguous(path: Path, candidates: Sequence[Variable]) -> NoReturn:
     names = ", ".join(v.name for v in candidates[:12])
     raise InputError(
         path,
-        f"holds {len(candidates)} arrays that may be the acquisition: {names}",
+        f"contains {len(candidates)} arrays that may be the acquisition: {names}",
         "Name one with --variable.",
     )
 

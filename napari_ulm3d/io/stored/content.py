@@ -206,7 +206,7 @@ def needs(package: str, what: str) -> Iterator[None]:
 def only_array(path: Path, found: Variable, wanted: str | None) -> None:
     """Refuse a name that is not that of the only array in a file."""
     if wanted not in (None, found.name):
-        raise InputError(path, f"has no array '{wanted}' (it holds {found})", "Leave it out.")
+        raise InputError(path, f"has no array '{wanted}' (it contains {found})", "Leave it out.")
 
 
 def stretch(ndim: int, axis: int | None, start: int, stop: int) -> tuple[slice, ...]:

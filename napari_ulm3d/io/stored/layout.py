@@ -98,9 +98,9 @@ def read_layout(
     if full is None or placed is None:
         return _question(*_unnamed(shape, names))
     taken = full.replace("_", "")
-    notes = [said or f"The axes are not named; taken as {taken}.", placed.note]
+    notes = [said or f"The axes are not named and were taken as {taken}.", placed.note]
     if pair is not None:
-        notes.append("Its axis of two was taken as I and Q (c).")
+        notes.append("Its axis of length two was taken as I and Q (c).")
     as_named = _with_c(placed.named, rest, len(shape))
     return Layout(full, " ".join(n for n in notes if n), as_named, placed.stack)
 
@@ -148,7 +148,7 @@ def _pair_axis(
     likely = last if last in free else 0 if 0 in free else free[0]
     long_axes = sum(n > 1 for n in shape)
     if long_axes > 4 or _has_both_signs(array, likely):
-        return likely, "has an axis of two in real numbers with a sign, as I and Q have"
+        return likely, "has an axis of length two with signed real numbers, like I and Q"
     return None, ""
 
 
@@ -192,7 +192,7 @@ def _without_pair(
         place = letters.index("?")
         left = next((a for a in "tzyx" if a not in letters), "?")
         letters[place] = left
-        note = f"Its axis without a name, of {sizes[place]}, was taken as {left}."
+        note = f"Its unnamed axis of length {sizes[place]} was taken as {left}."
     return None if "?" in letters else _flat(letters, sizes, note)
 
 
@@ -207,7 +207,7 @@ def _unnamed_axes(sizes: Sequence[int], order: Mapping[int, str]) -> _Placed | N
         return None
     by_axis = dict(zip(kept, usual, strict=True))
     dropped = len(sizes) - len(kept)
-    note = f"An axis of one was dropped ({dropped})." if dropped else ""
+    note = f"An axis of length one was dropped ({dropped})." if dropped else ""
     placed = _flat([by_axis.get(i, "_") for i in range(len(sizes))], sizes, note)
     single = [a for i, a in by_axis.items() if sizes[i] == 1]
     return placed._replace(stack=len(kept) == 4 and single == ["t"]) if placed else None
@@ -219,7 +219,7 @@ def _flat(letters: Sequence[str], sizes: Sequence[int], note: str) -> _Placed | 
     found = list(letters)
     if size.get("z", 1) == 1 and size.get("y", 1) > 1 and "x" in size:
         found = ["_" if a == "z" else "z" if a == "y" else a for a in letters]
-        note += " It is a 2-D movie: rows were taken as z (depth), columns as x."
+        note += " It is a 2-D movie: rows were taken as z (depth) and columns as x."
     elif "x" not in size and size.get("y", 1) > 1 and "z" in size:
         found = ["x" if a == "y" else a for a in letters]
         note += " It is a 2-D movie along z and y; y was taken as x."
@@ -242,14 +242,14 @@ def _ask_pair(
     shape = array.shape
     with_pair = _typed(full, shape) if full else _any_order(len(shape), "c")
     problem = f"{doubt}: shape {tuple(shape)}"
-    remedy = f"If it is I and Q, give --axes {with_pair} (c is the axis of I and Q)"
+    remedy = f"If this is I and Q, give --axes {with_pair} (c is the axis of I and Q)"
     if stack and full:
         movie = "".join({"z": "t", "y": "z"}.get(a, a) for a in full if a not in "t_")
-        remedy += f", or --axes {movie} if the axis of one is a stack"
+        remedy += f", or --axes {movie} if the axis of length one is a stack"
     plain = _without_pair(list(shape), range(len(shape)), names, known, order)
     if plain is None:
-        return _question(problem, f"{remedy}; if not, save one array of t, z, y, x.")
-    return _question(problem, f"{remedy}; if not, give --axes {_typed(plain.letters, shape)}.")
+        return _question(problem, f"{remedy}; otherwise, save one array with the axes t, z, y, x.")
+    return _question(problem, f"{remedy}; otherwise, give --axes {_typed(plain.letters, shape)}.")
 
 
 def _typed(letters: str, shape: Sequence[int]) -> str:
@@ -268,7 +268,7 @@ def _unnamed(shape: Sequence[int], names: Sequence[str | None] | None) -> tuple[
         problem += f", named {', '.join(told)}"
     if long_axes > 5 or (long_axes == 5 and 2 not in shape):
         return problem, "Save one array with the axes t, z, y, x."
-    return f"{problem}, and nothing says which is which", _any_order(long_axes)
+    return f"{problem}, and their order is not known", _any_order(long_axes)
 
 
 def _any_order(n: int, pair: str = "") -> str:
@@ -276,7 +276,7 @@ def _any_order(n: int, pair: str = "") -> str:
     if pair:
         return {3: "zxc", 4: "tzxc"}.get(n, "tzyxc")
     return (
-        f"Name them in the stored order with --axes, such as --axes {example} (z depth, y "
+        f"Give the stored order with --axes, such as --axes {example} (z depth, y "
         "elevation, x lateral, c: I and Q)."
     )
 

@@ -58,8 +58,8 @@ def check_claim(
     if claimed > max(_HARMLESS_BYTES, _MOST_COMPRESSION * stored):
         raise InputError(
             path,
-            f"claims {_amount(claimed)} for {what}, which its {_amount(stored)} cannot hold",
-            "It is damaged or was never filled: copy it again from where it was made.",
+            f"claims {_amount(claimed)} for {what}, more than its {_amount(stored)} can contain",
+            "It is damaged or was never filled: copy it again from the original.",
         )
 
 
@@ -76,7 +76,9 @@ def check_free(name: str, needed: int, what: str, remedy: str) -> None:
     free = free_memory()
     if needed > free:
         raise InputError(
-            name, f"needs {_amount(needed)} for {what}, and {_amount(free)} are free", remedy
+            name,
+            f"needs {_amount(needed)} of memory for {what}, but only {_amount(free)} are free",
+            remedy,
         )
 
 
@@ -98,15 +100,17 @@ def stored_bytes(path: Path) -> int:
             if item.is_symlink() and not within_dataset(path, item):
                 raise InputError(
                     path,
-                    f"holds the link {name}, which leads out of it",
-                    "Copy it with the files that its links lead to (cp -rL).",
+                    f"contains the link {name}, which leads outside it",
+                    "Copy it together with the files that its links point to (cp -rL).",
                 )
             if item.is_symlink() and not item.exists():
                 refuse_absent(item)
             if item.is_file():
                 total += item.stat().st_size
             elif not item.is_dir():
-                raise InputError(path, f"holds {name}, which is no file", "Copy it as a whole.")
+                raise InputError(
+                    path, f"contains {name}, which is not a regular file", "Copy it as a whole."
+                )
         # A link to a folder above would be walked for ever.
         inner[:] = [name for name in inner if _is_new(Path(folder, name), walked)]
     return total

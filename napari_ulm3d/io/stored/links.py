@@ -74,20 +74,22 @@ def beside(header: Path, named: str) -> Path:
         if not (inside or data.resolve().is_relative_to(home.resolve())):
             raise InputError(
                 header,
-                f"names the data file {named}, which is outside of its folder",
-                "Put the data file beside it and mend the name in the header.",
+                f"refers to the data file {named}, which is outside its folder",
+                "Put the data file beside it and correct the name in the header.",
             )
         if not within_dataset(home, data):
             raise InputError(
                 header,
-                f"has the data file {named}, a link to {data.resolve()} outside of its folder",
+                f"refers to the data file {named}, a link to {data.resolve()} outside its folder",
                 "Replace the link by the file itself (cp -L).",
             )
         if found is None and data.is_file():
             found = data
     if found is None:
         refuse_absent(header.parent / named)
-        raise InputError(header, f"names the data file {named}, which is not there", "Copy it too.")
+        raise InputError(
+            header, f"refers to the data file {named}, which is missing", "Copy that file too."
+        )
     return found
 
 
@@ -104,7 +106,7 @@ def refuse_absent(path: Path) -> None:
         target = os.readlink(path)
         if "annex" not in Path(target).parts:
             raise InputError(
-                path, f"is a link to {target}, which is not there", "Copy that file too."
+                path, f"is a link to {target}, which is missing", "Copy that file too."
             )
     elif path.is_file() and path.stat().st_size < 32768:
         with path.open("rb") as file:
@@ -112,6 +114,6 @@ def refuse_absent(path: Path) -> None:
     if target:
         raise InputError(
             path,
-            "is kept by git-annex and its content is not on this computer",
+            "is managed by git-annex and its content is not on this computer",
             f"Fetch it: datalad get '{path}' (or git annex get).",
         )

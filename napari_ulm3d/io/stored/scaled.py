@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.io.stored.content import StoredArray
 
-__all__ = ["ScaledArray"]
+__all__ = ["ScaledArray", "packing_notes", "unpacked"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,31 @@ class ScaledArray:
         # Plane by plane, so that the wider numbers of the polynomial take little memory.
         for part in out if out.ndim > 1 else (out,):
             part[...] = np.polynomial.polynomial.polyval(part.astype(np.float64), self.coefficients)
+
+
+def unpacked(array: StoredArray, attributes: Mapping[str, Any]) -> StoredArray:
+    """An array with its packing undone: ``scale_factor`` and ``add_offset`` of the CF conventions.
+
+    netCDF and xarray (also in Zarr) pack floating-point values into integers this way.
+    """
+    if array.dtype.kind not in "iuf":
+        return array
+    slope = _number(attributes.get("scale_factor"), 1.0)
+    offset = _number(attributes.get("add_offset"), 0.0)
+    if (offset, slope) == (0.0, 1.0) or not (isfinite(offset) and isfinite(slope) and slope):
+        return array
+    return ScaledArray(array, (offset, slope))
+
+
+def packing_notes(array: StoredArray) -> list[str]:
+    """A note that says how an array of `unpacked`, or a pair of them, was scaled."""
+    for each in (array, getattr(array, "real", None)):
+        if isinstance(each, ScaledArray):
+            offset, slope = each.coefficients
+            return [f"The packing was undone: {slope:g} * value + {offset:g}."]
+    return []
+
+
+def _number(value: Any, default: float) -> float:
+    values = np.asarray(default if value is None else value).reshape(-1)
+    return float(values[0]) if values.size == 1 and values.dtype.kind in "iuf" else default

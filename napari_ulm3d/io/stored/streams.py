@@ -33,7 +33,7 @@ class FileBytes:
         while done < len(buffer):
             count = self._file.readinto(buffer[done:])  # type: ignore[attr-defined]
             if not count:
-                raise EOFError("the file ends in the middle of the array")
+                raise EOFError("the file ends within the array")
             done += count
 
     def skip(self, count: int) -> None:
@@ -61,7 +61,7 @@ class InflatedBytes:
             if piece:
                 return piece
             if self._inflate.eof or not self._file.peek(1):  # type: ignore[attr-defined]
-                raise EOFError("the compressed data ends in the middle of the array")
+                raise EOFError("the compressed data end within the array")
 
     def read_into(self, buffer: memoryview) -> None:
         """Fill the whole buffer."""

@@ -43,11 +43,14 @@ def verdict(
     if config.localize.localizer == "trajectory" or n_frames == 0:
         return ""  # it draws a map and finds no bubbles
     if n_localizations == 0:
-        return f"Nothing was found in {n_frames:,} frames. {_why_nothing(rejected, config, svd_first, n_frames)}"
+        return (
+            f"Nothing was found in {n_frames:,} frames. "
+            f"{_why_nothing(rejected, config, svd_first, n_frames)}"
+        )
     if n_tracks == 0:
         return (
-            f"{n_localizations:,} bubbles were localized, and no track of {length} frames came of "
-            f"them. {_why_untracked(n_localizations / n_frames, config)}"
+            f"{n_localizations:,} bubbles were localized, but none could be followed for "
+            f"{length} frames. {_why_untracked(n_localizations / n_frames, config)}"
         )
     if share is not None and share > _NOISE:
         return (
@@ -56,7 +59,7 @@ def verdict(
         )
     if n_localizations < _FEW * n_frames:
         return (
-            f"Hardly anything was found: {n_localizations:,} bubbles in {n_frames:,} frames. "
+            f"Very little was found: {n_localizations:,} bubbles in {n_frames:,} frames. "
             f"{_why_nothing(rejected, config, svd_first, n_frames)}"
         )
     return ""
@@ -69,49 +72,47 @@ def _why_nothing(
     localize = config.localize
     if config.clutter.svd_range is not None and svd_first is not None and svd_first > frames // 4:
         return (
-            f"The clutter filter removes {svd_first - 1} of {frames} components, bubbles among them: "
-            "try clutter.svd_range=auto."
+            f"The clutter filter removes {svd_first - 1} of {frames} components and probably "
+            "bubbles with them: try clutter.svd_range=auto."
         )
     if localize.localizer not in SUBVOXEL:
         if config.sparsify.strategy == "threshold" and config.sparsify.threshold > 0.1:
-            return "Few voxels reach sparsify.threshold: try sparsify.threshold=0.1."
+            return "Too few voxels reach sparsify.threshold: try sparsify.threshold=0.1."
         return (
-            "The network is sure of no bubble: look at the filtered frames, then try "
-            "network.min_score=0.1, or localize.localizer=gaussian."
+            "No prediction of the network reaches the minimum score. Look at the filtered "
+            "frames, then try network.min_score=0.1 or localize.localizer=gaussian."
         )
     reason, count = max(rejected.items(), key=lambda item: item[1], default=("", 0))
     if count and reason == "low_correlation":
         return (
-            f"{count:,} maxima resemble the PSF too little: try localize.min_correlation=0, and "
-            "look at psf.fwhm_voxels."
+            f"{count:,} maxima resemble the PSF too little: try localize.min_correlation=0, "
+            "and check psf.fwhm_voxels."
         )
     if count and reason == "faint":
-        return (
-            f"{count:,} maxima were too faint: try "
-            f"localize.min_fit_snr_db={localize.min_fit_snr_db - 4:g}."
-        )
+        return f"{count:,} maxima were too faint: try localize.min_fit_snr_db={localize.min_fit_snr_db - 4:g}."
     if count and reason in ("far", "failed"):
         return (
-            f"{count:,} fits did not stay at their maximum, so the PSF's widths are probably wrong: try "
-            "psf.fwhm_voxels=auto, localize.fwhm_voxels=auto and localize.patch_voxels=auto."
+            f"{count:,} fits moved too far from their maximum, so the PSF widths are probably "
+            "wrong: try psf.fwhm_voxels=auto, localize.fwhm_voxels=auto and "
+            "localize.patch_voxels=auto."
         )
     stern = 2 * (svd_first or 1) + 2
     return (
-        f"No maximum stands {localize.min_snr_db:g} dB over its surroundings, probably for tissue that "
-        f"is left: try clutter.svd_range={stern},{frames}, or localize.min_snr_db="
-        f"{localize.min_snr_db - 3:g} if the bubbles are faint."
+        f"No maximum exceeds its surroundings by {localize.min_snr_db:g} dB, probably "
+        f"because of residual tissue: try clutter.svd_range={stern},{frames}, or "
+        f"localize.min_snr_db={localize.min_snr_db - 3:g} if the bubbles are faint."
     )
 
 
 def _why_untracked(a_frame: float, config: PipelineConfig) -> str:
     if a_frame < 1:
         return (
-            "They are few and far between: try link.max_gap_frames=2, or "
+            "There are few bubbles per frame: try link.max_gap_frames=2 or "
             f"localize.min_fit_snr_db={config.localize.min_fit_snr_db - 4:g}."
         )
     return (
-        f"Either they are noise (try {_sterner(config)}), or bubbles are lost between frames: try "
-        "link.max_gap_frames=2."
+        f"Either the localizations are noise (try {_sterner(config)}), or bubbles are "
+        "missed in some frames (try link.max_gap_frames=2)."
     )
 
 

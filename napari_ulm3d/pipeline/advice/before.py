@@ -20,8 +20,9 @@ def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
     uses_svd = "svd" in config.clutter.method and not config.clutter.svd_automatic
     if uses_svd and shortest < last and first > 0.1 * shortest:
         said.append(
-            f"A block of {shortest} frames has {shortest} singular components, of which the first "
-            f"{first - 1} are removed; clutter.svd_range={first},{last} is meant for blocks of {last}."
+            f"A block of {shortest} frames has {shortest} singular components, of which the "
+            f"first {first - 1} are removed. clutter.svd_range={first},{last} is intended for "
+            f"blocks of {last} frames."
         )
     spacing = [
         s for s, n in zip(acquisition.grid.spacing_um, acquisition.grid.shape, strict=True) if n > 1
@@ -29,8 +30,8 @@ def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
     step_um = config.link.max_speed_mm_s * 1000 / acquisition.rate_hz
     if spacing and step_um > _FAR_VOXELS * min(spacing):
         said.append(
-            f"At {acquisition.rate_hz:g} Hz a bubble of {config.link.max_speed_mm_s:g} mm/s moves "
-            f"{step_um / min(spacing):.1f} voxels a frame, so links may be false; "
-            "set link.max_speed_mm_s to the fastest flow that you expect."
+            f"At {acquisition.rate_hz:g} Hz, a bubble moving at {config.link.max_speed_mm_s:g} "
+            f"mm/s moves {step_um / min(spacing):.1f} voxels per frame, so links may be "
+            "wrong. Set link.max_speed_mm_s to the fastest flow you expect."
         )
     return (*said, *localizer_of(config).advice(acquisition, config))

@@ -82,7 +82,7 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
         client = stack.enter_context(Client(cluster, set_as_default=False))
     except (OSError, RuntimeError, TimeoutError) as error:
         raise BackendError(
-            f"{n} workers could not be started ({error}). Try fewer, or none."
+            f"{n} workers could not be started ({error}). Try fewer workers, or none."
         ) from error
     gpus = () if config.device == "cpu" else tuple(visible_gpus())
     client.register_plugin(_as_plugin(Preparation(gpus)), name="ulm3d")
@@ -125,19 +125,19 @@ def connected_client(stack: ExitStack, execution: Execution) -> Any:
         versions = client.run(worker_version)
     except (OSError, TimeoutError) as error:
         raise BackendError(
-            f"{address}: no cluster with workers answers there "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}). Check the "
-            "address, the certificates, and that workers have been started."
+            f"{address}: no Dask cluster with workers answers at this address ({' '.join(str(error).split())[:200] or type(error).__name__}). "
+            "Check the address and the certificates, and that workers are running."
         ) from error
     except ImportError as error:
         raise BackendError(
-            f"{address}: the workers lack napari-ulm3d ({error}). Install the same version there."
+            f"{address}: napari-ulm3d is not installed on the workers ({error}). Install the "
+            "same version there."
         ) from error
     other = {version for version in versions.values() if version != __version__}
     if other:
         raise BackendError(
-            f"{address}: workers have napari-ulm3d {', '.join(sorted(other))}, this is "
-            f"{__version__}. Install the same version everywhere."
+            f"{address}: the workers run napari-ulm3d {', '.join(sorted(other))}, this "
+            f"computer {__version__}. Install the same version everywhere."
         )
     return client
 
@@ -147,7 +147,7 @@ def _close(cluster: Any) -> None:
     try:
         cluster.close(timeout=START_S)
     except TimeoutError:
-        log.warning("Some workers did not end in time; they end with this process.")
+        log.warning("Some workers did not stop in time; they will end with this process.")
 
 
 def _as_plugin(preparation: Preparation) -> Any:

@@ -235,8 +235,8 @@ class Cluster:
             return None
         except (CancelledError, OSError) as error:
             raise BackendError(
-                "The cluster's scheduler has gone. Start it again and add --resume: finished "
-                "blocks are kept."
+                "The scheduler of the cluster has stopped. Start it again and run with --resume: "
+                "finished blocks are kept."
             ) from error
 
     def _until_done(self, future: Any, stop: Stop) -> None:
@@ -246,7 +246,7 @@ class Cluster:
         asked = time.monotonic()
         while not future.done():
             if stop():
-                raise Cancelled("The run was stopped; finished blocks are kept.")
+                raise Cancelled("The run was cancelled; finished blocks are kept.")
             with self._client.as_current(), suppress(TimeoutError):
                 wait(future, timeout=_POLL_S)
                 return
@@ -257,7 +257,7 @@ class Cluster:
             alone_since = None if self._client.nthreads() else alone_since or now
             if alone_since is not None and now - alone_since > _WITHOUT_WORKERS_S:
                 raise BackendError(
-                    "The cluster has no workers any more. Start some and add --resume: finished "
+                    "The cluster has no workers left. Start some and run with --resume: finished "
                     "blocks are kept."
                 )
 
@@ -267,7 +267,7 @@ def _refuse_unreachable(acquisition: Acquisition) -> None:
         if source_path(source) is None:
             raise InputError(
                 source.name,
-                "is in memory or made when read, where workers cannot get at it",
+                "exists only in memory, where workers cannot read it",
                 "Save it to a file first, or run without workers.",
             )
 

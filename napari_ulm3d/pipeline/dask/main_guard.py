@@ -33,8 +33,9 @@ def refuse_unguarded_main() -> None:
     if script is None and not getattr(multiprocessing.current_process(), "_inheriting", False):
         return
     raise BackendError(
-        f"{script or sys.argv[0]}: workers import this script when they start, so it must not run its "
-        'work on import. Put what it does under:  if __name__ == "__main__":'
+        f"{script or sys.argv[0]}: every worker imports this script when it starts, so "
+        "the script must not run its work on import. Put its work under: if __name__ == "
+        '"__main__":'
     )
 
 

@@ -35,6 +35,6 @@ def correlated_chunks(
     size = max(1, _CHUNK_BYTES // max(int(np.prod(frames.shape[1:])) * frames.itemsize, 1))
     for start in range(0, len(frames), size):
         if stop():
-            raise Cancelled("The run was stopped; finished blocks are kept.")
+            raise Cancelled("The run was cancelled; finished blocks are kept.")
         end = min(start + size, len(frames))
         yield start, end, correlation_map(frames[start:end], psf)

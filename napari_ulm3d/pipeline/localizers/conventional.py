@@ -41,8 +41,10 @@ class Conventional:
         if config.network.weights is None:
             return []
         return [
-            f"network.weights is set, and localize.localizer={self.name} uses no network; choose "
-            "--localizer network."
+            (
+                f"network.weights is set, but localize.localizer={self.name} uses no network. "
+                "Choose --localizer network."
+            )
         ]
 
     def localize(

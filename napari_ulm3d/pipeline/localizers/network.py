@@ -81,9 +81,9 @@ class NetworkBase(ABC):
             if card.architecture not in architectures:
                 raise InputError(
                     path,
-                    f"holds weights of {card.architecture}, and {' or '.join(architectures)} is "
+                    f"contains weights of {card.architecture}, but {' or '.join(architectures)} is "
                     "needed",
-                    f"Set {'network' if role == 'localizer' else role}.weights to others.",
+                    f"Set {'network' if role == 'localizer' else role}.weights to other weights.",
                 )
             used.append(UsedWeights(role, path, weights_hash(path), card))
         return tuple(used)
@@ -166,13 +166,13 @@ def kept_voxels(
     kept = sparsify_block(maps, config.sparsify, block.first_frame, device=config.device)
     if len(kept) < block.n_frames:
         log.warning(
-            "%s: only %d voxels were kept of %d frames; lower sparsify.threshold, or look at the "
-            "PSF (psf.fwhm_voxels)",
+            "%s: only %d voxels of %d frames were kept; lower sparsify.threshold, or check "
+            "the PSF (psf.fwhm_voxels)",
             block.name, len(kept), block.n_frames,
         )  # fmt: skip
     elif kept.occupancy > _CROWDED:
         log.warning(
-            "%s: %.0f %% of all voxels were kept, which is slow; filter the clutter more strongly "
+            "%s: %.0f %% of all voxels were kept, which is slow; remove more tissue "
             "(clutter.svd_range), or raise sparsify.threshold",
             block.name, 100 * kept.occupancy,
         )  # fmt: skip
@@ -190,18 +190,19 @@ def advice_on_input(acquisition: Acquisition, config: PipelineConfig) -> list[st
     sparsify, psf = config.sparsify, config.psf
     if sparsify.strategy == "threshold" and sparsify.threshold > _HIGH_THRESHOLD:
         said.append(
-            f"With sparsify.threshold={sparsify.threshold:g} many bubbles keep no voxel, and a "
-            "network cannot find those; it was trained with 0.07 to 0.15."
+            f"With sparsify.threshold={sparsify.threshold:g} many bubbles keep no voxel and "
+            "cannot be found by the network, which was trained with thresholds of 0.07 to "
+            "0.15."
         )
     if psf.source == "analytic":
         widths = ", ".join(f"{width:g}" for width in psf.widths)
         said.append(
-            f"The network is given a PSF of {widths} voxels (psf.fwhm_voxels); where the bubbles "
-            "have other widths many keep no voxel. psf.source=auto measures them."
+            f"The network uses a PSF of {widths} voxels (psf.fwhm_voxels). Bubbles of a "
+            "different width may keep no voxel. psf.source=auto measures the widths."
         )
     if acquisition.kind == "envelope":
         said.append(
-            "The frames are an envelope, without the phase by which networks tell bubbles that "
-            "overlap; give them the IQ data if you have it."
+            "These frames are an envelope. Networks use the phase to separate overlapping "
+            "bubbles; use the IQ data if you have them."
         )
     return said

@@ -161,7 +161,7 @@ def _follow(
     n_all = acquisition.n_frames
     for event in events:
         if stop():
-            raise Cancelled("The run was stopped; finished blocks are kept.")
+            raise Cancelled("The run was cancelled; finished blocks are kept.")
         grown.done.hear(event)
         if isinstance(event, StageStarted):
             yield grown.progress(n_all, event.name.capitalize())
@@ -217,7 +217,7 @@ def _events(
     # One that left blocks out is tried again there.
     if resume and _is_whole(ResultsFolder.open(folder)):
         raise ResultsError(
-            f"{folder}: already holds a run that is finished. Choose another folder, or reopen "
+            f"{folder}: already contains a run that has finished. Choose another folder, or reopen "
             "that run with Run history."
         )
     yield from run_events(

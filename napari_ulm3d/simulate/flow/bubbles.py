@@ -48,20 +48,24 @@ class BubbleConfig(StageConfig):
 
     supply: Literal["steady", "poisson"] = setting(
         "steady",
-        "steady: the number is exact, one enters as one leaves; poisson: they enter at random.",
+        "steady: the number is constant, a bubble enters whenever one leaves; poisson: "
+        "they enter at random times.",
     )
     bubble_radius_um: float = setting(
-        1.0, "A bubble's centre keeps this far from the wall.", "um", ge=0
+        1.0, "Minimum distance of a bubble's centre from the vessel wall.", "um", ge=0
     )
     max_speed_mm_s: float | None = setting(
-        30.0, "No bubble is faster than this (none: as the flow has it).", "mm/s", gt=0
+        30.0, "Maximum bubble speed. None: as the flow determines.", "mm/s", gt=0
     )
     min_speed_mm_s: float = setting(
-        0.05, "No bubble is slower than this, in vessels where anything flows.", "mm/s", gt=0
+        0.05, "Minimum bubble speed in vessels with flow.", "mm/s", gt=0
     )
-    heart_rate_hz: float = setting(5.0, "Heart beats a second.", "Hz", gt=0)
+    heart_rate_hz: float = setting(5.0, "Heart rate.", "Hz", gt=0)
     pulsatility: float = setting(
-        0.0, "Speeds swing by this share of their mean with the heart (0: steady flow).", ge=0, lt=1
+        0.0,
+        "Relative amplitude of the speed variation over the heart cycle (0: steady flow).",
+        ge=0,
+        lt=1,
     )
 
     @model_validator(mode="after")
@@ -69,7 +73,7 @@ class BubbleConfig(StageConfig):
         if self.max_speed_mm_s is not None:
             swing = (1 + self.pulsatility) / (1 - self.pulsatility)
             if self.min_speed_mm_s * swing > self.max_speed_mm_s:
-                raise ValueError("min_speed_mm_s leaves no room below max_speed_mm_s")
+                raise ValueError("min_speed_mm_s must be below max_speed_mm_s")
         return self
 
     def elapsed(self, time_s: float) -> float:

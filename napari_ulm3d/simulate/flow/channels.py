@@ -65,7 +65,7 @@ def channels_of(network: VesselNetwork, bubble_radius_um: float) -> Channels:
     flow = np.abs(signed)
     moving = np.flatnonzero((flow > _STILL * flow.max(initial=0.0)) & (network.length_um > 0))
     if not moving.size:
-        raise InputError(None, f"Nothing flows in '{network.name}'", "Solve its flow first.")
+        raise InputError(None, f"The network '{network.name}' has no flow", "Solve its flow first.")
     ends = network.segments[moving]
     backward = signed[moving] < 0
     ends[backward] = ends[backward, ::-1]

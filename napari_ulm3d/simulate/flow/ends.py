@@ -95,6 +95,6 @@ def choose_boundary(
 def _no_ends(network: VesselNetwork) -> InputError:
     return InputError(
         None,
-        f"The vessel network '{network.name}' has no two ends for blood to pass between",
+        f"The vessel network '{network.name}' lacks two ends between which blood can flow",
         "Give boundary conditions, or another network.",
     )

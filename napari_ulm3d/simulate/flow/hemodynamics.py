@@ -25,30 +25,33 @@ class FlowConfig(StageConfig):
     """Blood flow through the vessels."""
 
     viscosity: Literal["pries", "constant"] = setting(
-        "pries", "Apparent viscosity: Pries's in-vivo law of diameter, or one value."
+        "pries", "Apparent viscosity: Pries's in-vivo law of the diameter, or a constant."
     )
-    viscosity_mpa_s: float = setting(3.0, "constant: the viscosity.", "mPa s", gt=0)
-    plasma_viscosity_mpa_s: float = setting(1.05, "pries: viscosity of plasma.", "mPa s", gt=0)
-    hematocrit: float = setting(0.4, "pries: share of red cells by volume.", ge=0, le=0.8)
+    viscosity_mpa_s: float = setting(3.0, "For constant: the viscosity.", "mPa s", gt=0)
+    plasma_viscosity_mpa_s: float = setting(1.05, "For pries: viscosity of plasma.", "mPa s", gt=0)
+    hematocrit: float = setting(
+        0.4, "For pries: haematocrit (volume fraction of red cells).", ge=0, le=0.8
+    )
     red_cell_fl: float = setting(
-        55.0, "pries: volume of a red cell (mouse 55, rat 60, human 92).", "fl", gt=0
+        55.0, "For pries: volume of a red cell (mouse 55, rat 60, human 92).", "fl", gt=0
     )
     inlet_mmhg: float = setting(60.0, "Pressure where blood enters.", "mmHg")
     outlet_mmhg: float = setting(15.0, "Pressure where blood leaves.", "mmHg")
     tree_outflow: Literal["pressure", "murray"] = setting(
         "murray",
-        "Ends of a tree: all at the outlet pressure, or outflow in proportion to radius^3.",
+        "Ends of a tree: all at the outlet pressure, or outflow proportional to radius^3.",
     )
     max_speed_mm_s: float | None = setting(
         25.0,
-        "Scale all flows so that the fastest centreline has this speed (none: as solved).",
+        "Scale all flows so that the fastest centreline has this speed. None: as solved.",
         "mm/s",
         gt=0,
     )
     speed_share: float | None = setting(
         None,
-        "max_speed_mm_s holds for this share of the blood, which leaves vessels traced too narrow "
-        "aside (none: all of it where vessels have kinds, as grown ones do, else 0.99).",
+        "Fraction of the blood for which max_speed_mm_s holds; excludes vessels traced "
+        "too narrow. None: all of it if vessels have kinds (as grown ones do), otherwise "
+        "0.99.",
         gt=0,
         le=1,
     )
@@ -102,8 +105,8 @@ def solve_flow(
     if not np.abs(flow).max(initial=0.0) > 1e-12 * max(inflow, 1e-12):
         raise InputError(
             None,
-            f"Nothing flows in the vessel network '{network.name}'",
-            "It needs an inlet and an outlet in one connected part.",
+            f"The vessel network '{network.name}' has no flow",
+            "It needs an inlet and an outlet that are connected.",
         )
     solved = network.with_flow(flow)
     if config.max_speed_mm_s is None:

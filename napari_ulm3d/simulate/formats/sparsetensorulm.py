@@ -62,13 +62,13 @@ def write_sparsetensorulm(
     config = simulation.config
     if config.clutter.level_db is not None:
         raise ConfigError(
-            "The SparseTensorULM layout holds correlation maps of filtered frames. "
-            "Simulate without tissue: clutter.level_db = none."
+            "The SparseTensorULM layout stores correlation maps of filtered frames. Simulate "
+            "without tissue: clutter.level_db = none."
         )
     if config.n_frames < frames_per_sample:
         raise ConfigError(
-            f"A sample of the SparseTensorULM layout has {frames_per_sample} frames; "
-            f"{config.n_frames} are too few. Set n_frames to a multiple."
+            f"A sample of the SparseTensorULM layout has {frames_per_sample} frames, more "
+            f"than the {config.n_frames} of this simulation. Set n_frames to a multiple."
         )
     write_sidecar(config, folder)
     psf = _gaussian_psf(simulation)

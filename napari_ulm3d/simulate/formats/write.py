@@ -69,15 +69,17 @@ def write_simulation(
     target = Path(folder)
     if target.exists():
         if not overwrite:
-            raise ResultsError(f"{target} exists. Choose another folder, or allow overwriting.")
+            raise ResultsError(
+                f"{target}: already exists. Choose another folder, or add --overwrite."
+            )
         ours = (target / "simulation.toml").is_file()
         if not ours and (not target.is_dir() or any(target.iterdir())):
-            raise ResultsError(f"{target} holds no simulation. Choose another folder.")
+            raise ResultsError(f"{target}: does not contain a simulation. Choose another folder.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(
-            f"{target.parent}: cannot be made ({error.strerror}). Choose another folder."
+            f"{target.parent}: cannot be created ({error.strerror}). Choose another folder."
         ) from error
     total, done = simulation.config.n_frames, 0
     with atomic_path(target) as temporary:

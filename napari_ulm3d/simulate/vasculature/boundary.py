@@ -52,7 +52,7 @@ class BoundaryConditions:
                 raise InputError(
                     None,
                     "A boundary condition lacks its node or a finite value",
-                    "Give as many values as nodes.",
+                    "Give one value per node.",
                 )
             if node.size and (node.min() < 0 or node.max() >= network.n_nodes):
                 raise InputError(

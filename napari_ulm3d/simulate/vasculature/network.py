@@ -58,9 +58,9 @@ class VesselNetwork:
             if array is not None and array.shape != (len(segments),):
                 self._refuse(f"has {len(segments)} segments but {label} of shape {array.shape}")
         if segments.size and (segments.min() < 0 or segments.max() >= len(nodes)):
-            self._refuse("has a segment whose node does not exist")
+            self._refuse("has a segment with a node that does not exist")
         if (segments[:, 0] == segments[:, 1]).any():
-            self._refuse("has a segment that joins a node with itself")
+            self._refuse("has a segment that joins a node to itself")
         if not np.isfinite(nodes).all():
             self._refuse("has a node without a finite position")
         if not (np.isfinite(radius).all() and (radius > 0).all()):
@@ -74,7 +74,9 @@ class VesselNetwork:
         object.__setattr__(self, "kind", kind)
 
     def _refuse(self, problem: str) -> None:
-        raise InputError(None, f"The vessel network '{self.name}' {problem}", "Mend the network.")
+        raise InputError(
+            None, f"The vessel network '{self.name}' {problem}", "Correct the network."
+        )
 
     @property
     def n_nodes(self) -> int:

@@ -46,7 +46,7 @@ def procedural_network(
     """
     config = config or VasculatureConfig()
     if seed < 0:
-        raise ConfigError(f"seed must not be negative, as {seed} is.")
+        raise ConfigError(f"seed must not be negative ({seed}).")
     box, planar = _box(field)
     size = box[1] - box[0]
     spacing = config.capillary_spacing_um or _spacing(size)
@@ -54,8 +54,9 @@ def procedural_network(
     n_points = float(np.prod(np.maximum(size / spacing, 1)))
     if n_points > 200_000:
         raise ConfigError(
-            f"capillary_spacing_um {spacing:g} makes {n_points:.0f} capillary nodes in this field; "
-            f"use at least {spacing * (n_points / 200_000) ** (1 / (2 if planar else 3)):.0f}."
+            f"capillary_spacing_um={spacing:g} makes {n_points:.0f} capillary nodes in this "
+            "field; use at least "
+            f"{spacing * (n_points / 200000) ** (1 / (2 if planar else 3)):.0f}."
         )
     # The compiled parts take a second to load; the settings above must not.
     from napari_ulm3d.simulate.vasculature.assembly import assemble, feeders
@@ -83,12 +84,12 @@ def _box(field: Grid | ArrayLike) -> tuple[NDArray[np.float64], bool]:
     else:
         extent = np.asarray(field, np.float64)
         if extent.shape != (3,) or not (np.isfinite(extent).all() and (extent >= 0).all()):
-            raise ConfigError(f"The field must be three extents z, y, x in um, not {field}.")
+            raise ConfigError(f"The field must be three lengths z, y, x in um, not {field}.")
         box = np.stack([np.zeros(3), extent])
         thin = False
     size = box[1] - box[0]
     if min(size[0], size[2]) <= 0:
-        raise ConfigError("The field of view needs an extent along z and x.")
+        raise ConfigError("The field of view must extend along z and x.")
     planar = thin or size[1] < 0.1 * min(size[0], size[2])
     if planar:
         box[:, 1] = box[:, 1].mean()

@@ -51,7 +51,7 @@ def read_secomb(path: str | PathLike[str]) -> tuple[VesselNetwork, BoundaryCondi
     )
     index = np.minimum(np.searchsorted(ids, known[:, 0]), max(len(ids) - 1, 0))
     if len(known) and (ids[index] != known[:, 0]).any():
-        raise InputError(path, "has a boundary node that no segment touches", "Mend the file.")
+        raise InputError(path, "has a boundary node that no segment touches", "Correct the file.")
     pressure = known[:, 1] == 0
     flow = np.isin(known[:, 1], (2, 4, 5, 6, 7, 8, 9))
     boundary = BoundaryConditions(
@@ -72,11 +72,13 @@ def _table(
     words = lines[at].split() if at < len(lines) else []
     if not words or not words[0].isdecimal():
         raise InputError(
-            path, f"does not give the number of {what} in line {at + 1}", "Give a Network.dat file."
+            path,
+            f"does not state the number of {what} in line {at + 1}",
+            "Give a Network.dat file.",
         )
     count, start = int(words[0]), at + 2
     if start + count > len(lines):
-        raise InputError(path, f"ends within its {count} {what}", "Give the whole file.")
+        raise InputError(path, f"ends within its {count} {what}", "Give the complete file.")
     rows = np.empty((count, columns))
     for k, line in enumerate(lines[start : start + count]):
         try:
@@ -84,7 +86,7 @@ def _table(
         except ValueError as error:
             raise InputError(
                 path,
-                f"line {start + k + 1} does not hold the {columns} numbers of one of its {what}",
-                "Mend the line.",
+                f"line {start + k + 1} does not contain the {columns} numbers of one of its {what}",
+                "Correct the line.",
             ) from error
     return rows, start + count

@@ -56,18 +56,20 @@ def read_swc(path: str | PathLike[str], um_per_unit: float = 1.0) -> VesselNetwo
             )
         rows.append(values)
     if not rows:
-        raise InputError(path, "holds no points", f"Give lines of {_COLUMNS}.")
+        raise InputError(path, "contains no points", f"Give lines of {_COLUMNS}.")
     table = np.array(rows)
     position = table[:, [4, 3, 2]] * um_per_unit
     radius = table[:, 5] * um_per_unit
     if not (radius > 0).all():
         worst = int(table[np.argmin(radius), 0])
-        raise InputError(path, f"point {worst} has no positive radius", "Give each point one.")
+        raise InputError(path, f"point {worst} has no positive radius", "Give each point a radius.")
     parent = _parents(path, table[:, 0], table[:, 6])
     place = _merged(path, position, parent)
     child = np.flatnonzero((place == np.arange(len(place))) & (parent >= 0))
     if not child.size:
-        raise InputError(path, "holds no two joined points", "Name parents in the last column.")
+        raise InputError(
+            path, "contains no two connected points", "Name the parents in the last column."
+        )
     above = place[parent[child]]
     segments = np.stack([above, child], axis=1)
     name = Path(path).name.removesuffix(".gz").removesuffix(".swc")
@@ -96,12 +98,14 @@ def _parents(
 ) -> NDArray[np.int64]:
     """(n,) row of each point's parent, -1 for a root; refuses double ids and missing parents."""
     if (ident != np.round(ident)).any() or (parent != np.round(parent)).any():
-        raise InputError(path, "has ids that are no whole numbers", f"Give {_COLUMNS}.")
+        raise InputError(path, "has ids that are not whole numbers", f"Give {_COLUMNS}.")
     order = np.argsort(ident, kind="stable")
     ids = ident[order]
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if twice.size:
-        raise InputError(path, f"uses the id {ids[twice[0]]:.0f} twice", "Give each point its own.")
+        raise InputError(
+            path, f"uses the id {ids[twice[0]]:.0f} twice", "Give each point its own id."
+        )
     root = parent < 0
     at = np.minimum(np.searchsorted(ids, parent), len(ids) - 1)
     missing = np.flatnonzero(~root & (ids[at] != parent))
@@ -109,7 +113,7 @@ def _parents(
         row = missing[0]
         raise InputError(
             path,
-            f"point {ident[row]:.0f} names the parent {parent[row]:.0f}, which is not there",
+            f"point {ident[row]:.0f} names the parent {parent[row]:.0f}, which does not exist",
             "Use -1 for a root.",
         )
     return np.where(root, -1, order[at])
@@ -135,5 +139,5 @@ def _merged(
         done[children] = True
         current = children
     if not done.all():
-        raise InputError(path, "has parents that run in a circle", "Cut the circle with a root.")
+        raise InputError(path, "has parents that form a loop", "Break the loop with a root.")
     return place

@@ -56,7 +56,7 @@ def read_network_tables(
         radius = _numbers(segments_csv, table, "diam_um") / 2
     else:
         raise InputError(
-            segments_csv, "has neither a column radius_um nor diam_um", "Add one of them."
+            segments_csv, "has neither a column radius_um nor a column diam_um", "Add one of them."
         )
     network, _ = network_of(
         segments_csv,
@@ -102,16 +102,16 @@ def network_of(
     missing = np.ones(ends.shape, bool) if not len(ids) else ids[at] != ends
     if missing.any():
         raise InputError(
-            path, f"names the node {ends[missing][0]:g}, which is not there", "Add the node."
+            path, f"names the node {ends[missing][0]:g}, which does not exist", "Add the node."
         )
     try:
         whole = VesselNetwork(
             position_um[order], at.astype(np.int64), radius_um, flow_nl_min, kind, name
         )
     except InputError as error:
-        raise InputError(path, error.problem, "Mend the file.") from error
+        raise InputError(path, error.problem, "Correct the file.") from error
     if not (whole.length_um > 0).all():
-        raise InputError(path, "has a segment without length", "Merge its two nodes.")
+        raise InputError(path, "has a segment of zero length", "Merge its two nodes.")
     used = np.unique(whole.segments)
     return whole.selected(np.ones(whole.n_segments, bool)), ids[used]
 
@@ -135,7 +135,7 @@ def _numbers(path: str | PathLike[str], table: pd.DataFrame, column: str) -> NDA
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise InputError(
-            path, f"has no number in column {column}, row {bad[0] + 1}", "Mend the table."
+            path, f"has no number in column {column}, row {bad[0] + 1}", "Correct the table."
         )
     return values
 

@@ -20,16 +20,18 @@ class MaskDataConfig(DataConfig):
 
     flat_share: float = setting(
         0.5,
-        "Share of scenes that are a plane (one voxel along y) where the others are volumes: one "
-        "network reads both.",
+        "Share of scenes that are planes (one voxel along y) rather than volumes. One "
+        "network learns both.",
         ge=0,
         le=1,
     )
     flat_shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = setting(
-        (32, 32), "Voxels of those planes along z, x.", "voxels"
+        (32, 32), "Voxels of these planes along z, x.", "voxels"
     )
     radius: tuple[_Half, _Half, _Half] = setting(
-        (1, 1, 1), "Voxels kept on either side of a bubble's own, along z, y, x.", "voxels"
+        (1, 1, 1),
+        "Number of voxels kept on each side of a bubble's voxel, along z, y, x.",
+        "voxels",
     )
 
 
@@ -38,7 +40,7 @@ class MaskLossConfig(StageConfig):
 
     cross_entropy: float = setting(1.0, "Binary cross entropy, mean over the voxels.", ge=0)
     positive_weight: float = setting(
-        3.0, "Weight of a voxel to keep over one that is not, in the cross entropy.", gt=0
+        3.0, "Weight of the voxels to keep relative to the others, in the cross entropy.", gt=0
     )
     dice: float = setting(1.0, "One minus the soft Dice coefficient.", ge=0)
 
@@ -46,8 +48,8 @@ class MaskLossConfig(StageConfig):
 class MaskTrainConfig(TrainingConfig):
     """All settings of a training of `MaskCNN`."""
 
-    task: Literal["mask"] = setting("mask", "Which network is trained.")
-    name: str = setting("mask", "What to call the weights.")
+    task: Literal["mask"] = setting("mask", "Network to train.")
+    name: str = setting("mask", "Name of the weights.")
     network: MaskCNNConfig = MaskCNNConfig()
     data: MaskDataConfig = MaskDataConfig()
     loss: MaskLossConfig = MaskLossConfig()

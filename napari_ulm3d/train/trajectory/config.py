@@ -26,14 +26,18 @@ class TrajectoryDataConfig(DataConfig):
     """From which scenes windows are cut, and which of their voxels are kept."""
 
     strategy: Literal["threshold", "topk", "learned", "all"] = setting(
-        "threshold", "How the voxels of a window are chosen."
+        "threshold", "How to choose the voxels of a window."
     )
-    top_share: float = setting(0.1, "topk: voxels kept of a window, over all of them.", gt=0, le=1)
+    top_share: float = setting(
+        0.1, "For topk: fraction of the voxels of a window to keep.", gt=0, le=1
+    )
     mask_weights: str | None = setting(
-        None, "learned: weights file of the mask network (or the name of a shipped one)."
+        None, "For learned: weights of the mask network (a file, or the name of included weights)."
     )
-    window_frames: int = setting(64, "Frames of a training window.", "frames", ge=1)
-    windows_per_scene: int = setting(3, "Windows cut from a scene, evenly spaced.", ge=1)
+    window_frames: int = setting(64, "Number of frames per training window.", "frames", ge=1)
+    windows_per_scene: int = setting(
+        3, "Number of windows taken from a scene, evenly spaced.", ge=1
+    )
 
 
 class TrajectoryLossConfig(StageConfig):
@@ -46,7 +50,9 @@ class TrajectoryLossConfig(StageConfig):
 
     dice: float = setting(1.0, "One minus the soft Dice coefficient.", ge=0)
     cross_entropy: float = setting(0.1, "Binary cross entropy, mean over the voxels.", ge=0)
-    smooth: float = setting(1.0, "Added to both sides of the Dice fraction.", "voxels", gt=0)
+    smooth: float = setting(
+        1.0, "Constant added to numerator and denominator of the Dice fraction.", "voxels", gt=0
+    )
 
 
 class TrajectoryValidationConfig(ValidationConfig):
@@ -54,23 +60,23 @@ class TrajectoryValidationConfig(ValidationConfig):
 
     preset: str = setting("paper2d", "Settings of the scenes.")
     bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
-        (5, 20), "Bubbles in view, a group of scenes each."
+        (5, 20), "Numbers of bubbles in view; one group of scenes for each."
     )
-    frames: int = setting(192, "The first frames, which are scored.", "frames", ge=1)
+    frames: int = setting(192, "Number of frames that are scored, from the first.", "frames", ge=1)
 
 
 class TrajectoryTrainConfig(TrainingConfig):
     """All settings of a training of `DeepSTULM` or `SparseDeepSTULM`."""
 
-    task: Literal["trajectory"] = setting("trajectory", "Which network is trained.")
-    preset: str = setting("sparse-2d-small", "Network of `networks.registry.PRESETS`.")
+    task: Literal["trajectory"] = setting("trajectory", "Network to train.")
+    preset: str = setting("sparse-2d-small", "Name of the network in `networks.registry.PRESETS`.")
     network: SerializeAsAny[DeepSTULMConfig] = Field(
-        SparseDeepSTULMConfig(), description="Its settings where they are unlike the preset's."
+        SparseDeepSTULMConfig(), description="Settings that differ from those of the preset."
     )
     phase_steps: tuple[_Steps, ...] = setting(
         (),
-        "Cascaded training: steps of each phase but the last one. A phase has one high-resolution "
-        "stage more than the one before, the last phase has all.",
+        "For cascaded training: number of steps of each phase but the last. Each phase "
+        "adds one high-resolution stage; the last phase has all.",
     )
     data: TrajectoryDataConfig = TrajectoryDataConfig()
     loss: TrajectoryLossConfig = TrajectoryLossConfig()
@@ -86,7 +92,7 @@ class TrajectoryTrainConfig(TrainingConfig):
         chosen = PRESETS.get(name)
         if chosen is None or not chosen.architecture.endswith("DeepSTULM"):
             names = [n for n, p in PRESETS.items() if p.architecture.endswith("DeepSTULM")]
-            raise ValueError(f"there is no trajectory network {name!r}; take one of {names}")
+            raise ValueError(f"there is no trajectory network {name!r}; choose one of {names}")
         given = values.get("network", {})
         given = given.model_dump() if isinstance(given, DeepSTULMConfig) else given
         try:
@@ -100,19 +106,19 @@ class TrajectoryTrainConfig(TrainingConfig):
         flat = self.data.random.base.grid.shape[1] == 1
         if flat != (self.network.space_axes == 2):
             raise ValueError(
-                f"a network of {self.network.space_axes} axes in space does not fit frames of "
+                f"a network with {self.network.space_axes} spatial axes does not match frames of "
                 f"{self.data.random.base.grid.shape} voxels (2-D: one voxel along y)"
             )
         if self.phase_steps:
             if not self.sparse or not getattr(self.network, "deep_supervision", False):
-                raise ValueError("phase_steps need a sparse network with deep_supervision")
+                raise ValueError("phase_steps needs a sparse network with deep_supervision")
             if len(self.phase_steps) > self.network.doublings:
                 raise ValueError(
-                    f"{len(self.phase_steps)} phases before the last one are too many for "
+                    f"{len(self.phase_steps)} phases before the last are too many for "
                     f"{self.network.doublings} high-resolution stages"
                 )
             if sum(self.phase_steps) >= self.steps:
-                raise ValueError("phase_steps leave no step for the last phase")
+                raise ValueError("phase_steps leaves no step for the last phase")
         return self
 
     @property

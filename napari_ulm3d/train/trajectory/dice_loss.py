@@ -44,8 +44,8 @@ def soft_dice(prediction: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor
     """
     if prediction.shape != target.shape:
         raise ConfigError(
-            f"A prediction {tuple(prediction.shape)} cannot be compared with a target "
-            f"{tuple(target.shape)}. Make the target on the prediction's grid."
+            f"A prediction {tuple(prediction.shape)} and a target {tuple(target.shape)} "
+            "cannot be compared. Create the target on the grid of the prediction."
         )
     p, g = prediction.flatten(1), target.flatten(1).to(prediction.dtype)
     return _dice((p * g).sum(1), p.sum(1), g.sum(1), smooth)
@@ -80,8 +80,8 @@ def sparse_soft_dice(
     own = prediction.coordinates
     if not own.same_grid(target) or prediction.channels != 1:
         raise ConfigError(
-            f"A prediction of {prediction.channels} channels on {own} cannot be compared with "
-            f"{target}. Make the target on the prediction's grid."
+            f"A prediction with {prediction.channels} channels on {own} and the target "
+            f"{target} cannot be compared. Create the target on the grid of the prediction."
         )
     p, sample = prediction.features[:, 0], own.indices[:, 0].long()
     hit = torch.isin(own.keys(), target.keys())
@@ -115,7 +115,7 @@ def trajectory_target(
     grid = prediction.coordinates
     if len(trajectories) != grid.batch_size:
         raise ConfigError(
-            f"{len(trajectories)} windows of truth do not fit a batch of {grid.batch_size}."
+            f"{len(trajectories)} windows of truth do not match a batch of {grid.batch_size}."
         )
     parts = []
     for sample, window in enumerate(trajectories):
@@ -123,8 +123,8 @@ def trajectory_target(
         # Pooling to one time step multiplies the stride by more than the frames there are.
         if len(window.shape) != grid.ndim or shape != grid.shape:
             raise ConfigError(
-                f"Truth of a window {window.shape} does not fit {grid}. Give the truth of the "
-                "window that was predicted."
+                f"The truth of a window {window.shape} does not match {grid}. Give the truth of "
+                "the predicted window."
             )
         voxels = torch.as_tensor(window.voxels(grid.stride))
         parts.append(torch.cat([torch.full((len(voxels), 1), sample), voxels], dim=1))

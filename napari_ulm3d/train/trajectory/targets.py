@@ -50,7 +50,8 @@ class Trajectories:
         steps = tuple(Fraction(s) for s in stride)
         if len(steps) != len(self.shape) or min(steps) <= 0:
             raise ConfigError(
-                f"A stride {stride} does not fit a grid of {len(self.shape)} axes; give one each."
+                f"A stride {stride} does not match a grid of {len(self.shape)} axes; give one "
+                "value per axis."
             )
         limits = np.array([-(-n // s) for n, s in zip(self.shape, steps, strict=True)])
         fine = np.array([s.denominator / s.numerator for s in steps])
@@ -91,10 +92,10 @@ def sample_trajectories(
     _check_columns(truth, ["frame", "bubble_id", "z_um", "y_um", "x_um"])
     if n_frames < 1 or upsampling < 1:
         raise ConfigError(
-            f"A window of {n_frames} frames at x{upsampling} is empty. Each must be 1 or more."
+            f"A window of {n_frames} frames at x{upsampling} is empty. Both must be 1 or more."
         )
     if flat and grid.shape[1] != 1:
-        raise ConfigError(f"A grid of {grid.shape} is not flat: y is {grid.shape[1]} long.")
+        raise ConfigError(f"A grid of {grid.shape} is not 2-D: y has length {grid.shape[1]}.")
     axes = [0, 2] if flat else [0, 1, 2]
     frame = truth["frame"].to_numpy(np.int64) - first_frame
     here = (frame >= 0) & (frame < n_frames)
@@ -192,4 +193,4 @@ def _voxel_positions(truth: pd.DataFrame, grid: Grid) -> NDArray[np.float64]:
 def _check_columns(truth: pd.DataFrame, wanted: list[str]) -> None:
     missing = [name for name in wanted if name not in truth.columns]
     if missing:
-        raise ConfigError(f"The truth lacks {', '.join(missing)}. Give the simulator's table.")
+        raise ConfigError(f"The truth lacks {', '.join(missing)}. Give the table of the simulator.")

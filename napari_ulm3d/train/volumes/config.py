@@ -40,7 +40,7 @@ class VolumeDataConfig(DataConfig):
         (8_000.0, 250_000.0), "Positions of bubbles in a full acquisition, over the logarithm."
     )
     bubbles: _Range = setting((2.0, 14.0), "Mean number of bubbles in view.", "bubbles")
-    rate: _Range = setting((120.0, 800.0), "Volumes a second.", "Hz")
+    rate: _Range = setting((120.0, 800.0), "Frame rate (volumes per second).", "Hz")
     max_speed: _Range = setting((8.0, 30.0), "Fastest centreline.", "mm/s")
     detected: _Range = setting((0.6, 0.97), "Probability that a bubble is localized in a frame.")
     error_um: _From0 = setting((2.0, 14.0), "Standard deviation of a localization.", "um")
@@ -94,22 +94,22 @@ class VolumeTrainConfig(TrainingConfig):
 class CompletionTrainConfig(VolumeTrainConfig):
     """All settings of a training of `CompletionNet`."""
 
-    task: Literal["complete"] = setting("complete", "Which network is trained.")
-    name: str = setting("complete", "What to call the weights.")
+    task: Literal["complete"] = setting("complete", "Network to train.")
+    name: str = setting("complete", "Name of the weights.")
     network: CompletionNetConfig = CompletionNetConfig()
 
 
 class SuperResolutionTrainConfig(VolumeTrainConfig):
     """All settings of a training of `SuperResolutionNet`."""
 
-    task: Literal["superres"] = setting("superres", "Which network is trained.")
-    name: str = setting("superres", "What to call the weights.")
+    task: Literal["superres"] = setting("superres", "Network to train.")
+    name: str = setting("superres", "Name of the weights.")
     network: SuperResolutionNetConfig = SuperResolutionNetConfig()
 
 
 class SegmentationTrainConfig(VolumeTrainConfig):
     """All settings of a training of `SegmentationNet`."""
 
-    task: Literal["segment"] = setting("segment", "Which network is trained.")
-    name: str = setting("segment", "What to call the weights.")
+    task: Literal["segment"] = setting("segment", "Network to train.")
+    name: str = setting("segment", "Name of the weights.")
     network: SegmentationNetConfig = SegmentationNetConfig()

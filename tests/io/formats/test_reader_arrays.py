@@ -60,10 +60,10 @@ def test_npz_with_its_metadata(tmp_path: Path, order: str, save: Any) -> None:
 def test_pickles_and_other_objects_are_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "objects.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="no numbers"):
+    with pytest.raises(InputError, match="no usable numbers"):
         open_acquisition(path, GIVEN)
     np.savez(tmp_path / "o.npz", a=np.full((3, 3, 3), None, dtype=object))
-    with pytest.raises(InputError, match="no array of 3 or 4 axes"):
+    with pytest.raises(InputError, match="no array with 3 or 4 axes"):
         open_acquisition(tmp_path / "o.npz", GIVEN)
 
 

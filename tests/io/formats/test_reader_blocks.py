@@ -125,7 +125,7 @@ def test_blocks_of_unlike_voxels_are_not_joined(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"IQ": cells([MATLAB[0], MATLAB[1][:-1]])})
     acquisition = open_acquisition(tmp_path / "a.mat", SAID.replace(variable="IQ{2}"))
     assert acquisition.grid.shape == (4, 4, 6)
-    with pytest.raises(InputError, match="do not follow each other") as error:
+    with pytest.raises(InputError, match="do not form a sequence") as error:
         open_acquisition(tmp_path / "a.mat", SAID)
     assert "--variable 'IQ{1}'" in error.value.remedy
 

@@ -228,7 +228,7 @@ def test_uff_linear_scan_and_pixels_off_the_grid(tmp_path: Path) -> None:
     write_uff(path, "xyz", False)
     with h5py.File(path, "r+") as file:
         file["b_data/scan/x"][7] += 1e-5
-    with pytest.raises(InputError, match="no regular grid"):
+    with pytest.raises(InputError, match="not form a regular grid"):
         open_acquisition(path, LoadConfig(rate_hz=400))
 
 

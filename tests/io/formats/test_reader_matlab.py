@@ -197,7 +197,7 @@ def test_variable_is_the_largest_or_named_or_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"one, two.*--variable"):
         open_acquisition(path, GIVEN)
     savemat(path, {"vector": np.arange(9.0)})
-    with pytest.raises(InputError, match=r"no array of 3 or 4 axes.*vector"):
+    with pytest.raises(InputError, match=r"no array with 3 or 4 axes.*vector"):
         open_acquisition(path, GIVEN)
     assert describe(path).problem is not None
 

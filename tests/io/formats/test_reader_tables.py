@@ -124,7 +124,7 @@ def test_frames_that_are_products_of_times_do_not_slip(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "t.csv", index=False)
     read = read_table(tmp_path / "t.csv", Tracks).table
     np.testing.assert_array_equal(read["frame"], frame)
-    with pytest.raises(ResultsError, match="counts whole numbers"):
+    with pytest.raises(ResultsError, match="whole numbers"):
         Tracks(table.assign(frame=table["frame"] + 0.4))
 
 

@@ -322,7 +322,7 @@ def test_occupied_blocks_make_up_the_volume(shape, block, occupancy):
 def test_unknown_suffix_lists_the_known(tmp_path):
     with pytest.raises(ConfigError, match=r"unknown suffix \.jpg.*\.ome\.tif.*\.nii\.gz.*\.png"):
         write(MAPS["volume"], tmp_path / "m.jpg")
-    with pytest.raises(ConfigError, match=r"no format for a VesselMap"):
+    with pytest.raises(ConfigError, match=r"not a format for a VesselMap"):
         write(MAPS["volume"], tmp_path / "m.csv")
     assert ".zarr" in suffixes_for(VesselMap)
 

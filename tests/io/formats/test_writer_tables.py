@@ -128,7 +128,7 @@ def test_stream_that_breaks_off_leaves_nothing(tmp_path):
 
 def test_stream_refuses_rows_of_other_columns(tmp_path):
     with (  # noqa: PT012
-        pytest.raises(ResultsError, match="do not fit"),
+        pytest.raises(ResultsError, match="do not match"),
         ParquetStream(tmp_path / "l.parquet", Localizations) as stream,
     ):
         stream.append(make_localizations(sigma=True))

@@ -93,10 +93,10 @@ def test_refusals_name_the_file_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"empty.mat: is empty"):
         open_acquisition(tmp_path / "empty.mat", GIVEN)
     (tmp_path / "text.xyz").write_text("hello")
-    with pytest.raises(InputError, match=r"no known format.*\.mat"):
+    with pytest.raises(InputError, match=r"unknown format.*\.mat"):
         open_acquisition(tmp_path / "text.xyz", GIVEN)
     (tmp_path / "text.h5").write_text("hello")
-    with pytest.raises(InputError, match="named like HDF5 but its content is not"):
+    with pytest.raises(InputError, match="a name like HDF5, but its content does not match"):
         open_acquisition(tmp_path / "text.h5", GIVEN)
     np.save(tmp_path / "a.npy", frames())
     with pytest.raises(InputError, match="several kinds"):
@@ -105,7 +105,7 @@ def test_refusals_name_the_file_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 axes \(4, 5\).*--axes"):
         open_acquisition(tmp_path / "plane.npy", GIVEN)
     np.save(tmp_path / "none.npy", np.ones((0, 4, 5, 6)))
-    with pytest.raises(InputError, match="holds no numbers"):
+    with pytest.raises(InputError, match="contains no usable numbers"):
         open_acquisition(tmp_path / "none.npy", GIVEN)
     for message in ("\n", "  "):
         with pytest.raises(InputError) as error:
@@ -120,11 +120,11 @@ def test_unlike_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", frames().real)
     with pytest.raises(InputError, match=r"b\.npy.*\(2, 3, 5\).*\(4, 3, 5\)"):
         open_acquisition([first, tmp_path / "b.npy"], GIVEN)
-    with pytest.raises(InputError, match=r"c\.npy: holds float32.*complex64"):
+    with pytest.raises(InputError, match=r"c\.npy: contains float32.*complex64"):
         open_acquisition([first, tmp_path / "c.npy"], GIVEN)
     for number, rate in ((1, 400.0), (2, 500.0)):
         np.savez(tmp_path / f"{number}.npz", IQ=frames(), rate_hz=rate)
-    with pytest.raises(InputError, match=r"rate_hz 500.0 where 1.npz says 400.0"):
+    with pytest.raises(InputError, match=r"rate_hz 500.0, but 1.npz states 400.0"):
         open_acquisition(tmp_path / "*.npz", LoadConfig(voxel_um=(1, 1, 1)))
     assert open_acquisition(tmp_path / "*.npz", GIVEN).rate_hz == 500
 
@@ -154,7 +154,7 @@ def test_flat_data_takes_the_missing_spacing_from_x_and_says_so(tmp_path: Path) 
     (tmp_path / "acquisition.toml").write_text("voxel_um = [50.0, 70.0]\nrate_hz = 1000")
     found = open_acquisition(tmp_path / "a.npy")
     assert found.grid.spacing_um == (50, 70, 70)
-    assert any("taken from x" in note for note in found.notes)
+    assert any("set to that along x" in note for note in found.notes)
     np.save(tmp_path / "a.npy", frames())
     with pytest.raises(MissingMetadataError, match="voxel_um"):
         open_acquisition(tmp_path / "a.npy")
@@ -163,7 +163,7 @@ def test_flat_data_takes_the_missing_spacing_from_x_and_says_so(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pixel = 3", "unknown key pixel.*Known are:.*voxel_mm"),
+        ("pixel = 3", "unknown keys: pixel.*Known keys:.*voxel_mm"),
         ("rate_hz = ", "not a readable TOML"),
         ("rate_hz = -3", "bad value.*rate_hz"),
         ("voxel_um = [1, 2, 3, 4]", "bad value.*voxel_um"),

@@ -114,9 +114,9 @@ def test_single_dicom_frames_follow_their_instance_number(tmp_path: Path) -> Non
 def test_missing_and_double_instance_numbers(tmp_path: Path) -> None:
     gap = series(tmp_path / "gap", [7, 1, 2, 4, 5])
     assert read(gap)[:, 0, 0].tolist() == [1, 2, 4, 5, 7]
-    assert any("gaps, at 3, 6" in note for note in open_acquisition(gap, SAID).notes)
+    assert any("gaps at 3, 6" in note for note in open_acquisition(gap, SAID).notes)
     double = series(tmp_path / "double", [1, 2, 2, 3])
-    with pytest.raises(InputError, match=r"InstanceNumber 2, as IM\d.dcm does"):
+    with pytest.raises(InputError, match=r"InstanceNumber 2, as does IM\d.dcm"):
         open_acquisition(double, SAID)
     (double / "IM2.dcm").unlink()
     assert open_acquisition(double, SAID).n_frames == 3

@@ -127,7 +127,7 @@ def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_
     assert ResultsFolder.open(out).complete
     click(panel.series_button)  # a finished run is not written over
     idle(qtbot, panel)
-    assert "already holds a run" in panel.problem.text()
+    assert "already contains a run" in panel.problem.text()
 
 
 def test_a_broken_file_is_left_out_and_named(

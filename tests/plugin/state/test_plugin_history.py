@@ -267,7 +267,7 @@ def test_the_log_panel_shows_errors_with_their_details(
     assert "Traceback" in panel.details.toPlainText()
     click(panel.copy_button)
     copied = QApplication.clipboard().text()
-    assert "already holds a run" in copied
+    assert "already contains a run" in copied
     assert "Traceback" in copied
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["refuse_undecodable"]
 
 _VIDEO = ("MPEG", "HEVC", "H.26", "SMPTE", "Video")
-_EXPORT = "Export the loop again as uncompressed, RLE or JPEG frames from the scanner or viewer."
+_EXPORT = "Export the loop again from the scanner or viewer, with uncompressed, RLE or JPEG frames."
 
 
 def refuse_undecodable(path: Path, data: pydicom.Dataset) -> None:
@@ -35,12 +35,12 @@ def refuse_undecodable(path: Path, data: pydicom.Dataset) -> None:
         return
     syntax = UID(syntax)
     if not syntax.is_private and any(word in syntax.name for word in _VIDEO):
-        raise InputError(path, f"holds a video ({syntax.name}), not separate frames", _EXPORT)
+        raise InputError(path, f"contains a video ({syntax.name}), not separate frames", _EXPORT)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise InputError(
-            path, f"has frames in {syntax.name}, for which there is no decoder", _EXPORT
+            path, f"contains frames in {syntax.name}, for which no decoder is installed", _EXPORT
         ) from error
     if not decoder.is_available:
         raise _missing(path, syntax.name)

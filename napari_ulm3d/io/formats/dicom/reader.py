@@ -79,7 +79,7 @@ def _sniff(path: Path, head: bytes) -> bool:
 def _variable(path: Path, data: pydicom.Dataset) -> Variable:
     if "Rows" not in data or "Columns" not in data:
         raise InputError(
-            path, "is DICOM without an image", "Export the cine loop from the scanner."
+            path, "is a DICOM file without an image", "Export the cine loop from the scanner."
         )
     shape = (int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns))
     grey = int(data.get("SamplesPerPixel", 1)) == 1 and not str(
@@ -116,7 +116,7 @@ def _refuse_deflated(path: Path, file: CappedFile) -> None:
                 raise InputError(
                     path,
                     "is deflated as a whole",
-                    "Save it in another transfer syntax (dcmconv +te).",
+                    "Save it with another transfer syntax (dcmconv +te).",
                 )
 
 
@@ -132,7 +132,7 @@ def _open(path: Path, variable: str | None) -> Content:
     notes: list[str] = []
     colour = found.dtype.kind == "f"
     if colour:
-        notes.append("Colour was turned into luminance (0.299 R + 0.587 G + 0.114 B).")
+        notes.append("Colour was converted to luminance (0.299 R + 0.587 G + 0.114 B).")
     keep = ("Modality", "Manufacturer", "ManufacturerModelName", "ContentDate", "HeartRate")
     metadata = {key: str(data.get(key)) for key in keep if data.get(key) not in (None, "")}
     array: StoredArray = DicomArray(str(path), found.shape, found.dtype)
@@ -145,7 +145,7 @@ def _open(path: Path, variable: str | None) -> Content:
         arrays=(array,),
         variable=found.name,
         why="the only array",
-        layout=Layout("tzx", "Rows were taken as z (depth), columns as x."),
+        layout=Layout("tzx", "Rows were taken as z (depth) and columns as x."),
         facts=Facts(rate_hz=_rate(data, notes)),
         spacing_um=_spacing(data, notes),
         variables=(found,),
@@ -168,9 +168,9 @@ def _grey_values(
     intercept = float(data.get("RescaleIntercept") or 0)
     slope = float(data.get("RescaleSlope") or 1)
     if (intercept, slope) != (0.0, 1.0):
-        notes.append(f"The rescaling was applied: {slope:g} times the value plus {intercept:g}.")
+        notes.append(f"The rescaling was applied: {slope:g} * value + {intercept:g}.")
     if data.get("PhotometricInterpretation") == "MONOCHROME1":
-        notes.append("Its smallest value is white (MONOCHROME1); the values were inverted.")
+        notes.append("Its smallest value is white (MONOCHROME1), so the values were inverted.")
         least = -(white + 1) / 2 if data.get("PixelRepresentation", 0) else 0.0
         return intercept + slope * (2 * least + white), -slope
     return intercept, slope
@@ -192,10 +192,10 @@ def _spacing(data: pydicom.Dataset, notes: list[str]) -> tuple[float | None, ...
     if len(regions) == 1:
         z, x = regions.pop()
         if z > 0 and x > 0:
-            notes.append("The spacing is that of the tissue region.")
+            notes.append("The spacing is that of the ultrasound region with tissue.")
             return (None, z, x)
     if len(regions) > 1:
-        notes.append("Its tissue regions have different spacings; none was taken.")
+        notes.append("Its tissue regions have different spacings, so none was used.")
     spacing = data.get("PixelSpacing")
     if spacing is not None and not regions:
         return (None, float(spacing[0]) * 1e3, float(spacing[1]) * 1e3)
@@ -210,7 +210,7 @@ def _rate(data: pydicom.Dataset, notes: list[str]) -> float | None:
     vector = np.asarray(data.get("FrameTimeVector") or (), float)[1:]
     if vector.size and vector.min() > 0:
         if np.ptp(vector) > 0.01 * vector.mean():
-            notes.append("The frames are not evenly spaced in time; the mean rate was taken.")
+            notes.append("The frames are not evenly spaced in time; the mean rate was used.")
         return 1e3 / float(vector.mean())
     if data.get("CineRate"):
         notes.append("The frame rate is from Cine Rate.")

@@ -63,7 +63,7 @@ def inflate_into(
             # One byte more than there should be, so that a chunk which is larger is noticed.
             raw = zlib.decompressobj().decompress(raw, n_bytes + 1)
         if len(raw) != n_bytes:
-            raise ValueError(f"the chunk at {corner} has not the size of a chunk")
+            raise ValueError(f"the chunk at {corner} does not have the size of a chunk")
         if shuffled and not mask & 1:
             size = data.dtype.itemsize
             raw = np.frombuffer(raw, np.uint8).reshape(size, -1).T.tobytes()

@@ -54,9 +54,9 @@ def refuse_missing_filter(data: h5py.Dataset) -> None:
             raise missing_codec(path, title, "hdf5plugin")
         raise InputError(
             path,
-            f"is compressed with {title}, whose plugin is not installed here",
-            "Install that plugin and set HDF5_PLUGIN_PATH to its folder, or, where the file can "
-            "be read, write it again with: h5repack -f GZIP=1 OLD NEW",
+            f"is compressed with {title}, and its plugin is not installed",
+            "Install that plugin and set HDF5_PLUGIN_PATH to its folder. Or, on a computer "
+            "that can read the file, convert it with: h5repack -f GZIP=1 OLD NEW",
         )
 
 

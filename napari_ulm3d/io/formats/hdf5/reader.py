@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from napari_ulm3d.io.facts.coordinates import AlongAxes, along_axes
 from napari_ulm3d.io.facts.named import facts_from_names, plain_values
@@ -31,6 +32,7 @@ from napari_ulm3d.io.stored.choosing import choose_variable, natural_key
 from napari_ulm3d.io.stored.content import Content, Reader, StoredArray, Variable, full_scale
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.pairs import PairedArray, with_pairs
+from napari_ulm3d.io.stored.scaled import ScaledArray, packing_notes, unpacked
 
 __all__ = ["READER"]
 
@@ -67,14 +69,14 @@ def _open(path: Path, variable: str | None) -> Content:
         candidates, blocks = with_blocks(candidates, variable, time_last=False)
         series = _series(candidates) if variable is None else []
         if series:
-            chosen, why = series[0], f"{len(series)} numbered groups hold one"
+            chosen, why = series[0], f"{len(series)} numbered groups contain one"
         else:
             chosen, why = choose_variable(path, candidates, variable)
             series = list(blocks.get(chosen.name, (chosen,)))
             if variable is None:
                 refuse_one_of_unlike(path, chosen, candidates)
         one = series[0]
-        arrays = tuple(_stored(path, v, pairs, where) for v in series)
+        arrays = tuple(_stored(file, path, v, pairs, where) for v in series)
         parts = [where.get(v.name, v.name) for v in pairs.get(one.name, (one,))]
         for part in parts:
             dataset_within(file, part)
@@ -98,6 +100,10 @@ def _open(path: Path, variable: str | None) -> Content:
         notes.append(f"The {len(series)} elements of {chosen.name} are consecutive blocks.")
     elif len(series) > 1:
         notes.append(f"The {len(series)} groups with {_leaf(chosen.name)} are consecutive blocks.")
+    notes += packing_notes(arrays[0])
+    white = full_scale(chosen.dtype)
+    if white is not None and isinstance(arrays[0], ScaledArray):
+        white = arrays[0].value(white)
     texts = plain_values(values)
     return Content(
         arrays=arrays,
@@ -110,7 +116,7 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=tuple(variables),
         notes=tuple(notes),
         metadata=dict(list(texts.items())[:_METADATA_ENTRIES]),
-        full_scale=full_scale(chosen.dtype),
+        full_scale=white,
     )
 
 
@@ -123,13 +129,17 @@ def _series(candidates: list[Variable]) -> list[Variable]:
 
 
 def _stored(
+    file: Any,
     path: Path,
     variable: Variable,
     pairs: dict[str, tuple[Variable, Variable]],
     where: dict[str, str],
 ) -> StoredArray:
     halves = tuple(
-        H5Array(str(path), v.shape, v.dtype, where.get(v.name, v.name), v.name)
+        unpacked(
+            H5Array(str(path), v.shape, v.dtype, where.get(v.name, v.name), v.name),
+            dataset_within(file, where.get(v.name, v.name)).attrs,
+        )
         for v in pairs.get(variable.name, (variable,))
     )
     return PairedArray(*halves) if len(halves) == 2 else halves[0]

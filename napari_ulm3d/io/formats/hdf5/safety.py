@@ -60,12 +60,14 @@ def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
 
     data = within(file, name)
     if not isinstance(data, h5py.Dataset):
-        raise InputError(file.filename, f"has no dataset {name} of its own", "Name another one.")
+        raise InputError(
+            file.filename, f"has no dataset {name} of its own", "Name another dataset."
+        )
     if elsewhere(data):
         raise InputError(
             file.filename,
-            f"keeps the values of {name} in other files, which are not followed",
-            "Open those files, or write it whole with h5repack.",
+            f"stores the values of {name} in other files, which are not followed",
+            "Open those files, or copy everything into one file with h5repack.",
         )
     refuse_missing_filter(data)
     if data.chunks:

@@ -78,7 +78,7 @@ def entries(path: Path) -> Iterator[Entry]:
                 raise InputError(
                     path,
                     f"ends {end - size} bytes too early",
-                    "It was cut short: copy it again from where it was made.",
+                    "It is incomplete: copy it again from the original.",
                 )
             if kind in (_MATRIX, _COMPRESSED):
                 compressed = kind == _COMPRESSED
@@ -137,13 +137,13 @@ class _Walk:
                 for field in fields:
                     yield from self._inner(_inner_name(name, number, field, k, shape), end, depth)
         if self.position > end:
-            raise ValueError(f"{name} is longer than the variable that holds it")
+            raise ValueError(f"{name} is longer than the variable that contains it")
         self.skip(end - self.position)
 
     def _inner(self, name: str, end: int, depth: int) -> Iterator[Leaf]:
         _, n_bytes, _ = tag(self, self._order)
         if n_bytes > end - self.position:
-            raise ValueError(f"{name} is longer than the variable that holds it")
+            raise ValueError(f"{name} is longer than the variable that contains it")
         if n_bytes:
             yield from self.matrix(name, n_bytes, depth - 1)
 
@@ -151,7 +151,7 @@ class _Walk:
         width = int(np.frombuffer(_small_element(self, self._order), f"{self._order}i4")[0])
         _, n_bytes, packed = tag(self, self._order)
         if width < 1 or n_bytes > _MOST_NAMES:
-            raise ValueError("a structure's field names are damaged")
+            raise ValueError("the field names of a structure are damaged")
         raw = packed[:n_bytes] if packed else take(self, n_bytes + -n_bytes % 8)[:n_bytes]
         return [
             raw[i : i + width].split(b"\0")[0].decode("latin-1") for i in range(0, n_bytes, width)
@@ -160,7 +160,7 @@ class _Walk:
     def _values(self, shape: tuple[int, ...]) -> NDArray[Any]:
         kind, n_bytes, packed = tag(self, self._order)
         if kind not in STORAGE or n_bytes > 8 * _MOST_VALUES:
-            raise ValueError("an array's values are damaged")
+            raise ValueError("the values of an array are damaged")
         raw = packed[:n_bytes] if packed else take(self, n_bytes + -n_bytes % 8)[:n_bytes]
         return np.frombuffer(raw, self._order + STORAGE[kind]).reshape(shape, order="F")
 
@@ -192,7 +192,7 @@ def _small_element(stream: ByteStream, order: str) -> bytes:
     if data:
         return data[:n_bytes]
     if n_bytes > 4096:
-        raise ValueError("a variable's header is damaged")
+        raise ValueError("the header of a variable is damaged")
     return take(stream, n_bytes + -n_bytes % 8)[:n_bytes]
 
 
@@ -200,7 +200,7 @@ def _matrix_header(stream: ByteStream, order: str) -> tuple[int, bool, tuple[int
     """Class number, complex or not, shape and name; leaves the stream at the data."""
     flags = _small_element(stream, order)
     if len(flags) < 8:
-        raise ValueError("a variable's header is damaged")
+        raise ValueError("the header of a variable is damaged")
     word = struct.unpack(f"{order}I", flags[:4])[0]
     if word & 0xFF not in range(1, 16):
         # Opaque objects have another header; they hold no arrays that could be read.

@@ -168,7 +168,7 @@ def _content(path: Path, entry: Entry) -> memoryview:
     with path.open("rb") as file:
         stream, n_bytes = element_stream(file, entry)
         check_claim(path, entry.name, (n_bytes,), np.dtype("u1"), entry.n_bytes)
-        check_free(str(path), n_bytes, entry.name, "Save its arrays as variables of their own.")
+        check_free(str(path), n_bytes, entry.name, "Save its arrays as separate variables.")
         return memoryview(take(stream, n_bytes))
 
 

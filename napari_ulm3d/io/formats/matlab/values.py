@@ -49,7 +49,7 @@ def matrix_value(data: memoryview, order: str, depth: int = 0) -> Any:
     elements = _Elements(data, order)
     flags = elements.numbers()
     if not flags.size or depth > _MOST_DEPTH:
-        raise ValueError("a variable's header is damaged")
+        raise ValueError("the header of a variable is damaged")
     kind, is_complex = int(flags[0]) & 0xFF, bool(int(flags[0]) & 0x800)
     if kind not in (*CLASSES, _CHAR, _STRUCT):
         return None
@@ -105,7 +105,7 @@ class _Elements:
         else:
             start, end = 8, 8 + count + -count % 8
         if start + count > len(self._data) or (start == 4 and count > 4):
-            raise ValueError("an element is longer than the variable that holds it")
+            raise ValueError("an element is longer than the variable that contains it")
         found, self._data = self._data[start : start + count], self._data[end:]
         return kind, found
 
@@ -113,7 +113,7 @@ class _Elements:
         """The next element as numbers."""
         kind, raw = self.next()
         if kind not in STORAGE:
-            raise ValueError(f"an element has the type {kind} where numbers are due")
+            raise ValueError(f"an element has type {kind} where numbers are expected")
         return np.frombuffer(raw, self._order + STORAGE[kind])
 
     def matrix(self, depth: int) -> Any:

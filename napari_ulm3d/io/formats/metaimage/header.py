@@ -22,7 +22,8 @@ __all__ = ["data_file", "read_header", "sequence_rate"]
 _MOST_BYTES = 64 << 20
 _MOST_LINE = 1 << 16
 _STAMP = re.compile(r"Seq_Frame(\d+)_Timestamp$", re.IGNORECASE)
-_PATTERN = re.compile(r".*%0?\d*[di].*\s-?\d+\s+-?\d+(\s+-?\d+)?")
+_PATTERN = re.compile(r"([^%]*)%0?(\d{0,2})[di]([^%]*?)\s+(\d+)\s+(\d+)(?:\s+(\d+))?")
+_MOST_FILES = 1_000_000
 
 
 def read_header(path: Path) -> tuple[dict[str, str], int]:
@@ -48,7 +49,7 @@ def read_header(path: Path) -> tuple[dict[str, str], int]:
             fields[key.strip()] = value.strip()
             if key.strip() == "ElementDataFile":
                 return fields, file.tell()
-    raise InputError(path, "is MetaImage without ElementDataFile in its header", AGAIN)
+    raise InputError(path, "is a MetaImage file without ElementDataFile in its header", AGAIN)
 
 
 def _decoded(line: bytes) -> str:
@@ -62,23 +63,53 @@ def _decoded(line: bytes) -> str:
 def data_file(path: Path, fields: Mapping[str, str]) -> Path:
     """The file that holds the values; `path` itself for ``LOCAL``.
 
-    The name stands for itself, spaces and percent signs included; only ``LIST`` and a pattern
-    with its numbers (``slice%03d.raw 1 40 1``) stand for several files.
+    The name is taken literally, spaces and percent signs included.
     """
     named = fields["ElementDataFile"]
     if named.upper() == "LOCAL":
         return path
-    whole_name = not Path(named).is_absolute() and (path.parent / named).is_file()
-    if not whole_name and (re.match(r"LIST(\s|$)", named, re.I) or _PATTERN.fullmatch(named)):
-        raise InputError(
-            path,
-            "keeps its values in several files",
-            "Save it as one .mha file, in Python: "
-            "SimpleITK.WriteImage(SimpleITK.ReadImage('IN.mhd'), 'OUT.mha')",
-        )
     if not named:
-        raise InputError(path, "names no data file", "Mend ElementDataFile in its header.")
+        raise InputError(path, "names no data file", "Correct ElementDataFile in its header.")
     return beside(path, named)
+
+
+def data_files(
+    path: Path, fields: Mapping[str, str], header_bytes: int
+) -> tuple[int | None, tuple[Path, ...]]:
+    """The files that hold the values if there are several, in order; () if there is one.
+
+    ``LIST [n]`` is followed by one name per line. A pattern with its numbers
+    (``slice%03d.raw 1 40 1``) names files from a first to a last number. Each file holds n axes,
+    by default all but the slowest.
+
+    Returns
+    -------
+    tuple
+        n if it is given, and the files.
+    """
+    named = fields["ElementDataFile"]
+    if not Path(named).is_absolute() and (path.parent / named).is_file():
+        return None, ()
+    listed = re.fullmatch(r"LIST(?:\s+([1-9])D?)?", named, re.I)
+    if listed:
+        with path.open("rb") as file:
+            file.seek(header_bytes)
+            text = _decoded(file.read(_MOST_BYTES))
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+        if not names:
+            raise InputError(path, "lists no data files", "Correct ElementDataFile in its header.")
+        axes = int(listed[1]) if listed[1] else None
+        return axes, tuple(beside(path, name) for name in names)
+    pattern = _PATTERN.fullmatch(named)
+    if not pattern:
+        return None, ()
+    first, last, step = int(pattern[4]), int(pattern[5]), int(pattern[6] or 1)
+    if step < 1 or not 0 <= last - first < _MOST_FILES * step:
+        raise InputError(
+            path, f"names the data files {named}", "Correct ElementDataFile in its header."
+        )
+    numbers = (str(n).zfill(int(pattern[2] or 0)) for n in range(first, last + 1, step))
+    return None, tuple(beside(path, f"{pattern[1]}{n}{pattern[3]}") for n in numbers)
 
 
 def sequence_rate(fields: Mapping[str, str], notes: list[str]) -> float | None:
@@ -97,13 +128,13 @@ def sequence_rate(fields: Mapping[str, str], notes: list[str]) -> float | None:
         return None
     steps = np.diff(times) / np.diff(frames)
     if steps.min() <= 0:
-        notes.append("The timestamps of its frames do not ascend and were not used.")
+        notes.append("The timestamps of the frames do not increase and were not used.")
         return None
     period = float((times[-1] - times[0]) / (frames[-1] - frames[0]))
-    notes.append("The frame rate is from the timestamps of its frames.")
+    notes.append("The frame rate is from the timestamps of the frames.")
     if np.ptp(steps) > 0.05 * period:
         notes.append(
-            f"The frames are not evenly spaced in time ({steps.min():.4g} to {steps.max():.4g} s); "
-            "the mean rate was taken."
+            f"The frames are not evenly spaced in time ({steps.min():.4g} to {steps.max():.4g} "
+            "s); the mean rate was used."
         )
     return 1 / period

@@ -1,7 +1,7 @@
 """MetaImage files (``.mha``, ``.mhd`` with its raw file), the format of ITK.
 
 The header is text, a field a line, and ends at ``ElementDataFile``; the values follow it or
-are in a file beside it, as they are or as one zlib stream (Kitware's "MetaIO" manual).
+are in one or several files beside it, as they are or as one zlib stream (Kitware's "MetaIO" manual).
 Lengths are in mm, ITK's convention. ITK fills in a spacing of 1 where the header has none;
 here it is asked for.
 """
@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.facts.resolve import Facts
-from napari_ulm3d.io.formats.metaimage.header import data_file, read_header, sequence_rate
+from napari_ulm3d.io.formats.metaimage.header import (
+    data_file,
+    data_files,
+    read_header,
+    sequence_rate,
+)
+from napari_ulm3d.io.formats.metaimage.parts import MetaImageParts
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -78,8 +84,8 @@ def _variable(path: Path, fields: dict[str, str]) -> Variable:
     if kind is None or channels not in ("1", "2"):
         raise InputError(
             path,
-            f"holds {fields.get('ElementType', 'no element type')} with {channels} channels",
-            "Save one number a voxel, or two (I and Q).",
+            f"contains {fields.get('ElementType', 'no element type')} with {channels} channels",
+            "Save one number per voxel, or two (I and Q).",
         )
     big = _is(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     shape = tuple(int(n) for n in fields["DimSize"].split())[::-1]
@@ -87,7 +93,7 @@ def _variable(path: Path, fields: dict[str, str]) -> Variable:
         raise InputError(
             path,
             f"has NDims = {fields['NDims']} and DimSize = {fields['DimSize']}",
-            "Mend its header.",
+            "Correct its header.",
         )
     if channels == "2":
         shape = (*shape, 2)
@@ -102,12 +108,10 @@ def _open(path: Path, variable: str | None) -> Content:
     fields, header_bytes = read_header(path)
     found = _variable(path, fields)
     only_array(path, found, variable)
-    data, offset = _values(path, fields, header_bytes, found)
-    compressed = _is(fields, "CompressedData")
     n = int(fields["NDims"])
-    array = MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed)
+    array, data = _stored(path, fields, header_bytes, found)
     names = [None] * n + ["channel"] if len(found.shape) > n else None
-    said = f"The axes are not named; its dimensions, last first, were taken as {C_ORDER.get(n)}."
+    said = f"The axes are not named; the dimensions, last first, were taken as {C_ORDER.get(n)}."
     spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
     first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
     notes: list[str] = []
@@ -122,31 +126,58 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=(found,),
         facts=Facts(rate_hz=rate),
         notes=(
-            *(("The spacing was taken as mm, ITK's convention.",) if spacing_um else ()),
+            *(("The spacing was taken to be in mm, the convention of ITK.",) if spacing_um else ()),
             *notes,
         ),
         metadata={k: v for k, v in fields.items() if k not in _NOT_KEPT and k[:9] != "Seq_Frame"},
         full_scale=full_scale(found.dtype),
-        data_files=() if data == path else (data,),
+        data_files=data,
     )
 
 
-def _values(
+def _stored(
     path: Path, fields: dict[str, str], header_bytes: int, found: Variable
-) -> tuple[Path, int]:
-    """The file that holds the values, and where in it they begin."""
-    named = fields["ElementDataFile"]
+) -> tuple[MetaImageArray | MetaImageParts, tuple[Path, ...]]:
+    """The values, and the files other than the header that contain them."""
     if fields.get("BinaryData", "True").lower() not in ("true", "1"):
-        raise InputError(path, "holds its values as text", "Save them as binary.")
-    data = data_file(path, fields)
-    if data == path:
-        return path, header_bytes
+        raise InputError(path, "stores its values as text", "Save them as binary.")
+    compressed = _is(fields, "CompressedData")
+    axes, parts = data_files(path, fields, header_bytes)
+    n = int(fields["NDims"])
+    if not parts:
+        data = data_file(path, fields)
+        offset = header_bytes if data == path else _offset(path, fields, data, found.shape, found)
+        array = MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed)
+        return array, () if data == path else (data,)
+    leading = max(0, n - (n - 1 if axes is None else axes))
+    count = prod(found.shape[:leading])
+    if compressed or count != len(parts):
+        problem = "is compressed in" if compressed else f"has {count} pieces but names"
+        raise InputError(
+            path,
+            f"{problem} {len(parts)} data files",
+            "Save it as one .mha file, in Python: "
+            "SimpleITK.WriteImage(SimpleITK.ReadImage('IN.mhd'), 'OUT.mha')",
+        )
+    offset = _offset(path, fields, parts[0], found.shape[leading:], found)
+    names = tuple(map(str, parts))
+    return MetaImageParts(str(path), found.shape, found.dtype, names, offset, leading), parts
+
+
+def _offset(
+    path: Path, fields: dict[str, str], data: Path, shape: tuple[int, ...], found: Variable
+) -> int:
+    """Where the values begin in a data file."""
     skipped = int(fields.get("HeaderSize", "0"))
     if skipped == -1:  # the values are the end of the file, whatever precedes them
-        skipped = data.stat().st_size - prod(found.shape) * found.dtype.itemsize
+        skipped = data.stat().st_size - prod(shape) * found.dtype.itemsize
     if skipped < 0:
-        raise InputError(path, f"is longer than {named}, which holds its values", "Copy it again.")
-    return data, skipped
+        raise InputError(
+            path,
+            f"is longer than {data.name}, which contains its values",
+            "Copy it again from the original.",
+        )
+    return skipped
 
 
 def _lengths(fields: dict[str, str], n: int, *names: str) -> tuple[float, ...] | None:

@@ -75,26 +75,34 @@ def _open(path: Path, variable: str | None) -> Content:
     image, found = _load(path)
     only_array(path, found, variable)
     if found.dtype.kind not in "iufc":
-        raise InputError(path, f"holds {found.dtype}", "Save one number a voxel.")
+        raise InputError(path, f"contains {found.dtype}", "Save one number per voxel.")
     header = image.header
     stored = np.dtype(image.dataobj.dtype)
     inter, slope = _scaling(image)
     space, time = header.get_xyzt_units()
     zooms = [float(z) for z in header.get_zooms()]
+    # The sform, where there is one, may give another spacing than pixdim; the standard prefers it.
+    steps = np.linalg.norm(image.affine[:3, :3], axis=0)
+    prefers = int(header["sform_code"]) > 0 and np.isfinite(steps).all() and steps.min() > 0
+    differs = prefers and not np.allclose(steps[: len(zooms)], zooms[:3], rtol=1e-3)
+    if differs:
+        zooms[:3] = steps[: len(zooms)].tolist()
     n = len(found.shape)
     array = NiftiArray(str(path), found.shape, found.dtype)
     # The format's own meaning of its dimensions; the fifth holds the parts of a vector.
     names: list[str | None] = [*"xyzt", "channel", *["" for _ in range(n)]][:n]
     notes = []
     if (inter, slope) != (0.0, 1.0):
-        notes.append(f"The file's scaling was applied: {slope:g} times the value plus {inter:g}.")
+        notes.append(f"The file's scaling was applied: {slope:g} * value + {inter:g}.")
     um = to_um(_UNITS.get(space, ""))
     spacing_um = first_um = None
     if um and min(zooms[:3], default=0) > 0:
         spacing_um = (*(value * um for value in zooms[:3]), *[None] * n)[:n]
         first_um = _first(image.affine, um, n)
+        if differs:
+            notes.append("The spacing is from the sform, which differs from pixdim.")
     else:
-        notes.append("The file does not say the unit of its spacing; it was not used.")
+        notes.append("The file does not state the unit of its spacing, so it was not used.")
     rate = None
     if n >= 4 and (seconds := to_seconds(time)) and zooms[3] > 0:
         rate = 1 / (zooms[3] * seconds)
@@ -106,7 +114,10 @@ def _open(path: Path, variable: str | None) -> Content:
         layout=read_layout(
             array,
             names,
-            said="The axes were taken as x, y, z, t, NIfTI's; give --axes if z is not depth.",
+            said=(
+                "The axes were taken as x, y, z, t (the NIfTI order); give --axes if z is not "
+                "depth."
+            ),
         ),
         facts=Facts(rate_hz=rate),
         spacing_um=spacing_um,

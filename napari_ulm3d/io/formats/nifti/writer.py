@@ -35,8 +35,8 @@ def write_nifti(map_: VesselMap, path: Path) -> None:
     """
     if max(map_.shape) > 32767:
         raise ConfigError(
-            f"NIfTI-1 has at most 32767 voxels along an axis, the map has {max(map_.shape)}. "
-            "Write .ome.tif or .zarr instead."
+            "NIfTI-1 allows at most 32767 voxels along an axis, but the map has "
+            f"{max(map_.shape)}. Write .ome.tif or .zarr instead."
         )
     with ExitStack() as stack:
         file: IO[bytes] | gzip.GzipFile = stack.enter_context(open(path, "wb"))

@@ -40,8 +40,8 @@ def _open_npy(path: Path, variable: str | None) -> Content:
     if found.dtype.kind not in "iufc" or found.size == 0:
         raise InputError(
             path,
-            f"holds no numbers to use ({found.shape} {found.dtype})",
-            "Save a numeric array of frames.",
+            f"contains no usable numbers ({found.shape} {found.dtype})",
+            "Save the frames as a numeric array.",
         )
     # Mapping it once here finds a file that was cut short before any frame is asked for.
     np.load(path, mmap_mode="r", allow_pickle=False)

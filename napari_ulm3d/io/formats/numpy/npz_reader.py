@@ -58,7 +58,7 @@ def _member_stream(file: IO[bytes], member: zipfile.ZipInfo) -> ByteStream:
         return FileBytes(file)
     if member.compress_type == zipfile.ZIP_DEFLATED:
         return InflatedBytes(file, raw=True)
-    raise ValueError("it is compressed in another way than NumPy does")
+    raise ValueError("its compression is not the one NumPy uses")
 
 
 def _npz_variables(path: Path) -> tuple[Variable, ...]:

@@ -35,7 +35,7 @@ _TITLES = {
     "power_doppler": "Power Doppler",
 }
 _BAR_LABELS = {
-    "density": "Tracks through a voxel",
+    "density": "Tracks through each voxel",
     "speed": "Mean speed (mm/s)",
     "velocity_z": "Axial velocity (mm/s), deeper > 0",
     "power_doppler": "Power Doppler (a.u.)",
@@ -153,7 +153,7 @@ def _colours(
         else 1.0
     )
     if not (np.isfinite(top) and top > 0):
-        raise ConfigError(f"The colour scale's limit must be positive, not {top}.")
+        raise ConfigError(f"The limit of the colour scale must be positive, not {top}.")
 
     def forward(value: NDArray[Any]) -> NDArray[Any]:
         return np.sign(value) * np.abs(value) ** exponent

@@ -12,6 +12,7 @@ import pandas as pd
 from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.formats.tables.order import in_order, with_frames
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
+from napari_ulm3d.io.formats.tables.velocities import with_velocities
 from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.tables import Localizations, Tracks
@@ -44,11 +45,12 @@ def write_csv(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
-    """Read localizations or tracks from ``.parquet`` or ``.csv``, in whatever order their rows are.
+    """Read localizations or tracks from ``.parquet`` or ``.csv``, with rows in any order.
 
     CSV may have semicolons or tabs, decimal commas, and headers with units (``x (mm)``). Without
-    a column `frame`, frames are counted from `time_s`. Tracks come sorted by track and frame,
-    localizations by frame.
+    a column `frame`, frames are counted from `time_s`. Without velocities, those of tracks are
+    derived from positions and times (`with_velocities`). The result is sorted by track and frame,
+    or, for localizations, by frame.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
     """
     name = fspath(path)
     if not Path(name).is_file():
-        raise ResultsError(f"{name}: no such table. Check the path.")
+        raise ResultsError(f"{name}: there is no such table. Check the path.")
     try:
         with readable(name, "a table"):
             if name.lower().endswith(".parquet"):
@@ -73,13 +75,18 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
             elif name.lower().endswith(".csv"):
                 frame = read_csv(name)
             else:
-                raise ResultsError(f"{name}: not a table's suffix. Give a .parquet or .csv file.")
-            table = cls(with_frames(frame, name))
+                raise ResultsError(
+                    f"{name}: unknown suffix for a table. Give a .parquet or .csv file."
+                )
+            frame = with_frames(frame, name)
+            if cls is Tracks:
+                frame = with_velocities(frame, name)
+            table = cls(frame)
             return cls(in_order(table.table, name, of_tracks=cls is Tracks))
     except ResultsError as error:
         raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
     except InputError as error:
-        raise ResultsError(f"{name}: {error.problem}. Write it anew from its run.") from error
+        raise ResultsError(f"{name}: {error.problem}. Create it again from its run.") from error
 
 
 class ParquetStream:
@@ -127,8 +134,9 @@ class ParquetStream:
         self._columns = self._columns or columns
         if set(columns) != set(self._columns):
             raise ResultsError(
-                f"{fspath(self._path)}: rows with the columns {', '.join(columns)} do not fit "
-                f"those before them ({', '.join(self._columns)}). Write them to a file of their own."
+                f"{fspath(self._path)}: rows with the columns {', '.join(columns)} do not match "
+                f"those written before ({', '.join(self._columns)}). Write them to a separate "
+                "file."
             )
         self._waiting.append(_arrow(type(part)(part.table[self._columns])))
         if sum(table.num_rows for table in self._waiting) >= _ROWS_A_GROUP:

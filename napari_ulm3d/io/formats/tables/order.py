@@ -36,8 +36,8 @@ def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
         frames = frames_of_times(times)
         if frames is None:
             raise ResultsError(
-                f"{path}: has no column frame, and the times in time_s are not multiples of one "
-                "frame duration. Add a column frame, counted from 0."
+                f"{path}: has no column frame, and the values of time_s are not multiples of one "
+                "frame duration. Add a column frame that counts from 0."
             )
         return table.assign(frame=frames)
     frames = pd.to_numeric(table["frame"], errors="coerce").to_numpy(np.float64)
@@ -45,13 +45,13 @@ def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
     if good.sum() > 1 and np.ptp(frames[good]) > 0:
         slope, offset = _clock(frames[good], times[good])
         if not slope > 0:
-            log.warning("%s: time_s does not grow with frame; frame was used.", path)
+            log.warning("%s: time_s does not increase with frame; frame was used.", path)
             return table
         apart = np.abs(times[good] - (slope * frames[good] + offset)) > 1.05 * slope
         if apart.any():
             log.warning(
-                "%s: in %d of %d rows time_s and frame disagree by more than a frame "
-                "(at %.6g frames a second); frame was used.",
+                "%s: in %d of %d rows, time_s and frame disagree by more than one frame (at %.6g "
+                "frames per second); frame was used.",
                 path, int(apart.sum()), len(times), 1 / slope,
             )  # fmt: skip
     return table
@@ -120,9 +120,9 @@ def in_order(table: pd.DataFrame, path: str, of_tracks: bool) -> pd.DataFrame:
         if same.any():
             row = table.iloc[int(np.flatnonzero(same)[0])]
             raise ResultsError(
-                f"{path}: has track {int(row['track_id'])} twice in frame {int(row['frame'])} "
-                f"(and {int(same.sum()) - 1} more repeats). Remove repeated rows, or give each "
-                "track its own track_id."
+                f"{path}: lists track {int(row['track_id'])} twice in frame {int(row['frame'])} "
+                f"(and {int(same.sum()) - 1} more repeats). Remove the repeated rows, or give each track "
+                "its own track_id."
             )
     return table
 

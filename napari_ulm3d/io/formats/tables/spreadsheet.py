@@ -47,6 +47,7 @@ _SECONDS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
     **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
 }
 #: Header cells with a unit: ``x (mm)``, ``x [mm]``, ``x / mm``, ``x_mm``.
 _WITH_UNIT = re.compile(
@@ -100,10 +101,33 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise ResultsError(f"{path}: has the column {', '.join(repeated)} twice. Keep one of them.")
     if len(names) == len(table.columns):
         table.columns = pd.Index(names)
+        table = _without_blank_rows(table)
+        for name in {*names} & {*_ALIASES}:
+            if table[name].dtype.kind not in "iufb":
+                table[name] = _without_grouping(table[name], layout.decimal)
         for name, factor in named:
             if factor != 1 and table[name].dtype.kind in "iuf":
                 table[name] = table[name] * factor
     return table
+
+
+def _without_blank_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Spreadsheets write separators alone for rows that were cleared."""
+    blank = (table.isna() | (table == "")).all(axis=1)
+    return table[~blank].reset_index(drop=True) if blank.any() else table
+
+
+def _without_grouping(column: pd.Series, decimal: str) -> pd.Series:
+    """A column of texts such as 1.234,5 or 1,234.5 as numbers; as it is if some are not."""
+    group = "," if decimal == "." else "."
+    texts = column.dropna().astype(str).str.strip()
+    spaces = texts.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3})", "", regex=True)
+    whole = rf"[+-]?(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+)"
+    number = rf"(?:{whole})(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d+)?"
+    if not spaces.str.fullmatch(number).all():
+        return column
+    plain = spaces.str.replace(group, "", regex=False).str.replace(decimal, ".", regex=False)
+    return plain.astype(float).reindex(column.index)
 
 
 def _layout(path: Path) -> _Layout:
@@ -158,8 +182,12 @@ def _has_decimal_commas(lines: list[str], separator: str) -> bool:
     commas = points = 0
     for line in lines[:200]:
         for cell in _cells(line, separator):
-            commas += bool(re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell))
-            points += bool(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", cell))
+            commas += bool(
+                re.fullmatch(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+([eE][+-]?\d+)?", cell)
+            )
+            points += bool(
+                re.fullmatch(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)\.\d+([eE][+-]?\d+)?", cell)
+            )
     return commas > points
 
 

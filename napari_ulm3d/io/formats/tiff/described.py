@@ -108,7 +108,7 @@ def _calibration(path: Path, info: dict[str, Any]) -> tuple[float, ...]:
         raise InputError(
             path,
             f"has grey values calibrated in ImageJ by function {function}, which is not a polynomial",
-            "In ImageJ, choose Analyze > Calibrate... > Function: None, and save it again.",
+            "In ImageJ, choose Analyze > Calibrate... > Function: None, and save the file again.",
         )
     coefficients = tuple(float(v) for v in values if v is not None)
     return () if coefficients == (0.0, 1.0) else coefficients
@@ -121,7 +121,9 @@ def _rate(interval: Any, unit: Any) -> tuple[float | None, tuple[str, ...]]:
         return None, ()
     seconds = to_seconds(str(unit))
     if seconds is None:
-        return None, (f"The frame interval {value:g} has the unit '{unit}', which is no time.",)
+        return None, (
+            f"The frame interval {value:g} has the unit '{unit}', which is not a unit of time.",
+        )
     return 1 / (value * seconds), ()
 
 

@@ -89,7 +89,7 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
     """
     name = fspath(path)
     if not Path(name).is_file():
-        raise ResultsError(f"{name}: no such map. Check the path.")
+        raise ResultsError(f"{name}: there is no such map. Check the path.")
     try:
         with readable(name, "a map"), opened_tiff(name) as tiff:
             facts = _facts(tiff.ome_metadata)
@@ -109,13 +109,15 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
                 values.append(data[held])
                 start += data.size
             if start != grid.size:
-                raise ResultsError(f"{name}: holds {start} voxels, not {grid.size}. Write it anew.")
+                raise ResultsError(
+                    f"{name}: contains {start} voxels, not {grid.size}. Create it again."
+                )
             return VesselMap(
                 facts["name"], grid, np.concatenate(index), np.concatenate(values),
                 facts["unit"], facts["signed"],
             )  # fmt: skip
     except InputError as error:
-        raise ResultsError(f"{name}: {error.problem}. Write it anew.") from error
+        raise ResultsError(f"{name}: {error.problem}. Create it again.") from error
 
 
 def _description(map_: VesselMap) -> dict[str, Any]:

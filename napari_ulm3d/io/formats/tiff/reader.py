@@ -101,7 +101,7 @@ def _open(path: Path, variable: str | None) -> Content:
     with opened_tiff(path) as file:
         variables = _variables(file)
         if not variables:
-            raise InputError(path, "holds no image", "Save frames as a TIFF stack.")
+            raise InputError(path, "contains no image", "Save the frames as a TIFF stack.")
         index = _choose(path, variables, variable)
         series = file.series[index]
         refuse_missing_codec(path, series.keyframe)
@@ -152,7 +152,7 @@ def _names(letters: str, shape: tuple[int, ...]) -> tuple[list[str | None], str]
         else:
             names.append(None if is_open and n > 1 else letter)
     if outer not in ("T", "") and len(outer) == 1 and None in names:
-        return names, f"The file's axes are {letters}: planes along {outer} were taken as frames."
+        return names, f"The file's axes are {letters}; planes along {outer} were taken as frames."
     return names, f"The file's axes are {letters}."
 
 
@@ -163,7 +163,7 @@ def _choose(path: Path, variables: tuple[Variable, ...], wanted: str | None) -> 
         if wanted in (variable.name, str(i), f"series {i}"):
             return i
     names = ", ".join(v.name for v in variables)
-    raise InputError(path, f"has no image series '{wanted}' (it holds {names})", "Name one.")
+    raise InputError(path, f"has no image series '{wanted}' (it contains {names})", "Name one.")
 
 
 READER = Reader("TIFF", (".tif", ".tiff", ".btf"), _sniff, _open, _list)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_tiff", "refuse_bomb", "refuse_missing_codec"]
 
-_AGAIN = "Copy it again from where it was made."
+_AGAIN = "Copy it again from the original."
 _DESCRIPTION = 270
 _DEFLATE = (8, 32946)
 #: Deflate cannot do more.
@@ -56,12 +56,12 @@ def _refuse_lost_pages(path: Path | str, file: tifffile.TiffFile) -> None:
     offset, n_entries, seen = file.pages.first.offset, 0, set[int]()
     while offset:
         if offset + tiff.tagnosize > handle.size:
-            raise InputError(path, "was cut short: pages are behind its end", _AGAIN)
+            raise InputError(path, "is incomplete: some pages lie beyond its end", _AGAIN)
         handle.seek(offset)
         n_here = number(tiff.tagnoformat, tiff.tagnosize)
         n_entries += n_here
         if offset in seen or n_entries * tiff.tagsize > handle.size:
-            raise InputError(path, "is damaged: its pages run in circles", _AGAIN)
+            raise InputError(path, "is damaged: its pages form a loop", _AGAIN)
         if not seen:
             _refuse_lost_description(path, file, handle.read(n_here * tiff.tagsize))
         seen.add(offset)
@@ -75,7 +75,7 @@ def _refuse_lost_description(path: Path | str, file: tifffile.TiffFile, entries:
     for start in range(0, len(entries) - tiff.tagsize + 1, tiff.tagsize):
         (code,) = struct.unpack_from(tiff.byteorder + "H", entries, start)
         if code == _DESCRIPTION and code not in file.pages.first.tags:
-            raise InputError(path, "was cut short: its description is behind its end", _AGAIN)
+            raise InputError(path, "is incomplete: its description lies beyond its end", _AGAIN)
 
 
 def _refuse_other_folders(path: Path | str, file: tifffile.TiffFile) -> None:
@@ -83,7 +83,9 @@ def _refuse_other_folders(path: Path | str, file: tifffile.TiffFile) -> None:
     for name in re.findall(r"FileName\s*=\s*[\"']([^\"']*)", xml):
         if name in ("..", ".") or re.search(r"[/\\:]", name):
             raise InputError(
-                path, f"names the file {name}, which is outside of its folder", "Put it there."
+                path,
+                f"refers to the file {name}, which is outside its folder",
+                "Move that file into the folder.",
             )
 
 

@@ -138,7 +138,7 @@ def _open(path: Path, variable: str | None) -> Content:
         elif variable is None:
             raise InputError(
                 path,
-                f"holds several beamformed data: {', '.join(groups)}",
+                f"contains several beamformed data sets: {', '.join(groups)}",
                 "Name one with --variable.",
             )
         else:
@@ -159,7 +159,9 @@ def _open(path: Path, variable: str | None) -> Content:
         sound_speed_m_s=named.sound_speed_m_s,
     )
     notes = [note for note in notes if "frame rate" not in note and "spacing" not in note]
-    notes.append("The grid is the scan's; UFF does not say the acquisition's frame rate.")
+    notes.append(
+        "The grid is that of the scan; UFF does not store the frame rate of the acquisition."
+    )
     return Content(
         arrays=(array,),
         variable=name,
@@ -188,7 +190,7 @@ def _array(
     if sum(n > 1 for n in rest) > 1 or (rest and prod(rest) != max(rest[0], rest[-1])):
         raise InputError(
             path,
-            f"{name} has several channels or waves a frame, {data.shape}",
+            f"{name} has several channels or waves per frame, {data.shape}",
             "Compound them in USTB first.",
         )
     dtype = np.dtype(np.complex64) if len(datasets) == 2 else number_type(data.dtype)
@@ -260,7 +262,7 @@ def _cartesian(path: Path, positions: dict[str, NDArray[Any]]) -> dict[str, NDAr
         ):
             raise InputError(
                 path,
-                "has pixels that form no regular grid in x, y and z",
+                "has pixels that do not form a regular grid in x, y and z",
                 "Scan-convert it to a Cartesian grid first.",
             )
     return axes

@@ -62,6 +62,6 @@ def _error(path: Path | str, codec: str) -> UlmError:
         return missing_codec(path, f"the codec {codec}", _PACKAGES[name])
     return InputError(
         path,
-        f"is compressed with the codec {codec}, which neither zarr nor numcodecs has here",
+        f"is compressed with the codec {codec}, which neither zarr nor numcodecs provides",
         "Install the package that wrote it, or save the array with zstd.",
     )

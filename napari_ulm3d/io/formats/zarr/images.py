@@ -54,7 +54,9 @@ class Image:
         ]
         if len(entries) != len(shape):
             raise InputError(
-                path, f"names {len(entries)} axes for {shape}", "Mend its multiscales attribute."
+                path,
+                f"names {len(entries)} axes for the shape {shape}",
+                "Correct its multiscales attribute.",
             )
         return [_TYPES.get(str(a.get("type")), str(a.get("name", ""))) for a in entries]
 
@@ -124,7 +126,7 @@ def sole_image(path: Path, images: list[Image], wanted: str | None) -> tuple[Ima
         names = ", ".join(image.group for image in images[:12])
         raise InputError(
             path,
-            f"holds {len(images)} images: {names}",
+            f"contains {len(images)} images: {names}",
             f"Name one with --variable, such as --variable {images[0].group}.",
         )
     return images[0], images[0].levels[0]

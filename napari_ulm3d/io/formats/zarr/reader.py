@@ -39,6 +39,7 @@ from napari_ulm3d.io.stored.content import (
 from napari_ulm3d.io.stored.layout import read_layout
 from napari_ulm3d.io.stored.limits import check_claim, stored_bytes
 from napari_ulm3d.io.stored.pairs import PairedArray, as_numbers, number_type, with_pairs
+from napari_ulm3d.io.stored.scaled import packing_notes, unpacked
 
 if TYPE_CHECKING:
     import zarr
@@ -122,20 +123,22 @@ def _open(path: Path, variable: str | None) -> Content:
     if of_image is not None:
         name = of_image[1]
         if name not in arrays:
-            raise InputError(path, f"has no array '{name}' of its image", "Copy it again.")
+            raise InputError(
+                path, f"lacks the array '{name}' of its image", "Copy it again from the original."
+            )
         chosen = next(v for v in variables if v.name == name)
         why = "named in the settings" if variable else "the finest scale of the OME-Zarr image"
     else:
         candidates, pairs = with_pairs(variables, variable)
         chosen, why = choose_variable(path, candidates, variable)
 
-    def stored(v: Variable) -> ZarrArray:
+    def stored(v: Variable) -> StoredArray:
         # A chunk is decoded whole, however little of it is asked for.
         whole = arrays[v.name]
         chunk = whole.shards or whole.chunks
         check_claim(path, f"a chunk of {v.name}", chunk, v.dtype, stored_bytes(path))
         refuse_pickles(path, whole)
-        return ZarrArray(str(path), v.shape, v.dtype, inner[v.name])
+        return unpacked(ZarrArray(str(path), v.shape, v.dtype, inner[v.name]), dict(whole.attrs))
 
     array: StoredArray
     if chosen.name in pairs:
@@ -159,7 +162,7 @@ def _open(path: Path, variable: str | None) -> Content:
             array, arrays, first_name, merged, with_lengths=facts.voxel_um is None
         )
     facts = replace(facts, rate_hz=along.rate_hz or facts.rate_hz)
-    notes += along.notes
+    notes += [*along.notes, *packing_notes(array)]
     return Content(
         arrays=(array,),
         variable=chosen.name,

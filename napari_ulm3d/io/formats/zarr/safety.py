@@ -25,8 +25,8 @@ def refuse_pickles(path: Path | str, array: zarr.Array[Any]) -> None:
     if "pickle" in json.dumps(described, default=str).lower():
         raise InputError(
             path,
-            "keeps its values as pickles, which can run any program when they are opened",
-            "Write it again as numbers, with a compressor such as zstd.",
+            "stores its values as pickles, which can run any program when opened",
+            "Save it again as numbers, with a compressor such as zstd.",
         )
 
 
@@ -55,8 +55,8 @@ def refuse_torn_chunks(
         if len(head) < 16 or struct.unpack("<I", head[12:])[0] != length:
             raise InputError(
                 path,
-                f"has the chunk {chunk.relative_to(home)}, which was cut short",
-                "Copy it again from where it was made.",
+                f"has an incomplete chunk {chunk.relative_to(home)}",
+                "Copy it again from the original.",
             )
 
 

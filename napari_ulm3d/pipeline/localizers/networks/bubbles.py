@@ -74,8 +74,8 @@ class _Bubbles(NetworkBase):
         known = "svd" in config.clutter.method and not config.clutter.svd_automatic
         if known and first not in _TRAINED_FIRST:
             said.append(
-                f"clutter.svd_range begins at {first}; the network was trained with blocks whose "
-                "first 5 to 15 components were removed."
+                f"clutter.svd_range begins at {first}, but the network was trained on blocks with "
+                "the first 5 to 15 components removed."
             )
         return said
 

@@ -1,0 +1,92 @@
+"""Velocities of tracks from tables that contain only positions and times, as TrackMate writes them."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S
+
+__all__ = ["with_velocities"]
+
+log = logging.getLogger("napari_ulm3d")
+
+
+def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
+    """A table of tracks with velocities, speed and score; the log says which were derived.
+
+    Velocities are central differences of the positions of a track over its times (one-sided at
+    its ends, second order for uneven times, as in `numpy.gradient`). Tracks of a single point
+    have no velocity and are left out. A missing score is 1.
+
+    Parameters
+    ----------
+    table
+        Needs `track_id`, `time_s` and the positions in micrometres; otherwise it is returned
+        as it is.
+    path
+        Its file, for messages.
+    """
+    needed = ["track_id", "time_s", *POSITION_UM]
+    if not {*needed} <= {*table.columns} or not len(table):
+        return table
+    if not any(name in table.columns for name in VELOCITY_MM_S):
+        numbers = table[needed].apply(pd.to_numeric, errors="coerce")
+        if not np.isfinite(numbers.to_numpy(np.float64)).all():
+            return table
+        table = table.iloc[np.lexsort((numbers["time_s"], numbers["track_id"]))]
+        numbers = numbers.loc[table.index]
+        identity = numbers["track_id"].to_numpy()
+        starts = np.flatnonzero(np.concatenate(([True], identity[1:] != identity[:-1])))
+        sizes = np.diff(np.append(starts, len(identity)))
+        times = numbers["time_s"].to_numpy(np.float64)
+        positions = numbers[POSITION_UM].to_numpy(np.float64)
+        if (np.diff(times)[np.diff(identity) == 0] <= 0).any():
+            return table  # a track twice at one time is refused elsewhere, by its frame
+        velocities = _differences(times, positions, starts, sizes) * 1e-3
+        table = table.assign(**dict(zip(VELOCITY_MM_S, velocities.T, strict=True)))
+        single = np.repeat(sizes == 1, sizes)
+        left_out = (
+            f"; {int(single.sum())} tracks of one point were left out" if single.any() else ""
+        )
+        table = table[~single].reset_index(drop=True)
+        log.warning(
+            "%s: velocities were derived from the positions and times of the tracks%s.",
+            path, left_out,
+        )  # fmt: skip
+    if "speed_mm_s" not in table.columns and {*VELOCITY_MM_S} <= {*table.columns}:
+        velocity = table[VELOCITY_MM_S].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        table = table.assign(speed_mm_s=np.linalg.norm(velocity, axis=1))
+    if "score" not in table.columns and {*VELOCITY_MM_S} <= {*table.columns}:
+        table = table.assign(score=1.0)
+        log.warning("%s: the tracks have no score; it was set to 1.", path)
+    return table
+
+
+def _differences(
+    times: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    sizes: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Derivatives of all tracks at once; 0 for tracks of one point."""
+    n = len(times)
+    found = np.zeros_like(positions)
+    if n < 2:
+        return found
+    step = np.diff(times)
+    slope = np.zeros((n - 1, positions.shape[1]))
+    inside = np.ones(n - 1, bool)
+    inside[starts[1:] - 1] = False  # from one track to the next
+    slope[inside] = np.diff(positions, axis=0)[inside] / step[inside, None]
+    before = np.concatenate(([False], inside))
+    after = np.concatenate((inside, [False]))
+    left, right = np.flatnonzero(before & ~after), np.flatnonzero(~before & after)
+    found[left], found[right] = slope[left - 1], slope[right]
+    middle = np.flatnonzero(before & after)
+    earlier, later = step[middle - 1, None], step[middle, None]
+    found[middle] = (later * slope[middle - 1] + earlier * slope[middle]) / (earlier + later)
+    return found
