@@ -17,6 +17,7 @@ _PUBLIC = {
     "Grid": "acquisition",
     "Localizations": "tables",
     "PipelineConfig": "config",
+    "RefinedMap": "refinement",
     "ResultsFolder": "io.results",
     "Run": "pipeline",
     "SparseFrames": "sparse_frames",
@@ -27,6 +28,7 @@ _PUBLIC = {
     "accumulate": "maps",
     "describe": "io",
     "open_acquisition": "io",
+    "refine": "refinement",
     "run": "pipeline",
     "run_events": "pipeline",
     "vessels": "vasculature",
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from napari_ulm3d.pipeline import Run as Run
     from napari_ulm3d.pipeline import run as run
     from napari_ulm3d.pipeline import run_events as run_events
+    from napari_ulm3d.refinement import RefinedMap as RefinedMap
+    from napari_ulm3d.refinement import refine as refine
     from napari_ulm3d.sparse_frames import SparseFrames as SparseFrames
     from napari_ulm3d.tables import Localizations as Localizations
     from napari_ulm3d.tables import Tracks as Tracks

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import InputError
 
-__all__ = ["VesselMap"]
+__all__ = ["VesselMap", "refuse_predicted"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class VesselMap:
         Unit of the values as text: ``"tracks"``, ``"mm/s"``, ``"a.u."``.
     signed
         Whether values range about zero (a diverging colour map fits).
+    prediction
+        Of a map that a network predicted: its task, weights and source, as plain values. None:
+        the map was measured.
     """
 
     name: str
@@ -42,6 +47,7 @@ class VesselMap:
     values: NDArray[np.float32]
     unit: str = ""
     signed: bool = False
+    prediction: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         index = np.ascontiguousarray(self.index, np.int64)
@@ -70,6 +76,11 @@ class VesselMap:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.grid.shape
+
+    @property
+    def predicted(self) -> bool:
+        """Whether a network predicted this map; it then counts as no measurement."""
+        return self.prediction is not None
 
     def slab(self, start: int, stop: int) -> NDArray[np.float32]:
         """Planes z = start..stop-1 as a full array (stop - start, y, x)."""
@@ -101,3 +112,27 @@ class VesselMap:
         else:
             np.maximum.at(out, flat, self.values)
         return out.reshape(shape)
+
+
+def refuse_predicted(*maps: object, what: str) -> None:
+    """What measures a map calls this: a predicted one is no measurement.
+
+    Parameters
+    ----------
+    maps
+        Anything; vessel maps are looked at.
+    what
+        What would have been measured: "resolution", "score".
+
+    Raises
+    ------
+    InputError
+        One of the maps was predicted.
+    """
+    for each in maps:
+        if isinstance(each, VesselMap) and each.predicted:
+            raise InputError(
+                None,
+                f"The map {each.name} was predicted by a network, and a {what} is a measurement",
+                "Give the map that it was made from.",
+            )

@@ -12,7 +12,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.evaluate.localization import ratio
 from napari_ulm3d.evaluate.truth import Truth
 from napari_ulm3d.tables import Tracks
-from napari_ulm3d.volumes import VesselMap
+from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
 __all__ = ["MapScores", "dice", "map_dice", "occupied_voxels", "set_dice"]
 
@@ -49,7 +49,14 @@ def dice(found: NDArray[np.generic] | VesselMap, truth: NDArray[np.generic] | Ve
     ----------
     found, truth
         Two arrays of one shape, or two vessel maps of one grid. NaN of two empty ones.
+
+    Raises
+    ------
+    InputError
+        A map was predicted: what a network adds must not raise the score of a measurement. Its
+        voxels as arrays (`VesselMap.dense`) can be compared all the same.
     """
+    refuse_predicted(found, truth, what="score")
     a, b = _occupied(found), _occupied(truth)
     if _shape(found) != _shape(truth):
         raise ValueError(f"maps of {_shape(found)} and {_shape(truth)} voxels cannot be compared")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.volumes import VesselMap
+from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
 __all__ = ["FIXED_THRESHOLD", "Resolution", "half_bit_threshold", "resolution"]
 
@@ -122,7 +122,10 @@ def resolution(
     ------
     ConfigError
         The maps have different grids.
+    InputError
+        A map was predicted, not measured.
     """
+    refuse_predicted(first, second, what="resolution")
     if first.grid != second.grid:
         raise ConfigError("The two half maps must share one grid. Make both with one accumulator.")
     grid = first.grid

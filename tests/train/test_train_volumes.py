@@ -10,6 +10,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.maps import accumulate
+from napari_ulm3d.refinement.tensor import finer
 from napari_ulm3d.simulate.vasculature import VesselNetwork
 from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
 from napari_ulm3d.train.loop import new_state, train_step
@@ -21,7 +22,7 @@ from napari_ulm3d.train.volumes.config import (
     VolumeDataConfig,
 )
 from napari_ulm3d.train.volumes.scenes import draw_flow_scene, turned, turning
-from napari_ulm3d.train.volumes.windows import cut_window, finer, volume_windows
+from napari_ulm3d.train.volumes.windows import cut_window, volume_windows
 
 DATA = VolumeDataConfig(
     positions=(1500.0, 2000.0),

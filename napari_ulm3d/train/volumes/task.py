@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,8 +15,8 @@ from napari_ulm3d.networks.volumes.completion import CompletionNet, VolumePredic
 from napari_ulm3d.networks.volumes.segmentation import SegmentationNet
 from napari_ulm3d.networks.volumes.superresolution import SuperResolutionNet
 from napari_ulm3d.networks.volumes.unet import contained, pyramid
-from napari_ulm3d.refine.features import MapFeatures
-from napari_ulm3d.sparse import Coordinates, SparseTensor
+from napari_ulm3d.refinement.tensor import as_tensor
+from napari_ulm3d.sparse import Coordinates
 from napari_ulm3d.train.task import Loss
 from napari_ulm3d.train.volumes.config import (
     CompletionTrainConfig,
@@ -31,9 +32,13 @@ from napari_ulm3d.train.volumes.windows import (
     volume_windows,
 )
 
-__all__ = ["CompletionTask", "SegmentationTask", "SuperResolutionTask", "as_tensor", "scale_losses"]
+__all__ = ["CompletionTask", "SegmentationTask", "SuperResolutionTask", "scale_losses"]
 
 C = TypeVar("C", bound=VolumeTrainConfig)
+Counts = NDArray[np.float64]
+
+#: Least probabilities that a validation tries; the weights' card names the best.
+LEAST = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 
 
 class _VolumeTask(Generic[C]):
@@ -69,23 +74,27 @@ class _VolumeTask(Generic[C]):
         """Terms of one window's loss."""
         raise NotImplementedError
 
-    def counts(
-        self, model: nn.Module, window: VolumeWindow, device: str
-    ) -> tuple[float, float, float]:
-        """(right, predicted, true) voxels of one window."""
+    def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
+        """(right, predicted, true) voxels of one window, at each of `LEAST`."""
         raise NotImplementedError
 
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float]:
-        sums: dict[str, np.ndarray] = {}
+        """Dice of each group at the least probability that is best over all, and that one."""
+        sums: dict[str, Counts] = {}
         with torch.no_grad():
             for group, window in self.scenes():
-                counts = np.array(self.counts(model, window, device))
-                sums[group] = sums.get(group, np.zeros(3)) + counts
-        scores = {
-            f"{self.metric}_{group}": float(2 * c[0] / max(1.0, c[1] + c[2]))
-            for group, c in sums.items()
+                counts = self.counts(model, window, device)
+                sums[group] = sums.get(group, np.zeros_like(counts)) + counts
+        by_group = {
+            group: 2 * c[:, 0] / np.maximum(1.0, c[:, 1] + c[:, 2]) for group, c in sums.items()
         }
-        return {"score": float(np.mean(list(scores.values()))), **scores}
+        mean = np.mean(list(by_group.values()), axis=0)
+        best = int(np.argmax(mean))
+        return {
+            "score": float(mean[best]),
+            **{f"{self.metric}_{group}": float(dice[best]) for group, dice in by_group.items()},
+            "least": LEAST[best],
+        }
 
     def scenes(self) -> list[tuple[str, VolumeWindow]]:
         """Group and window of each held-out scene; made once."""
@@ -121,9 +130,7 @@ class CompletionTask(_VolumeTask[CompletionTrainConfig]):
         target = _target(window, device)
         return scale_losses(model(as_tensor(window.features, device), target), target)
 
-    def counts(
-        self, model: nn.Module, window: VolumeWindow, device: str
-    ) -> tuple[float, float, float]:
+    def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
         return _hits(model(as_tensor(window.features, device)), _target(window, device))
 
 
@@ -144,9 +151,7 @@ class SuperResolutionTask(_VolumeTask[SuperResolutionTrainConfig]):
         prediction = model(as_tensor(window.features, device), self.doublings, target)
         return scale_losses(prediction, target)
 
-    def counts(
-        self, model: nn.Module, window: VolumeWindow, device: str
-    ) -> tuple[float, float, float]:
+    def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
         prediction = model(as_tensor(window.features, device), self.doublings)
         return _hits(prediction, _target(window, device))
 
@@ -178,12 +183,9 @@ class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
         ) / max(1, int(known.sum()))
         return terms
 
-    def counts(
-        self, model: nn.Module, window: VolumeWindow, device: str
-    ) -> tuple[float, float, float]:
-        found = model(as_tensor(window.features, device)).vessel.features[:, 0].cpu().numpy() > 0
-        right = float((found & window.vessel).sum())
-        return right, float(found.sum()), float(window.vessel.sum())
+    def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
+        out = model(as_tensor(window.features, device)).vessel.features[:, 0]
+        return _counted(torch.sigmoid(out), torch.as_tensor(window.vessel), window.vessel.sum())
 
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float]:
         scores = super().validate(model, step, device)
@@ -195,15 +197,6 @@ class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
                 right += int((kind.cpu().numpy()[held] == window.kind[held]).sum())
                 known += int(held.sum())
         return {**scores, "kinds_right": right / max(1, known)}
-
-
-def as_tensor(features: MapFeatures, device: str = "cpu") -> SparseTensor:
-    """The network's input of one map."""
-    places = torch.as_tensor(features.index)
-    indices = functional.pad(places, (1, 0))
-    return SparseTensor.create(
-        indices.to(device), torch.as_tensor(features.values).to(device), features.grid.shape
-    )
 
 
 def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str, Tensor]:
@@ -231,8 +224,14 @@ def _target(window: VolumeWindow, device: str) -> Coordinates:
     return Coordinates.create(indices, shape)[0]
 
 
-def _hits(prediction: VolumePrediction, target: Coordinates) -> tuple[float, float, float]:
+def _hits(prediction: VolumePrediction, target: Coordinates) -> Counts:
     found = prediction.output
     c = found.coordinates
     true = Coordinates(target.indices, c.shape, c.batch_size, c.stride)
-    return float(contained(c, true).sum()), float(len(found)), float(len(target))
+    return _counted(torch.sigmoid(found.features[:, 0]), contained(c, true), len(target))
+
+
+def _counted(probability: Tensor, right: Tensor, n_true: float) -> Counts:
+    p, hit = probability.cpu().numpy(), right.cpu().numpy()
+    rows = [((p >= least) & hit, p >= least) for least in LEAST]
+    return np.array([(both.sum(), found.sum(), n_true) for both, found in rows], float)

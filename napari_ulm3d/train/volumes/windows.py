@@ -11,7 +11,8 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.evaluate.maps import occupied_voxels
 from napari_ulm3d.maps import accumulate
-from napari_ulm3d.refine.features import MapFeatures, map_features
+from napari_ulm3d.refinement.features import MapFeatures, map_features
+from napari_ulm3d.refinement.tensor import finer
 from napari_ulm3d.simulate.vasculature import VesselNetwork
 from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
 from napari_ulm3d.tables import POSITION_UM, Tracks
@@ -146,18 +147,6 @@ def cut_window(
     target, _ = lumen_voxels(network, fine)
     vessel, kind = _labels(features, network, paths, grid)
     return VolumeWindow(features, target, fine, vessel, kind)
-
-
-def finer(grid: Grid, doublings: int) -> Grid:
-    """The grid over the same extent with voxels of half the edge, and so on.
-
-    An axis of one voxel is divided as well, as the network does it.
-    """
-    step = 2**doublings
-    spacing = np.asarray(grid.spacing_um) / step
-    first = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2 + spacing / 2
-    shape = tuple(n * step for n in grid.shape)
-    return Grid(shape, tuple(spacing), tuple(first))
 
 
 def _labels(

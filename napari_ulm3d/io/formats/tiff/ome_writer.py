@@ -114,7 +114,7 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
                 )
             return VesselMap(
                 facts["name"], grid, np.concatenate(index), np.concatenate(values),
-                facts["unit"], facts["signed"],
+                facts["unit"], facts["signed"], facts.get("prediction"),
             )  # fmt: skip
     except InputError as error:
         raise ResultsError(f"{name}: {error.problem}. Create it again.") from error
@@ -129,6 +129,7 @@ def _description(map_: VesselMap) -> dict[str, Any]:
         "shape": map_.shape,
         "spacing_um": map_.grid.spacing_um,
         "origin_um": map_.grid.origin_um,
+        **({"prediction": dict(map_.prediction)} if map_.prediction is not None else {}),
     }
 
 
