@@ -21,7 +21,7 @@ def demo(
     """Run the pipeline on a sample acquisition, score it against the ground truth, show the map."""
     from napari_ulm3d.cli.doctor import has_display
     from napari_ulm3d.cli.evaluate import evaluate
-    from napari_ulm3d.cli.progress import follow
+    from napari_ulm3d.cli.terminal.progress import follow
     from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.io import open_acquisition
     from napari_ulm3d.io.results import ResultsFolder

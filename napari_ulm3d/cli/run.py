@@ -176,7 +176,7 @@ def _followed(
     where: Execution,
     **how: bool,
 ) -> RunReport:
-    from napari_ulm3d.cli.progress import follow
+    from napari_ulm3d.cli.terminal.progress import follow
     from napari_ulm3d.pipeline import run_events
 
     return follow(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from napari_ulm3d.cli.interrupt import heeding_interrupts
+from napari_ulm3d.cli.terminal.interrupt import heeding_interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 

@@ -163,7 +163,7 @@ def test_the_terminal_shows_the_share_of_a_long_block(
 ) -> None:
     from rich.progress import Progress
 
-    from napari_ulm3d.cli.progress import follow
+    from napari_ulm3d.cli.terminal.progress import follow
 
     shown: list[int] = []
     update = Progress.update

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.cli.interrupt import heeding_interrupts
+from napari_ulm3d.cli.terminal.interrupt import heeding_interrupts
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.pipeline import (
