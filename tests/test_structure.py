@@ -42,6 +42,7 @@ _LONGER = {
     "localize/subvoxel/joint_model.py restart": "compiled, over the arrays of the model",
     "maps/traverse.py _walk": "compiled: what changes is handed in and out one by one, for speed",
     "plugin/controls/fields/number_box.py __init__": "a widget: each is named in the call",
+    "refinement/refining.py refine": "public: each of the ten is named in the call",
     "simulate/flow/transport.py advance": "compiled, over the columns of one population",
     "io/formats/tiff/deflate.py _put_zeros": "compiled: the state of the bits, and four code tables",
 }

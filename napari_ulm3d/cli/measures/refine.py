@@ -19,12 +19,6 @@ class _Task(StrEnum):
     segment = "segment"
 
 
-class _Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 @options.takes_load_options
 def refine(
     source: Annotated[
@@ -60,7 +54,6 @@ def refine(
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Other weights.")
     ] = None,
-    device: Annotated[_Device, typer.Option("--device", help="Where to compute.")] = _Device.auto,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there.")
     ] = False,
@@ -85,7 +78,6 @@ def refine(
         factor=factor,
         least=least,
         weights=weights,
-        device=device.value,
         load=load,
         progress=lambda share, what: typer.echo(f"{what} ...", err=True) if share < 1 else None,
     )
