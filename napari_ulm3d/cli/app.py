@@ -17,8 +17,8 @@ from napari_ulm3d.cli.evaluate import evaluate
 from napari_ulm3d.cli.export import export
 from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.measures.pulse import pulse
-from napari_ulm3d.cli.measures.report import report
 from napari_ulm3d.cli.measures.refine import refine
+from napari_ulm3d.cli.measures.report import report
 from napari_ulm3d.cli.measures.vessels import vessels
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
