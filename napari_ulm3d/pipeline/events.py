@@ -225,6 +225,8 @@ class RunReport:
         cause and what to try.
     network_window_frames
         Most frames that a network was given at once; None without one.
+    hints
+        What could be tried next, a sentence each.
     """
 
     n_frames: int
@@ -244,6 +246,7 @@ class RunReport:
     motion_rms_um: float | None = None
     frames_left_out: int = 0
     verdict: str = ""
+    hints: tuple[str, ...] = ()
     network_window_frames: int | None = None
 
     def rows(self) -> list[tuple[str, str]]:
@@ -286,10 +289,17 @@ class RunReport:
             rows += [(f"  block {block.index + 1}", block.reason) for block in self.failed]
         return rows
 
+    def advised(self) -> tuple[str, ...]:
+        """Verdict and hints: what a person should look at next."""
+        return (*((self.verdict,) if self.verdict else ()), *self.hints)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values without None, for `run.toml`."""
         values = {key: value for key, value in asdict(self).items() if value is not None}
-        return {**values, "failed": list(values["failed"])}
+        values["failed"] = list(values["failed"])
+        if not values["hints"]:
+            values.pop("hints")
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ class Recording:
             log.info("%s: %s", name, value)
         if report.verdict:
             log.warning("%s", report.verdict)
+        for hint in report.hints:
+            log.info("what next: %s", hint)
         folder = self._begun()
         self._tables.close()
         folder.write_facts({**self._facts, "result": {"complete": True, **report.to_dict()}})

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from napari_ulm3d.link import ChanceTracks
 from napari_ulm3d.maps import MemoryBound, Resolution
 from napari_ulm3d.motion import rms_um
 from napari_ulm3d.pipeline.advice import advice, verdict
+from napari_ulm3d.pipeline.advice.hints import hints
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -91,6 +92,7 @@ class _Tally:
         self.began = time.perf_counter()
         self.frames = self.localizations = self.tracks = self.points = 0
         self.computed_frames = 0
+        self.kept_frames = 0.0
         self.rejected: dict[str, int] = {}
         self.failed: list[BlockFailed] = []
         self.motion: list[pd.DataFrame] = []
@@ -99,6 +101,7 @@ class _Tally:
         self.frames += event.n_frames
         self.computed_frames += 0 if event.reused else event.n_frames
         self.localizations += len(event.result.localizations)
+        self.kept_frames += event.result.facts.get("kept_per_cent", 0.0) / 100 * event.n_frames
         first = event.result.facts.get("svd_first_kept")
         self.svd_first = self.svd_first if first is None else int(first)
         self.track_rows(event.tracks)
@@ -133,7 +136,7 @@ class _Tally:
         seconds = time.perf_counter() - self.began
         resolution = maps.resolution
         known = resolution is not None and resolution.resolution_um == resolution.resolution_um
-        return RunReport(
+        report = RunReport(
             n_frames=self.frames,
             n_localizations=self.localizations,
             n_tracks=self.tracks,
@@ -161,6 +164,8 @@ class _Tally:
             ),
             network_window_frames=self.window_frames,
         )
+        kept = self.kept_frames / self.frames if self.kept_frames else None
+        return replace(report, hints=hints(report, kept, self.acquisition, self.config))
 
 
 def _along_axes(found: Resolution | None) -> dict[str, float]:

@@ -131,3 +131,5 @@ def print_report(report: RunReport, out: Path) -> None:
     console.print(f"Results in {out}", highlight=False, soft_wrap=True)
     if report.verdict:
         console.print(f"Warning: {report.verdict}", highlight=False, markup=False, soft_wrap=True)
+    for hint in report.hints:
+        console.print(f"What next: {hint}", highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline.localizers import localizer_of
 
-__all__ = ["advice"]
+__all__ = ["advice", "speed_advice"]
 
 # Past this many voxels a frame, neighbouring bubbles are within each other's reach.
 _FAR_VOXELS = 5.0
@@ -24,6 +24,13 @@ def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
             f"first {first - 1} are removed. clutter.svd_range={first},{last} is intended for "
             f"blocks of {last} frames."
         )
+    said += speed_advice(acquisition, config)
+    return (*said, *localizer_of(config).advice(acquisition, config))
+
+
+def speed_advice(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+    """Whether bubbles as fast as allowed move so far that links may be false."""
+    said = []
     spacing = [
         s for s, n in zip(acquisition.grid.spacing_um, acquisition.grid.shape, strict=True) if n > 1
     ]
@@ -34,4 +41,4 @@ def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
             f"mm/s moves {step_um / min(spacing):.1f} voxels per frame, so links may be "
             "wrong. Set link.max_speed_mm_s to the fastest flow you expect."
         )
-    return (*said, *localizer_of(config).advice(acquisition, config))
+    return said

@@ -43,6 +43,7 @@ from napari_ulm3d.tables import Localizations, Tracks
 __all__ = [
     "Outcome",
     "Progress",
+    "blocks_done",
     "files_of",
     "outcome_of",
     "reopen_work",
@@ -225,6 +226,19 @@ def _events(
     )
 
 
+def blocks_done(folder: str) -> int | None:
+    """Blocks that an unfinished run in a folder has finished; None where there is no such run."""
+    if not folder or not (Path(folder) / "run.toml").is_file():
+        return None
+    try:
+        results = ResultsFolder.open(folder)
+        if results.complete:
+            return None
+    except ResultsError:
+        return None
+    return sum(1 for _ in (results.path / "blocks").glob("*.npz"))
+
+
 def _is_whole(results: ResultsFolder) -> bool:
     return results.complete and not results.facts().get("result", {}).get("failed")
 
@@ -245,6 +259,8 @@ def _say(event: Event) -> None:
     elif isinstance(event, RunFinished):
         for name, value in event.report.rows():
             log.info("%s: %s", name.strip(), value)
+        for said in event.report.advised():
+            log.info("what next: %s", said)
 
 
 def _cluster_text(event: ClusterReady) -> str:

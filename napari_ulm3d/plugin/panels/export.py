@@ -159,9 +159,18 @@ class ExportPanel(Panel):
         width = self.width_px.value()
         height, now = canvas_size(self.viewer)
         size = (max(round(width * height / now), 1), width)
-        self._try(
-            lambda: self.viewer.screenshot(path, size=size, canvas_only=True, flash=False), path
-        )
+        camera = self.viewer.scene.camera
+        zoom = camera.zoom
+
+        def take() -> None:
+            # napari keeps the pixels of a micrometre: a larger picture would show more around it.
+            camera.zoom = zoom * width / now
+            try:
+                self.viewer.screenshot(path, size=size, canvas_only=True, flash=False)
+            finally:
+                camera.zoom = zoom
+
+        self._try(take, path)
 
     def _save_toml(self) -> None:
         path = self._ask("Settings", "run", [".toml"])

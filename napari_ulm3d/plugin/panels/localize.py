@@ -99,6 +99,7 @@ class LocalizePanel(Panel):
         self.series_button = button(
             "Whole series", "Localize, track and map the whole acquisition.", self._run_series
         )
+        self.folder.textChanged.connect(self._name_series)
         self.row(self.frame_button, self.window_button)
         self.row(self.block_button, self.series_button)
         self.progress = RunProgress(self._cancel)
@@ -152,6 +153,15 @@ class LocalizePanel(Panel):
             return
         config, tell = self.session.config, self._job.tell
         self._start(runs.series_work(acquisition, config, folder, execution, tell))
+
+    def _name_series(self, *_: Any) -> None:
+        """Say on the button how far an earlier run in the folder has come."""
+        acquisition, done = self.session.acquisition, runs.blocks_done(self.folder.text().strip())
+        if acquisition is None or done is None:
+            self.series_button.setText("Whole series")
+            return
+        n_blocks = len(acquisition.blocks(self.session.config.load.frames_per_block))
+        self.series_button.setText(f"Resume ({done} of {n_blocks} blocks done)")
 
     def _retry(self) -> None:
         acquisition, computed = self.session.acquisition, self.relinking.computed
@@ -260,6 +270,7 @@ class LocalizePanel(Panel):
         self.retry_button.setEnabled(ready)
         self.cancel_button.setEnabled(not idle and not self._job.stopping)
         if idle:
+            self._name_series()
             self.progress.rest()
 
 

@@ -116,15 +116,18 @@ def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_
             session.acquisition, session.config, out
         )
     )
-    for _ in range(3):  # PSF, localizing, the first block
-        next(events)
+    while type(next(events)).__name__ != "BlockFinished":
+        pass
     events.close()
     panel = dock(loaded, "Localize & track")
     enter(panel.folder, str(out))
+    n_done = len(list((out / "blocks").glob("*.npz")))
+    assert panel.series_button.text() == f"Resume ({n_done} of 3 blocks done)"
     click(panel.series_button)
     idle(qtbot, panel)
     assert panel.problem.text() == ""
     assert ResultsFolder.open(out).complete
+    assert panel.series_button.text() == "Whole series"
     click(panel.series_button)  # a finished run is not written over
     idle(qtbot, panel)
     assert "already contains a run" in panel.problem.text()

@@ -84,6 +84,8 @@ class RunProgress(QWidget):
         if not result.complete:
             lines.append("What was finished is kept; its layers say that it was stopped early.")
         lines += [f"left out: {block.reason}" for block in result.failed[:5]]
+        if result.report is not None:
+            lines += [f"What next: {said}" for said in result.report.advised()]
         self.status.setText("\n".join(lines))
 
     def rest(self) -> None:

@@ -1,0 +1,48 @@
+"""What could be tried next, said at the end of a run beside its verdict."""
+
+from __future__ import annotations
+
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.pipeline.advice.before import speed_advice
+from napari_ulm3d.pipeline.events import RunReport
+
+__all__ = ["hints"]
+
+_CAPPED = 0.02
+"""Share of the bubbles that may be lost to the cap."""
+_KEPT = 0.2
+"""Share of the voxels from which a sparse network has little to gain."""
+_FEW_TRACKS = 50
+
+
+def hints(
+    report: RunReport, kept_share: float | None, acquisition: Acquisition, config: PipelineConfig
+) -> tuple[str, ...]:
+    """Sentences for a person, each with the setting to look at; none when all seems well.
+
+    Parameters
+    ----------
+    report
+        The run in numbers.
+    kept_share
+        Mean share of the voxels that a network was given, 0 to 1; None without one.
+    """
+    said = []
+    capped = report.rejected.get("over_cap", 0)
+    if capped > _CAPPED * (report.n_localizations + capped):
+        said.append(
+            f"{capped:,} candidates were left out because a frame takes {config.localize.max_bubbles}: "
+            "raise localize.max_bubbles, or remove more tissue with clutter.svd_range."
+        )
+    if kept_share is not None and kept_share > _KEPT:
+        said.append(
+            f"{100 * kept_share:.0f} % of the voxels were kept, which makes the network slow: raise "
+            "sparsify.threshold, or remove more tissue with clutter.svd_range."
+        )
+    if 0 < report.n_tracks < _FEW_TRACKS:
+        said.append(
+            f"{report.n_tracks} tracks are too few for a map of vessels or a resolution: record "
+            "longer, or look at the filtered frames for bubbles that were missed."
+        )
+    return (*said, *speed_advice(acquisition, config))
