@@ -172,6 +172,18 @@ def resolution(
     fixed = np.full_like(correlation, FIXED_THRESHOLD)
     by_fixed = _crossing_um(frequency, correlation, fixed, nyquist_um)
 
+    notes = _notes(tile, len(numbers), by_half_bit, nyquist_um)
+    return Resolution(
+        frequency, correlation, half_bit, n_independent,
+        by_half_bit, by_fixed, by_half_bit == nyquist_um, notes,
+        (axes_um[0], axes_um[1], axes_um[2]), correlations[1:],
+    )  # fmt: skip
+
+
+def _notes(
+    tile: tuple[int, int, int], n_tiles: int, by_half_bit: float, nyquist_um: float
+) -> tuple[str, ...]:
+    """How the resolution was measured, and what limits it."""
     dimension = "shell" if min(tile) > 1 else "ring"
     notes = [
         (
@@ -180,11 +192,11 @@ def resolution(
         ),
         (
             "Thresholds are for half data sets, not extrapolated to the full set; the "
-            f"spectra of {len(numbers)} Tukey-tapered tile(s) of {'x'.join(map(str, tile))} "
+            f"spectra of {n_tiles} Tukey-tapered tile(s) of {'x'.join(map(str, tile))} "
             "voxels (z, y, x) were added."
         ),
     ]
-    if not numbers:
+    if not n_tiles:
         notes.append(
             "No tile contains tracks of both halves, so the resolution cannot be measured."
         )
@@ -195,11 +207,7 @@ def resolution(
             "The curve stays above the 1/2-bit threshold: the resolution is limited by the "
             "map's voxel."
         )
-    return Resolution(
-        frequency, correlation, half_bit, n_independent,
-        by_half_bit, by_fixed, by_half_bit == nyquist_um, tuple(notes),
-        (axes_um[0], axes_um[1], axes_um[2]), correlations[1:],
-    )  # fmt: skip
+    return tuple(notes)
 
 
 def _tiling(grid: Grid, edge: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -1,0 +1,55 @@
+"""What files state of their numbers beside the numbers: scale, offset, place; and their range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_ulm3d import open_acquisition
+from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.errors import UlmError
+
+SHAPE = (6, 8, 6, 7)
+FACTS = LoadConfig(voxel_um=(100.0, 150.0, 150.0), rate_hz=250.0)
+
+
+def test_packed_numbers_of_netcdf_are_unpacked(tmp_path: Path) -> None:
+    packed = np.random.default_rng(0).integers(-3000, 3000, SHAPE).astype(np.int16)
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        file["v"] = packed
+        file["v"].attrs["scale_factor"], file["v"].attrs["add_offset"] = 0.01, 5.0
+        for axis, name in enumerate(("time", "z", "y", "x")):
+            file["v"].dims[axis].label = name
+    acquisition = open_acquisition(tmp_path / "a.nc", FACTS)
+    np.testing.assert_allclose(acquisition.read(0, 6), packed * 0.01 + 5.0, rtol=1e-6)
+
+
+def test_the_sform_of_nifti_is_obeyed_where_pixdim_says_nothing(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    voxels = np.random.default_rng(0).random(SHAPE).astype(np.float32).T
+    header = nibabel.Nifti1Header()
+    header.set_data_shape(voxels.shape)
+    header.set_data_dtype(np.float32)
+    header.set_xyzt_units("mm", "sec")
+    header["pixdim"][4] = 0.004
+    header["sform_code"], header["qform_code"], header["vox_offset"] = 1, 0, 352
+    header["srow_x"], header["srow_y"], header["srow_z"] = (
+        [0.15, 0, 0, 0], [0, 0.15, 0, 0], [0, 0, 0.1, 0]
+    )  # fmt: skip
+    header["magic"] = b"n+1"
+    content = header.binaryblock + bytes(4) + voxels.tobytes(order="F")
+    (tmp_path / "a.nii").write_bytes(content)
+    acquisition = open_acquisition(tmp_path / "a.nii")
+    np.testing.assert_allclose(acquisition.grid.spacing_um, (100.0, 150.0, 150.0), rtol=1e-6)
+    assert acquisition.rate_hz == pytest.approx(250.0)
+
+
+@pytest.mark.parametrize("factor", [1e-60, 1e60])
+def test_doubles_beyond_single_precision_are_refused(tmp_path: Path, factor: float) -> None:
+    values = np.random.default_rng(0).normal(size=(*SHAPE, 2)) @ [1, 1j]
+    np.save(tmp_path / "a.npy", values * factor)
+    with pytest.raises(UlmError, match="single precision"):
+        open_acquisition(tmp_path / "a.npy", FACTS).read(0, 6)
