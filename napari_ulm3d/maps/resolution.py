@@ -10,6 +10,7 @@ transformed one after the other, and their spectra are added before the ratio is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,20 +136,11 @@ def resolution(
     shell, frequency, multiplicity, nyquist_um = _shells(tile, grid.spacing_um)
 
     cones = _cones(tile, grid.spacing_um)
-    # Of all coefficients, then of those about each axis.
-    sums = np.zeros((1 + len(cones), 3, frequency.size))
-    for number in numbers:
-        spectra = [_spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
-        products = (
-            (spectra[0] * spectra[1].conj()).real,
-            np.abs(spectra[0]) ** 2,
-            np.abs(spectra[1]) ** 2,
-        )
-        for k, product in enumerate(products):
-            weighted = (product * multiplicity).ravel()
-            sums[0, k] += _of_shells(shell, weighted, frequency.size)
-            for a, cone in enumerate(cones):
-                sums[1 + a, k] += _of_shells(shell[cone], weighted[cone], frequency.size)
+    pairs = (
+        [_spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
+        for number in numbers
+    )
+    sums = _summed(pairs, shell, multiplicity, cones, frequency.size)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
     correlation = correlations[0]
@@ -161,12 +153,17 @@ def resolution(
     kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in windows]))
     share = len(numbers) * kept ** (1 - 1 / max(resolved, 1))
     n_independent = share * _of_shells(shell, counted, frequency.size)
-    axes_um = []
-    for axis, cone in enumerate(cones):
-        n_along = share * _of_shells(shell[cone], counted[cone], frequency.size)
-        level = half_bit_threshold(n_along)
-        found = _crossing_um(frequency, correlations[1 + axis], level, nyquist_um)
-        axes_um.append(found if tile[axis] > 1 else float("nan"))
+    axes_um = [
+        _crossing_um(
+            frequency,
+            correlations[1 + axis],
+            half_bit_threshold(share * _of_shells(shell[cone], counted[cone], frequency.size)),
+            nyquist_um,
+        )
+        if tile[axis] > 1
+        else float("nan")
+        for axis, cone in enumerate(cones)
+    ]
     half_bit = half_bit_threshold(n_independent)
     by_half_bit = _crossing_um(frequency, correlation, half_bit, nyquist_um)
     fixed = np.full_like(correlation, FIXED_THRESHOLD)
@@ -323,6 +320,29 @@ def _shells(
         multiplicity[-1] = 1.0
     frequency = np.arange(1, n_shells + 1, dtype=np.float64) * width
     return shell, frequency, multiplicity, 1 / nyquist
+
+
+def _summed(
+    pairs: Iterable[list[NDArray[np.complex64]]],
+    shell: NDArray[np.int64],
+    multiplicity: NDArray[np.float64],
+    cones: list[NDArray[np.intp]],
+    n_shells: int,
+) -> NDArray[np.float64]:
+    """(1 + cones, 3, shells) products of spectra: of all coefficients, then about each axis."""
+    sums = np.zeros((1 + len(cones), 3, n_shells))
+    for spectra in pairs:
+        products = (
+            (spectra[0] * spectra[1].conj()).real,
+            np.abs(spectra[0]) ** 2,
+            np.abs(spectra[1]) ** 2,
+        )
+        for k, product in enumerate(products):
+            weighted = (product * multiplicity).ravel()
+            sums[0, k] += _of_shells(shell, weighted, n_shells)
+            for a, cone in enumerate(cones):
+                sums[1 + a, k] += _of_shells(shell[cone], weighted[cone], n_shells)
+    return sums
 
 
 def _of_shells(
