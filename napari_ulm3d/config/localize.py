@@ -19,6 +19,7 @@ else:
 
 _CONVENTIONAL = {"localizer": _SUBVOXEL}
 _GAUSSIAN = {"localizer": ("gaussian",)}
+_PLACES = {"localizer": (*_SUBVOXEL, *networks_with("min_score"))}
 _NETWORKS = {"localize.localizer": tuple(network_entries())}
 _SCORED, _WINDOWED, _DRAWN = (
     {"localize.localizer": networks_with(name)}
@@ -86,6 +87,14 @@ class LocalizeConfig(StageConfig):
         when=_GAUSSIAN,
         ge=1,
         le=5,
+    )
+
+    refine: Literal["none", "frame", "window"] = setting(
+        "none",
+        "Fit the bubbles again, all together, with their image as measured in the frames, add those "
+        "that were missed and drop those that explain nothing. frame: each frame by itself; window: "
+        "along tracks, which follows bubbles through crowds (recommended there). Needs IQ.",
+        when=_PLACES,
     )
 
     @model_validator(mode="after")

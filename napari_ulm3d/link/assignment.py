@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["assign"]
+__all__ = ["assign", "cheapest"]
 
 Points = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def assign(
     first, column, cost = _gated_pairs(source, source_shift, target, target_shift, gate)
     # One link more outweighs whatever the other links can gain or lose.
     unlinked_cost = (n_source + 1.0) * gate * gate
-    return _cheapest(n_source, target.shape[0], first, column, cost, unlinked_cost)
+    return cheapest(n_source, target.shape[0], first, column, cost, unlinked_cost)
 
 
 @njit(cache=True, nogil=True)
@@ -103,7 +103,7 @@ def _gated_pairs(
 
 
 @njit(cache=True, nogil=True)
-def _cheapest(
+def cheapest(
     n_source: int,
     n_target: int,
     first: NDArray[np.int64],

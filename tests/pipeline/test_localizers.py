@@ -74,3 +74,37 @@ def test_a_plan_sent_to_a_worker_holds_one_file(flow) -> None:
     assert alone.acquisition.sources == (block.source,)
     assert alone.acquisition.grid == plan.acquisition.grid
     assert alone.psf is plan.psf
+
+
+@pytest.mark.parametrize("name", ["gaussian", "network"])
+def test_refined_blocks_are_kept_under_another_key_and_have_velocities(flow, name: str) -> None:
+    settings = ["clutter.svd_range=2,200", f"localize.localizer={name}"]
+    plain = PipelineConfig(device="cpu").with_settings(["load.frames_per_block=20", *settings])
+    config = plain.with_settings(["localize.refine=window"])
+    plan = plan_of(flow.acquisition, config)
+    one = localizer_of(config)
+    assert one.key_facts(plan) != one.key_facts(plan_of(flow.acquisition, plain))
+    faster = plan_of(flow.acquisition, config.with_settings(["link.max_speed_mm_s=50"]))
+    assert one.key_facts(plan) != one.key_facts(faster)
+    found = localize_block(flow.acquisition.blocks(20)[1], plan, lambda: False).localizations
+    assert len(found) > 0
+    assert np.isfinite(found.table["vz_mm_s"]).any()
+    assert found.frames.min() >= 20
+    assert found.frames.max() < 40
+
+
+def test_an_envelope_is_left_as_it_was_found(flow) -> None:
+    acquisition = flow.acquisition
+    frames = np.abs(acquisition.read(0, 20)).astype(np.float32)
+    envelope = type(acquisition).from_array(
+        frames, acquisition.grid.spacing_um, acquisition.rate_hz, wavelength_um=100.0, name="env"
+    )
+    plain = PipelineConfig(device="cpu").with_settings(["psf.fwhm_voxels=3,3,3"])
+    config = plain.with_settings(["localize.refine=frame"])
+    block = envelope.blocks(20)[0]
+    tables = [
+        localize_block(block, plan_of(envelope, each), lambda: False).localizations.table
+        for each in (plain, config)
+    ]
+    assert tables[0].equals(tables[1])
+    assert any("envelope" in said for said in localizer_of(config).advice(envelope, config))

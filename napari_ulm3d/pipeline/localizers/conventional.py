@@ -11,6 +11,12 @@ from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.localize import Rejections, localize
 from napari_ulm3d.pipeline.localizers.chunks import correlated_chunks
 from napari_ulm3d.pipeline.localizers.protocol import Found
+from napari_ulm3d.pipeline.localizers.refined import (
+    refine_advice,
+    refine_context,
+    refine_key,
+    refined,
+)
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
 from napari_ulm3d.tables import Localizations
 
@@ -29,22 +35,24 @@ class Conventional:
         return ()
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """None beside its section of the settings."""
-        return ()
+        """Beside its section of the settings, those of the refinement."""
+        return refine_key(plan)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """None: frames are independent of each other."""
-        return 0
+        """Those of the refinement: the fits of frames are independent of each other."""
+        return refine_context(config)
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """Whether weights were given in vain."""
+        """Settings that were given in vain."""
+        said = refine_advice(acquisition, config)
         if config.network.weights is None:
-            return []
+            return said
         return [
+            *said,
             (
                 f"network.weights is set, but localize.localizer={self.name} uses no network. "
                 "Choose --localizer network."
-            )
+            ),
         ]
 
     def localize(
@@ -73,4 +81,5 @@ class Conventional:
             if progress is not None:
                 progress(end / len(frames))
         counts = {f"rejected_{reason}": float(count) for reason, count in asdict(rejected).items()}
-        return Found(Localizations.concat(parts), counts)
+        together = refined(Localizations.concat(parts), block, filtered, plan, stop)
+        return Found(together, counts)

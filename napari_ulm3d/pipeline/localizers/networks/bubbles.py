@@ -18,6 +18,12 @@ from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
 from napari_ulm3d.networks.weights import WeightsCard
 from napari_ulm3d.pipeline.localizers.network import NetworkBase, kept_facts, kept_voxels
 from napari_ulm3d.pipeline.localizers.protocol import Found, Rate
+from napari_ulm3d.pipeline.localizers.refined import (
+    refine_advice,
+    refine_context,
+    refine_key,
+    refined,
+)
 from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
 
@@ -59,17 +65,21 @@ class _Bubbles(NetworkBase):
         settings = network.model_dump(mode="json", exclude=others)
         return settings | {"min_score": _least_score(plan)}
 
+    def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
+        """Its own, and those of the refinement."""
+        return super().key_facts(plan) + refine_key(plan)
+
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """The margin of its windows."""
+        """The margin of its windows, and what the refinement looks at."""
         from napari_ulm3d.localize.network import context_of
 
         card = self.weights(acquisition, config)[0].card
         network: Any = config_of(card.architecture, card.config)
-        return context_of(network, config.network).frames
+        return context_of(network, config.network).frames + refine_context(config)
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
         """What is unlike its training, too."""
-        said = super().advice(acquisition, config)
+        said = super().advice(acquisition, config) + refine_advice(acquisition, config)
         first = config.clutter.svd_range[0] if config.clutter.svd_range else _TRAINED_FIRST[0]
         known = "svd" in config.clutter.method and not config.clutter.svd_automatic
         if known and first not in _TRAINED_FIRST:
@@ -154,6 +164,7 @@ class _Bubbles(NetworkBase):
             progress=progress,
             told=pieces.append,
         )
+        found = refined(found, block, filtered, plan, stop, trust_sigma=True)
         return Found(found, kept_facts(kept) | _window_facts(pieces))
 
 

@@ -1,0 +1,86 @@
+"""Localizations fitted to the frames once more, where the settings ask for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.filtering import FilteredBlock
+from napari_ulm3d.networks.bubblenet_input import noise_level
+from napari_ulm3d.pipeline.plan import BlockPlan
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["refine_advice", "refine_context", "refine_key", "refined"]
+
+_CONTEXT_FRAMES = 12
+"""What lies farther away along a track hardly moves a place."""
+
+
+def refined(
+    found: Localizations,
+    block: Block,
+    filtered: FilteredBlock,
+    plan: BlockPlan,
+    stop: Callable[[], bool],
+    *,
+    trust_sigma: bool = False,
+) -> Localizations:
+    """The localizations of a block as `localize.refine` says; of an envelope as they are.
+
+    `trust_sigma` as of `synthesis.Synthesis`.
+
+    Raises
+    ------
+    Cancelled
+        `stop` said so.
+    """
+    from napari_ulm3d.synthesis import Synthesis, refine_localizations
+
+    config, acquisition, frames = plan.config, plan.acquisition, filtered.frames
+    mode = config.localize.refine
+    if mode == "none" or not np.iscomplexobj(frames):
+        return found
+    return refine_localizations(
+        frames,
+        found,
+        psf=plan.psf,
+        grid=plan.grid,
+        rate_hz=acquisition.rate_hz,
+        noise_rms=noise_level(frames, filtered.valid),
+        wavelength_um=acquisition.wavelength_um,
+        settings=Synthesis(mode, config.link.max_speed_mm_s, trust_sigma),
+        first_frame=block.first_frame,
+        stop=stop,
+    )
+
+
+def refine_key(plan: BlockPlan) -> tuple[str, ...]:
+    """`key_facts` of the refinement: none without it."""
+    mode = plan.config.localize.refine
+    if mode == "none":
+        return ()
+    facts = {
+        "refine": mode,
+        "max_speed_mm_s": plan.config.link.max_speed_mm_s if mode == "window" else None,
+        "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad],
+    }
+    return (json.dumps(facts, sort_keys=True),)
+
+
+def refine_context(config: PipelineConfig) -> int:
+    """Frames on either side of a frame that the refinement looks at."""
+    return _CONTEXT_FRAMES if config.localize.refine == "window" else 0
+
+
+def refine_advice(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
+    """Whether the refinement is asked for in vain."""
+    if config.localize.refine == "none" or acquisition.kind != "envelope":
+        return []
+    return [
+        f"localize.refine={config.localize.refine} does nothing here: the frames are an envelope, "
+        "and bubbles are fitted to IQ data."
+    ]

@@ -1,0 +1,129 @@
+"""The joint fit of all bubbles of a block to its frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_ulm3d.synthesis import kernels
+from napari_ulm3d.synthesis.bubbles import Bubbles
+from napari_ulm3d.synthesis.image import BubbleImage
+
+__all__ = ["JointFit"]
+
+_WINDOW = 1.4
+"""Half of an image's window in full widths at half maximum."""
+_MARGIN = 2
+_MEASURED_WITH = 160.0
+"""Least energy of bubbles that the image is measured on (22 dB)."""
+_ALONE_WIDTHS = 1.5
+_FEWEST, _MOST = 30, 4000
+
+
+class JointFit:
+    """Frames of a block, the image of a bubble, and what all bubbles together leave over.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) complex64, filtered. Not written to.
+    image
+        What a bubble looks like.
+    noise_rms
+        Level of the noise: the residual about a bubble is taken to be no weaker.
+    jerk
+        (3,) standard deviation of the second difference of a track, voxels.
+    limit
+        Farthest a bubble may go in one fit along each axis, voxels.
+    """
+
+    def __init__(
+        self,
+        frames: NDArray[np.complex64],
+        image: BubbleImage,
+        noise_rms: float,
+        jerk: NDArray[np.float64],
+        limit: float = 2.0,
+    ) -> None:
+        self.frames = frames
+        self.noise_rms = noise_rms
+        self.fwhm = image.sigma * np.sqrt(8 * np.log(2))
+        flat = np.array(frames.shape[1:]) == 1
+        half = np.clip(np.rint(_WINDOW * self.fwhm), 2, 7).astype(np.int64)
+        self.half = np.where(flat, 0, half)
+        self._jerk, self._limit = np.asarray(jerk, np.float64), limit
+        self._floor = max(noise_rms**2, float(np.finfo(np.float32).tiny))
+        self.left = frames.copy()
+        self.use(image)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of a frame."""
+        z, y, x = self.frames.shape[1:]
+        return z, y, x
+
+    def use(self, image: BubbleImage) -> None:
+        """Fit with another image from now on."""
+        self.image = image
+        self._table, self._slope = image.tables(int(self.half.max()) + _MARGIN)
+
+    def restart(self, bubbles: Bubbles) -> None:
+        """Take the images of these bubbles off the frames anew; they may move again."""
+        bubbles.begin()
+        np.copyto(self.left, self.frames)
+        kernels.take_off(
+            self.left, bubbles.first, bubbles.place, bubbles.amplitude, self.half, self._table,
+            self._slope,
+        )  # fmt: skip
+
+    def sweep(self, bubbles: Bubbles, times: int) -> None:
+        """Gauss-Newton steps of every bubble; then `noise`, `energy` and `deviation` of each."""
+        for turn in range(times):
+            if turn % 3 == 0:
+                self._measure_noise(bubbles)
+            for colour in range(kernels.COLOURS):
+                kernels.sweep(
+                    self.left, colour, bubbles.first, bubbles.place, bubbles.anchor,
+                    bubbles.amplitude, bubbles.before, bubbles.after, bubbles.said,
+                    bubbles.trust, bubbles.noise, self._jerk, bubbles.moved, self.half, self._limit, self._table, self._slope,
+                )  # fmt: skip
+        self._measure_noise(bubbles)
+        kernels.evidence(
+            np.array(self.shape), bubbles.first, bubbles.place, bubbles.amplitude, bubbles.before,
+            bubbles.after, bubbles.trust, bubbles.noise, self._jerk, self.half, self._table, self._slope,
+            bubbles.energy, bubbles.deviation,
+        )  # fmt: skip
+
+    def _measure_noise(self, bubbles: Bubbles) -> None:
+        kernels.residual_powers(
+            self.left, bubbles.first, bubbles.place, self.half, self._floor, bubbles.noise
+        )
+
+    def measure_image(self, bubbles: Bubbles) -> bool:
+        """Correct the image by what bright bubbles that stand alone leave over.
+
+        False where there are too few of them. Call `restart` after it.
+        """
+        scaled = np.column_stack([bubbles.frame * 1e3, bubbles.place / self.fwhm])
+        apart = cKDTree(scaled).query(scaled, 2)[0][:, 1] if len(bubbles) > 1 else np.inf
+        chosen = (bubbles.energy >= _MEASURED_WITH) & (apart > _ALONE_WIDTHS)
+        rows = np.flatnonzero(chosen)
+        if len(rows) < _FEWEST:
+            return False
+        chosen[:] = False
+        chosen[rows[:: -(-len(rows) // _MOST)]] = True
+        image = self.image
+        for axis in np.flatnonzero(self.half):
+            room = int(chosen.sum() * (2 * self.half[axis] + 1))
+            distance, weight = np.empty(room), np.empty(room)
+            lack = np.empty(room, np.complex128)
+            n = kernels.profile_samples(
+                self.left, bubbles.first, bubbles.place, bubbles.amplitude, chosen, self.half,
+                self._table, self._slope, axis, distance, lack, weight,
+            )  # fmt: skip
+            # No single bright bubble says what the image is.
+            capped = np.minimum(weight[:n], 4 * np.median(weight[:n]))
+            image = image.corrected(int(axis), distance[:n], lack[:n], capped)
+        self.use(image)
+        return True

@@ -1,0 +1,227 @@
+"""From a localizer's bubbles to those that explain the frames: start, add, drop, fit again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import Cancelled
+from napari_ulm3d.filtering import Psf
+from napari_ulm3d.localize.network import hit_probability
+from napari_ulm3d.synthesis.bubbles import Bubbles
+from napari_ulm3d.synthesis.chaining import SHORTEST, chain
+from napari_ulm3d.synthesis.fit import JointFit
+from napari_ulm3d.synthesis.image import BubbleImage
+from napari_ulm3d.synthesis.proposals import continued, left_over
+from napari_ulm3d.synthesis.selection import supported
+from napari_ulm3d.tables import SIGMA_UM, VELOCITY_MM_S, Localizations
+
+__all__ = ["Synthesis", "refine_localizations"]
+
+_JERK_UM = 4.0
+_BEND_WIDTHS = 0.25
+_APART_SIGMAS = 0.5
+_LEAST_TRACK, _LEAST_ALONE = 20.0, 40.0  # 13 and 16 dB
+_MIN_SNR_DB = 9.0
+_NEW_LENGTH, _NEW_HELD = 6, 0.3
+_ROUNDS, _ROUNDS_LEFT_OVER, _IMAGE_ROUNDS = 4, 2, 3
+_SWEEPS_FIRST, _SWEEPS, _SWEEPS_NEW = 6, 10, 4
+_HIT_WAVELENGTHS = 0.25
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """How bubbles are refined.
+
+    Attributes
+    ----------
+    mode
+        ``frame``: each frame by itself; ``window``: places along tracks hold each other, and
+        tracks are continued past their ends.
+    max_speed_mm_s
+        Of a bubble along a track.
+    trust_sigma
+        Whether the localizations' own standard deviations hold them to their places, as those
+        of a network may, which has seen more than one frame.
+    """
+
+    mode: Literal["frame", "window"] = "window"
+    max_speed_mm_s: float = 30.0
+    trust_sigma: bool = False
+
+
+def refine_localizations(
+    frames: NDArray[np.complex64],
+    found: Localizations,
+    *,
+    psf: Psf,
+    grid: Grid,
+    rate_hz: float,
+    noise_rms: float,
+    wavelength_um: float | None = None,
+    settings: Synthesis | None = None,
+    first_frame: int = 0,
+    stop: Callable[[], bool] | None = None,
+) -> Localizations:
+    """The bubbles that explain a block of frames, beginning with those that a localizer found.
+
+    All bubbles are fitted together; the image of a bubble is measured on those that stand
+    alone. Then, a few times: they are linked, fitted with their tracks, dropped where they
+    explain nothing, and new ones are tried past the ends of tracks and in what is left over.
+    A new bubble stays where it is in a track with bubbles that were found, or in one of six
+    frames and more.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) complex64, filtered. Not written to.
+    found
+        Where to begin; those of other frames are left out.
+    psf
+        Widths and carrier of the image to begin with.
+    grid
+        Spacing and origin of the frames' voxels.
+    rate_hz
+        Volumes a second.
+    noise_rms
+        Level of the noise of the frames.
+    wavelength_um
+        None: half of the PSF's width along z stands in for it.
+    settings
+        Mode, speed and trust; None: the defaults.
+    first_frame
+        Number of the first frame over the whole acquisition.
+    stop
+        Asked between fits.
+
+    Returns
+    -------
+    Localizations
+        Sorted by frame, with `sigma_*_um` of the fit (other bubbles held), velocities along the
+        tracks (NaN of bubbles that are in none), `snr_db`, the energy of a bubble's image over
+        the noise's power, and `score`, the probability of an error below a quarter of the
+        wavelength by sigma, halved for a bubble in no track.
+
+    Raises
+    ------
+    Cancelled
+        `stop` said so.
+    """
+    settings = settings or Synthesis()
+    spacing = np.asarray(grid.spacing_um)
+    if wavelength_um is None:
+        wavelength_um = 0.5 * psf.fwhm_voxels[0] * spacing[0]
+    fit = JointFit(frames, BubbleImage.gaussian(psf), noise_rms, _JERK_UM / spacing)
+    start = _bubbles(found, grid, first_frame, len(frames), settings.trust_sigma)
+
+    def ask() -> None:
+        if stop is not None and stop():
+            raise Cancelled("The localization was stopped.")
+
+    fit.restart(start)
+    fit.sweep(start, _SWEEPS_FIRST)
+    for _ in range(_IMAGE_ROUNDS):
+        ask()
+        if not fit.measure_image(start):
+            break
+        fit.restart(start)
+        fit.sweep(start, _SWEEPS_NEW)
+    bubbles, keep = _rounds(fit, start, settings, spacing, rate_hz, ask)
+    return _table(bubbles, keep, grid, rate_hz, _HIT_WAVELENGTHS * wavelength_um, first_frame)
+
+
+def _rounds(
+    fit: JointFit,
+    bubbles: Bubbles,
+    settings: Synthesis,
+    spacing: NDArray[np.float64],
+    rate_hz: float,
+    ask: Callable[[], None],
+) -> tuple[Bubbles, NDArray[np.bool_]]:
+    """Link, fit, drop, propose; the bubbles of the last round and which of them stay."""
+    window = settings.mode == "window"
+    apart = _APART_SIGMAS * fit.image.sigma
+    gate = settings.max_speed_mm_s * 1000 / rate_hz / spacing
+    for turn in range(_ROUNDS):
+        ask()
+        if window:
+            bubbles.before, bubbles.after = chain(
+                bubbles.first, bubbles.place, gate, _BEND_WIDTHS * fit.fwhm
+            )
+        fit.restart(bubbles)
+        fit.sweep(bubbles, _SWEEPS)
+        keep = supported(bubbles, _LEAST_TRACK, _LEAST_ALONE, apart)
+        if turn == _ROUNDS - 1:
+            break
+        frame, place = np.empty(0, np.int64), np.empty((0, 3))
+        if window:
+            frame, place = continued(bubbles, fit.shape, apart)
+        if turn < _ROUNDS_LEFT_OVER:
+            more = left_over(fit.left, bubbles, fit.half, fit.noise_rms, _MIN_SNR_DB)
+            frame, place = np.concatenate([frame, more[0]]), np.concatenate([place, more[1]])
+        bubbles = bubbles.changed(keep, frame, place)
+        fit.restart(bubbles)
+        fit.sweep(bubbles, _SWEEPS_NEW)
+    if window:
+        label, length = bubbles.tracks()
+        held = np.bincount(label, bubbles.given) / np.maximum(np.bincount(label), 1)
+        keep &= (length >= _NEW_LENGTH) | (held[label] >= _NEW_HELD)
+    return bubbles, keep
+
+
+def _bubbles(
+    found: Localizations, grid: Grid, first_frame: int, n_frames: int, trust_sigma: bool
+) -> Bubbles:
+    """Those of the block, to be fitted."""
+    frame = found.frames - first_frame
+    order = np.argsort(frame, kind="stable")
+    order = order[(frame[order] >= 0) & (frame[order] < n_frames)]
+    place = np.ascontiguousarray(grid.to_index(found.positions_um[order]), np.float64)
+    bubbles = Bubbles(
+        frame[order].astype(np.int64), place, np.zeros(len(place), np.complex128), n_frames
+    )
+    bubbles.given[:] = True
+    if trust_sigma and set(SIGMA_UM) <= set(found.table.columns):
+        sigma = found.table[SIGMA_UM].to_numpy(np.float64)[order] / grid.spacing_um
+        known = np.isfinite(sigma) & (sigma > 0)
+        bubbles.trust[known] = 1 / sigma[known] ** 2
+    return bubbles
+
+
+def _table(
+    bubbles: Bubbles,
+    keep: NDArray[np.bool_],
+    grid: Grid,
+    rate_hz: float,
+    radius_um: float,
+    first_frame: int,
+) -> Localizations:
+    _, length = bubbles.tracks()
+    own = np.arange(len(bubbles))
+    ahead = np.where(bubbles.after >= 0, bubbles.after, own)
+    behind = np.where(bubbles.before >= 0, bubbles.before, own)
+    span = np.maximum(bubbles.frame[ahead] - bubbles.frame[behind], 1)
+    velocity = (bubbles.place[ahead] - bubbles.place[behind]) / span[:, None]
+    velocity *= np.asarray(grid.spacing_um) * (rate_hz / 1000)
+    alone = length < SHORTEST
+    velocity[alone] = np.nan
+    sigma_um = bubbles.deviation * grid.spacing_um
+    flat = np.asarray(grid.shape) == 1
+    resolved = ~flat if not flat.all() else flat
+    score = hit_probability(np.maximum(sigma_um[:, resolved], 1e-6), radius_um)
+    out = Localizations.from_arrays(
+        bubbles.frame[keep] + first_frame,
+        grid.to_um(bubbles.place[keep]),
+        (10 * np.log10(np.maximum(bubbles.energy[keep], 1e-6))).astype(np.float32),
+        np.where(alone, 0.5 * score, score)[keep].astype(np.float32),
+        rate_hz,
+        sigma_um[keep].astype(np.float32),
+    )
+    for axis, name in enumerate(VELOCITY_MM_S):
+        out.table[name] = velocity[keep, axis].astype(np.float32)
+    return out

@@ -1,0 +1,93 @@
+"""Which bubbles stay: those that explain something which no other one explains."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d._caches import njit
+from napari_ulm3d.synthesis.bubbles import Bubbles
+from napari_ulm3d.synthesis.chaining import SHORTEST
+
+__all__ = ["supported"]
+
+_LONG = 6
+"""Rows of a track that may cross another one."""
+_TOGETHER = 0.5
+"""Two tracks that share this much of the shorter one are one bubble."""
+
+
+def supported(
+    bubbles: Bubbles, least_track: float, least_alone: float, apart: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(n,) which bubbles to keep.
+
+    Parameters
+    ----------
+    bubbles
+        With their `energy`, the gain in log-likelihood for which each one stands.
+    least_track, least_alone
+        Least energy: of a bubble in a track the geometric mean with its neighbours there, which
+        share their places with it; of one that is alone its own.
+    apart
+        (3,) half axes within which two bubbles of a frame are one, unless they are long tracks
+        that cross.
+    """
+    label, length = bubbles.tracks()
+    level = np.log(np.maximum(bubbles.energy, 1e-6))
+    earlier = np.where(bubbles.before >= 0, level[bubbles.before], level)
+    later = np.where(bubbles.after >= 0, level[bubbles.after], level)
+    mean = (earlier + level + later) / 3
+    keep = np.where(length >= SHORTEST, mean >= np.log(least_track), level >= np.log(least_alone))
+    _drop_doubles(
+        bubbles.first, bubbles.place, np.abs(bubbles.amplitude), bubbles.before, bubbles.after,
+        label, length, apart, keep,
+    )  # fmt: skip
+    return keep
+
+
+@njit(cache=True, nogil=True)
+def _close(i, j, place, apart):  # type: ignore[no-untyped-def]
+    square = 0.0
+    for a in range(3):
+        square += ((place[i, a] - place[j, a]) / apart[a]) ** 2
+    return square <= 1.0
+
+
+@njit(cache=True, nogil=True)
+def _shared(i, j, way, place, apart):  # type: ignore[no-untyped-def]
+    """Frames from i and j on, one way along both tracks, and those where the two are close."""
+    many, close = 0, 0
+    i, j = way[i], way[j]
+    while i >= 0 and j >= 0:
+        many += 1
+        close += _close(i, j, place, apart)
+        i, j = way[i], way[j]
+    return many, close
+
+
+@njit(cache=True, nogil=True)
+def _drop_doubles(  # type: ignore[no-untyped-def]
+    first, place, strength, before, after, label, length, apart, keep
+):
+    """Of two bubbles in one place keep that of the longer track, or the brighter one."""
+    gone = np.zeros(label.size + 1, np.bool_)
+    for t in range(first.size - 1):
+        for i in range(first[t], first[t + 1]):
+            for j in range(i + 1, first[t + 1]):
+                if not _close(i, j, place, apart):
+                    continue
+                if length[i] >= _LONG and length[j] >= _LONG:
+                    shorter = i if length[i] < length[j] else j
+                    shared = 1
+                    shared += _shared(i, j, before, place, apart)[1]
+                    shared += _shared(i, j, after, place, apart)[1]
+                    if shared >= _TOGETHER * length[shorter]:
+                        gone[label[shorter]] = True
+                    continue
+                of_i, of_j = min(length[i], _LONG), min(length[j], _LONG)
+                weaker = of_i < of_j or (of_i == of_j and strength[i] < strength[j])
+                keep[i if weaker else j] = False
+    for i in range(label.size):
+        if gone[label[i]]:
+            keep[i] = False
