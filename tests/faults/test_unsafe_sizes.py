@@ -148,7 +148,8 @@ def test_one_block_is_held_against_free_memory(
     np.lib.format.open_memmap(path, "w+", np.complex64, (40, 100, 100, 50))  # 160 MB, sparse
     source = open_acquisition(path, GIVEN).sources[0]
     monkeypatch.setattr(limits, "free_memory", lambda: 80 << 20)
-    with pytest.raises(InputError, match=r"needs 153 MB for frames 0 to 39, and 80 MB are free"):
+    said = "needs 153 MB of memory for frames 0 to 39, but only 80 MB are free"
+    with pytest.raises(InputError, match=said):
         source.read(0, 40)
     assert source.read(0, 20).shape[0] == 20
 

@@ -32,7 +32,7 @@ def test_a_good_run_says_nothing() -> None:
         (replace(GOOD, rejected={"over_cap": 900}), None, 500.0, "localize.max_bubbles"),
         (GOOD, 0.6, 500.0, "sparsify.threshold"),
         (replace(GOOD, n_tracks=7), None, 500.0, "7 tracks are too few"),
-        (GOOD, None, 30.0, "10.0 voxels a frame"),
+        (GOOD, None, 30.0, "10.0 voxels per frame"),
     ],
 )
 def test_each_cause_names_what_to_try(

@@ -80,7 +80,7 @@ def test_without_weights_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from napari_ulm3d.networks import weights
 
     monkeypatch.setattr(weights, "_FOLDER", tmp_path)
-    with pytest.raises(ConfigError, match="No weights 'mask' come with"):
+    with pytest.raises(ConfigError, match="There are no weights 'mask'"):
         sparsify(frames_of(), SparsifyConfig(strategy="learned"))
     save_weights(tmp_path / "bubblenet.safetensors", build("BubbleNet", {"channels": (4,)}))
     with pytest.raises(InputError, match="MaskCNN is needed"):
