@@ -112,7 +112,7 @@ def _write(config: SimulationConfig, folder: Path, stop: Stop) -> Generator[floa
 
     def progress(done: int, total: int) -> None:
         if stop():
-            raise Cancelled("The simulation was stopped.")
+            raise Cancelled("Simulation stopped.")
         told.put(done / total)
 
     def write() -> None:

@@ -30,8 +30,8 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     tracks = attributes.get("metadata", {}).get(VALUE)
     if not isinstance(tracks, Tracks):
         raise ResultsError(
-            f"The layer '{attributes.get('name', '')}' was not made by ULM 3D and has no table of "
-            "velocities to save. Save it with napari's own writer instead."
+            f"The layer '{attributes.get('name', '')}' was not made by ULM 3D, so it has no "
+            "velocity table to save. Save it with napari's own writer instead."
         )
     write(tracks, path)
     return [path]
@@ -60,8 +60,8 @@ def _as_map(data: Any, attributes: dict[str, Any]) -> VesselMap:
     name = str(attributes.get("name", "layer"))
     if np.ndim(data) != 3:
         raise ResultsError(
-            f"The layer '{name}' has {np.ndim(data)} axes; a map has three (z, y, x). "
-            "Save frames with the Export widget."
+            f"The layer '{name}' has {np.ndim(data)} axes; a map has three (z, y, x). Use "
+            "the Export widget to save frames."
         )
     volume = np.asarray(data, np.float32)
     um = _um_per_unit(name, attributes.get("units"))
@@ -84,16 +84,16 @@ def _um_per_unit(name: str, units: Any) -> tuple[float, float, float]:
     texts = [str(unit) for unit in (units or ("pixel",) * 3)][-3:]
     if any(text in ("pixel", "px", "") for text in texts):
         show_info(
-            f"The layer '{name}' has no unit of length; its scale was written as micrometres. "
-            "Set another with layer.units."
+            f"The layer '{name}' has no length unit; its scale was saved in micrometres. "
+            "Set layer.units for another unit."
         )
     found = []
     for text in texts:
         factor = 1.0 if text in ("pixel", "px", "") else to_um(text)
         if factor is None:
             raise ResultsError(
-                f"The layer '{name}' has the unit '{text}', which is not a length that can be written. "
-                "Set layer.units to ('um', 'um', 'um')."
+                f"The layer '{name}' has the unit '{text}', which is not a supported length "
+                "unit. Set layer.units to ('um', 'um', 'um')."
             )
         found.append(factor)
     return (found[0], found[1], found[2])

@@ -74,7 +74,7 @@ def power_picture(power_db: NDArray[np.float32], grid: Grid) -> Picture:
     depth, _, lateral = grid.extent_um
     scale = min(_POWER_WIDTH / lateral, _POWER_HEIGHT / depth)
     size = (max(round(lateral * scale), 1), max(round(depth * scale), 1))
-    panel = Panel(f"power Doppler, z / x, {low:.0f} to {high:.0f} dB", _hot(level), *size)
+    panel = Panel(f"Power Doppler, z / x, {low:.0f} to {high:.0f} dB", _hot(level), *size)
     return Picture(((panel,),))
 
 

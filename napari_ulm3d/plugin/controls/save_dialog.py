@@ -44,7 +44,7 @@ def ask_where_to_save(
     place = filters.index(chosen) if chosen in filters else 0
     path = Path(f"{typed}{suffixes[place]}")
     if path.exists():  # the dialog asked about another name
-        answer = QMessageBox.question(parent, title, f"{path} exists already. Replace it?")
+        answer = QMessageBox.question(parent, title, f"{path} already exists. Replace it?")
         if answer != QMessageBox.StandardButton.Yes:
             return None
     return str(path)

@@ -18,24 +18,26 @@ _LABELS = {
     "max_maxima": "Maxima per patch",
     "breaks": "Tracks end at",
     "views": "Mirror images averaged",
-    "rounds": "Rounds of detection",
+    "rounds": "Detection passes",
     "fsc": "Measure resolution (FSC)",
-    "merge_fwhm": "Merge closer than",
+    "merge_fwhm": "Merge distance",
     "candidate_score": "Min voxel probability",
+    "rate_hz": "Frame rate",
+    "voxel_um": "Voxel size",
+    "memory_gb": "Memory",
 }
 
 
 def label_of(name: str, unit: str = "", many: bool = False) -> str:
     """A setting's name for people: ``min_snr_db`` becomes "Min SNR", with its unit if not shown elsewhere."""
-    if name in _LABELS:
-        return _LABELS[name]
-    for ending in _UNIT_ENDINGS:
-        if name.endswith(ending) and unit:
-            name = name.removesuffix(ending)
-            break
-    words = [_CAPITALS.get(word, word) for word in name.split("_")]
-    label = " ".join(words)
-    label = label[0].upper() + label[1:]
+    label = _LABELS.get(name, "")
+    if not label:
+        for ending in _UNIT_ENDINGS:
+            if name.endswith(ending) and unit:
+                name = name.removesuffix(ending)
+                break
+        label = " ".join(_CAPITALS.get(word, word) for word in name.split("_"))
+        label = label[0].upper() + label[1:]
     return f"{label} ({unit})" if unit and many else label
 
 

@@ -75,7 +75,9 @@ class Source:
         if self.kind == "table":
             return result_of_table(self.path, like)
         if like is None:
-            raise ConfigError("The ground truth needs its acquisition; open that first.")
+            raise ConfigError(
+                "The ground truth belongs to an acquisition; open the acquisition first."
+            )
         return _of_truth(self.path, like)
 
 
@@ -186,9 +188,9 @@ def _like_first(first: Result, second: Result) -> tuple[Result, str]:
         return second, ""
     alike = replace(second, grid=first.grid, maps={})
     note = (
-        "B's maps were made anew from its tracks with A's resolution factor."
+        "B's maps were rebuilt from its tracks at A's resolution factor."
         if same
-        else "A and B are of different fields of view: B's tracks were mapped on A's grid."
+        else "A and B have different fields of view: B's tracks were mapped on A's grid."
     )
     return mapped(alike, first.config.maps), note
 
@@ -198,7 +200,7 @@ def _numbers(result: Result, truth: Path | None, stop: Callable[[], bool]) -> di
     found, tracks = result.localizations, result.tracks
     numbers = {"of": result.title}
     if len(found):
-        numbers["bubbles a frame"] = f"{len(found) / result.n_frames:.2f}"
+        numbers["bubbles per frame"] = f"{len(found) / result.n_frames:.2f}"
     numbers["tracks"] = f"{tracks.n_tracks:,}"
     if len(tracks):
         length = len(tracks) / tracks.n_tracks

@@ -178,14 +178,14 @@ def _guarded(work: Work, stop: Stop) -> Generator[Any, None, Any]:
         return Problem(str(error), traceback.format_exc())
     except MemoryError:
         return Problem(
-            "There is not enough memory. Use shorter blocks (load.frames_per_block) or a lower "
+            "Not enough memory. Use shorter blocks (load.frames_per_block) or a lower "
             "resolution factor.",
             traceback.format_exc(),
         )
     except Exception as error:
         return Problem(
-            f"Something unexpected went wrong ({type(error).__name__}: {error}). The details say "
-            "where; please report them.",
+            f"Unexpected error ({type(error).__name__}: {error}). Please report it with the "
+            "details.",
             traceback.format_exc(),
         )
     return _Result(result)

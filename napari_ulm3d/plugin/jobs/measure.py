@@ -116,17 +116,17 @@ def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
     corners = np.asarray(layer.data[at], float)
     world = np.array([layer.data_to_world(corner) for corner in corners])[:, -3:]
     if world.shape[1] < 3:
-        raise ConfigError("The shapes lie in no volume; draw with this widget's buttons.")
+        raise ConfigError("The shape is not in a volume; draw it with this widget's buttons.")
     flat = [k for k in range(3) if np.ptp(world[:, k]) < _FLAT_UM]
     if not flat:
-        raise ConfigError("The shape leaves its plane; draw it in the 2-D view.")
+        raise ConfigError("The shape is not in one plane; draw it in the 2-D view.")
     hidden = _hidden_axis(viewer)
     axis = hidden if hidden in flat else (1 if 1 in flat else flat[0])
     points = world[:, [k for k in range(3) if k != axis]]
     position = float(world[0, axis])
     if kind in ("line", "path"):
         if len(points) != 2:
-            raise ConfigError("A path of many pieces has no profile; draw a straight line.")
+            raise ConfigError("A path with several segments has no profile; draw a straight line.")
         return Drawn("line", axis, position, points)
     if kind == "ellipse":
         points = _ellipse(points)
@@ -174,7 +174,7 @@ def measure(
         )
     vessel_map = result.maps.get(name)
     if vessel_map is None:
-        raise ConfigError(f"There is no map '{name}' of this result; choose another map.")
+        raise ConfigError(f"This result has no '{name}' map; choose another map.")
     position = None if thickness_um is None else drawn.position_um
     image = plane(vessel_map, drawn.axis, position, thickness_um or 0.0)
     start, stop = drawn.points_um

@@ -73,7 +73,9 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
     animation = Animation(viewer)
     if kind == "turn":
         if viewer.dims.ndisplay != 3:
-            raise ConfigError("A turning movie needs the 3-D view: switch it on below the layers.")
+            raise ConfigError(
+                "A rotating movie needs the 3-D view: switch it on below the layer list."
+            )
         view = np.asarray(viewer.scene.camera.view_direction, float)
         up = np.asarray(viewer.scene.camera.up_direction, float)
         # Three stretches at least: between half a turn either way there is no shortest way.
@@ -86,7 +88,7 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
             animation.capture_keyframe(steps=n, position=number - 1)
         return animation
     if viewer.dims.ndim < 4:
-        raise ConfigError("A movie over time needs frames or tracks in the viewer.")
+        raise ConfigError("A movie through time needs frames or tracks in the viewer.")
     for number, time_s in enumerate(span_s):
         viewer.dims.set_point(viewer.dims.ndim - 4, time_s)
         animation.capture_keyframe(steps=n_frames - 1, position=number - 1)
@@ -148,7 +150,7 @@ class MovieMaker(QObject):
             First and last time of the acquisition, seconds, of a movie over time.
         """
         if self.running:
-            raise RuntimeError("a movie is being drawn already")
+            raise RuntimeError("a movie is already being rendered")
         self._stopped = False
         self._steps = self._draw(
             viewer, Path(path), kind, max(round(seconds * fps), _FEWEST_FRAMES), fps, width, span_s
@@ -169,7 +171,7 @@ class MovieMaker(QObject):
             said = str(error)
             self._end(lambda: self.failed.emit(said))
         except Exception as error:
-            said = f"The movie cannot be made ({type(error).__name__}: {error})."
+            said = f"The movie could not be made ({type(error).__name__}: {error})."
             self._end(lambda: self.failed.emit(said))
 
     def _end(self, tell: Callable[[], Any]) -> None:
@@ -188,9 +190,7 @@ class MovieMaker(QObject):
         span_s: tuple[float, float],
     ) -> Any:
         if path.suffix.lower() not in SUFFIXES:
-            raise ResultsError(
-                f"{path}: is not a movie format; end its name in {', '.join(SUFFIXES)}."
-            )
+            raise ResultsError(f"{path}: not a movie format; use one of {', '.join(SUFFIXES)}.")
         before = (viewer.scene.camera.angles, viewer.dims.point)
         canvas = canvas_size(viewer)
         try:

@@ -41,7 +41,7 @@ class Progress:
     def text(self, seconds: float) -> str:
         """The progress in words, with the speed and the time left."""
         n = len(self.failed)
-        failed = f"\n{n} block{'s' if n > 1 else ''} failed and left out" if n else ""
+        failed = f"\n{n} block{'s' if n > 1 else ''} failed and skipped" if n else ""
         if not self.n_frames or not self.share:
             return f"{self.stage}…{failed}"
         rate = self.n_frames / max(seconds, 1e-9)

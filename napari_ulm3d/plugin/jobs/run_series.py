@@ -218,8 +218,8 @@ def _events(
     # One that left blocks out is tried again there.
     if resume and _is_whole(ResultsFolder.open(folder)):
         raise ResultsError(
-            f"{folder}: already contains a run that has finished. Choose another folder, or reopen "
-            "that run with Run history."
+            f"{folder}: already contains a finished run. Choose another folder, or reopen "
+            "that run from Run history."
         )
     yield from run_events(
         acquisition, config, folder, resume=resume, stop=stop, execution=execution, tell=tell
@@ -253,7 +253,7 @@ def _say(event: Event) -> None:
         )
     elif isinstance(event, BlockFailed):
         log.warning(
-            "block %d of %d (%s) is left out: %s",
+            "block %d of %d (%s) skipped: %s",
             *(event.index + 1, event.n_blocks, event.name, event.reason),
         )
     elif isinstance(event, RunFinished):

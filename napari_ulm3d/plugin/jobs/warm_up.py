@@ -34,4 +34,4 @@ def _import() -> None:
         try:
             import_module(name)
         except Exception as error:  # whoever needs it hears of it then, with a remedy
-            log.debug("%s cannot be imported yet: %s", name, error)
+            log.debug("%s could not be imported yet: %s", name, error)

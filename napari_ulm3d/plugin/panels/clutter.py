@@ -59,32 +59,32 @@ class ClutterPanel(Panel):
         self._seen: _Seen | None = None
         self.form = SettingsForm(self.session, "clutter")
         self.column.addWidget(self.form)
-        self.spectrum = Plot("singular component", "dB of the first")
+        self.spectrum = Plot("singular component", "dB re first")
         self.spectrum.setToolTip(
-            "Singular values of the block under the time slider. Drag the yellow lines: what lies "
-            "between them is kept."
+            "Singular values of the current block. Drag the yellow lines to choose which "
+            "components to keep."
         )
         self.spectrum.dragged.connect(self._on_dragged)
         self.column.addWidget(self.spectrum)
         self.show_power = QCheckBox("Show power Doppler in the viewer")
-        self.show_power.setToolTip("Mean power of the filtered frames, as a layer, in dB.")
+        self.show_power.setToolTip("Add the mean power of the filtered frames as a layer, in dB.")
         self.power = QLabel()
-        self.power.setToolTip("Power Doppler of the block: the largest along y.")
+        self.power.setToolTip("Power Doppler of the block: maximum projection along y.")
         self.column.addWidget(self.power)
         self.show_power.clicked.connect(self._show_layers)
         self.column.addWidget(self.show_power)
         self.show_filtered = QCheckBox("Show the filtered frames in the viewer")
-        self.show_filtered.setToolTip("The block after the filter, in dB: bubbles without tissue.")
+        self.show_filtered.setToolTip("The filtered block, in dB: bubbles without tissue.")
         self.show_filtered.clicked.connect(self._show_layers)
         self.column.addWidget(self.show_filtered)
-        self.status = note("No acquisition yet.")
+        self.status = note("No acquisition loaded.")
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Point-spread function"))
         self.psf_form = SettingsForm(self.session, "psf", hint="from the widths")
         self.column.addWidget(self.psf_form)
         self.picture = QLabel()
         self.picture.setToolTip(
-            "The PSF through its centre: magnitude above, real part below (IQ)."
+            "Slices through the centre of the PSF: magnitude above, real part below (IQ only)."
         )
         self.column.addWidget(self.picture)
         self.session.config_changed.connect(self._on_config)
@@ -160,7 +160,7 @@ class ClutterPanel(Panel):
         self._seen = seen
         last = seen.block.first_frame + seen.block.n_frames - 1
         carrier = (
-            f", {np.degrees(seen.psf.carrier_rad):.0f}° a voxel"
+            f", {np.degrees(seen.psf.carrier_rad):.0f}° per voxel"
             if abs(seen.psf.carrier_rad) > 0.01
             else ""
         )
@@ -206,7 +206,7 @@ class ClutterPanel(Panel):
         if seen is None or values is None:
             used = self.session.config.clutter.method in _SVD
             self.spectrum.show_message(
-                "The spectrum of the block comes here." if used else "No SVD."
+                "The spectrum of the block will appear here." if used else "No SVD."
             )
             self.spectrum.setVisible(used)
             return

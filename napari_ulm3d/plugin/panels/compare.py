@@ -46,14 +46,14 @@ class ComparePanel(Panel):
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.first = _combo("The result that is compared and measured.")
-        self.second = _combo("What it is compared with: another run, a table, or the truth.")
-        self.which = _combo("Which map is shown and measured.")
+        self.first = _combo("The result to compare and measure.")
+        self.second = _combo("What to compare it with: another run, a table or the ground truth.")
+        self.which = _combo("The map to show and measure.")
         for name, label in _MAPS.items():
             self.which.addItem(label, name)
         self.view = _combo(
-            "How the two maps are shown. Both have one scale; in the overlay, where A and B "
-            "agree, magenta and green add up to white."
+            "How to show the two maps, both on the same scale. In the overlay, magenta and "
+            "green add up to white where A and B agree."
         )
         for name, label in VIEWS.items():
             self.view.addItem(label, name)
@@ -61,9 +61,9 @@ class ComparePanel(Panel):
         form.addRow("B", self.second)
         self.column.addLayout(form)
         self.row(
-            button("Results folder…", "Add a results folder to the choice.", self._choose_folder),
+            button("Results folder…", "Add a results folder to the lists.", self._choose_folder),
             button(
-                "Table…", "Add a saved table of tracks (.csv, .parquet) to the choice.",
+                "Table…", "Add a saved table of tracks (.csv, .parquet) to the lists.",
                 self._choose_table,
             ),
         )  # fmt: skip
@@ -76,14 +76,16 @@ class ComparePanel(Panel):
         self.column.addLayout(shown)
         self.numbers = QTableWidget(0, 3)
         self.numbers.setToolTip(
-            "Numbers of both results. Against the truth: Jaccard index, precision and recall of "
-            "localizations within a quarter of a wavelength (PALA's definitions), Dice of the "
-            "voxels that tracks pass at 25 um."
+            "Summary of both results. Against the ground truth: Jaccard index, precision "
+            "and recall of localizations within a quarter wavelength (PALA's definitions), "
+            "and Dice of the 25 um voxels that tracks cross."
         )
         dress(self.numbers, ["", "A", "B"])
         self.column.addWidget(self.numbers)
-        self.row(button("Copy numbers", "The table, for a spreadsheet.", self._copy))
-        self.status = note("No result yet: localize first, or open a results folder.")
+        self.row(
+            button("Copy numbers", "Copy the table, ready to paste into a spreadsheet.", self._copy)
+        )
+        self.status = note("No results yet: run Localize & track, or open a results folder.")
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Measure on the map"))
         self.measuring = MeasureBox(self)
@@ -140,7 +142,7 @@ class ComparePanel(Panel):
             box.blockSignals(True)
             box.clear()
             if none or not sources:
-                box.addItem(none or "nothing yet", None)
+                box.addItem(none or "none yet", None)
             for source in sources:
                 box.addItem(source.label, source.key)
                 box.setItemData(
@@ -241,7 +243,7 @@ class ComparePanel(Panel):
         self._maps.show_maps(self._compared, self.map_name, str(self.view.currentData()))
 
     def _on_absent(self) -> None:
-        self.status.setText("One of the two has no such map.")
+        self.status.setText("One of the two results does not have this map.")
         self.status.show()
 
 

@@ -44,44 +44,49 @@ class ExportPanel(Panel):
         self._job.ended.connect(self._refresh)
         self._folder = ""  # where something was saved last
         self.what = QComboBox()
-        self.what.setToolTip("What to write: tables or maps of the tracks that the maps show.")
+        self.what.setToolTip("What to export: tables or maps of the tracks shown in the maps.")
         self.export_button = button(
             "Export…",
-            "Choose the file; its suffix is the format: .vtp opens in ParaView, .nii.gz in "
-            "medical viewers.",
+            "Choose a file; its suffix sets the format: .vtp for ParaView, .nii.gz for "
+            "medical image viewers.",
             self._export,
         )
         self.row(self.what, self.export_button)
 
-        self.column.addWidget(heading("Picture of the view"))
+        self.column.addWidget(heading("Screenshot"))
         self.width_px = QSpinBox()
         self.width_px.setRange(200, 8000)
         self.width_px.setValue(1600)
         self.width_px.setSuffix(" pixels wide")
-        self.width_px.setToolTip("Size of the picture, whatever the size of the window.")
-        self.row(self.width_px, button("Save PNG…", "The canvas with its bars.", self._choose_png))
+        self.width_px.setToolTip("Width of the image, independent of the window size.")
+        self.row(
+            self.width_px,
+            button(
+                "Save PNG…", "Save the canvas with its colour bar and scale bar.", self._choose_png
+            ),
+        )
 
-        self.column.addWidget(heading("Movie of the view"))
+        self.column.addWidget(heading("Movie"))
         self.movie = MovieBox(self)
         self.column.addWidget(self.movie)
 
         self.column.addWidget(heading("Settings"))
         self.row(
             button(
-                "Save…", "All settings as TOML, as the command line takes them.", self._save_toml
+                "Save…", "Save all settings as a TOML file for the command line.", self._save_toml
             ),
             button(
                 "Load…",
-                "Settings of a TOML file or of a results folder's run.toml.",
+                "Load settings from a TOML file or from the run.toml of a results folder.",
                 self._load_toml,
             ),
-            button("Defaults", "All settings as they were at first.", self._reset),
+            button("Defaults", "Reset all settings to their defaults.", self._reset),
         )
-        self.column.addWidget(heading("The same run without the viewer"))
+        self.column.addWidget(heading("Run without the viewer"))
         self.line = _code(70, "Paste it into a terminal.")
         self.column.addWidget(self.line)
         self.row(button("Copy command", "To the clipboard.", lambda: _copy(self.line)))
-        self.python = _code(130, "Paste them into Python or a notebook.")
+        self.python = _code(130, "Paste these lines into Python or a notebook.")
         self.column.addWidget(self.python)
         self.row(button("Copy Python", "To the clipboard.", lambda: _copy(self.python)))
         self.status = note()
@@ -193,7 +198,7 @@ class ExportPanel(Panel):
             self.problem.say(str(error))
         except OSError as error:
             self.problem.say(
-                f"{path}: cannot be written ({error.strerror or error}). Choose another place."
+                f"{path}: cannot be written ({error.strerror or error}). Choose another location."
             )
         else:
             self.status.setText(f"Wrote {path}" if path else "Settings loaded.")

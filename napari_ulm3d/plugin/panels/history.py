@@ -41,7 +41,7 @@ class HistoryPanel(Panel):
         self._placer = Placer(self)
         self.runs = QTableWidget(0, 4)
         dress(self.runs, ["Data", "What", "Method", "When"])
-        self.runs.setToolTip("Choose one run to see its settings, two to see what differs.")
+        self.runs.setToolTip("Select one run to see its settings, or two to see how they differ.")
         self.runs.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.runs.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.runs.setMinimumHeight(150)
@@ -50,16 +50,18 @@ class HistoryPanel(Panel):
         self.runs.cellDoubleClicked.connect(lambda *_: self._reopen())
         self.column.addWidget(self.runs)
         self.reopen_button = button(
-            "Reopen", "Its layers, tables and settings come back.", self._reopen
+            "Reopen", "Restore the layers, tables and settings of this run.", self._reopen
         )
         self.compare_button = button(
             "Compare", "Open both runs in Compare & measure.", self._compare
         )
         self.forget_button = button(
-            "Forget", "Take the runs off the list; their files stay.", self._forget
+            "Forget", "Remove the selected runs from the list; their files are kept.", self._forget
         )
         self.add_button = button(
-            "Add folder…", "A results folder that the command line wrote, say.", self._choose_folder
+            "Add folder…",
+            "Add a results folder, for example one written by the command line.",
+            self._choose_folder,
         )
         self.row(self.reopen_button, self.compare_button)
         self.row(self.forget_button, self.add_button)
@@ -72,7 +74,10 @@ class HistoryPanel(Panel):
         self.settings_title = heading("")
         self.column.addWidget(self.settings_title)
         self.settings = QTableWidget(0, 3)
-        self.settings.setToolTip("Settings; of one run those that are not at their default.")
+        self.settings.setToolTip(
+            "For one run, the settings that differ from their defaults; for two, the "
+            "settings that differ."
+        )
         dress(self.settings, ["Setting", "", ""])
         self.column.addWidget(self.settings)
         self.session.history.changed.connect(self._show_runs)
@@ -91,7 +96,7 @@ class HistoryPanel(Panel):
             for column, text in enumerate((entry.name, entry.scope, method, when)):
                 item = QTableWidgetItem(text)
                 item.setData(_KEY, entry.key)
-                place = entry.folder or "in memory only, until the viewer is closed"
+                place = entry.folder or "in memory only, lost when the viewer closes"
                 item.setToolTip(f"{entry.name}, {entry.scope}, {entry.created}\n{place}")
                 self.runs.setItem(row, column, item)
         self.runs.clearSelection()
@@ -114,7 +119,7 @@ class HistoryPanel(Panel):
         if len(chosen) == 2:
             rows = differing_settings(*chosen)
             self.settings_title.setText(
-                f"{len(rows)} settings differ" if rows else "All settings are alike"
+                f"{len(rows)} settings differ" if rows else "All settings are the same"
             )
             self.settings.setHorizontalHeaderLabels(["Setting", "Upper run", "Lower run"])
             self._fill(rows)
@@ -122,9 +127,7 @@ class HistoryPanel(Panel):
         elif len(chosen) == 1:
             rows = _changed(chosen[0])
             self.settings_title.setText(
-                "Settings that are not at their default"
-                if rows
-                else "All settings at their default"
+                "Settings changed from their defaults" if rows else "All settings at their defaults"
             )
             self.settings.setHorizontalHeaderLabels(["Setting", "Value", "Default"])
             self._fill(rows)
@@ -132,9 +135,9 @@ class HistoryPanel(Panel):
             self.numbers.setVisible(bool(chosen[0].rows))
         else:
             self.settings_title.setText(
-                "Choose one run to see its settings, two to see what differs."
+                "Select one run to see its settings, or two to see how they differ."
                 if self.session.history.entries
-                else "No run yet. Whatever is localized comes here."
+                else "No runs yet. Finished runs will be listed here."
             )
             self._fill([])
             self.numbers.hide()
@@ -190,7 +193,7 @@ class HistoryPanel(Panel):
     def _take(self, result: Result) -> None:
         session = self.session
         session.reopen(result)
-        text = f"{result.name}, {result.title}: layers and settings are back."
+        text = f"{result.name}, {result.title}: layers and settings restored."
         files = {str(Path(path)) for path in result.files}
         mine = session.acquisition
         if files and (mine is None or mine.name != result.name):

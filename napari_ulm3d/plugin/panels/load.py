@@ -55,33 +55,34 @@ class LoadPanel(Panel):
         self._opened_with = LoadConfig()
 
         self.row(
-            button("Files…", "One file, or several that follow each other.", self._choose_files),
-            button("Folder…", "A folder of files, or a Zarr store.", self.choose_folder),
+            button("Files…", "Choose one file, or several consecutive ones.", self._choose_files),
+            button("Folder…", "Choose a folder of files or a Zarr store.", self.choose_folder),
         )
         self.path = QLineEdit()
         self.path.setPlaceholderText("file, folder or pattern such as data/IQ*.mat")
-        self.path.setToolTip("What to load; a folder's files are consecutive blocks.")
+        self.path.setToolTip("What to load; the files of a folder are read as consecutive blocks.")
         self.path.editingFinished.connect(self._on_typed)
         self.column.addWidget(self.path)
         self.setAcceptDrops(True)
 
-        self.recognized = note("Nothing chosen yet.")
+        self.recognized = note("No file chosen.")
         self.column.addWidget(self.recognized)
-        self.column.addWidget(heading("What the file does not say"))
+        self.column.addWidget(heading("Missing from the file"))
         # Each source has its own: what was typed for one is not said of the next.
         self.draft = LoadDraft(self.session, self)
         editable = cast(Session, self.draft)
         self.form = SettingsForm(editable, "load", _FIRST)
         self.column.addWidget(self.form)
         self.more_form = SettingsForm(editable, "load", _MORE)
-        self.more = Section("How to read it", self.more_form)
+        self.more = Section("Reading options", self.more_form)
         self.column.addWidget(self.more)
         self.keep_button = button(
-            "Keep for this folder",
-            "Write what was typed to acquisition.toml beside the data; it is read from then on.",
+            "Remember for this folder",
+            "Save the values you entered to acquisition.toml beside the data; they are "
+            "used from then on.",
             self._keep,
         )
-        self.open_button = button("Open", "Open it and show it in dB.", self._open)
+        self.open_button = button("Open", "Open the acquisition and show it in dB.", self._open)
         self.row(self.open_button, self.keep_button)
         self.kept = note()
         self.column.addWidget(self.kept)
@@ -150,7 +151,7 @@ class LoadPanel(Panel):
         if not self._paths:
             return
         self._found = None
-        self.recognized.setText("Looking…")
+        self.recognized.setText("Reading…")
         paths, load = list(self._paths), self.draft.given()
         self._describing.request(waits(lambda stop: describe(paths, load)))
         self._enable()
@@ -166,7 +167,7 @@ class LoadPanel(Panel):
             hint_facts(form, found)
         if found.missing:
             wanted = " and ".join(label_of(name, "?").lower() for name in found.missing)
-            self.problem.say(f"The file does not say the {wanted}. Fill in the marked fields.")
+            self.problem.say(f"The file does not give the {wanted}. Fill in the marked fields.")
         else:
             self.problem.say(found.problem)
         self._enable()

@@ -66,34 +66,34 @@ class LocalizePanel(Panel):
         self.relink_button, self.linking = self.relinking.button, self.relinking.note
         self.column.addWidget(self.relinking)
         self.colours = TrackColours(self.session)
-        self.column.addWidget(Section("Colours of the tracks", self.colours))
+        self.column.addWidget(Section("Track colours", self.colours))
 
     def _build_runs(self) -> None:
         self.column.addWidget(heading("Run"))
         self.folder = QLineEdit()
-        self.folder.setPlaceholderText("keep the whole series in memory only")
+        self.folder.setPlaceholderText("blank: keep results in memory only")
         self.folder.setToolTip(
-            "Results folder of a whole-series run: tables, maps and run.toml. A run that was "
-            "stopped there goes on where it stopped."
+            "Where a whole-series run saves its tables, maps and run.toml. If the folder "
+            "holds a stopped run, it resumes where it left off."
         )
         self.row(self.folder, button("…", "Choose a results folder.", self._choose_folder))
         self.workers = WorkersBox()
         self.column.addWidget(Section("Workers", self.workers))
         self.window_frames = whole_number(
-            2, 100_000, 32, "Length of a window about the frame under the time slider.", "frames"
+            2, 100_000, 32, "Number of frames in a window centred on the current frame.", "frames"
         )
         rows = form()
         rows.addRow("Window", self.window_frames)
         self.column.addLayout(rows)
         self.frame_button = button(
-            "This frame", "Localize the frame under the time slider.", self._run_frame
+            "This frame", "Localize bubbles in the current frame.", self._run_frame
         )
         self.window_button = button(
-            "This window", "Localize, track and map the frames about the time slider.",
+            "This window", "Localize, track and map the frames around the current one.",
             self._run_window,
         )  # fmt: skip
         self.block_button = button(
-            "This block", "Localize, track and map the block under the time slider.",
+            "This block", "Localize, track and map the current block.",
             self._run_block,
         )  # fmt: skip
         self.series_button = button(
@@ -111,9 +111,10 @@ class LocalizePanel(Panel):
         self.changed.hide()
         self.column.addWidget(self.changed)
         self.retry_button = button(
-            "Retry broken blocks",
-            "Work again on the blocks that were left out, with the settings of the run and into its "
-            "results folder; the others are kept. Load files that were mended again first.",
+            "Retry failed blocks",
+            "Rerun the failed blocks with the settings of the run and save them in its "
+            "results folder; the other blocks are kept. If you repaired a file, load it "
+            "again first.",
             self._retry,
         )
         self.column.addWidget(self.retry_button)
@@ -232,7 +233,7 @@ class LocalizePanel(Panel):
     def _on_stopped(self) -> None:
         self._linked_from = self._running_with = None
         self._say_what_changed()
-        self.status.setText("Stopped before a block was finished.")
+        self.status.setText("Stopped before the first block was finished.")
 
     def _on_failed(self, problem: Any) -> None:
         self._linked_from = self._running_with = None
@@ -248,7 +249,7 @@ class LocalizePanel(Panel):
         acquisition = self.session.acquisition
         self.relinking.computed = None
         self.status.setText(
-            "No acquisition yet."
+            "No acquisition loaded."
             if acquisition is None
             else f"{acquisition.name}: {acquisition.n_frames:,} frames."
         )

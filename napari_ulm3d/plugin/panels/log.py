@@ -34,15 +34,15 @@ class LogPanel(Panel):
     def build(self) -> None:
         self.level = QComboBox()
         self.level.addItems(list(_LEVELS))
-        self.level.setToolTip("Which lines are shown.")
+        self.level.setToolTip("Choose which messages to show.")
         self.level.currentIndexChanged.connect(self._show_all)
         self.copy_button = button(
-            "Copy", "The chosen lines, or all of them, with their details.", self._copy
+            "Copy", "Copy the selected messages, or all of them, with their details.", self._copy
         )
-        self.clear_button = button("Clear", "Forget all lines.", self._clear)
+        self.clear_button = button("Clear", "Delete all messages.", self._clear)
         self.row(self.level, self.copy_button, self.clear_button)
         self.lines = QListWidget()
-        self.lines.setToolTip("Click a line to see its details.")
+        self.lines.setToolTip("Click a message to see its details.")
         self.lines.setWordWrap(True)
         self.lines.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -52,7 +52,9 @@ class LogPanel(Panel):
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.details.setToolTip("Where it happened in the program, to be reported.")
+        self.details.setToolTip(
+            "Where in the program it happened; include this when you report it."
+        )
         self.details.setMinimumHeight(140)
         self.details.hide()
         self.column.addWidget(self.details)

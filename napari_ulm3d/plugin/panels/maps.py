@@ -36,15 +36,15 @@ __all__ = ["MapsPanel"]
 
 _ROLE = "map"
 _MAPS = {
-    "density": "Density (tracks a voxel)",
+    "density": "Density (tracks per voxel)",
     "speed": "Speed (mm/s)",
     "velocity_z": "Axial velocity (mm/s)",
-    "direction": "Direction (deeper - up)",
+    "direction": "Direction (deeper - shallower)",
     "trajectory": "Trajectory volume (network)",
     "power_doppler": "Power Doppler (a.u.)",
 }
 _SIGNED = ("velocity_z", "direction")
-_NO_TRACKS = "No tracks yet: localize first."
+_NO_TRACKS = "No tracks yet: run Localize & track first."
 
 
 class MapsPanel(Panel):
@@ -62,8 +62,9 @@ class MapsPanel(Panel):
         self._drawn = TrackFilter()
         self.which = calm(QComboBox())
         self.which.setToolTip(
-            "Maps of tracks are all of the same tracks; a track counts once a voxel. The "
-            "trajectory volume is drawn by its network, without tracks."
+            "Which map to show. All track maps use the same tracks, and a track counts "
+            "once per voxel. The trajectory volume comes from its network, without "
+            "tracking."
         )
         self.which.currentIndexChanged.connect(self._on_which)
         rows = form()
@@ -71,14 +72,14 @@ class MapsPanel(Panel):
         self.column.addLayout(rows)
         self.show_button = button(
             "Show vessel map",
-            "Show the map alone, whole: in 3-D as a maximum projection, with its colour bar and a "
-            "scale bar.",
+            "Show only the map, fitted to the view: a 3-D maximum projection with its "
+            "colour bar and a scale bar.",
             lambda: show_vessel_map(self.viewer),
         )
         self.column.addWidget(self.show_button)
         self.form = SettingsForm(self.session, "maps")
         self.column.addWidget(self.form)
-        self.column.addWidget(heading("Looks"))
+        self.column.addWidget(heading("Appearance"))
         self.looks = LooksBox()
         self.looks.changed.connect(self._on_looks)
         self.column.addWidget(self.looks)
@@ -90,18 +91,20 @@ class MapsPanel(Panel):
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Saturation"))
         self.saturation = Plot("time (s)", "% of voxels", height=120)
-        self.saturation.setToolTip("Share of the map's voxels that a track has reached by then.")
+        self.saturation.setToolTip(
+            "Percentage of map voxels crossed by at least one track up to that time."
+        )
         self.column.addWidget(self.saturation)
         self.fsc_title = heading("Resolution (Fourier shell correlation)")
         self.column.addWidget(self.fsc_title)
         self.fsc = Plot("spatial frequency (1/mm)", "correlation", height=120)
         self.fsc.setToolTip(
-            "Correlation of the maps of two halves of the tracks; the resolution is where it "
-            "falls below the 1/2-bit curve (dashed)."
+            "Correlation between maps of two halves of the tracks. The resolution is where "
+            "it falls below the 1/2-bit curve (dashed)."
         )
         self.column.addWidget(self.fsc)
         for plot in (self.saturation, self.fsc):
-            plot.show_message("Comes with the map.")
+            plot.show_message("Appears with the map.")
         self.session.result_changed.connect(self._on_result)
         self.session.config_changed.connect(self._on_config)
         self._offer_maps()
@@ -118,7 +121,7 @@ class MapsPanel(Panel):
         if self.session.result is None:
             self.status.setText(_NO_TRACKS)
             for plot in (self.saturation, self.fsc):
-                plot.show_message("Comes with the map.")
+                plot.show_message("Appears with the map.")
         else:
             self.filters.span(self.session.result.tracks)
         self._rebuild()
@@ -186,10 +189,12 @@ class MapsPanel(Panel):
             return
         self._drawn = made.wish.chosen
         pooled = 1 if made.layer is None else made.layer.metadata.get(POOLED, 1)
-        drawn = f"; drawn {pooled} times coarser, exported whole" if pooled > 1 else ""
+        drawn = (
+            f"; displayed {pooled} times coarser, exported at full resolution" if pooled > 1 else ""
+        )
         tracks = f"{made.n_tracks:,} of {result.tracks.n_tracks:,} tracks; "
         if made.wish.name not in OF_TRACKS:
-            tracks = "Not made of tracks, so filters do not act on it; "
+            tracks = "Not made from tracks, so filters do not apply; "
         self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
         steps: list[Callable[[], Any]] = []
         if made.tracks_layer is not None:
@@ -236,7 +241,7 @@ class MapsPanel(Panel):
             return
         known = np.isfinite(found.resolution_um)
         text = f"{found.resolution_um:.1f} um" if known else "not reached"
-        limit = " (limited by the voxel)" if found.limited_by_voxel else ""
+        limit = " (limited by voxel size)" if found.limited_by_voxel else ""
         self.fsc_title.setText(f"Resolution (Fourier shell correlation): {text}{limit}")
         frequency = 1000 * found.frequency_per_um
         self.fsc.show_curves(

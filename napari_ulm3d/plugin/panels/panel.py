@@ -26,7 +26,7 @@ class ProblemLine(QWidget):
         self.label.setStyleSheet("color: #ff7b72;")
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.more = QPushButton("Details…")
-        self.more.setToolTip("Where it happened in the program, to be reported.")
+        self.more.setToolTip("Where in the program it happened; include this when you report it.")
         self.more.clicked.connect(self._show_details)
         row.addWidget(self.label, 1)
         row.addWidget(self.more, 0, Qt.AlignmentFlag.AlignTop)

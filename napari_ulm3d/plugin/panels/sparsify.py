@@ -52,16 +52,17 @@ class SparsifyPanel(Panel):
         self.column.addWidget(self.form)
         self.histogram = Plot("squared correlation |c|²", "voxels", log_y=True)
         self.histogram.setToolTip(
-            "Voxels of the current frame. Drag the yellow line: what lies to the right is kept."
+            "Voxels of the current frame. Drag the yellow line to set the threshold; "
+            "voxels to its right are kept."
         )
         self.histogram.dragged.connect(self._on_dragged)
         self.column.addWidget(self.histogram)
         self.show_overlay = QCheckBox("Show kept voxels in the viewer")
-        self.show_overlay.setToolTip("Green over the current frame; follows the time slider.")
+        self.show_overlay.setToolTip("Overlay the kept voxels of the current frame in green.")
         self.show_overlay.setChecked(True)
         self.show_overlay.clicked.connect(self._show_kept)
         self.column.addWidget(self.show_overlay)
-        self.kept = note("No acquisition yet.")
+        self.kept = note("No acquisition loaded.")
         self.column.addWidget(self.kept)
         self.survivors = Survivors(self.session)
         self.survivors.came.connect(self._redraw.start)
@@ -69,7 +70,7 @@ class SparsifyPanel(Panel):
         self.column.addWidget(self.survivors)
         self.costs = NetworkCost(self.session)
         self.column.addWidget(self.costs)
-        self.histogram.show_message("The histogram of the current frame comes here.")
+        self.histogram.show_message("The histogram of the current frame will appear here.")
         self.session.config_changed.connect(self._on_config)
         self.session.acquisition_changed.connect(self._on_acquisition)
 

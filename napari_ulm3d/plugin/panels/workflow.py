@@ -41,8 +41,8 @@ class WorkflowPanel(Panel):
         self._opening: Any = None
         self.sample_button = button(
             "Open the sample",
-            "A finished run of a simulated mouse cortex that comes with the package: its vessel "
-            "map, tracks and settings.",
+            "Open a finished run of a simulated mouse cortex, included in the package: "
+            "vessel map, tracks and settings.",
             self._open_sample,
         )
         self.next_button = button("", "", self._do_next)
@@ -103,12 +103,15 @@ class WorkflowPanel(Panel):
 
     def _say_next(self, *_: Any) -> None:
         texts = {
-            "load": ("Choose a folder…", "Choose the folder of an acquisition."),
+            "load": ("Choose a folder…", "Choose an acquisition folder."),
             "run": (
                 "Make the map",
                 "Localize, track and map the whole series with these settings.",
             ),
-            "show": ("Show vessel map", "The map alone, whole, in 3-D, with its colour bar."),
+            "show": (
+                "Show vessel map",
+                "Show only the map, in 3-D, fitted to the view, with its colour bar.",
+            ),
         }
         text, tooltip = texts[self._next]
         self.next_button.setText(text)

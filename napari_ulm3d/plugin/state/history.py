@@ -113,7 +113,7 @@ class RunHistory(QObject):
         of_run = next((e for e in self.entries if e.computed is computed), None)
         of_run = of_run or self.entry_of(computed)
         if of_run is None or of_run.folder:
-            of_run = self._entry(result, f"{result.title}, linked again")
+            of_run = self._entry(result, f"{result.title}, relinked")
             self.entries = [of_run, *self.entries]
         new = replace(
             of_run,
@@ -171,7 +171,7 @@ class RunHistory(QObject):
                 path.write_text(json.dumps(rows[:_MOST_ENTRIES], indent=1), encoding="utf-8")
         except (OSError, ResultsError) as error:
             # The run itself is well; only the list of it is not kept.
-            log.warning("the list of runs cannot be kept: %s", error)
+            log.warning("the list of runs could not be saved: %s", error)
 
 
 def _now() -> str:
@@ -253,7 +253,7 @@ def _read(file: Path) -> list[RunEntry]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        log.warning("the list of runs %s cannot be read (%s); it starts anew", file, error)
+        log.warning("the list of runs %s could not be read (%s); starting a new one", file, error)
         return []
     found = []
     for row in rows if isinstance(rows, list) else []:

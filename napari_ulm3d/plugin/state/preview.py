@@ -167,7 +167,7 @@ class Preview:
             def maps() -> Iterator[NDArray[Any]]:
                 for start in range(0, len(frames), size):
                     if stop():
-                        raise Cancelled("The preview was stopped.")
+                        raise Cancelled("Preview stopped.")
                     yield correlation_map(frames[start : start + size], psf)
 
             return sparsify_topk(maps(), config.sparsify.replace(top_k=count))

@@ -59,8 +59,8 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         rate_hz, n_frames = float(acquisition["rate_hz"]), int(acquisition["n_frames"])
     except (KeyError, TypeError, ValueError) as error:
         raise ResultsError(
-            f"{path / 'run.toml'}: does not say the frame rate and the number of frames; "
-            "run the acquisition again into a new folder."
+            f"{path / 'run.toml'}: does not give the frame rate and number of frames; run "
+            "the acquisition again into a new folder."
         ) from error
     finished = results.complete
     wave = acquisition.get("wavelength_um")
@@ -111,7 +111,7 @@ def result_of_table(path: str | PathLike[str], like: Result | Acquisition | None
         tracks, found = Tracks.empty(), read_table(path, Localizations)
         table = found.table
     if not len(table):
-        raise ResultsError(f"{path}: is an empty table; choose one with rows.")
+        raise ResultsError(f"{path}: the table is empty; choose one with rows.")
     config = like.config if isinstance(like, Result) else PipelineConfig()
     if like is not None:
         grid, rate_hz, duration_s = like.grid, like.rate_hz, like.duration_s
@@ -189,7 +189,9 @@ def _csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: cannot be read ({error}); delete the file.") from error
     if not set(columns) <= set(table.columns):
-        raise ResultsError(f"{path}: lacks {', '.join(columns)}; delete the file.")
+        raise ResultsError(
+            f"{path}: the columns {', '.join(columns)} are missing; delete the file."
+        )
     return table
 
 
@@ -198,7 +200,7 @@ def _failed(entry: dict[str, Any]) -> BlockFailed:
     try:
         return BlockFailed(**{name: entry[name] for name in names})
     except KeyError as error:
-        raise ResultsError(f"run.toml: a failed block does not say its {error}.") from error
+        raise ResultsError(f"run.toml: a failed block has no {error}.") from error
 
 
 def _grid_about(positions_um: Any) -> Grid:

@@ -189,10 +189,10 @@ def test_an_error_stands_at_its_field_in_the_forms_words(viewer: Any, qtbot: Any
     form = form_of(viewer, qtbot, "load")
     rate: Control = form.controls["rate_hz"]
     enter(rate, "fast")
-    assert rate.fault == "Rate 'fast' is not a number."
+    assert rate.fault == "Frame rate 'fast' is not a number."
     assert rate.box.text() == "fast"
     enter(rate, "-5")
-    assert rate.fault == "Rate must be greater than 0."
+    assert rate.fault == "Frame rate must be greater than 0."
     enter(form.controls["axes"], "tqyx")
     assert form.controls["axes"].fault.startswith("Axes 'tqyx' must be distinct letters")
     enter(rate, "260,5")
@@ -209,7 +209,7 @@ def test_three_boxes_take_one_number_each_or_all_at_once(viewer: Any, qtbot: Any
     assert session.config.load.voxel_um == (98.56, 150.0, 150.5)
     assert [box.text() for box in voxel.boxes] == ["98.56", "150", "150.5"]
     enter(voxel, "-3", part=1)
-    assert voxel.fault == "Voxel y must be greater than 0."
+    assert voxel.fault == "Voxel size y must be greater than 0."
     assert session.config.load.voxel_um == (98.56, 150.0, 150.5)
     enter(voxel, "99", part=1)
     assert voxel.fault == ""
@@ -218,11 +218,11 @@ def test_three_boxes_take_one_number_each_or_all_at_once(viewer: Any, qtbot: Any
         enter(voxel, "", part)
     assert session.config.load.voxel_um is None
     enter(voxel, "-3", 1)
-    assert voxel.fault == "Voxel y must be greater than 0."
+    assert voxel.fault == "Voxel size y must be greater than 0."
     enter(voxel, "", 1)
     enter(voxel, "100")
     form.controls["rate_hz"].box.setFocus()
-    assert voxel.fault == "Voxel y and x are missing."
+    assert voxel.fault == "Voxel size y and x are missing."
     enter(voxel, "150", 1)
     enter(voxel, "150", 2)
     assert voxel.fault == ""

@@ -36,7 +36,7 @@ def test_progress_and_result_come_to_the_gui_thread(qtbot: Any) -> None:
     ("error", "sentence"),
     [
         (ConfigError("The range must ascend."), "The range must ascend."),
-        (MemoryError(), "not enough memory"),
+        (MemoryError(), "Not enough memory"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
     ],
 )

@@ -33,7 +33,7 @@ def test_over_time_by_way_of_another_reader(export: Any, qtbot: Any, tmp_path: P
     pytest.importorskip("napari_animation")
     viewer = export.viewer
     point = viewer.dims.point
-    choose(export.movie.kind, "from the first frame to the last")
+    choose(export.movie.kind, "time, first frame to last")
     times: list[float] = []
     export.movie.maker.progressed.connect(lambda *_: times.append(viewer.dims.point[0]))
     export.movie.save(str(tmp_path / "time.gif"))
@@ -75,7 +75,7 @@ def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
 
 def test_a_stopped_movie_leaves_no_file(export: Any, qtbot: Any, tmp_path: Path) -> None:
     pytest.importorskip("napari_animation")
-    choose(export.movie.kind, "from the first frame to the last")
+    choose(export.movie.kind, "time, first frame to last")
     enter(export.movie.seconds, "60")
     export.movie.save(str(tmp_path / "long.gif"))
     qtbot.waitUntil(lambda: export.movie.bar.value() > 0)

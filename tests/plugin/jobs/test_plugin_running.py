@@ -130,7 +130,7 @@ def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_
     assert panel.series_button.text() == "Whole series"
     click(panel.series_button)  # a finished run is not written over
     idle(qtbot, panel)
-    assert "already contains a run" in panel.problem.text()
+    assert "already contains a finished run" in panel.problem.text()
 
 
 def test_a_broken_file_is_left_out_and_named(
@@ -144,7 +144,7 @@ def test_a_broken_file_is_left_out_and_named(
     panel = dock(viewer, "Localize & track")
     click(panel.series_button)
     idle(qtbot, panel)
-    (left_out,) = (row for row in panel.status.text().split("\n") if row.startswith("left out"))
+    (left_out,) = (row for row in panel.status.text().split("\n") if row.startswith("skipped"))
     assert "IQ002.npy" in left_out
     assert [block.index for block in session_of(viewer).result.failed] == [1]
     assert set(session_of(viewer).result.localizations.frames) <= {*range(20), *range(40, 60)}
@@ -186,7 +186,7 @@ def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
     colours = find_layer(loaded, "map").colormap
     assert colours.name.startswith("PiYG")
     assert colours.map(0.5)[0, 3] == 0  # empty voxels are clear
-    choose(maps.which, "Density (tracks a voxel)")
+    choose(maps.which, "Density (tracks per voxel)")
     idle(qtbot, maps)
     enter(maps.looks.gamma, "1.5")
     assert find_layer(loaded, "map").gamma == 1.5
@@ -325,6 +325,6 @@ def test_a_setting_changed_during_a_run_is_said(loaded: Any, qtbot: Any, tmp_pat
     assert panel.changed.text() == ""
     session.change("link", min_length_frames=61)  # while it runs; no track is that long
     assert "link.min_length_frames" in panel.changed.text()
-    assert "not part of it" in panel.changed.text()
+    assert "not used in it" in panel.changed.text()
     idle(qtbot, panel)
     assert ResultsFolder.open(tmp_path / "out").tracks().n_tracks == session.result.tracks.n_tracks

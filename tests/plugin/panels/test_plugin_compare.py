@@ -106,7 +106,7 @@ def test_the_two_maps_in_every_view(localized: Any, qtbot: Any) -> None:
     )
     assert find_layer(localized, "compare A") is None
     assert not localized.canvas.grid.enabled
-    choose(panel.view, "Nothing more")
+    choose(panel.view, "Off")
     idle(qtbot, panel)
     assert find_layer(localized, "compare difference") is None
     assert tracks.visible
@@ -117,7 +117,7 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
 ) -> None:
     panel = dock(localized, "Compare & measure")
     idle(qtbot, panel)
-    choose(panel.measuring.slab, "the whole volume")
+    choose(panel.measuring.slab, "whole volume")
     click(panel.measuring.line_button)
     mouse = Pointer(localized, qtbot)
     mouse.drag(mouse.place(500.0, 400.0), mouse.place(500.0, 1500.0))
@@ -152,7 +152,7 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     panel = dock(localized, "Compare & measure")
     choose(panel.second, "Ground truth")
     idle(qtbot, panel)
-    choose(panel.measuring.slab, "the whole volume")
+    choose(panel.measuring.slab, "whole volume")
     click(panel.measuring.box_button)
     mouse = Pointer(localized, qtbot)
     mouse.drag(mouse.place(300.0, 500.0), mouse.place(1200.0, 1700.0))
@@ -200,7 +200,7 @@ def test_a_folder_and_a_table_can_be_compared(localized: Any, qtbot: Any, tmp_pa
 def test_without_a_result_it_says_what_to_do(viewer: Any, qtbot: Any) -> None:
     panel = dock(viewer, "Compare & measure")
     idle(qtbot, panel)
-    assert "localize first" in panel.status.text()
+    assert "Localize & track" in panel.status.text()
     assert not panel.measuring.save_button.isEnabled()
 
 

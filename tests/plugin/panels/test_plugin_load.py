@@ -81,7 +81,7 @@ def test_what_was_typed_for_one_source_is_not_said_of_the_next(
 
     c = folders("c")  # says nothing, and inherits nothing
     look(panel, c, qtbot)
-    assert "voxel and rate" in panel.problem.text()
+    assert "voxel size and frame rate" in panel.problem.text()
     assert not panel.open_button.isEnabled()
 
 
@@ -103,9 +103,9 @@ def test_an_override_is_orange_with_both_values(viewer: Any, folders: Folders, q
     look(panel, folder, qtbot)
     assert "color" not in panel.recognized.text()
     fill(panel, qtbot, rate_hz="400")
-    (row,) = [part for part in panel.recognized.text().split("<tr>") if ">Rate<" in part]
+    (row,) = [part for part in panel.recognized.text().split("<tr>") if ">Frame rate<" in part]
     assert "color:#e08a00" in row
-    assert "400 Hz (typed; acquisition.toml says 260 Hz)" in row
+    assert "400 Hz (entered; acquisition.toml says 260 Hz)" in row
     assert panel.recognized.text().count("color:") == 1
     fill(panel, qtbot, rate_hz="260")  # the same: nothing is overridden
     assert "color" not in panel.recognized.text()
@@ -146,7 +146,7 @@ def test_the_frequency_is_typed_in_megahertz(viewer: Any, folders: Folders, qtbo
     fill(panel, qtbot, voxel_um="100 150 150", rate_hz="260", frequency_hz="15.6")
     fill(panel, qtbot, sound_speed_m_s="1540")
     assert control.box.text() == "15.6"
-    assert "98.718 um (from the others)" in panel.recognized.text()
+    assert "98.718 um (derived)" in panel.recognized.text()
     click(panel.open_button)
     idle(qtbot, panel)
     acquisition = session_of(viewer).acquisition

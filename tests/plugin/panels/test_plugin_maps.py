@@ -337,7 +337,7 @@ def test_the_trajectory_volume_is_a_map_of_its_own(mapped: Any, qtbot: Any) -> N
     assert maps.which.currentText() == "Trajectory volume (network)"
     layer = find_layer(mapped, "map")
     np.testing.assert_array_equal(layer.data, dense)
-    assert "filters do not act" in maps.status.text()
+    assert "filters do not apply" in maps.status.text()
 
 
 def test_no_tracks_pass_and_come_back(mapped: Any, qtbot: Any) -> None:
@@ -381,7 +381,7 @@ def test_what_is_drawn_is_capped_and_said(mapped: Any, qtbot: Any) -> None:
     panel = dock(mapped, "Localize & track")
     for section in panel.findChildren(Section):
         section.expand()
-    assert panel.colours.drawn.text() == "All 1,200 track points are drawn."
+    assert panel.colours.drawn.text() == "The layer shows all 1,200 track points."
     tracks = session_of(mapped).result.tracks
     place(mapped, make_layer(tracks_layer(tracks, rate_hz=260.0, max_points=300), "tracks"))
     qtbot.waitUntil(lambda: panel.colours.drawn.text().startswith("300 of 1,200"))

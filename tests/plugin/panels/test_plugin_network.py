@@ -203,7 +203,7 @@ def test_colours_of_tracks_are_set_and_kept(loaded: Any, qtbot: Any) -> None:
     for section in panel.findChildren(Section):
         section.expand()
     QApplication.processEvents()
-    assert "All" in colours.drawn.text()
+    assert "all" in colours.drawn.text()
     choose(colours.by, "Direction (-1 up, 1 deeper)")
     colours.by.activated.emit(colours.by.currentIndex())
     layer = find_layer(loaded, "tracks")

@@ -40,7 +40,7 @@ def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any)
         here = truth.positions_um[truth.frames == session.frame]
         here = here[session.acquisition.grid.contains(here)]
         n = int(bubbles_kept(mask, here, session.acquisition.grid).sum())
-        assert panel.survivors.text().startswith(f"{n} of {len(here)} true bubbles survive")
+        assert panel.survivors.text().startswith(f"{n} of {len(here)} true bubbles kept")
         seen.append(n)
     assert seen[0] > seen[1]
 
@@ -75,10 +75,10 @@ def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")
     idle(qtbot, panel)
-    assert "by the bubble network" in panel.costs.text()
+    assert "with the bubble network" in panel.costs.text()
     session.change("localize", localizer="trajectory")
     idle(qtbot, panel)
-    assert "by the trajectory network sparse-3d-small on the CPU" in panel.costs.text()
+    assert "with the trajectory network sparse-3d-small on the CPU" in panel.costs.text()
     settings = load_weights(
         find_weights(None, "sparse-3d-small"), ("SparseDeepSTULM",)
     ).network.config
@@ -105,7 +105,7 @@ def test_a_score_below_the_cut_of_the_weights_asks_for_a_run(
     enter(panel.network_form.controls["min_score"], "0.2")
     qtbot.waitUntil(lambda: linked_as_set(session))
     idle(qtbot, panel)
-    assert "from a score of 0.3 on" in panel.linking.text()
+    assert "score of 0.3 or more" in panel.linking.text()
     assert panel.linking.isVisible()
     enter(panel.network_form.controls["min_score"], "0.4")
     qtbot.waitUntil(lambda: linked_as_set(session))

@@ -52,7 +52,7 @@ def test_load_asks_for_what_is_missing_and_opens(
     enter(panel.path, str(folder))
     idle(qtbot, panel)
     idle(qtbot, panel)
-    assert "voxel and rate" in panel.problem.text()
+    assert "voxel size and frame rate" in panel.problem.text()
     enter(panel.form.controls["voxel_um"], "100 150 150")
     idle(qtbot, panel)
     assert "rate" in panel.problem.text()

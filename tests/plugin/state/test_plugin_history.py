@@ -168,7 +168,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
     for speed in ("10", "20"):
         link_with(speed)
         whats = [row[1] for row in rows_of(panel.runs)]
-        assert whats == ["whole series, linked again", "whole series", "whole series"]
+        assert whats == ["whole series, relinked", "whole series", "whole series"]
     click_row(panel.runs, 1)
     assert not any(name == "link.max_speed_mm_s" for name, *_ in rows_of(panel.settings))
 
@@ -267,7 +267,7 @@ def test_the_log_panel_shows_errors_with_their_details(
     assert "Traceback" in panel.details.toPlainText()
     click(panel.copy_button)
     copied = QApplication.clipboard().text()
-    assert "already contains a run" in copied
+    assert "already contains a finished run" in copied
     assert "Traceback" in copied
 
 

@@ -72,7 +72,7 @@ def test_a_bare_table_and_the_truth_get_maps(flow: Any, tmp_path: Path) -> None:
     assert true.tracks.n_tracks == n_bubbles
     assert true.maps["density"].grid == like.maps["density"].grid
     write(whole.tracks.empty(), tmp_path / "none.csv")
-    with pytest.raises(ResultsError, match="empty table"):
+    with pytest.raises(ResultsError, match="table is empty"):
         result_of_table(tmp_path / "none.csv", None)
     with pytest.raises(ResultsError, match="not a results folder"):
         result_of_folder(tmp_path)

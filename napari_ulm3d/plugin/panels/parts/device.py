@@ -41,7 +41,7 @@ class DeviceBox(QWidget):
         rows = form()
         rows.addRow("Device", self.device)
         column.addLayout(rows)
-        self.report = note("Looking at this machine…")
+        self.report = note("Checking this computer…")
         self.report.setTextFormat(Qt.TextFormat.RichText)
         column.addWidget(self.report)
         session.config_changed.connect(self._on_config)
@@ -75,7 +75,7 @@ def report_text(found: DeviceReport, wanted: str) -> str:
     if found.torch is None:
         lines.append("Networks cannot run: PyTorch is not installed.")
     elif wanted == "cuda" and not found.gpu:
-        lines.append("PyTorch finds no usable GPU on this computer; choose cpu or auto.")
+        lines.append("PyTorch found no usable GPU on this computer; choose cpu or auto.")
     elif found.gpu and wanted != "cpu":
         memory = f", {found.gpu_memory_bytes / 1e9:.0f} GB" if found.gpu_memory_bytes else ""
         lines.append(f"Networks run on the GPU: {found.gpu}{memory}.")
@@ -83,7 +83,7 @@ def report_text(found: DeviceReport, wanted: str) -> str:
     else:
         memory = f", {found.memory_bytes / 1e9:.0f} GB"
         cores = f"{found.cpu_cores} core{'s' if found.cpu_cores != 1 else ''}"
-        there = f" ({found.gpu} is there, too)" if found.gpu else ""
+        there = f" ({found.gpu} is also available)" if found.gpu else ""
         lines.append(f"Networks run on the CPU: {cores}{memory}, PyTorch {found.torch}{there}.")
     text = [html.escape(line) for line in lines]
     for what, line in found.missing:

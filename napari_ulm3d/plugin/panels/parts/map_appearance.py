@@ -20,7 +20,8 @@ _COLORMAPS = {
     False: ("hot", "inferno", "turbo", "viridis", "gray"),
     True: (DOPPLER, "PiYG", "twilight_shifted", "turbo"),
 }
-_GAMMA = "Exponent of the colour scale: below 1 lifts faint vessels. Signed maps are linear, so that zero stays in the middle."
+_GAMMA = "Exponent of the colour scale: values below 1 brighten faint vessels. Signed "
+"maps stay linear to keep zero in the middle."
 
 
 class LooksBox(QWidget):
@@ -43,8 +44,8 @@ class LooksBox(QWidget):
         rows = form()
         self.colours = calm(QComboBox())
         self.colours.setToolTip(
-            "Colour map of the layer. Signed maps have diverging ones with symmetric limits: "
-            "doppler is red towards the probe, blue away from it."
+            "Colour map of the layer. Signed maps use diverging colour maps with symmetric "
+            "limits; doppler is red towards the probe, blue away from it."
         )
         self.colours.textActivated.connect(self.changed)
         self.gamma = NumberSlider(Bounds(0.1, 3.0), step=0.05)

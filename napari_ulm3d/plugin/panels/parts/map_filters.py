@@ -63,19 +63,23 @@ class FilterBox(QWidget):
 
     def _limits(self) -> Any:
         rows = form()
-        self.length = whole_number(0, 100_000, 0, "Leave out tracks of fewer frames.", "frames")
+        self.length = whole_number(
+            0, 100_000, 0, "Exclude tracks shorter than this number of frames.", "frames"
+        )
         self.slowest = number(
-            0, 1e4, None, "mm/s: leave out tracks of a lower mean speed.", blank="no limit"
+            0, 1e4, None, "Exclude tracks with a lower mean speed, in mm/s.", blank="no limit"
         )
         self.fastest = number(
-            0, 1e4, None, "mm/s: leave out tracks of a higher mean speed.", blank="no limit"
+            0, 1e4, None, "Exclude tracks with a higher mean speed, in mm/s.", blank="no limit"
         )
-        self.begins = number(0, 1e6, None, "s: leave out tracks that begin earlier.", blank="start")
-        self.ends = number(0, 1e6, None, "s: leave out tracks that end later.", blank="end")
+        self.begins = number(
+            0, 1e6, None, "Exclude tracks that begin earlier, in s.", blank="start"
+        )
+        self.ends = number(0, 1e6, None, "Exclude tracks that end later, in s.", blank="end")
         self.speed = RangeSlider(self.slowest, self.fastest)
         self.time = RangeSlider(self.begins, self.ends)
         self.score = NumberSlider(Bounds(0, 1))
-        self.score.setToolTip("Leave out tracks of a lower mean score, 0 to 1.")
+        self.score.setToolTip("Exclude tracks with a lower mean score, 0 to 1.")
         self.score.setValue(0.0)
         rows.addRow("Min length", self.length)
         rows.addRow("Speed (mm/s)", self.speed)
@@ -104,7 +108,7 @@ class FilterBox(QWidget):
                     -_FAR_UM,
                     _FAR_UM,
                     None,
-                    f"um: {word} {axis} of the box that tracks must pass.",
+                    f"{word.capitalize()} {axis} of the box that tracks must cross, in um.",
                     blank="no limit",
                 )
                 for word in ("least", "largest")
@@ -115,8 +119,8 @@ class FilterBox(QWidget):
                 end.valueChanged.connect(self._tell)
         self.region = calm(QComboBox())
         self.region.setToolTip(
-            "Shapes layer whose areas tracks must pass: rectangles, polygons or ellipses, each "
-            "extruded across the plane that it was drawn in."
+            "Shapes layer with the areas that tracks must cross: rectangles, polygons or "
+            "ellipses, each extruded perpendicular to the plane it was drawn in."
         )
         self.region.activated.connect(self._on_region)
         rows.addRow("Region", self.region)
@@ -124,8 +128,8 @@ class FilterBox(QWidget):
             1,
             _FAR_UM,
             None,
-            "um: thickness of the region across its plane, half on either side.",
-            blank="all through",
+            "Thickness of the region perpendicular to its plane, in um, centred on the plane.",
+            blank="whole depth",
         )
         self.slab.valueChanged.connect(self._tell)
         rows.addRow("Slab (um)", self.slab)
@@ -133,17 +137,17 @@ class FilterBox(QWidget):
 
     def _drawing(self) -> QWidget:
         self.rectangle = button(
-            "Draw rectangle", "Drag a rectangle in the view, in any of the three planes.",
+            "Draw rectangle", "Drag a rectangle in the viewer, in any of the three planes.",
             lambda: self._draw("add_rectangle"),
         )  # fmt: skip
         self.polygon = button(
-            "Draw polygon", "Click its corners in the view; double-click the last one.",
+            "Draw polygon", "Click the corners in the viewer; double-click the last one.",
             lambda: self._draw("add_polygon"),
         )  # fmt: skip
-        self.cut = QCheckBox("Only the parts inside")
+        self.cut = QCheckBox("Keep only the parts inside")
         self.cut.setToolTip(
-            "Cut tracks where they leave the box or the region; otherwise tracks that pass "
-            "through stay whole."
+            "Cut tracks where they leave the box or region; otherwise tracks that cross it "
+            "are kept whole."
         )
         self.cut.clicked.connect(self.changed)
         both = QWidget()

@@ -21,7 +21,7 @@ from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
 
 __all__ = ["MovieBox"]
 
-_KINDS = {"turn": "one turn of the 3-D view", "time": "from the first frame to the last"}
+_KINDS = {"turn": "camera, one turn of the 3-D view", "time": "time, first frame to last"}
 _ENDINGS = ";;".join(f"*{suffix}" for suffix in SUFFIXES)
 
 
@@ -42,22 +42,26 @@ class MovieBox(QWidget):
         self.kind = calm(QComboBox())
         for name, label in _KINDS.items():
             self.kind.addItem(label, name)
-        self.kind.setToolTip("What moves: the camera about the vertical, or the time.")
-        self.seconds = number(0.1, 600, 6.0, "How long the movie is.", unit="s")
-        self.fps = whole_number(1, 60, 20, "Pictures a second of the movie.", "frames/s")
+        self.kind.setToolTip("Animate the camera around the vertical axis, or time.")
+        self.seconds = number(0.1, 600, 6.0, "Duration of the movie.", unit="s")
+        self.fps = whole_number(1, 60, 20, "Frame rate of the movie.", "frames/s")
         self.width_px = whole_number(
-            64, 4096, 960, "Size of a picture; its height follows from the canvas.", "pixels wide"
+            64,
+            4096,
+            960,
+            "Width of each frame; the height follows from the shape of the canvas.",
+            "pixels wide",
         )
-        rows.addRow("What moves", self.kind)
-        rows.addRow("Length", self.seconds)
-        rows.addRow("Speed", self.fps)
-        rows.addRow("Size", self.width_px)
+        rows.addRow("Animate", self.kind)
+        rows.addRow("Duration", self.seconds)
+        rows.addRow("Frame rate", self.fps)
+        rows.addRow("Width", self.width_px)
         column.addLayout(rows)
         row = QHBoxLayout()
         self.save_button = button(
-            "Save movie…", "As .mp4, .gif, .mov, .avi or .mkv.", self._choose_file
+            "Save movie…", "Save as .mp4, .gif, .mov, .avi or .mkv.", self._choose_file
         )
-        self.stop_button = button("Stop", "End the movie; no file is left.", self.maker.stop)
+        self.stop_button = button("Stop", "Stop the movie; no file is saved.", self.maker.stop)
         row.addWidget(self.save_button)
         row.addWidget(self.stop_button)
         column.addLayout(row)
@@ -85,7 +89,7 @@ class MovieBox(QWidget):
         elif viewer.dims.ndim > 3:
             first, last, _ = viewer.dims.range[-4]
             span = (float(first), float(last))
-        self.status.setText("Drawing picture by picture…")
+        self.status.setText("Rendering frames…")
         self.maker.start(
             viewer,
             path,
@@ -107,7 +111,7 @@ class MovieBox(QWidget):
     def _on_progress(self, done: int, of: int) -> None:
         self.bar.setRange(0, of)
         self.bar.setValue(done)
-        self.bar.setFormat("picture %v of %m")
+        self.bar.setFormat("frame %v of %m")
 
     def _on_finished(self, path: str) -> None:
         self.status.setText(f"Wrote {path}")

@@ -33,13 +33,13 @@ class NetworkCost(QWidget):
         self._job.failed.connect(self._on_failed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(heading("What a network run would cost"))
+        column.addWidget(heading("Estimated cost of a network run"))
         self._note = note()
         self._note.setToolTip(
-            "Time of the whole series if every frame keeps as many voxels as this one, from the "
-            "speed of the network measured on this device; memory of its windows at their peak. It "
-            "is the network that localizes, or else the bubble network. Where memory is short, "
-            "windows are made smaller."
+            "Time for the whole series if every frame keeps as many voxels as this one, "
+            "from the network's speed measured on this device, and peak memory of its "
+            "windows. The estimate is for the chosen localization network, or for the "
+            "bubble network if none is chosen. Windows shrink where memory is short."
         )
         column.addWidget(self._note)
 
@@ -76,11 +76,11 @@ class NetworkCost(QWidget):
         dense = cost(measured, acquisition.grid.size, acquisition, config)
         where = "GPU" if measured.loaded.device == "cuda" else "CPU"
         both = (
-            f"Dense, as it always is: {dense}."
+            f"Dense (this network is always dense): {dense}."
             if measured.rate.dense
             else f"Sparse: {sparse}.\nDense: {dense}."
         )
         self._note.setText(
-            f"{both}\n{acquisition.n_frames:,} frames by the {measured.whose} on the {where}, "
-            f"{measured.rate.voxels_per_s:,.0f} voxels/s measured."
+            f"{both}\n{acquisition.n_frames:,} frames with the {measured.whose} on the "
+            f"{where}, measured at {measured.rate.voxels_per_s:,.0f} voxels/s."
         )

@@ -45,8 +45,8 @@ class Survivors(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         self._note: QLabel = note()
         self._note.setToolTip(
-            "True bubbles of this frame with a kept voxel within one voxel: what is dropped here "
-            "no network can find."
+            "True bubbles in this frame with a kept voxel within one voxel. No network can "
+            "find a bubble dropped here."
         )
         column.addWidget(self._note)
 
@@ -88,7 +88,7 @@ class Survivors(QWidget):
         in_view = positions[inner(positions, acquisition.grid, 0.0)]
         n = len(in_view)
         if not n:
-            self._note.setText("No true bubble in view in this frame.")
+            self._note.setText("No true bubbles in this frame.")
             return
         survive = int(bubbles_kept(mask, in_view, acquisition.grid).sum())
-        self._note.setText(f"{survive} of {n} true bubbles survive ({100 * survive / n:.0f} %).")
+        self._note.setText(f"{survive} of {n} true bubbles kept ({100 * survive / n:.0f} %).")

@@ -51,16 +51,22 @@ class TrackColours(QWidget):
             unit = f" ({quantity.unit})" if quantity.unit else ""
             self.by.addItem(f"{quantity.label}{unit}", name)
         self.by.setToolTip(
-            "What a track's points are coloured by. Direction is the axial share of the speed: "
-            "1 straight away from the probe, -1 straight towards it."
+            "Quantity that colours the track points. Direction is axial velocity divided "
+            "by speed: 1 directly away from the probe, -1 directly towards it."
         )
         self.by.activated.connect(self._on_by)
-        self.low = number(-_FAR, _FAR, 0, "Value of the first colour; lower values have it too.")
-        self.high = number(-_FAR, _FAR, 1, "Value of the last colour; higher values have it too.")
+        self.low = number(
+            -_FAR, _FAR, 0, "Value of the first colour; lower values are clipped to it."
+        )
+        self.high = number(
+            -_FAR, _FAR, 1, "Value of the last colour; higher values are clipped to it."
+        )
         self.range = RangeSlider(self.low, self.high)
         self.range.valueChanged.connect(self._on_range)
         self.reset = button(
-            "Robust range", "From the 1st to the 99th percentile of all tracks.", self._on_reset
+            "Robust range",
+            "Set the range to the 1st to 99th percentile of all tracks.",
+            self._on_reset,
         )
         self.bar = QCheckBox("Colour bar")
         self.bar.setToolTip("Show the colour bar of the tracks in the viewer.")
@@ -108,7 +114,7 @@ class TrackColours(QWidget):
                 self._heard.append(layer)
         self.setEnabled(layer is not None)
         if layer is None:
-            self.drawn.setText("Colours of the tracks come with the tracks.")
+            self.drawn.setText("Track colours appear once there are tracks.")
             return
         colouring = layer.metadata.get(COLOURING, Colouring())
         self._show(colouring)
@@ -117,10 +123,10 @@ class TrackColours(QWidget):
         n_all = len(layer.data) if whole is None else len(whole)
         n_drawn = min(len(layer.data), n_all)
         self.drawn.setText(
-            f"The layer holds all {n_all:,} track points."
+            f"The layer shows all {n_all:,} track points."
             if n_drawn == n_all
-            else f"The layer holds {n_drawn:,} of {n_all:,} track points, whole tracks chosen at "
-            "random; maps, tables and exports hold all."
+            else f"The layer shows {n_drawn:,} of {n_all:,} track points, as whole tracks chosen "
+            "at random; maps, tables and exports use all of them."
         )
 
     def _show_span(self, event: Any = None) -> None:

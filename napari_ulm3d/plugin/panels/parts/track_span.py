@@ -32,11 +32,11 @@ class TrackSpanBox(QWidget):
         self.which = calm(QComboBox())
         self.which.addItems(["all tracks", "last frames"])
         self.which.setToolTip(
-            "All tracks at once, or those of the last frames up to the time slider. At first all in "
-            "3-D and 30 frames in a slice."
+            "Show all tracks, or only the last frames up to the current one. The default "
+            "is all tracks in 3-D and 30 frames in a slice."
         )
         self.frames = whole_number(
-            1, _MOST_FRAMES, 30, "How many frames up to the time slider.", "frames"
+            1, _MOST_FRAMES, 30, "Number of frames up to the current one.", "frames"
         )
         row.addWidget(self.which)
         row.addWidget(self.frames)

@@ -18,7 +18,7 @@ __all__ = ["VIEWS", "ComparedMaps"]
 
 #: How two maps can be shown, and what people read.
 VIEWS = {
-    "off": "Nothing more",
+    "off": "Off",
     "overlay": "Overlay: A magenta, B green",
     "side by side": "Side by side",
     "difference": "Difference: A - B",

@@ -43,9 +43,9 @@ __all__ = ["MeasureBox"]
 
 _COLOURS = ("#e36bff", "#5ad469")
 _SLABS = {
-    "view": "the slab that the view shows",
-    "plane": "one plane of the map",
-    "volume": "the whole volume",
+    "view": "slab shown in the view",
+    "plane": "single plane",
+    "volume": "whole volume",
 }
 
 
@@ -71,31 +71,37 @@ class MeasureBox(QWidget):
         column.setSpacing(6)
         row = QHBoxLayout()
         self.line_button = button(
-            "Draw a line", "Drag across a vessel: its profile and width follow.", self._draw_line
+            "Draw a line",
+            "Drag a line across a vessel to get its profile and width.",
+            self._draw_line,
         )
         self.box_button = button(
-            "Draw a box", "Drag a box: speed, density and number of tracks in it.", self._draw_box
+            "Draw a box",
+            "Drag a box to get the speed, density and number of tracks inside.",
+            self._draw_box,
         )
-        self.clear_button = button("Clear", "Take away what was drawn.", self._clear)
+        self.clear_button = button("Clear", "Remove the line or box.", self._clear)
         for push in (self.line_button, self.box_button, self.clear_button):
             row.addWidget(push)
         column.addLayout(row)
         column.addLayout(self._build_settings())
         self.plot = Plot("distance along the line (um)", "", height=150)
         self.plot.setToolTip(
-            "The map along the line: A magenta, B green. Yellow lines: where the highest peak of "
-            "A is at half its height."
+            "Map values along the line: A magenta, B green. Yellow lines mark the half "
+            "maximum of A's highest peak."
         )
         column.addWidget(self.plot)
         self.numbers = QTableWidget(0, 3)
-        self.numbers.setToolTip("Measures of what was drawn, on A and on B.")
+        self.numbers.setToolTip("Measurements along the line or in the box, for A and B.")
         dress(self.numbers, ["", "A", "B"])
         column.addWidget(self.numbers)
         row = QHBoxLayout()
         self.save_button = button(
-            "Save profile…", "The profile as a table (.csv).", self._choose_profile
+            "Save profile…", "Save the profile as a table (.csv).", self._choose_profile
         )
-        self.copy_button = button("Copy", "The measures, for a spreadsheet.", self._copy)
+        self.copy_button = button(
+            "Copy", "Copy the measurements, ready to paste into a spreadsheet.", self._copy
+        )
         row.addWidget(self.save_button)
         row.addWidget(self.copy_button)
         column.addLayout(row)
@@ -114,26 +120,27 @@ class MeasureBox(QWidget):
             0,
             1e5,
             0.0,
-            "The profile is the mean over a band of this width; 0: the line.",
+            "Average the profile over a band of this width; 0 uses the line alone.",
             unit="um",
             step=10,
         )
         self.baseline = calm(QComboBox())
         self.baseline.addItem("zero", 0.0)
-        self.baseline.addItem("the lowest value", None)
+        self.baseline.addItem("profile minimum", None)
         self.baseline.setToolTip(
-            "From where the height of a peak counts: zero for densities; the lowest value of the "
-            "profile where the background is not empty."
+            "Baseline for the peak height: zero for densities, the profile minimum where "
+            "the background is not empty."
         )
         self.slab = calm(QComboBox())
         for name, label in _SLABS.items():
             self.slab.addItem(label, name)
         self.slab.setToolTip(
-            "What is measured across the view: the slab shown (maximum for a profile), a single "
-            "plane, or the projection of everything. Data of one plane is measured whole."
+            "Depth range to measure, perpendicular to the view: the slab shown (maximum "
+            "projection for a profile), a single plane, or the whole volume. Single-plane "
+            "data is always measured in full."
         )
         form.addRow("Width", self.width_um)
-        form.addRow("Height from", self.baseline)
+        form.addRow("Baseline", self.baseline)
         form.addRow("Depth", self.slab)
         self.width_um.valueChanged.connect(self.refresh)
         self.baseline.currentIndexChanged.connect(self.refresh)
@@ -211,7 +218,7 @@ class MeasureBox(QWidget):
         names = [label for k, label in enumerate("zyx") if k != drawn.axis]
         across = "zyx"[drawn.axis]
         self.status.setText(
-            f"In the plane {names[0]}, {names[1]} at {across} = {drawn.position_um:.0f} um."
+            f"In the {names[0]}-{names[1]} plane at {across} = {drawn.position_um:.0f} um."
         )
 
     def _show_profiles(self) -> None:
@@ -243,11 +250,11 @@ class MeasureBox(QWidget):
         self.copy_button.setEnabled(False)
         self._say_how()
         if drawn is not None:
-            self.status.setText("There is no result to measure yet: localize first.")
+            self.status.setText("No result to measure yet: run Localize & track first.")
 
     def _say_how(self) -> None:
         self.plot.show()
-        self.plot.show_message("The profile of a line comes here.")
+        self.plot.show_message("The profile along the line will appear here.")
         self.status.setText("")
         self.save_button.setEnabled(bool(self._measured))
         self.copy_button.setEnabled(bool(self._measured))

@@ -20,13 +20,15 @@ def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
             unit = f" {one.profile.unit}" if one.profile.unit else ""
             width = one.width
             fwhm = (
-                f"{width.fwhm_um:.1f} um" if np.isfinite(width.fwhm_um) else "no half on both sides"
+                f"{width.fwhm_um:.1f} um"
+                if np.isfinite(width.fwhm_um)
+                else "half maximum not reached on both sides"
             )
             columns.append(
                 [
-                    ("width at half height", fwhm),
+                    ("full width at half maximum", fwhm),
                     ("peak", f"{width.peak:.4g}{unit}"),
-                    ("peak at", f"{width.peak_um:.1f} um"),
+                    ("peak position", f"{width.peak_um:.1f} um"),
                     ("mean", f"{float(one.profile.values.mean()):.4g}{unit}"),
                     ("length", f"{one.profile.distance_um[-1]:.1f} um"),
                 ]

@@ -40,7 +40,7 @@ class BlocksTable(QWidget):
         column.addWidget(self.title)
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["Block", "Frames", "File"])
-        self.table.setToolTip("Frames filtered together. Click one to go there.")
+        self.table.setToolTip("Blocks of frames that are filtered together. Click one to go to it.")
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -14,14 +14,14 @@ __all__ = ["facts_table", "hint_facts"]
 # Readable on the dark and on the light theme.
 _ORANGE = "#e08a00"
 _FACTS = (
-    ("Spacing", "voxel_um", "um (z, y, x)", 1.0),
+    ("Voxel size", "voxel_um", "um (z, y, x)", 1.0),
     ("Origin", "origin_um", "um (z, y, x)", 1.0),
-    ("Rate", "rate_hz", "Hz", 1.0),
+    ("Frame rate", "rate_hz", "Hz", 1.0),
     ("Wavelength", "wavelength_um", "um", 1.0),
     ("Frequency", "frequency_hz", "MHz", 1e6),
-    ("Speed of sound", "sound_speed_m_s", "m/s", 1.0),
+    ("Sound speed", "sound_speed_m_s", "m/s", 1.0),
 )
-_FROM = {"the file": "from the file", "derived": "from the others"}
+_FROM = {"the file": "from the file", "derived": "derived"}
 # Facts that are listed even where nobody says them.
 _WANTED = ("voxel_um", "rate_hz", "wavelength_um")
 
@@ -51,16 +51,16 @@ def _fact(found: FileDescription, name: str, unit: str, size: float) -> str:
     """A physical quantity with where it came from; an override in orange, with both values."""
     value, origin = getattr(found, name), found.origins.get(name)
     if value is None:
-        return "not known"
+        return "unknown"
     text = f"{_numbers(value, size)} {unit}"
     if origin is None:
         return html.escape(text)
     if origin.source != "given":
         return html.escape(f"{text} ({_FROM.get(origin.source, origin.source)})")
     if origin.instead is None:
-        return html.escape(f"{text} (typed)")
+        return html.escape(f"{text} (entered)")
     other = f"{_numbers(origin.instead, size)} {unit}"
-    text = html.escape(f"{text} (typed; {origin.instead_from} says {other})")
+    text = html.escape(f"{text} (entered; {origin.instead_from} says {other})")
     return f"<span style='color:{_ORANGE}'>{text}</span>"
 
 
@@ -76,7 +76,7 @@ def hint_facts(form: SettingsForm, found: FileDescription) -> None:
         value, origin = getattr(found, name), found.origins.get(name)
         several = len(control.boxes) > 1
         if value is None:
-            control.set_hints(*("zyx" if several else ("not known",)), whole="not known")
+            control.set_hints(*("zyx" if several else ("unknown",)), whole="unknown")
             continue
         _, size = shown_unit(LoadConfig.model_fields[name])
         said = origin.source if origin is not None else "the file"

@@ -25,7 +25,7 @@ class ResetOffer(QWidget):
         self.text.setStyleSheet("color: #e08a00;")
         self.button = button(
             "Reset settings",
-            "All settings as they were at first; Ctrl+Z takes it back.",
+            "Reset all settings to their defaults; Ctrl+Z undoes it.",
             self._reset,
         )
         column.addWidget(self.text)
@@ -39,7 +39,9 @@ class ResetOffer(QWidget):
         names = self._session.tuned_settings() if tuned else []
         if names:
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            self.text.setText(f"Still set as for {tuned}: {', '.join(names[:_MOST_NAMED])}{more}.")
+            self.text.setText(
+                f"Settings kept from {tuned}: {', '.join(names[:_MOST_NAMED])}{more}."
+            )
         self.setVisible(bool(names))
 
     def _reset(self) -> None:

@@ -31,17 +31,19 @@ def what_changed(
     """
     if running is not None:
         changed = _changes(running, config)
-        return f"Changed since this run began, and not part of it: {changed}." if changed else ""
+        return f"Changed after this run started, so not used in it: {changed}." if changed else ""
     if computed is None or shown is None:
         return ""
     said = []
     if computed.folder is not None and (relinked := _changes(computed.config, shown.config)):
         said.append(
-            f"The viewer shows tracks that were linked again ({relinked}); those in the results "
-            "folder were not. Run again, or set it back, so that both agree."
+            f"The viewer shows relinked tracks ({relinked}); the results folder still holds "
+            "the original ones. Run again, or undo the change, to make them agree."
         )
     if changed := _changes(shown.config, config):
-        said.append(f"Changed since this run: {changed}. The tracks shown are without it.")
+        said.append(
+            f"Changed since this run: {changed}. The tracks shown do not include this change."
+        )
     return "\n".join(said)
 
 

@@ -36,7 +36,7 @@ class Methods(QWidget):
         self.form = SettingsForm(session, "localize", _LOCALIZE)
         column.addWidget(self.form)
         rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
-        self.more = Section("More", SettingsForm(session, "localize", rest, hint="none"))
+        self.more = Section("More settings", SettingsForm(session, "localize", rest, hint="none"))
         column.addWidget(self.more)
         rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
         self.network = QWidget()
@@ -46,7 +46,7 @@ class Methods(QWidget):
         inner.addWidget(DeviceBox(session))
         inner.addWidget(
             Section(
-                "More of the network", SettingsForm(session, "network", rest, hint="what is free")
+                "More network settings", SettingsForm(session, "network", rest, hint="automatic")
             )
         )
         column.addWidget(self.network)

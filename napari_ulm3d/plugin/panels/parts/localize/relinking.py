@@ -48,10 +48,11 @@ class Relinking(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         self.button = button(
-            "Link again",
-            "Make tracks and maps anew from the localizations that are there, with the settings "
-            "above and the least score; nothing is localized again. Up to "
-            f"{_LINKED_AT_ONCE:,} localizations it is done as soon as a setting changes.",
+            "Relink",
+            "Rebuild the tracks and maps from the existing localizations, using the "
+            "settings above and the minimum score; nothing is localized again. With up to "
+            f"{_LINKED_AT_ONCE:,} localizations this happens automatically when a setting "
+            "changes.",
             self._relink,
         )
         column.addWidget(self.button)
@@ -102,7 +103,8 @@ class Relinking(QWidget):
         least = computed.least_score(self._session.config)
         below = low is not None and least is not None and least < low
         self.note.setText(
-            f"The run kept bubbles from a score of {low:g} on: for a lower one run it again."
+            f"The run kept only bubbles with a score of {low:g} or more; run it again to "
+            "use a lower score."
             if below
             else ""
         )

@@ -34,9 +34,7 @@ class RunProgress(QWidget):
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
         self.bar.setTextVisible(True)
-        self.cancel_button = button(
-            "Cancel", "Stop within a second; what is finished is kept.", cancel
-        )
+        self.cancel_button = button("Cancel", "Stop the run; finished blocks are kept.", cancel)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.bar)
@@ -46,7 +44,7 @@ class RunProgress(QWidget):
         self.cluster.setOpenExternalLinks(True)
         self.cluster.hide()
         column.addWidget(self.cluster)
-        self.status = note("No acquisition yet.")
+        self.status = note("No acquisition loaded.")
         column.addWidget(self.status)
 
     def begin(self) -> None:
@@ -82,8 +80,8 @@ class RunProgress(QWidget):
         if result.folder is not None:
             lines.append(f"results folder: {result.folder}")
         if not result.complete:
-            lines.append("What was finished is kept; its layers say that it was stopped early.")
-        lines += [f"left out: {block.reason}" for block in result.failed[:5]]
+            lines.append("Finished blocks are kept; their layers are marked as stopped early.")
+        lines += [f"skipped: {block.reason}" for block in result.failed[:5]]
         if result.report is not None:
             lines += [f"What next: {said}" for said in result.report.advised()]
         self.status.setText("\n".join(lines))

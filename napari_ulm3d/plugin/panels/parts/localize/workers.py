@@ -9,7 +9,7 @@ from napari_ulm3d.plugin.controls.rows import form
 
 __all__ = ["WorkersBox"]
 
-_HINTS = {"workers": "this process", "scheduler": "none", "memory": "what is free"}
+_HINTS = {"workers": "this process", "scheduler": "none", "memory": "automatic"}
 
 
 class WorkersBox(QWidget):
