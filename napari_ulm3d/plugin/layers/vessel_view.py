@@ -12,7 +12,7 @@ from napari_ulm3d.plugin.layers.place import ROLE, find_layer
 from napari_ulm3d.plugin.layers.track_colors import title_colour_bar
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["fit_view", "show_vessel_map"]
+__all__ = ["fit_view", "look_at_a_plane", "show_vessel_map"]
 
 #: The plugin's layers that are seen together with a map: places that a person drew.
 _BESIDE_A_MAP = ("map", "region", "measure")
@@ -82,6 +82,16 @@ def fit_view(viewer: Any, layer: Any) -> None:
     camera.center = (low + high) / 2
     rows, columns = viewer.canvas.size
     camera.zoom = _FILLED * min(rows / max(height, 1e-9), columns / max(width, 1e-9))
+
+
+def look_at_a_plane(viewer: Any) -> None:
+    """Leave 3-D, where nothing can be drawn; the camera of 3-D looks elsewhere, so fit the view."""
+    if viewer.dims.ndisplay == 2:
+        return
+    viewer.dims.ndisplay = 2
+    shown = find_layer(viewer, "map") or next((la for la in viewer.layers if la.visible), None)
+    if shown is not None:
+        fit_view(viewer, shown)
 
 
 def _look_along(viewer: Any, axis: int) -> None:

@@ -15,6 +15,7 @@ from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlide
 from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.napari_private import is_being_drawn
 from napari_ulm3d.plugin.panels.panel import button
 from napari_ulm3d.plugin.state.regions import regions_of
@@ -236,7 +237,7 @@ class FilterBox(QWidget):
                 "edge_width": self._edge_um(),
             }
             layer = place(self._viewer, make_layer((None, settings, "shapes"), _ROLE))
-        self._viewer.dims.ndisplay = 2
+        look_at_a_plane(self._viewer)
         self._viewer.layers.selection.active = layer
         layer.mode = mode
         self.region.setCurrentIndex(self.region.findData(layer.name))

@@ -35,6 +35,7 @@ from napari_ulm3d.plugin.jobs.measure import (
     start_drawing,
 )
 from napari_ulm3d.plugin.layers.shapes_ear import ShapesEar
+from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
 from napari_ulm3d.plugin.panels.parts.compare.measures_table import measure_rows, profile_table
 from napari_ulm3d.system.atomic import atomic_path
@@ -158,8 +159,7 @@ class MeasureBox(QWidget):
     def _draw(self, mode: str) -> None:
         viewer = self._panel.viewer
         self._panel.one_picture()
-        if viewer.dims.ndisplay != 2:
-            viewer.dims.ndisplay = 2
+        look_at_a_plane(viewer)
         self._ear.listen(start_drawing(viewer, mode))
         what = "a line across a vessel" if mode == "add_line" else "a box"
         self.status.setText(f"Drag {what} in the viewer.")
