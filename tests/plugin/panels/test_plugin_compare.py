@@ -155,7 +155,9 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     assert "Create it first" in panel.measuring.problem.text()
 
 
-@pytest.mark.skip(reason="a known fault: the first box drawn after 3-D may lose its outline in napari")
+@pytest.mark.skip(
+    reason="a known fault: the first box drawn after 3-D may lose its outline in napari"
+)
 def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any) -> None:
     panel = dock(localized, "Compare & measure")
     choose(panel.second, "Ground truth")
