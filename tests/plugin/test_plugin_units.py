@@ -48,5 +48,5 @@ def test_units_are_converted(
 
 def test_a_unit_that_is_no_length_is_refused(tmp_path: Path) -> None:
     attributes = {"name": "vol", "scale": (1, 1, 1), "units": ("s", "um", "um")}
-    with pytest.raises(ResultsError, match="'s', which is not a length"):
+    with pytest.raises(ResultsError, match="'s', which is not a supported length"):
         write_map(str(tmp_path / "v.nii"), VOLUME, attributes)
