@@ -190,8 +190,7 @@ class Pointer:
             away = to - self.share(0.5, 0.5)
             expected = np.array(camera.center[-2:]) + np.array([away.y(), away.x()]) / camera.zoom
             found = np.array(self._viewer.cursor.position)[shown]
-            # The view may be five pixels lower than the canvas, so that its middle lies apart.
-            return bool(np.allclose(found, expected, rtol=0, atol=2.8 / camera.zoom))
+            return bool(np.allclose(found, expected, atol=1.5 / camera.zoom))
 
         self._qtbot.waitUntil(heard)
 
