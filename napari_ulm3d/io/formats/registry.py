@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.content import Reader, readable
+from napari_ulm3d.io.stored.foreign import recognize
 from napari_ulm3d.io.stored.links import refuse_absent
 
 __all__ = ["known_suffixes", "reader_for", "readers"]
@@ -65,6 +66,9 @@ def reader_for(path: Path) -> Reader:
         with readable(path, reader.name):
             if reader.sniff(path, head):
                 return reader
+    foreign = recognize(head)
+    if foreign is not None:
+        raise InputError(path, foreign.what, foreign.remedy)
     by_suffix = [r.name for r in readers() if path.name.lower().endswith(r.suffixes)]
     if by_suffix and path.is_dir():
         raise InputError(
