@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_ulm3d._lazy import lazily
 from napari_ulm3d._version import __version__ as __version__
 
-# Name -> where it lives.
+# Public name -> module that defines it.
 _PUBLIC = {
     "Acquisition": "acquisition",
     "Grid": "acquisition",

@@ -1,12 +1,12 @@
-"""The one place where compiled functions are kept between runs, writable wherever this runs.
+"""Where compiled functions are cached between runs: one folder, writable on any machine.
 
-Numba keeps compiled functions beside the source, or in the home folder. A shared, read-only
-installation used by somebody without a home folder (a container, a cluster's node) has
-neither, and numba then refuses to compile at all.
+Numba caches compiled functions beside the source or in the home folder. A shared, read-only
+installation used without a home folder (in a container, on a cluster node) offers neither, and
+numba then refuses to compile at all.
 
-The folder is, in this order: ``NUMBA_CACHE_DIR``; the user's cache folder; a folder of the user's
-own in the system's temporary folder. What numba keeps is loaded as code, so that the last must
-belong to the user and be writable by nobody else.
+The cache folder is the first of: ``NUMBA_CACHE_DIR``; the user's cache folder; a folder owned by
+the user in the system's temporary folder. Numba loads its cache as code, so the temporary folder
+is used only if it belongs to the user and nobody else can write to it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ __all__ = ["cache_folder", "give_matplotlib_a_folder", "njit"]
 
 
 def njit(*signatures: Any, **options: Any) -> Any:
-    """`numba.njit` that keeps what it compiles in `cache_folder`.
+    """`numba.njit` with its cache in `cache_folder`.
 
     Parameters
     ----------
     *signatures, **options
-        As of `numba.njit`. ``cache=True`` is dropped where no folder can be written to.
+        Passed to `numba.njit`. ``cache=True`` is dropped if no folder is writable.
     """
     import numba
     from numba.core import config as any_config
 
-    config: Any = any_config  # it makes its attributes when it is loaded
+    config: Any = any_config  # its attributes are created at import
 
     if not options.get("cache"):
         return numba.njit(*signatures, **options)
@@ -46,10 +46,10 @@ def njit(*signatures: Any, **options: Any) -> Any:
         return numba.njit(*signatures, **options | {"cache": False})
 
     def decorate(function: Any) -> Any:
-        # Numba chooses the place when it decorates; other packages keep theirs.
+        # Numba picks the cache location while decorating; restore it for other packages.
         before = config.CACHE_DIR, getattr(config, "CACHE_LOCATOR_CLASSES", None)
         config.CACHE_DIR = str(folder)
-        if before[1] is not None:  # an older numba goes by path and time
+        if before[1] is not None:  # older versions of numba key the cache by path and time
             config.CACHE_LOCATOR_CLASSES = "napari_ulm3d._numba_cache.BySource"
         try:
             return numba.njit(*signatures, **options)(function)
@@ -63,12 +63,12 @@ def njit(*signatures: Any, **options: Any) -> Any:
 
 @cache
 def cache_folder(name: str) -> Path | None:
-    """A writable folder for what can be made again; None where there is none.
+    """A writable folder for files that can be regenerated; None if there is none.
 
     Parameters
     ----------
     name
-        What is kept in it: ``numba``, ``matplotlib``.
+        Name of the subfolder: ``numba``, ``matplotlib``.
     """
     home = Path(user_cache_dir("napari-ulm3d", appauthor=False))
     for base in (home if home.is_absolute() else None, _temporary()):
@@ -81,9 +81,9 @@ def cache_folder(name: str) -> Path | None:
 
 
 def give_matplotlib_a_folder() -> None:
-    """Name a folder for matplotlib's font cache where the home folder cannot be written to.
+    """Give matplotlib a folder for its font cache if the home folder is not writable.
 
-    Without it, matplotlib builds the cache anew in every process, and says so each time.
+    Without one, matplotlib rebuilds the cache in every process and prints a warning each time.
     """
     if os.environ.get("MPLCONFIGDIR") or "matplotlib" in sys.modules:
         return
@@ -96,7 +96,7 @@ def give_matplotlib_a_folder() -> None:
 
 
 def _temporary() -> Path | None:
-    """A folder of this user alone in the temporary folder, the same in every run."""
+    """A private folder of this user in the system's temporary folder, the same in every run."""
     user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir(), f"napari-ulm3d-{user}")
     try:

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when first used."""
+"""Lazy import of a package's public names, on first use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["lazily"]
 
 
 def lazily(namespace: dict[str, Any], where: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package (PEP 562).
+    """Build the module-level `__getattr__` of a package (PEP 562).
 
     Parameters
     ----------
     namespace
-        The package's `globals()`, in which a name stays once it is loaded.
+        The package's `globals()`; a loaded name is stored there.
     where
-        Public name to the module of the package that it lives in.
+        Maps each public name to the module of the package that defines it.
     """
     package = namespace["__name__"]
 

@@ -1,9 +1,9 @@
-"""Compiled functions are kept by what their source says, not by where it lies or how old it is.
+"""Cache compiled functions by the content of their source, not by its path or time.
 
-Numba itself asks for the path, time and size of the one file that a function is in: another
+Numba's own cache key is the path, time and size of the file that defines a function. So another
 checkout compiles everything again, and an edit of a compiled function that is *called from*
-another file goes unnoticed. Here the key is a hash of the file and of the compiled files that it
-imports from, directly or not.
+another file goes unnoticed. Here the key is a hash of the file and of all files with compiled
+functions that it imports, directly or indirectly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IMPORTS = re.compile(r"^\s*from\s+napari_ulm3d\.([\w.]+)\s+import\s", re.MULTIL
 
 
 class BySource(UserProvidedCacheLocator):
-    """Where numba keeps a function of this package: a folder named by `source_hash`."""
+    """Numba cache locator for functions of this package: a folder named by `source_hash`."""
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)
@@ -34,13 +34,13 @@ class BySource(UserProvidedCacheLocator):
         self._cache_path = os.path.join(config.CACHE_DIR, self._stamp[:16])
 
     def get_source_stamp(self) -> str:
-        """What numba compares before it takes what it finds."""
+        """The stamp that numba compares before it uses a cached function."""
         return self._stamp
 
 
 @cache
 def source_hash(path: Path) -> str:
-    """SHA-256 of the contents of `files_of` a file."""
+    """SHA-256 of the contents of all `files_of` a file."""
     whole = hashlib.sha256()
     for text in sorted(map(_text, files_of(path))):
         whole.update(hashlib.sha256(text.encode()).digest())
@@ -48,7 +48,7 @@ def source_hash(path: Path) -> str:
 
 
 def files_of(path: Path) -> set[Path]:
-    """A file and all compiled files of this package that it imports from, directly or not."""
+    """A file and the package's files of compiled functions that it imports, even indirectly."""
     found: set[Path] = set()
     waiting = [path]
     while waiting:

@@ -1,4 +1,4 @@
-"""The acquisition: frames on demand, with the grid, rate and wave they were taken with."""
+"""The acquisition: frames on demand, with grid, volume rate and wavelength."""
 
 from __future__ import annotations
 
@@ -53,33 +53,33 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """Number of voxels."""
+        """Total number of voxels."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def extent_um(self) -> Triple:
-        """Edge lengths of the whole grid (voxel borders, not centres), micrometres."""
+        """Edge lengths of the whole grid (between voxel borders, not centres), micrometres."""
         z, y, x = (n * s for n, s in zip(self.shape, self.spacing_um, strict=True))
         return (z, y, x)
 
     def to_um(self, index: ArrayLike) -> NDArray[np.float64]:
-        """Voxel indices (..., 3), fractions allowed, to positions in micrometres."""
+        """Convert voxel indices (..., 3), possibly fractional, to positions in micrometres."""
         return np.asarray(index, float) * self.spacing_um + self.origin_um
 
     def to_index(self, position_um: ArrayLike) -> NDArray[np.float64]:
-        """Positions (..., 3) in micrometres to fractional voxel indices."""
+        """Convert positions (..., 3) in micrometres to fractional voxel indices."""
         return (np.asarray(position_um, float) - self.origin_um) / self.spacing_um
 
     def contains(self, position_um: ArrayLike) -> NDArray[np.bool_]:
-        """Which positions (..., 3), micrometres, lie inside the voxels' borders."""
+        """Whether positions (..., 3), micrometres, lie inside the grid (voxel borders included)."""
         index = self.to_index(position_um)
         inside = (index >= -0.5) & (index < np.asarray(self.shape) - 0.5)
         return np.asarray(inside.all(axis=-1))
 
     def isotropic(self, factor: float) -> Grid:
-        """The finer cubic grid over the same extent: voxel edge min(spacing) / factor.
+        """A finer cubic grid over the same extent, with voxel edge min(spacing) / factor.
 
-        An axis of one voxel (a 2-D acquisition) stays one voxel thick.
+        An axis with a single voxel (a 2-D acquisition) keeps one voxel.
         """
         if not factor > 0:
             raise ValueError(f"the resolution factor must be positive, not {factor}")
@@ -99,14 +99,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of consecutive frames of one source: the unit of filtering and of resuming.
+    """A run of consecutive frames of one source: the unit of filtering and of resuming.
 
     Attributes
     ----------
     index
-        Its number in the acquisition, from 0.
+        Number of the block in the acquisition, from 0.
     first_frame
-        Number of its first frame over the whole acquisition.
+        Number of its first frame in the whole acquisition.
     """
 
     index: int
@@ -121,13 +121,13 @@ class Block:
 
     @property
     def name(self) -> str:
-        """The source and the frames in it, for messages."""
+        """Source and frame range, for messages."""
         return f"{self.source.name} [{self.start}:{self.stop}]"
 
     def read(self) -> NDArray[Any]:
-        """The block's frames, (t, z, y, x), a new array; checked to be finite."""
+        """Read the block's frames as a new array (t, z, y, x), checked to be finite."""
         frames = self.source.read(self.start, self.stop)
-        # A sum is finite only if every term is: one pass, no mask the size of the block.
+        # A sum is finite only if every term is: one pass, and no mask as large as the block.
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(
                 frames.sum(dtype=np.complex128 if frames.dtype.kind == "c" else np.float64)
@@ -143,28 +143,28 @@ class Block:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """A series of ultrasound volumes: lazy frames, grid, rate, wave, and where it came from.
+    """A series of ultrasound volumes: lazy frames, grid, rate, wavelength and provenance.
 
     Parameters
     ----------
     sources
-        The files in temporal order; their frames follow each other.
+        The files in temporal order; their frames are consecutive.
     grid
-        Voxels of one frame.
+        Voxel grid of one frame.
     rate_hz
-        Volumes a second.
+        Volumes per second.
     kind
-        ``"iq"``: complex64, phase known. ``"envelope"``: float32 magnitude only.
+        ``"iq"``: complex64 with phase. ``"envelope"``: float32 magnitude only.
     wavelength_um
-        Wavelength in the medium, None when unknown.
+        Wavelength in the medium; None if unknown.
     frequency_hz, sound_speed_m_s
-        Transmit frequency and speed of sound, None when unknown.
+        Transmit frequency and speed of sound; None if unknown.
     name
-        What to call it.
+        Display name.
     notes
-        What was assumed while reading it, one sentence each.
+        Assumptions made while reading it, one sentence each.
     metadata
-        Whatever else the files said, as plain strings and numbers.
+        Other metadata from the files, as plain strings and numbers.
     """
 
     sources: tuple[FrameSource, ...]
@@ -212,7 +212,7 @@ class Acquisition:
         name: str = "array",
         **more: Any,
     ) -> Acquisition:
-        """An acquisition from frames in memory, (t, z, y, x) or, in 2-D, (t, z, x)."""
+        """Build an acquisition from frames in memory, (t, z, y, x) or, in 2-D, (t, z, x)."""
         array = np.asarray(frames)
         if array.ndim == 3:
             array = array[:, :, None, :]
@@ -245,18 +245,18 @@ class Acquisition:
         return self.n_frames / self.rate_hz
 
     def blocks(self, frames_per_block: int = 200, *, join: bool = False) -> tuple[Block, ...]:
-        """Cut the frames into blocks of at most about `frames_per_block` frames.
+        """Split the frames into blocks of at most about `frames_per_block` frames.
 
-        Files are cut evenly (450 frames give 3 x 150, not 200 + 200 + 50), since a clutter filter
+        Files are split evenly (450 frames give 3 x 150, not 200 + 200 + 50): a clutter filter
         with fixed cut-offs would treat a short last block differently.
 
         Parameters
         ----------
         frames_per_block
-            Most frames of a block.
+            Maximum number of frames in a block.
         join
-            Files shorter than a block are joined, whole, into one. False: no block spans two
-            files, as where the scanner paused between them.
+            Join consecutive whole files that are shorter than a block. False: no block spans two
+            files, for scanners that pause between files.
         """
         if frames_per_block < 1:
             raise ValueError(f"a block needs at least one frame, not {frames_per_block}")
@@ -271,11 +271,11 @@ class Acquisition:
         return tuple(blocks)
 
     def only(self, block: Block) -> Acquisition:
-        """The acquisition as one block needs it: its other files need not travel to a worker."""
+        """The acquisition reduced to what one block needs; a worker gets no other files."""
         return replace(self, sources=(block.source,), notes=(), metadata={})
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1 of the whole acquisition, (t, z, y, x)."""
+        """Read frames start..stop-1 of the whole acquisition, (t, z, y, x)."""
         if not 0 <= start < stop <= self.n_frames:
             raise IndexError(f"frames {start}:{stop} of an acquisition with {self.n_frames} frames")
         parts = []
@@ -293,9 +293,9 @@ class Acquisition:
 
 
 def _joined(sources: tuple[FrameSource, ...], most: int) -> Iterator[FrameSource]:
-    """Runs of whole sources of at most `most` frames, about equally long; a longer source alone."""
-    # Even runs, not full ones with a short one at the end: a clutter filter with fixed cut-offs
-    # would treat that one differently.
+    """Group whole sources into similarly long runs of at most `most` frames, if possible."""
+    # Even runs rather than full ones and a short last one, which a clutter filter with fixed
+    # cut-offs would treat differently.
     total = sum(source.shape[0] for source in sources)
     n_runs = -(-total // most)
     run: list[FrameSource] = []

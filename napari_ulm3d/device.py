@@ -1,4 +1,4 @@
-"""Which device and which sparse backend a network can run on here, and what is missing."""
+"""The device and sparse backend on which networks can run here, and what is missing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["DeviceReport", "inspect_device", "resolve_device"]
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """What this machine offers.
+    """Capabilities of this machine.
 
     Attributes
     ----------
     cpu_cores
-        Cores this process may use.
+        Cores available to this process.
     memory_bytes
-        Memory of the machine, or of the container or job this runs in.
+        Memory of the machine, or the limit of its container or job.
     torch
-        Version of PyTorch, None when it is not installed.
+        Version of PyTorch; None if not installed.
     gpu
-        Name of the first CUDA device, None when there is none.
+        Name of the first CUDA device; None if there is none.
     gpu_memory_bytes
-        Its memory.
+        Memory of that device.
     spconv
-        Version of spconv, None when it is not installed.
+        Version of spconv; None if not installed.
     missing
-        For everything that is missing, what it is and the line that installs it.
+        Each missing component, with the command that installs it.
     """
 
     cpu_cores: int
@@ -45,7 +45,7 @@ class DeviceReport:
 
 
 def inspect_device() -> DeviceReport:
-    """Look at the machine. Imports torch, which takes a second or two."""
+    """Inspect the machine. Imports torch, which takes a second or two."""
     missing: list[tuple[str, str]] = []
     torch_version = gpu = gpu_memory = None
     if util.find_spec("torch") is None:
@@ -84,12 +84,12 @@ def inspect_device() -> DeviceReport:
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    """The device to use; ``auto`` takes the GPU if there is one.
+    """Choose the device; ``auto`` takes the GPU if there is one.
 
     Raises
     ------
     BackendError
-        ``cuda`` was asked for and PyTorch sees no GPU.
+        ``cuda`` was requested but PyTorch finds no GPU.
     """
     if wanted == "cpu":
         return "cpu"
@@ -106,7 +106,7 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cu
 
 
 def _spconv_version() -> str | None:
-    # The build named plain "spconv" is for the CPU alone, where it computes wrong numbers.
+    # The plain "spconv" package is the CPU build, which computes wrong values.
     for name in ("spconv-cu120", "spconv-cu126", "spconv-cu121", "spconv-cu124"):
         try:
             return metadata.version(name)

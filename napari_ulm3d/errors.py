@@ -1,4 +1,4 @@
-"""Errors that a user can resolve: one sentence each, with the remedy.
+"""Errors that a user can resolve: one sentence each, with a remedy.
 
 Every error that a user can cause derives from `UlmError`. Its message names the file or
 setting, the problem, and what to do. The command line prints that line and exits with
@@ -25,13 +25,13 @@ __all__ = [
 
 
 class UlmError(Exception):
-    """A mistake that a user can correct; `str(error)` is one line with the remedy."""
+    """An error that a user can correct; `str(error)` is one line with the remedy."""
 
     exit_code = 2
 
     def __reduce__(self) -> Any:
-        # Errors are pickled by worker processes. The default would call __init__ with the message
-        # alone, which is not what the subclasses take.
+        # Worker processes pickle errors. By default, unpickling calls __init__ with the message
+        # alone, but the subclasses take other arguments.
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
@@ -47,9 +47,9 @@ class InputError(UlmError):
     Parameters
     ----------
     path
-        The file or folder at fault.
+        The file or folder concerned.
     problem
-        What is wrong with it, as a clause ("has 2 axes, 3 or 4 are needed").
+        What is wrong with it, as a predicate ("has 2 axes, 3 or 4 are needed").
     remedy
         What to do, as an imperative sentence ("Name the axes with --axes tzyx.").
     """
@@ -68,11 +68,11 @@ class MissingMetadataError(InputError):
     Parameters
     ----------
     path
-        The file at fault.
+        The file concerned.
     missing
-        Names of `LoadConfig` fields that are needed, e.g. ``("voxel_um", "rate_hz")``.
+        Names of the `LoadConfig` fields that are needed, e.g. ``("voxel_um", "rate_hz")``.
     remedy
-        How to give them.
+        How to supply them.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class SettingFault:
     Attributes
     ----------
     where
-        Its name, after that of its section where there is one, and the place in a tuple; empty
-        where several are at odds.
+        Name of the setting, preceded by its section if it has one and followed by the position in a
+        tuple; empty if several settings conflict.
     problem
-        As it was found, without the name.
+        The problem itself, without the name.
     """
 
     where: tuple[str | int, ...]
@@ -100,14 +100,14 @@ class SettingFault:
 
 
 class ConfigError(UlmError):
-    """A setting that is unknown, out of range or at odds with another.
+    """A setting that is unknown, out of range or in conflict with another.
 
     Parameters
     ----------
     message
         One sentence.
     faults
-        The settings at fault, one by one, where they are known.
+        The individual settings at fault, if known.
     """
 
     def __init__(self, message: str, faults: tuple[SettingFault, ...] = ()) -> None:
@@ -116,20 +116,20 @@ class ConfigError(UlmError):
 
 
 class ResultsError(UlmError):
-    """A results folder that cannot be read, or must not be written over."""
+    """A results folder that cannot be read or must not be overwritten."""
 
 
 class BackendError(UlmError):
-    """A device or library that was asked for and is not there."""
+    """A requested device or library that is not available."""
 
     exit_code = 3
 
 
 class BlockError(UlmError):
-    """A block that cannot be worked on for a reason that lies in no file and no setting."""
+    """A block that cannot be processed, for a reason other than a file or a setting."""
 
 
 class Cancelled(UlmError):
-    """The person stopped the work; what was finished is kept."""
+    """The user stopped the work; finished parts are kept."""
 
     exit_code = 130

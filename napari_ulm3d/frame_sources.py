@@ -1,4 +1,4 @@
-"""Consecutive frames that are read when they are asked for: files, arrays, several files as one."""
+"""Consecutive frames read on demand: files, arrays, and several files joined as one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["ArraySource", "FrameSource", "JoinedSource", "refuse_beyond_single",
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """Consecutive frames that are read when asked for: usually one file.
+    """Consecutive frames that are read on demand, usually from one file.
 
     Attributes
     ----------
     name
-        What to call it in messages, usually the file's path.
+        Name used in messages, usually the path of the file.
     shape
         (t, z, y, x).
     dtype
@@ -35,14 +35,14 @@ class FrameSource(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         ...
 
 
 def source_path(source: FrameSource) -> Path | None:
-    """Where a source is stored; None for frames that are in memory or made when read.
+    """Path of a source; None for frames that are in memory or computed on demand.
 
-    A source may say so by an attribute `file`, when its `name` says more than the path.
+    A source whose `name` is more than its path gives the path as an attribute `file`.
     """
     path = Path(getattr(source, "file", source.name))
     return path.absolute() if path.exists() else None
@@ -80,12 +80,12 @@ class ArraySource:
 
 
 def refuse_beyond_single(values: NDArray[Any], name: str) -> None:
-    """Refuse values in double precision that single precision cannot represent.
+    """Refuse double-precision values that single precision cannot represent.
 
     Raises
     ------
     InputError
-        The largest value is above 1e38, or it is not zero and below 1e-33.
+        The largest magnitude is above 1e38, or below 1e-33 but not zero.
     """
     parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
     largest = max(max(float(part.max()), -float(part.min())) for part in parts)
@@ -99,7 +99,7 @@ def refuse_beyond_single(values: NDArray[Any], name: str) -> None:
 
 @dataclass(frozen=True)
 class JoinedSource:
-    """Sources whose frames follow each other, read as one: short files make a block together."""
+    """Several sources read as one, so that short files form a block together."""
 
     parts: tuple[FrameSource, ...]
 
@@ -118,7 +118,7 @@ class JoinedSource:
         return self.parts[0].dtype
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1, of as many parts as they reach over."""
+        """Read frames start..stop-1 from all parts that they span."""
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
         first = 0
         for part in self.parts:

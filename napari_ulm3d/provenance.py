@@ -1,4 +1,4 @@
-"""What made a result: program, machine, input. Enough to trust it and to run it again."""
+"""Provenance of a result: program, machine and input, enough to verify and repeat it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAMPLED_BYTES = 1 << 16
 
 
 def program_facts() -> dict[str, Any]:
-    """Version, time, Python, platform and the libraries that numbers depend on."""
+    """Version, time, Python, platform and the libraries that affect the numbers."""
     return {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,7 +35,7 @@ def program_facts() -> dict[str, Any]:
 
 
 def fingerprint(acquisition: Acquisition) -> str:
-    """A hash that changes when the input or its scale does, without reading all of it."""
+    """Hash that changes with the input or its scale, without reading all of the data."""
     digest = hashlib.sha256()
     digest.update(
         repr((acquisition.shape, acquisition.kind, acquisition.grid, acquisition.rate_hz)).encode()
@@ -46,11 +46,11 @@ def fingerprint(acquisition: Acquisition) -> str:
 
 
 def source_fingerprint(source: FrameSource) -> str:
-    """A hash of one source.
+    """Hash of one source.
 
-    Of a file, and of those that hold its values where it is but the header: name, size and
-    three samples of 64 KiB (head, middle, tail). A source that is no file (an array) counts with
-    its first and last frame. Joined sources count with each of theirs.
+    For a file: its name, size and three samples of 64 KiB (head, middle, tail), and the same for
+    separate data files if it is only a header. For an array: its first and last frame. For joined
+    sources: the hashes of all parts.
     """
     digest = hashlib.sha256(repr((source.shape, str(source.dtype))).encode())
     if isinstance(source, JoinedSource):
@@ -58,7 +58,7 @@ def source_fingerprint(source: FrameSource) -> str:
             digest.update(source_fingerprint(part).encode())
         return digest.hexdigest()
     path = source_path(source)
-    if path is not None and path.is_dir():  # a Zarr store: which chunks, and how large
+    if path is not None and path.is_dir():  # a Zarr store: names and sizes of its chunks
         for file in sorted(path.rglob("*")):
             digest.update(f"{file.relative_to(path)}:{file.stat().st_size}".encode())
     if path is not None and path.is_file():
@@ -82,7 +82,7 @@ def _hash_file(digest: Any, path: Path) -> None:
 
 
 def acquisition_facts(acquisition: Acquisition) -> dict[str, Any]:
-    """The acquisition as plain values: what `run.toml` says of the input."""
+    """The acquisition as plain values, as recorded in `run.toml`."""
     facts = {
         "name": acquisition.name,
         "files": list(
@@ -106,11 +106,11 @@ def acquisition_facts(acquisition: Acquisition) -> dict[str, Any]:
 def block_key(
     block: Block, source_hash: str, config: PipelineConfig, stages: Iterable[str], *more: str
 ) -> str:
-    """A hash of a block's input and of the settings of the stages that it went through.
+    """Hash of a block's input and of the settings of the stages that processed it.
 
-    Two runs with the same key have the same result for the block, whatever the settings
-    of later stages say. `source_hash` is the `source_fingerprint` of the block's source, to
-    be taken once a source; `more` is whatever else the result depends on.
+    Two runs with the same key have the same result for the block, whatever the settings of
+    later stages. `source_hash` is the `source_fingerprint` of the block's source, computed once per
+    source; `more` is anything else that the result depends on.
     """
     values = config.model_dump(mode="json")
     chosen = {name: values[name] for name in stages}

@@ -1,4 +1,4 @@
-"""Sparse frames: the voxels that a sparsification kept, with their complex values."""
+"""Sparse frames: the voxels kept by sparsification, with their complex values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class SparseFrames:
     Parameters
     ----------
     coordinates
-        (n, 4) int32: t, z, y, x, sorted in that order. t counts from `first_frame`.
+        (n, 4) int32: t, z, y, x, sorted lexicographically. t counts from `first_frame`.
     values
-        (n,) complex64; of a real input the imaginary part is zero.
+        (n,) complex64; the imaginary part is zero for real input.
     shape
         (t, z, y, x) of the dense frames.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     """
 
     coordinates: NDArray[np.int32]
@@ -44,7 +44,7 @@ class SparseFrames:
     def from_mask(
         cls, frames: NDArray[np.generic], mask: NDArray[np.bool_], first_frame: int = 0
     ) -> SparseFrames:
-        """Keep the voxels of dense frames (t, z, y, x) where `mask`, of the same shape, holds."""
+        """Keep the voxels of dense frames (t, z, y, x) where `mask`, of the same shape, is True."""
         flat = np.flatnonzero(mask)
         coordinates = np.stack(np.unravel_index(flat, frames.shape), axis=1).astype(np.int32)
         t, z, y, x = frames.shape
@@ -54,16 +54,16 @@ class SparseFrames:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(t,) number of voxels kept a frame."""
+        """Number of voxels kept in each frame, (t,)."""
         return np.bincount(self.coordinates[:, 0], minlength=self.shape[0])
 
     @property
     def occupancy(self) -> float:
-        """Share of all voxels that was kept."""
+        """Fraction of all voxels that were kept."""
         return len(self) / float(np.prod(self.shape, dtype=np.float64))
 
     def dense(self) -> NDArray[np.complex64]:
-        """The dense frames with zeros where nothing was kept."""
+        """The dense frames, with zeros in voxels that were not kept."""
         out = np.zeros(self.shape, np.complex64)
         out[tuple(self.coordinates.T)] = self.values
         return out

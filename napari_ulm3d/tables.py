@@ -1,8 +1,8 @@
-"""The tables: localizations, tracks and motion, with their columns and units.
+"""Tables of localizations, tracks and motion, with fixed columns and units.
 
-Positions are micrometres, time seconds, speed mm/s; `frame` counts from 0 over the
-whole acquisition. Both are thin, frozen wrappers around a pandas table: the wrapper
-guarantees columns and dtypes, the table is there for everything else.
+Positions are in micrometres, times in seconds, speeds in mm/s; `frame` counts from 0 over the
+whole acquisition. `Localizations` and `Tracks` are thin, frozen wrappers around a pandas table:
+the wrapper guarantees columns and dtypes, the table serves every other purpose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "BlockMotion", "Localizat
 
 POSITION_UM = ["z_um", "y_um", "x_um"]
 SIGMA_UM = ["sigma_z_um", "sigma_y_um", "sigma_x_um"]
-#: By so much a number may differ from the whole number that it stands for.
+#: Largest accepted difference between a number and the whole number it represents.
 _ROUNDING = 0.2
 VELOCITY_MM_S = ["vz_mm_s", "vy_mm_s", "vx_mm_s"]
 
@@ -59,13 +59,13 @@ class _Table:
                 ) from error
 
     def _whole(self, name: str) -> pd.Series:
-        """A column of whole numbers rounded, not cut off: 0.29 * 100 is 28.999..., frame 29."""
+        """Round a column of whole numbers (not truncate): 0.29 * 100 is 28.999..., frame 29."""
         values = self.table[name]
         if values.dtype.kind in "iub":
             return values
         numbers = values.astype("float64")
         rounded = numbers.round()
-        apart = ~((numbers - rounded).abs() <= _ROUNDING)  # NaN is apart too
+        apart = ~((numbers - rounded).abs() <= _ROUNDING)  # also true for NaN
         if apart.any():
             first = numbers[apart].iloc[0]
             raise ResultsError(
@@ -84,27 +84,27 @@ class _Table:
 
     @classmethod
     def concat(cls, parts: Iterable[Self]) -> Self:
-        """One table of all rows, in the order given."""
+        """Concatenate tables in the given order."""
         tables = [part.table for part in parts if len(part)]
         return cls(pd.concat(tables, ignore_index=True)) if tables else cls.empty()
 
     @property
     def positions_um(self) -> NDArray[np.float64]:
-        """(n, 3) z, y, x in micrometres."""
+        """Positions z, y, x in micrometres, (n, 3)."""
         return self.table[POSITION_UM].to_numpy(np.float64)
 
     @property
     def frames(self) -> NDArray[np.int64]:
-        """(n,) frame numbers."""
+        """Frame numbers, (n,)."""
         return self.table["frame"].to_numpy(np.int64)
 
 
 @dataclass(frozen=True)
 class Localizations(_Table):
-    """Where bubbles were found, one row a bubble a frame, sorted by frame.
+    """Positions of bubbles, one row per bubble and frame, sorted by frame.
 
-    Columns: frame, time_s, z_um, y_um, x_um, snr_db, score, and, when the localizer
-    knows them, sigma_z_um, sigma_y_um, sigma_x_um. `score` is in [0, 1]: the probability
+    Columns: frame, time_s, z_um, y_um, x_um, snr_db, score, and, if the localizer
+    provides them, sigma_z_um, sigma_y_um, sigma_x_um. `score` is in [0, 1]: the probability
     (network) or the correlation with the PSF (conventional).
     """
 
@@ -146,7 +146,7 @@ class Localizations(_Table):
 
 @dataclass(frozen=True)
 class Tracks(_Table):
-    """Trajectories, one row a frame of a track, sorted by track and frame, positions smoothed.
+    """Trajectories with smoothed positions, one row per track and frame, sorted by track and frame.
 
     Columns: track_id, frame, time_s, z_um, y_um, x_um, vz_mm_s, vy_mm_s, vx_mm_s,
     speed_mm_s, score.
@@ -167,7 +167,7 @@ class Tracks(_Table):
     }
 
     def in_order(self) -> Self:
-        """The same tracks, sorted by track and frame where a track's rows lie apart or backward."""
+        """The same tracks, sorted by track and frame if their rows are not in order."""
         identity, frame = self.table["track_id"].to_numpy(), self.table["frame"].to_numpy()
         begins = np.append(True, identity[1:] != identity[:-1])[: identity.size]
         runs = identity[begins]
@@ -183,28 +183,28 @@ class Tracks(_Table):
 
     @property
     def velocities_mm_s(self) -> NDArray[np.float64]:
-        """(n, 3) vz, vy, vx in mm/s."""
+        """Velocities vz, vy, vx in mm/s, (n, 3)."""
         return self.table[VELOCITY_MM_S].to_numpy(np.float64)
 
 
 @dataclass(frozen=True)
 class BlockMotion:
-    """How the tissue moved in a block, frame by frame. It can be pickled.
+    """Tissue motion in a block, frame by frame. Can be pickled.
 
     Attributes
     ----------
     displacement_um
-        (t, 3) displacement of the tissue along z, y, x against the reference, smoothed.
+        (t, 3) displacement of the tissue along z, y, x from the reference, smoothed.
     correlation
-        (t,) correlation of each frame with the reference, moved back.
+        (t,) correlation of each motion-corrected frame with the reference.
     before
-        (t,) the same, not moved back.
+        (t,) the same before motion correction.
     broken
-        (t,) frames in which the estimate or the correlation breaks.
+        (t,) frames in which the estimate or the correlation is unreliable.
     noise_um
-        Standard deviation of a frame's estimate along an axis, before smoothing.
+        Standard deviation of the estimate in one frame along an axis, before smoothing.
     image
-        (z, y, x) mean of the block's envelopes, moved back; None where it is not needed.
+        (z, y, x) mean of the block's motion-corrected envelopes; None if not needed.
     """
 
     displacement_um: NDArray[np.float64]
@@ -215,11 +215,11 @@ class BlockMotion:
     image: NDArray[np.float32] | None = None
 
     def against(self, offset_um: NDArray[np.float64]) -> BlockMotion:
-        """Against a reference from which this one's is displaced by `offset_um` (3,); no image."""
+        """Motion relative to another reference, displaced by `offset_um` (3,); without image."""
         return replace(self, displacement_um=self.displacement_um + offset_um, image=None)
 
     def to_table(self, first_frame: int, rate_hz: float) -> pd.DataFrame:
-        """A row a frame: frame, time_s, z_um, y_um, x_um, correlation, correlation_before, broken."""
+        """Table of frame, time_s, z_um, y_um, x_um, correlation, correlation_before, broken."""
         frame = first_frame + np.arange(len(self.broken), dtype=np.int64)
         columns = {"frame": frame, "time_s": frame / rate_hz}
         columns |= dict(zip(("z_um", "y_um", "x_um"), self.displacement_um.T, strict=True))

@@ -1,4 +1,4 @@
-"""Vessel maps: super-resolved volumes, stored as the voxels that are not empty."""
+"""Vessel maps: super-resolved volumes, stored as their non-empty voxels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["VesselMap", "refuse_predicted"]
 
 @dataclass(frozen=True)
 class VesselMap:
-    """A volume on a fine grid of which most voxels are empty.
+    """A volume on a fine grid in which most voxels are empty.
 
-    A whole brain at ten microns has 10^8 voxels and more, of which a few percent are
-    reached by a bubble; only those are held.
+    A whole brain at 10 um has 10^8 voxels or more, of which bubbles reach a few percent;
+    only those are stored.
 
     Parameters
     ----------
@@ -29,16 +29,16 @@ class VesselMap:
     grid
         The map's own (fine) grid.
     index
-        (n,) int64, C-order flat indices of the voxels that hold something, ascending.
+        (n,) int64, C-order flat indices of the non-empty voxels, ascending.
     values
         (n,) float32.
     unit
         Unit of the values as text: ``"tracks"``, ``"mm/s"``, ``"a.u."``.
     signed
-        Whether values range about zero (a diverging colour map fits).
+        Whether values lie on both sides of zero (and need a diverging colour map).
     prediction
-        Of a map that a network predicted: its task, weights and source, as plain values. None:
-        the map was measured.
+        For a map predicted by a network: its task, weights and source, as plain values. None: the
+        map was measured.
     """
 
     name: str
@@ -67,7 +67,7 @@ class VesselMap:
     def from_dense(
         cls, name: str, data: NDArray[np.generic], grid: Grid, unit: str = "", signed: bool = False
     ) -> VesselMap:
-        """From a full volume (z, y, x); zeros are dropped."""
+        """Build from a full volume (z, y, x); zeros are dropped."""
         if data.shape != grid.shape:
             raise ValueError(f"data {data.shape} and grid {grid.shape} differ in shape")
         index = np.flatnonzero(data)
@@ -79,7 +79,7 @@ class VesselMap:
 
     @property
     def predicted(self) -> bool:
-        """Whether a network predicted this map; it then counts as no measurement."""
+        """Whether a network predicted this map, which therefore is not a measurement."""
         return self.prediction is not None
 
     def slab(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -91,12 +91,12 @@ class VesselMap:
         return out
 
     def slabs(self, depth: int = 1) -> Iterator[NDArray[np.float32]]:
-        """The volume from the top, `depth` planes at a time."""
+        """Iterate over the volume from the top, `depth` planes at a time."""
         for start in range(0, self.shape[0], depth):
             yield self.slab(start, min(start + depth, self.shape[0]))
 
     def dense(self) -> NDArray[np.float32]:
-        """The full volume (z, y, x); 4 bytes a voxel of the grid."""
+        """The full volume (z, y, x), 4 bytes per voxel of the grid."""
         return self.slab(0, self.shape[0])
 
     def projection(self, axis: int) -> NDArray[np.float32]:
@@ -115,14 +115,14 @@ class VesselMap:
 
 
 def refuse_predicted(*maps: object, what: str) -> None:
-    """What measures a map calls this: a predicted one is no measurement.
+    """Refuse to measure a predicted map. Called by everything that measures maps.
 
     Parameters
     ----------
     maps
-        Anything; vessel maps are looked at.
+        Any objects; only vessel maps are checked.
     what
-        What would have been measured: "resolution", "score".
+        What would be measured: "resolution", "score".
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""The settings: one frozen model a stage, gathered in `PipelineConfig`; TOML in and out.
+"""The settings: one frozen model per stage, collected in `PipelineConfig`, stored as TOML.
 
-This is the one truth for Python, the command line, the widgets and the files: names,
-units, defaults, ranges and descriptions stand here and nowhere else. Names and
-defaults follow Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4, Table 1) and PALA
-(Heiles et al., Nat. Biomed. Eng. 2022) where they are sound.
+Python, the command line, the widgets and the files all use these models: names, units,
+defaults, ranges and descriptions are defined here and nowhere else. Names and defaults follow
+Open-3DULM (Commun. Eng. 2025, s44172-025-00415-4, Table 1) and PALA (Heiles et al., Nat. Biomed.
+Eng. 2022) where they are sound.
 """
 
 from __future__ import annotations

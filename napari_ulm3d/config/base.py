@@ -1,4 +1,4 @@
-"""Base of all settings: frozen pydantic models that read and write TOML."""
+"""Base class of all settings: frozen pydantic models that read and write TOML."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def setting(
     of: str = "",
     **bounds: Any,
 ) -> Any:
-    """A field with the text that --help, the documentation and the widgets show.
+    """A field with the text shown by --help, the documentation and the widgets.
 
     Parameters
     ----------
     when
-        The setting has an effect only while these other settings have one of these values, as
-        ``{"source": ("auto", "data")}``; a setting of another section is written with it, as
+        The setting has an effect only while these other settings have one of these values, e.g.
+        ``{"source": ("auto", "data")}``; a setting of another section includes its section, e.g.
         ``"localize.localizer"``. Checked when the section is defined. None: always.
     shown
-        The unit that people use, and its size in `unit`; fields of the viewer take it.
+        The customary unit, and its size in `unit`; fields in the viewer use it.
     of
-        What a text names, where it is not any text: "weights".
+        What a text setting names if it is not free text: "weights".
     **bounds
-        Limits of the value, as of `pydantic.Field`.
+        Limits of the value, passed to `pydantic.Field`.
     """
     extra: dict[str, Any] = {"unit": unit}
     if of:
@@ -62,17 +62,17 @@ Model = TypeVar("Model", bound="StageConfig")
 
 
 class StageConfig(BaseModel):
-    """Base of all settings: frozen, refuses unknown names, reads and writes TOML."""
+    """Base of all settings: frozen, rejects unknown names, reads and writes TOML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     complete: ClassVar[bool] = False
-    """Whether the model holds every section that its sections' conditions name."""
+    """Whether the model holds every section that the conditions of its sections refer to."""
 
     @model_validator(mode="before")
     @classmethod
     def _auto_is_none(cls, values: Any) -> Any:
-        """Accept the word "auto" for a setting that is determined automatically if not given."""
+        """Accept the word "auto" for a setting that is determined automatically when not given."""
         if not isinstance(values, dict):
             return values
         return {
@@ -82,7 +82,7 @@ class StageConfig(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what the settings of a new section depend on."""
+        """Check the conditions of a new section's settings."""
         super().__pydantic_init_subclass__(**kwargs)
         check_conditions(cls)
 
@@ -92,12 +92,12 @@ class StageConfig(BaseModel):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        """Validate plain values; unknown names and bad values raise a `ConfigError`."""
         return _validated(cls, values)
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Self:
-        """Read settings from a TOML file; a `run.toml` of a results folder serves as well."""
+        """Read settings from a TOML file, or from the `run.toml` of a results folder."""
         try:
             with open(path, "rb") as file:
                 values = tomllib.load(file)
@@ -107,7 +107,7 @@ class StageConfig(BaseModel):
             raise ConfigError(f"{path}: not a readable TOML file ({error}).") from error
         config = values.get("config", values)
         if "acquisition" in values and "result" not in values:
-            # `result` comes last in a run.toml: if it is missing, settings may be missing too.
+            # `result` comes last in run.toml: without it the file may be truncated.
             raise ConfigError(
                 f"{path}: this run.toml is incomplete, so its settings cannot be trusted; give a "
                 "complete settings file."
@@ -120,7 +120,7 @@ class StageConfig(BaseModel):
             raise ConfigError(f"{path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values without None (which TOML does not have)."""
+        """Plain values without None, which TOML cannot represent."""
         return _without_none(self.model_dump(mode="json"))
 
     def to_toml(self, path: str | PathLike[str]) -> None:
@@ -129,7 +129,7 @@ class StageConfig(BaseModel):
 
 
 def _takes_none_for_auto(model: type[StageConfig], name: str) -> bool:
-    """Whether a numeric setting may be left out, for which the word is "auto"."""
+    """Whether a numeric setting may be omitted, for which "auto" is accepted."""
     parts = get_args(model.model_fields[name].annotation) if name in model.model_fields else ()
     return type(None) in parts and str not in parts
 

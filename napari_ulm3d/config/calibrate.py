@@ -1,4 +1,4 @@
-"""Measurements on the data before a run."""
+"""Settings for measurements on the data before a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a setting has an effect: the values of other settings that it depends on."""
+"""Conditions of a setting: the values of other settings under which it has an effect."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Condition", "check_conditions", "conditions_of", "shown_unit", "unit
 
 @dataclass(frozen=True)
 class Condition:
-    """A setting has an effect while another one has one of some values.
+    """A setting has an effect only while another setting has one of these values.
 
     Attributes
     ----------
     setting
-        The other setting: of the same section, or of another one as ``"localize.localizer"``.
+        The other setting, in the same section or another one, e.g. ``"localize.localizer"``.
     values
-        The values it may have.
+        The values under which the condition holds.
     """
 
     setting: str
     values: tuple[Any, ...]
 
     def holds(self, look_up: Callable[[str], Any]) -> bool:
-        """Whether the other setting, as `look_up` gives it by name, has such a value."""
+        """Whether the other setting has such a value; `look_up` returns a setting by its name."""
         return look_up(self.setting) in self.values
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Condition:
 
 
 def conditions_of(field: FieldInfo) -> tuple[Condition, ...]:
-    """The conditions under which a setting has an effect, all of which must hold; empty: always."""
+    """All conditions that must hold for a setting to have an effect; empty: it always has."""
     when: Any = _extra(field).get("when", {})
     return tuple(Condition(setting, tuple(values)) for setting, values in when.items())
 
@@ -57,13 +57,13 @@ def shown_unit(field: FieldInfo) -> tuple[str, float]:
 def check_conditions(model: type[BaseModel]) -> None:
     """Check that the conditions of a model's settings can be met.
 
-    Conditions on other sections are checked by the models that hold those sections. A model may
-    take one section without the other, as the settings of a training do, unless it is `complete`.
+    Conditions on other sections are checked by the models that hold those sections. Unless it is
+    `complete`, a model may contain one section without the other, as the training settings do.
 
     Raises
     ------
     TypeError
-        A condition names a setting or a value that does not exist.
+        A condition refers to a setting or a value that does not exist.
     """
     for name, field in model.model_fields.items():
         for condition in conditions_of(field):
@@ -98,7 +98,7 @@ def _check(
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a setting that is a choice."""
+    """The possible values of a setting that is a choice."""
     if annotation is bool:
         return (False, True)
     if annotation is type(None):

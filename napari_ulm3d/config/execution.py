@@ -1,8 +1,8 @@
-"""Where a run's blocks are processed, and in how much memory. No result depends on these settings.
+"""Where a run's blocks are processed, and with how much memory. Results do not depend on this.
 
-They are no part of `PipelineConfig`, which says what the result is. What a memory budget
-changes in it (shorter blocks) is written into the run's `PipelineConfig`, so that the run
-can be repeated without the budget.
+These settings are therefore not part of `PipelineConfig`, which determines the result. If a
+memory limit requires shorter blocks, which do affect the result, the block length is recorded in
+the run's `PipelineConfig`, so that the run can be repeated without the limit.
 """
 
 from __future__ import annotations
@@ -81,22 +81,22 @@ class Execution(StageConfig):
 
     @property
     def parallel(self) -> bool:
-        """Whether other processes than this one process the blocks."""
+        """Whether other processes process the blocks."""
         return self.workers is not None or self.scheduler is not None
 
     @property
     def memory_bytes(self) -> int | None:
-        """The memory budget in bytes."""
+        """The memory limit in bytes."""
         return None if self.memory is None else parse_bytes(self.memory)
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of an amount of memory such as ``8GB``, ``500 MB``, ``1.5GiB``.
+    """Convert an amount of memory such as ``8GB``, ``500 MB``, ``1.5GiB`` to bytes.
 
     Raises
     ------
     ValueError
-        It is no amount of memory, or nothing.
+        The text is not an amount of memory, or the amount is zero.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B?\s*", text.upper())
     if not found or (found[3] and not found[2]) or not float(found[1]):

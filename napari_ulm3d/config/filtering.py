@@ -1,4 +1,4 @@
-"""From frames to kept voxels: clutter filter, point-spread function, sparsification."""
+"""Settings from frames to kept voxels: clutter filter, point-spread function, sparsification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plausible ranges of an acquisition's physical quantities: a wrong unit is refused."""
+"""Plausible ranges of an acquisition's physical quantities, to refuse values in a wrong unit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["LIMITS", "Limits", "implausible"]
 
 @dataclass(frozen=True)
 class Limits:
-    """The plausible range of a quantity, ends included.
+    """Plausible range of a quantity, ends included.
 
     Attributes
     ----------
     unit
-        What the values are in.
+        Unit of the values.
     others
-        Units that are often meant by mistake, with their size in `unit`.
+        Other units that are often used by mistake, with their size in `unit`.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Limits:
     others: tuple[tuple[str, float], ...] = ()
 
     def problem(self, value: float) -> str | None:
-        """Why a value is implausible, and what may have been meant; None if it is plausible."""
+        """Why a value is implausible and what may have been meant; None if it is plausible."""
         if self.low <= value <= self.high:
             return None
         said = (
@@ -43,7 +43,7 @@ class Limits:
 
 _LENGTHS = (("mm", 1e3), ("m", 1e6), ("nm", 1e-3))
 
-#: By the field of `LoadConfig`. From acoustic microscopes to transcranial probes, and slow scans.
+#: By field of `LoadConfig`. They cover acoustic microscopes, transcranial probes and slow scans.
 LIMITS = {
     "voxel_um": Limits("A voxel spacing", 1.0, 10_000.0, "um", _LENGTHS),
     "rate_hz": Limits("A frame rate", 0.01, 100_000.0, "Hz", (("kHz", 1e3),)),

@@ -1,4 +1,4 @@
-"""How files are read."""
+"""Settings for reading files."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class LocalizeConfig(StageConfig):
         return self
 
     def for_psf(self, fwhm_voxels: tuple[float, float, float]) -> LocalizeConfig:
-        """The settings with what is left to the PSF filled in; what is given stays.
+        """Fill in the settings that depend on the PSF; values that were given are kept.
 
         Parameters
         ----------
@@ -120,17 +120,17 @@ class LocalizeConfig(StageConfig):
 
     @property
     def by_network(self) -> bool:
-        """Whether a network localizes."""
+        """Whether the localizer is a network."""
         return self.localizer in network_entries()
 
     @property
     def patch(self) -> tuple[int, int, int]:
-        """`patch_voxels`, or 7 voxels where neither they nor a PSF are given."""
+        """`patch_voxels`, or 7 voxels if neither it nor a PSF is given."""
         return self.patch_voxels or (7, 7, 7)
 
     @property
     def max_shift(self) -> float:
-        """`max_shift_voxels`, or 1.5 voxels where neither they nor a PSF are given."""
+        """`max_shift_voxels`, or 1.5 voxels if neither it nor a PSF is given."""
         return self.max_shift_voxels or 1.5
 
 

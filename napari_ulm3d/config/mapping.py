@@ -1,4 +1,4 @@
-"""From localizations to tracks and vessel maps, and the motion taken from them."""
+"""Settings from localizations to tracks and vessel maps, and for motion correction."""
 
 from __future__ import annotations
 

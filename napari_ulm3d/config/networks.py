@@ -1,13 +1,13 @@
-"""Which networks there are to localize with, found without importing any of them.
+"""The available network localizers, found without importing any of them.
 
-A network of this package is a file in `napari_ulm3d/pipeline/localizers/networks/`; one of another
-package is an entry point of the group ``napari_ulm3d.localizers``::
+A network of this package is a file in `napari_ulm3d/pipeline/localizers/networks/`; a network of
+another package is an entry point in the group ``napari_ulm3d.localizers``::
 
     [project.entry-points."napari_ulm3d.localizers"]
     spots = "their_package.spots:LOCALIZER"
 
-Its name is then a word of the setting `localize.localizer`. PyTorch takes a second to import, and
-the settings only need the words: of the files of this package they are read, not run.
+Its name becomes a value of the setting `localize.localizer`. PyTorch takes a second to import and
+the settings need only the names, so the files of this package are parsed, not run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from napari_ulm3d.errors import ConfigError
 __all__ = ["GROUP", "USUAL_NETWORK", "NetworkEntry", "network_entries", "networks_with"]
 
 USUAL_NETWORK = "network"
-"""Asked where a network is wanted and the settings name none: BubbleNet."""
+"""The default network where one is needed and the settings name none: BubbleNet."""
 
 GROUP = "napari_ulm3d.localizers"
 _FOLDER = Path(__file__).parents[1] / "pipeline" / "localizers" / "networks"
@@ -33,17 +33,17 @@ _FOLDER = Path(__file__).parents[1] / "pipeline" / "localizers" / "networks"
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """A network that can be chosen.
+    """A network that can be selected.
 
     Attributes
     ----------
     name
-        Its word in the settings.
+        Its name in the settings.
     module, attribute
-        Where the object is that localizes with it (`NetworkLocalizer`).
+        Location of the object that localizes with it (`NetworkLocalizer`).
     settings
-        Which settings of the section `network` it looks at beside those of all networks; None:
-        it does not say.
+        Settings of the section `network` that it uses in addition to those of all networks; None:
+        not declared.
     """
 
     name: str
@@ -52,7 +52,7 @@ class NetworkEntry:
     settings: frozenset[str] | None = None
 
     def load(self) -> Any:
-        """Import it.
+        """Import the network.
 
         Raises
         ------
@@ -70,12 +70,12 @@ class NetworkEntry:
 
 @cache
 def network_entries() -> dict[str, NetworkEntry]:
-    """All of them by name: those of this package, then those of others.
+    """All networks by name: those of this package first, then those of other packages.
 
     Raises
     ------
     TypeError
-        A file of this package does not say its name.
+        A file of this package does not declare its name.
     """
     found = [_declared(path) for path in sorted(_FOLDER.glob("[!_]*.py"))]
     entries = {entry.name: entry for entry in found}
@@ -86,7 +86,7 @@ def network_entries() -> dict[str, NetworkEntry]:
 
 
 def networks_with(setting: str) -> tuple[str, ...]:
-    """Names of the networks that look at a setting of the section `network`."""
+    """Names of the networks that use a setting of the section `network`."""
     return tuple(
         name
         for name, entry in network_entries().items()
@@ -95,7 +95,7 @@ def networks_with(setting: str) -> tuple[str, ...]:
 
 
 def _declared(path: Path) -> NetworkEntry:
-    """What a file says of itself in its assignments of `NAME` and `SETTINGS`."""
+    """Read a file's assignments to `NAME` and `SETTINGS`."""
     said: dict[str, Any] = {}
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

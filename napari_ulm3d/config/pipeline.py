@@ -39,11 +39,11 @@ class PipelineConfig(StageConfig):
     seed: int = setting(0, "Random seed.", ge=0)
 
     def with_settings(self, assignments: list[str]) -> Self:
-        """Apply ``section.key=value`` assignments, as ``--set`` takes them.
+        """Apply ``section.key=value`` assignments, as accepted by ``--set``.
 
-        Values are TOML, and what is not TOML is text. Numbers with commas between them need
-        no brackets; a setting that is a text (a path, say) is taken as it stands, commas
-        included, unless it is quoted as in TOML. ``none`` is no value.
+        Values are TOML; anything that is not TOML is text. Comma-separated numbers need no brackets.
+        A text setting (a path, for example) is taken literally, commas included, unless it is quoted
+        as in TOML. ``none`` means no value.
         """
         values = self.model_dump()
         for assignment in assignments:
@@ -63,12 +63,12 @@ class PipelineConfig(StageConfig):
         return self.from_dict(values)
 
     def assignments(self) -> list[str]:
-        """What differs from the defaults, as `with_settings` and ``--set`` take it."""
+        """Settings that differ from the defaults, as accepted by `with_settings` and ``--set``."""
         own = self.differences(type(self)()).items()
         return [f"{name}={_as_text(value)}" for name, (value, _) in own]
 
     def differences(self, other: Self) -> dict[str, tuple[Any, Any]]:
-        """Settings that are not those of another: their values here and there, by name."""
+        """Settings that differ from another configuration, by name: (own value, other value)."""
         found: dict[str, tuple[Any, Any]] = {}
         for name, value in self:
             theirs = getattr(other, name)
@@ -92,7 +92,7 @@ class PipelineConfig(StageConfig):
 
 
 def _allowed(config: StageConfig, section: list[str], key: str) -> tuple[Any, ...]:
-    """The words that a setting may take ("none" may be one), or the types in its union."""
+    """Words that a setting accepts (possibly "none"), or the types in its union."""
     for part in section:
         config = getattr(config, part)
     annotation = type(config).model_fields[key].annotation
@@ -112,7 +112,7 @@ def _parse_value(text: str, allowed: tuple[Any, ...] = ()) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """A value as `_parse_value` reads it."""
+    """Format a value so that `_parse_value` can read it."""
     if value is None:
         return "none"
     if isinstance(value, tuple | list):

@@ -1,4 +1,4 @@
-"""Named settings, for users who know the settings of another program."""
+"""Presets of settings, for users who know the settings of another program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Settings that differ from the defaults, or must not change when the defaults change."""
+"""Settings that differ from the defaults, or must stay when the defaults change."""
 
 
 def settings_preset(name: str) -> PipelineConfig:
@@ -41,7 +41,7 @@ def settings_preset(name: str) -> PipelineConfig:
     Raises
     ------
     ConfigError
-        There is none of that name.
+        There is no preset of that name.
     """
     if name not in PRESETS:
         raise ConfigError(f"There is no preset '{name}'. Presets: {', '.join(PRESETS)}.")

@@ -1,4 +1,4 @@
-"""The pulse, from the speeds of tracks."""
+"""Settings of the pulse measurement from the speeds of tracks."""
 
 from __future__ import annotations
 

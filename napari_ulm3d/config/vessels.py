@@ -1,4 +1,4 @@
-"""From a vessel map to vessels with numbers."""
+"""Settings for measuring vessels in a vessel map."""
 
 from __future__ import annotations
 
