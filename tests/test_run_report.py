@@ -7,47 +7,25 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tube_tracks import as_tracks, line, tube
+from tube_tracks import tube_results
 
-from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.cli import main
-from napari_ulm3d.config import MapConfig, PipelineConfig
-from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.io.writers import write
-from napari_ulm3d.maps import accumulate
 from napari_ulm3d.report.criteria import Criterion, criteria_of, grade_of
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tables = tube(
-        line((60.0, 150.0, 150.0), (540.0, 150.0, 150.0)), 40.0, 4.0, 60,
-        np.random.default_rng(0), 5.0,
-    )  # fmt: skip
-    tracks = as_tracks(tables)
-    config = PipelineConfig(maps=MapConfig(resolution_factor=3, fsc=False))
-    folder = ResultsFolder.create(tmp_path_factory.mktemp("run") / "results")
-    folder.write_facts(
-        {
-            "config": config.to_dict(),
-            "acquisition": {
-                "name": "<b>mouse & co</b>",
-                "wavelength_um": 100.0,
-                "files": ["a b.mat"],
-            },
-            "result": {
-                "complete": True,
-                "n_tracks": 60,
-                "verdict": "Hardly any bubbles were found.",
-            },
-        }
+    return tube_results(
+        tmp_path_factory.mktemp("run") / "results",
+        n_tracks=60,
+        acquisition={
+            "name": "<b>mouse & co</b>",
+            "wavelength_um": 100.0,
+            "files": ["a b.mat"],
+        },
+        result={"verdict": "Hardly any bubbles were found."},
     )
-    write(tracks, folder.tracks_path)
-    for name, map_ in accumulate(tracks, Grid((20, 10, 10), (30.0,) * 3), config.maps).items():
-        write(map_, folder.map_path(name))
-    return folder.path
 
 
 def test_the_page(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.config import MapConfig, PipelineConfig
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import write
+from napari_ulm3d.maps import accumulate
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -106,3 +113,33 @@ def density(tracks: Tracks, grid: Grid) -> VesselMap:
 def line(start: tuple[float, ...], stop: tuple[float, ...], n: int = 60) -> NDArray[np.float64]:
     """A straight polyline."""
     return np.linspace(start, stop, n)
+
+
+def tube_results(
+    path: Path, diameter_um: float = 40.0, n_tracks: int = 200, seed: int = 0, **facts: Any
+) -> Path:
+    """A results folder with the tracks of one straight tube in 600 x 300 x 300 um."""
+    tracks = as_tracks(
+        tube(
+            line((60.0, 150.0, 150.0), (540.0, 150.0, 150.0)), diameter_um, 4.0, n_tracks,
+            np.random.default_rng(seed), 5.0,
+        )
+    )  # fmt: skip
+    grid = Grid((20, 10, 10), (30.0, 30.0, 30.0))
+    config = PipelineConfig(maps=MapConfig(resolution_factor=3, fsc=False))
+    folder = ResultsFolder.create(path)
+    acquisition = {
+        "shape": list(grid.shape),
+        "voxel_um": list(grid.spacing_um),
+        "origin_um": list(grid.origin_um),
+        "n_frames": 100_000,
+        "rate_hz": RATE_HZ,
+    } | facts.pop("acquisition", {})
+    result = {"complete": True, "n_tracks": n_tracks} | facts.pop("result", {})
+    folder.write_facts(
+        {"config": config.to_dict(), "acquisition": acquisition, "result": result, **facts}
+    )
+    write(tracks, folder.tracks_path)
+    for name, map_ in accumulate(tracks, grid, config.maps).items():
+        write(map_, folder.map_path(name))
+    return folder.path

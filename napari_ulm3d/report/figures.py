@@ -14,7 +14,7 @@ from napari_ulm3d._caches import give_matplotlib_a_folder
 from napari_ulm3d.io.formats.png.writer import projection_figure
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["curve_image", "histogram_image", "map_image"]
+__all__ = ["address_of", "curve_image", "histogram_image", "map_image", "small_axes"]
 
 _DPI = 110
 
@@ -23,14 +23,14 @@ def map_image(map_: VesselMap) -> str:
     """The map in three projections (of a plane: one), as a data address."""
     axis: Any = "all" if min(map_.shape) > 1 else map_.shape.index(1)
     figure = projection_figure(map_, axis)
-    return _address(figure, facecolor=figure.get_facecolor())
+    return address_of(figure, facecolor=figure.get_facecolor())
 
 
 def histogram_image(
     values: NDArray[np.floating], label: str, weights: NDArray[np.floating] | None = None
 ) -> str:
     """A histogram up to the 99th percentile."""
-    figure, axes = _axes()
+    figure, axes = small_axes()
     known = np.isfinite(values)
     values = values[known]
     top = float(np.percentile(values, 99)) or 1.0
@@ -41,28 +41,29 @@ def histogram_image(
     axes.set_xlabel(label)
     axes.set_ylabel("number" if weights is None else "length (mm)")
     axes.axvline(float(np.median(values)), color="#b5452c", lw=1)
-    return _address(figure)
+    return address_of(figure)
 
 
 def curve_image(
     x: Sequence[float], lines: dict[str, Sequence[float]], x_label: str, y_label: str
 ) -> str:
     """Lines over x."""
-    figure, axes = _axes()
+    figure, axes = small_axes()
     for name, y in lines.items():
         axes.plot(x, y, label=name, lw=1.2)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=7)
-    return _address(figure)
+    return address_of(figure)
 
 
-def _axes() -> tuple[Any, Any]:
+def small_axes(width: float = 3.3, height: float = 2.3) -> tuple[Any, Any]:
+    """A figure (inches) with one pair of axes, drawn sparingly."""
     give_matplotlib_a_folder()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3, 2.3), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
@@ -71,7 +72,8 @@ def _axes() -> tuple[Any, Any]:
     return figure, axes
 
 
-def _address(figure: Any, **options: Any) -> str:
+def address_of(figure: Any, **options: Any) -> str:
+    """The figure as a data address."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, **options)
     return "data:image/png;base64," + b64encode(picture.getvalue()).decode("ascii")

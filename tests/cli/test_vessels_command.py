@@ -8,33 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from tube_tracks import as_tracks, line, tube
+from tube_tracks import tube_results
 
-from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.cli import main
-from napari_ulm3d.config import MapConfig, PipelineConfig
-from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.io.writers import write
-from napari_ulm3d.maps import accumulate
-
-GRID = Grid((20, 10, 10), (30.0, 30.0, 30.0))
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with the tracks of one tube of 40 um."""
-    tables = tube(
-        line((60.0, 150.0, 150.0), (540.0, 150.0, 150.0)), 40.0, 4.0, 200,
-        np.random.default_rng(0), 5.0,
-    )  # fmt: skip
-    tracks = as_tracks(tables)
-    config = PipelineConfig(maps=MapConfig(resolution_factor=3, fsc=False))
-    folder = ResultsFolder.create(tmp_path_factory.mktemp("run") / "results")
-    folder.write_facts({"config": config.to_dict(), "result": {"complete": True}})
-    write(tracks, folder.tracks_path)
-    for name, map_ in accumulate(tracks, GRID, config.maps).items():
-        write(map_, folder.map_path(name))
-    return folder.path
+    return tube_results(tmp_path_factory.mktemp("run") / "results")
 
 
 def test_a_run(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

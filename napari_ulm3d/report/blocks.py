@@ -1,0 +1,118 @@
+"""What pages are made of: tables, figures, and the document around them, which fetches nothing."""
+
+from __future__ import annotations
+
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.system.atomic import atomic_path
+
+__all__ = [
+    "check_page",
+    "document",
+    "facts_table",
+    "figure",
+    "figures_row",
+    "number",
+    "table",
+    "warning",
+    "write_page",
+]
+
+_STYLE = """
+body{font:14px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1d20}
+h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:1.8rem 0 .5rem;border-bottom:1px solid #ccc}
+table{border-collapse:collapse;width:100%;font-size:.85rem}td,th{text-align:left;padding:.15rem .6rem .15rem 0;
+vertical-align:top;overflow-wrap:anywhere}th{border-bottom:1px solid #999}td.n,th.n{text-align:right}
+img{max-width:100%}figure{margin:.4rem 0;break-inside:avoid}.row{display:flex;flex-wrap:wrap;gap:.6rem}
+.row figure{flex:1 1 16rem}.grade{font-size:1.1rem}.good{color:#1d7a3a}.fair{color:#9a6a00}.poor{color:#b3261e}
+.warning{border-left:4px solid #b3261e;padding-left:.6rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;
+background:#f3f4f5;padding:.5rem;font-size:.8rem}
+@media print{@page{size:A4;margin:14mm}body{margin:0;font-size:10pt;max-width:none}h2{break-after:avoid}
+tr,figure,pre{break-inside:avoid}}
+"""
+
+
+def document(title: str, parts: list[str]) -> str:
+    """A whole page."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        + "\n".join(parts)
+        + "</body></html>\n"
+    )
+
+
+def check_page(to: str | PathLike[str], *, overwrite: bool) -> Path:
+    """Whether a page may be written there; nothing is changed.
+
+    Raises
+    ------
+    ConfigError
+        It has another suffix than ``.html``.
+    ResultsError
+        It is there already.
+    """
+    target = Path(to)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{target}: a report is a .html file; a browser prints it to PDF.")
+    if target.exists() and not overwrite:
+        raise ResultsError(f"{target}: already exists. Add --overwrite, or name another file.")
+    return target
+
+
+def write_page(page: str, target: Path) -> None:
+    """Write a page, whole or not at all."""
+    with atomic_path(target) as path:
+        path.write_text(page, encoding="utf-8")
+
+
+def warning(text: str) -> str:
+    """A paragraph that stands out."""
+    return f'<p class="warning">{escape(text)}</p>'
+
+
+def facts_table(facts: dict[str, Any]) -> str:
+    """Names and values."""
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {number(v)}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(number(v) for v in value)
+        rows.append([name.replace("_", " "), number(value)])
+    return table(["", ""], rows)
+
+
+def number(value: Any) -> str:
+    """A value for a person."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}" if value == value else ""
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A table; all cells are escaped."""
+    head = "".join(f"<th>{escape(h)}</th>" for h in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def figure(address: str, caption: str) -> str:
+    """A picture that stands in the page."""
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><img src="{address}" alt="{escape(caption)}">{text}</figure>'
+
+
+def figures_row(figures: list[str]) -> str:
+    """Pictures side by side, as many as fit."""
+    return f'<div class="row">{"".join(figures)}</div>'
