@@ -1,4 +1,4 @@
-"""Files in and out. `open_acquisition` reads any known format; `describe` says what is in one."""
+"""Input and output. `open_acquisition` reads any known format; `describe` summarizes a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished blocks, a file each: what a run that was stopped goes on from."""
+"""Finished blocks, one file each, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ __all__ = [
 
 _COLUMN, _MOTION = "column_", "motion_"
 
-#: The fact that says by which power of two a block's frames were multiplied.
+#: Fact that gives the power of two by which a block's frames were multiplied.
 AMPLITUDE_LOG2 = "amplitude_log2"
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """What a finished block left: its localizations and its share of the power Doppler.
+    """Result of one block: its localizations and its share of the power Doppler.
 
     Attributes
     ----------
     localizations
-        Rows of this block's frames.
+        Localizations in the frames of this block.
     power_doppler
         (z, y, x) float32, mean over the block's frames, which were multiplied by
-        2**facts["amplitude_log2"] where that is there.
+        2**facts["amplitude_log2"] if that fact exists.
     n_frames
         Number of frames in the block.
     facts
         Counts for the log: rejections, components kept, ...
     trajectory
-        Of the localizer ``trajectory``: in how many windows of the block a trajectory crossed
-        each voxel; None of others.
+        For the localizer ``trajectory``: number of windows of the block in which a trajectory
+        crossed each voxel; None for others.
     motion
-        A row a frame, as `BlockMotion.to_table`; None where motion was left alone.
+        One row per frame, as in `BlockMotion.to_table`; None without motion correction.
     """
 
     localizations: Localizations
@@ -63,13 +63,13 @@ class BlockResult:
 
     @property
     def power(self) -> NDArray[np.float64]:
-        """The power Doppler in the squared unit of the data, (z, y, x); may span 1e-76 to 1e76."""
+        """Power Doppler in the squared unit of the data, (z, y, x); may span 1e-76 to 1e76."""
         exponent = int(self.facts.get(AMPLITUDE_LOG2, 0))
         return np.ldexp(self.power_doppler.astype(np.float64), -2 * exponent)
 
 
 def write_block_file(path: Path, block: BlockResult, key: str) -> None:
-    """Save a finished block; `key` names the input and settings that made it."""
+    """Save a finished block; `key` identifies the input and settings that produced it."""
     columns = {
         f"{_COLUMN}{name}": values.to_numpy() for name, values in block.localizations.table.items()
     }
@@ -90,7 +90,7 @@ def write_block_file(path: Path, block: BlockResult, key: str) -> None:
 
 
 def read_block_file(path: Path, key: str) -> BlockResult | None:
-    """A finished block, or None when it was made from another input or by other settings.
+    """Read a finished block; None if it comes from another input or other settings.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def read_block_file(path: Path, key: str) -> BlockResult | None:
 
 
 def localizations_of(paths: Iterable[Path]) -> Localizations:
-    """The localizations of finished blocks, whatever made them.
+    """Read the localizations of finished blocks, whatever settings produced them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A part of a results folder as a file for another program."""
+"""Export of parts of a results folder to files for other programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def export_results(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write tracks, localizations or a map of a run; the suffix of `to` is the format.
+    """Write tracks, localizations or a map of a run; the suffix of `to` selects the format.
 
     Parameters
     ----------
@@ -30,15 +30,15 @@ def export_results(
     to
         File to write.
     what
-        ``tracks``, ``localizations`` or a map's name; None: tracks for a table's suffix,
-        the density map for another.
+        ``tracks``, ``localizations`` or the name of a map; None: tracks for the suffix of a
+        table, the density map otherwise.
     overwrite
-        Replace `to` if it is there.
+        Replace `to` if it exists.
 
     Raises
     ------
     ResultsError
-        There is no such run, part or format, or `to` is there already.
+        There is no such run, part or format, or `to` exists.
     """
     results = ResultsFolder.open(folder)
     target = Path(to)

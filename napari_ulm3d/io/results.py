@@ -1,17 +1,17 @@
-"""The results folder: one run, whole, that says how it was made and can go on where it stopped.
+"""The results folder: one complete run, with its provenance, that can be resumed.
 
 ::
 
-    DIR/run.toml               settings, input and provenance; enough to run it again
+    DIR/run.toml               settings, input and provenance; enough to repeat the run
     DIR/localizations.parquet  DIR/tracks.parquet
     DIR/maps/*.ome.tif         density, speed, velocity_z, direction, power_doppler
     DIR/saturation.csv         DIR/fsc.csv
-    DIR/motion.csv             displacement of the tissue, a row a frame, where it was taken out
-    DIR/chance_tracks.csv      tracks by length, and how many arise by chance
+    DIR/motion.csv             displacement of the tissue, one row per frame, if corrected
+    DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
     DIR/log.txt
-    DIR/blocks/00000.npz ...   a finished block a file
+    DIR/blocks/00000.npz ...   one file per finished block
 
-Every file appears whole or not at all.
+Every file appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["AMPLITUDE_LOG2", "LOCK_NAME", "MUTEX_NAME", "BlockResult", "ResultsFolder"]
 
-#: The file that says which process writes to the folder, and the one it holds locked meanwhile.
+#: File that names the process writing to the folder, and the file it keeps locked meanwhile.
 LOCK_NAME, MUTEX_NAME = ".run.lock", ".run.mutex"
 
-#: TOML that was cut short between two lines is TOML: these lines tell that `run.toml` is whole.
+#: TOML truncated between two lines is still valid: these lines show that `run.toml` is complete.
 _FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
 
 _SUBFOLDERS = ("maps", "blocks")
@@ -52,19 +52,19 @@ _SUBFOLDERS = ("maps", "blocks")
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """A results folder on disk; reading a part of it reads only that part."""
+    """A results folder on disk; parts are read individually, when requested."""
 
     path: Path
 
     @classmethod
     def check_free(cls, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Whether a new run may be written to a folder; nothing is changed.
+        """Check that a new run may be written to a folder; nothing is changed.
 
         Raises
         ------
         ResultsError
-            The folder holds a run already and `overwrite` is false, or it holds something
-            that is no run of ours (which is never deleted), or is a file.
+            The folder already contains a run and `overwrite` is false, it contains something
+            other than a run (which is never deleted), or it is a file.
         """
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
@@ -84,9 +84,9 @@ class ResultsFolder:
 
     @staticmethod
     def is_untouched(path: str | PathLike[str]) -> bool:
-        """Whether a folder is absent, empty, or holds no more than a run's first preparations.
+        """Whether a folder is absent, empty, or contains only a run's initial files.
 
-        A run that was killed before it had anything to keep leaves such a folder.
+        A run that was killed before it had any results leaves such a folder.
         """
         folder = Path(path)
         if not folder.exists():
@@ -100,12 +100,12 @@ class ResultsFolder:
 
     @classmethod
     def create(cls, path: str | PathLike[str], *, overwrite: bool = False) -> ResultsFolder:
-        """Make a new results folder; an older run in it is removed.
+        """Create a results folder; a previous run in it is removed.
 
         Raises
         ------
         ResultsError
-            As `check_free`, or the folder cannot be made.
+            As in `check_free`, or the folder cannot be created.
         """
         cls.check_free(path, overwrite=overwrite)
         folder = cls(Path(path))
@@ -115,7 +115,7 @@ class ResultsFolder:
         return folder
 
     def clear(self) -> None:
-        """Remove what a run writes, but for `run.toml`, and nothing else."""
+        """Remove the files written by a run, except `run.toml`, and nothing else."""
         for name in _SUBFOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (
@@ -131,7 +131,7 @@ class ResultsFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def make_subfolders(self) -> None:
-        """Make the folders for maps and blocks, where they are missing."""
+        """Create the folders for maps and blocks if they are missing."""
         try:
             for name in _SUBFOLDERS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
@@ -143,19 +143,19 @@ class ResultsFolder:
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> ResultsFolder:
-        """An existing results folder.
+        """Open an existing results folder.
 
         Raises
         ------
         ResultsError
-            There is no run in it.
+            The folder contains no run.
         """
         folder = Path(path)
         if not (folder / "run.toml").is_file():
             raise ResultsError(f"{folder}: is not a results folder (it has no run.toml).")
         return cls(folder)
 
-    # --- what the run says of itself ----------------------------------------------------
+    # --- facts about the run ------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
         """`run.toml` as plain values: config, acquisition, program, result."""
@@ -198,7 +198,7 @@ class ResultsFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run went to its end."""
+        """Whether the run finished."""
         return bool(self.facts().get("result", {}).get("complete", False))
 
     # --- tables and maps -----------------------------------------------------------------
@@ -224,7 +224,7 @@ class ResultsFolder:
         return read_table(self.tracks_path, Tracks)
 
     def map_names(self) -> list[str]:
-        """Names of the maps that are there."""
+        """Names of the available maps."""
         return sorted(
             path.name.removesuffix(".ome.tif") for path in (self.path / "maps").glob("*.ome.tif")
         )
@@ -249,14 +249,14 @@ class ResultsFolder:
         return self.path / "blocks" / f"{index:05d}.npz"
 
     def write_block(self, index: int, block: BlockResult, key: str) -> None:
-        """Save a finished block; `key` names the input and settings that made it."""
+        """Save a finished block; `key` identifies the input and settings that produced it."""
         write_block_file(self.block_path(index), block, key)
 
     def read_block(self, index: int, key: str) -> BlockResult | None:
-        """A finished block, or None when it is not there or was made otherwise."""
+        """Read a finished block; None if it is missing or comes from other input or settings."""
         path = self.block_path(index)
         return read_block_file(path, key) if path.is_file() else None
 
     def localizations_so_far(self) -> Localizations:
-        """Those of the finished blocks: a run that was stopped has no table of them yet."""
+        """Localizations of the finished blocks, for a stopped run, which has no table yet."""
         return localizations_of(sorted((self.path / "blocks").glob("*.npz")))

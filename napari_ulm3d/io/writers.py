@@ -1,7 +1,7 @@
-"""Writing results: one file a format, chosen by the target's suffix.
+"""Writing results: one file in the format of the target's suffix.
 
-Every writer writes to a temporary sibling first, so that a file appears whole or not
-at all, and writes over what stood there: asking first is the caller's part.
+Every writer writes to a temporary file beside the target first, so that a file appears
+complete or not at all. Existing files are replaced; asking first is up to the caller.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["ParquetStream", "Writable", "read_map", "read_table", "suffixes_for"
 
 
 class WritesItself(Protocol):
-    """What knows its own formats, as a vessel graph does."""
+    """An object that handles its own formats, such as a vessel graph."""
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Write to a file; the suffix is the format."""
+        """Write to a file in the format of its suffix."""
 
 
 Writable: TypeAlias = Localizations | Tracks | VesselMap | pd.DataFrame | WritesItself
@@ -37,7 +37,7 @@ Writable: TypeAlias = Localizations | Tracks | VesselMap | pd.DataFrame | Writes
 
 @dataclass(frozen=True)
 class _Format:
-    """Suffixes, what can be written so, and the function, named to be imported late."""
+    """Suffixes, types that can be written, and the function, given by name for lazy import."""
 
     suffixes: tuple[str, ...]
     kinds: tuple[type, ...]
@@ -72,12 +72,12 @@ _FORMATS = (
 
 
 def suffixes_for(kind: type) -> tuple[str, ...]:
-    """The suffixes that an object of this type can be written with."""
+    """Suffixes with which an object of this type can be written."""
     return tuple(s for f in _FORMATS if issubclass(kind, f.kinds) for s in f.suffixes)
 
 
 def write(obj: Writable, path: str | PathLike[str], **options: Any) -> None:
-    """Write a table or a map in the format that the path's suffix names.
+    """Write a table or a map in the format of the path's suffix.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ def write(obj: Writable, path: str | PathLike[str], **options: Any) -> None:
         Localizations or tracks, a vessel map, a plain table (a saturation curve), or a vessel
         graph.
     path
-        Target file, or folder for ``.zarr``; what stands there is replaced.
+        Target file, or folder for ``.zarr``; replaced if it exists.
     **options
-        Passed on to the format's writer, e.g. ``axis=0`` for ``.png``.
+        Passed to the writer of the format, e.g. ``axis=0`` for ``.png``.
 
     Raises
     ------
     ConfigError
-        No writer has this suffix, or none for this kind of object.
+        No writer has this suffix, or none supports this kind of object.
     ResultsError
         The target cannot be written.
     """

@@ -1,1 +1,1 @@
-"""Spacing, rate and wave of an acquisition: as files name them, from coordinates, from a sidecar."""
+"""Spacing, rate and wavelength of an acquisition: named in files, from coordinates or a sidecar."""

@@ -1,4 +1,4 @@
-"""Spacing, origin and rate from the coordinates that a file keeps for each axis."""
+"""Spacing, origin and rate from the coordinates stored for each axis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AlongAxes", "Coordinate", "along_axes"]
 
 
 class Coordinate(NamedTuple):
-    """The coordinate of every position along an axis; `unit` None where it has none."""
+    """Coordinates of every position along an axis; `unit` is None if not given."""
 
     name: str
     values: NDArray[Any]
@@ -26,7 +26,7 @@ class Coordinate(NamedTuple):
 
 @dataclass(frozen=True)
 class AlongAxes:
-    """Spacing and first position of each stored axis in um, the rate, and what to know."""
+    """Spacing and first position of each stored axis in um, the rate, and notes for the user."""
 
     spacing_um: tuple[float | None, ...] | None = None
     first_um: tuple[float | None, ...] | None = None
@@ -35,14 +35,14 @@ class AlongAxes:
 
 
 def along_axes(letters: str, coordinates: Sequence[Coordinate | None]) -> AlongAxes:
-    """What coordinates say of each axis; what they do not say clearly is told and not used.
+    """Interpret the coordinates of each axis; ambiguous ones are reported and not used.
 
     Parameters
     ----------
     letters
-        A letter for each stored axis, as in `Layout.letters`.
+        One letter for each stored axis, as in `Layout.letters`.
     coordinates
-        Those of each axis, None where there are none.
+        The coordinates of each axis; None for an axis without.
     """
     spacing: list[float | None] = [None] * len(letters)
     first: list[float | None] = [None] * len(letters)

@@ -1,9 +1,9 @@
-"""Known names of rate, wave and spacing in labs' files, and what they mean.
+"""Names used for rate, wavelength and spacing in files from different laboratories.
 
-Files of one field name the same quantity in many ways. A name is used only where its
-unit is certain: it is in the name (``dx_mm``), fixed by the software that writes it
-(Verasonics `PData.PDelta` in wavelengths, `UF.TwFreq` in MHz), or told by the size of
-the number (a transmit frequency of 15 can only be MHz). Everything else stays in
+Files in this field name the same quantity in many ways. A value is used only if its
+unit is certain: it is part of the name (``dx_mm``), fixed by the software that writes it
+(Verasonics `PData.PDelta` in wavelengths, `UF.TwFreq` in MHz), or evident from the
+magnitude (a transmit frequency of 15 can only be MHz). Everything else is kept in
 `Acquisition.metadata`, unused.
 """
 
@@ -39,14 +39,14 @@ _FREQUENCY = (
 _SPEED = ("soundspeedms", "soundspeed", "speedofsound", "c0", "c")
 _WAVELENGTH = ("wavelengthum", "wavelengthmm", "wavelengthm", "wavelength", "lambda")
 _UNIT_SUFFIX = {"um": 1.0, "mm": 1e3, "m": 1e6}
-#: Plausible ranges that tell the units of a bare number apart; they do not overlap.
+#: Plausible ranges that identify the unit of a bare number; they do not overlap.
 _HZ, _MHZ = (1e5, 2e8), (0.1, 200.0)
 _M_S, _MM_US = (300.0, 4000.0), (0.3, 4.0)
 _METRES, _MILLIMETRES, _MICROMETRES = (2e-6, 5e-3), (2e-2, 5.0), (20.0, 5000.0)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "", depth: int = 4) -> dict[str, Any]:
-    """Nested structures to dotted names, e.g. ``UF.FrameRateUF``."""
+    """Flatten nested structures to dotted names, e.g. ``UF.FrameRateUF``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -58,7 +58,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "", depth: int = 4) -> dict
 
 
 def plain(value: Any) -> Any:
-    """A value fit for `Acquisition.metadata`: number, text, or list of at most 16 numbers.
+    """Convert a value for `Acquisition.metadata`: a number, text, or list of at most 16 numbers.
 
     None for everything else (large arrays, objects).
     """
@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list of texts, such as the labels of channels; empty for everything else."""
+    """A list of texts, such as channel labels; empty for everything else."""
     if isinstance(value, str | bytes):
         return ()
     found = [plain(item) for item in np.asarray(value, object).reshape(-1)[:16]]
@@ -83,22 +83,22 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the values that `plain` takes."""
+    """The values that `plain` can convert."""
     return {name: value for name, given in values.items() if (value := plain(given)) is not None}
 
 
 def facts_from_names(
     values: Mapping[str, Any], sizes: Collection[int] = ()
 ) -> tuple[Facts, list[str]]:
-    """Facts from the values whose names are known, and a note for each that was used.
+    """Find facts in values with known names, with a note for each value used.
 
     Parameters
     ----------
     values
-        Names, dotted where nested (see `flatten`), and numbers or arrays.
+        Numbers or arrays by name, dotted if nested (see `flatten`).
     sizes
-        Shape of the acquisition's array: a vector of coordinates of another length belongs
-        to something else (the probe's elements, say). Empty: any length will do.
+        Shape of the acquisition's array: a coordinate vector of another length belongs to
+        something else (the probe's elements, for example). Empty: any length is accepted.
     """
     short: dict[str, list[str]] = {}
     for name in values:
@@ -139,9 +139,9 @@ def facts_from_names(
 
 
 def axis_spacing(axis: NDArray[Any]) -> tuple[float, float] | None:
-    """Spacing and first position of a coordinate vector; None when it is not even.
+    """Spacing and first position of a coordinate vector; None if it is not evenly spaced.
 
-    Even means that no step differs by more than 1 % from the mean one.
+    Even means that no step differs from the mean step by more than 1 %.
     """
     values = np.asarray(axis, float).reshape(-1)
     if values.size < 2 or not np.isfinite(values).all():
@@ -150,7 +150,7 @@ def axis_spacing(axis: NDArray[Any]) -> tuple[float, float] | None:
     step = float(steps.mean())
     if step <= 0 or np.abs(steps - step).max() > 0.01 * step:
         return None
-    # Twelve digits: a spacing of 25.000000000000018 um is noise of the stored positions.
+    # Twelve digits: a spacing of 25.000000000000018 um is rounding noise of the stored positions.
     return float(f"{step:.12g}"), float(f"{values[0]:.12g}")
 
 
@@ -161,7 +161,7 @@ def _lengths(
     sizes: Collection[int],
     notes: list[str],
 ) -> Facts:
-    """Spacing and origin: our own triples, axis vectors, single steps, Verasonics' PData."""
+    """Spacing and origin: our own triples, axis vectors, single steps, Verasonics PData."""
     for suffix, factor in _UNIT_SUFFIX.items():
         for field in ("voxel", "origin"):
             for name in short.get(f"{field}{suffix}", ()):
@@ -231,19 +231,19 @@ def _verasonics(facts: Facts, values: Mapping[str, Any], notes: list[str]) -> Fa
         notes.append(f"The spacing is the file's {name}, in wavelengths.")
         origin = values.get(f"{name[: -len('PDelta')]}Origin")
         if origin is not None and (first := _triple(origin)):
-            # Verasonics gives y of the corner with the largest y: images run downwards in y.
+            # Verasonics gives the corner with the largest y, because its images run downwards in y.
             facts = replace(facts, origin_wavelengths=(first[2], None, first[0]))
         break
     return facts
 
 
 def _numbers(value: Any) -> NDArray[Any] | None:
-    """The value as an array of real numbers, None for text and whatever else."""
+    """The value as an array of real numbers; None for text and everything else."""
     if isinstance(value, str | bytes | bool | Mapping) or value is None:
         return None
     try:
         array = np.asarray(value)
-    except ValueError:  # lists of unlike lengths
+    except ValueError:  # nested lists of different lengths
         return None
     return array if array.dtype.kind in "iuf" and array.size else None
 

@@ -1,8 +1,8 @@
-"""Spacing, rate and wave of an acquisition: from the file, a sidecar, or the settings.
+"""Spacing, rate and wavelength of an acquisition: from the file, a sidecar, or the settings.
 
-A value given in the settings (`LoadConfig`) wins over the sidecar ``acquisition.toml``
-(see `napari_ulm3d.io.facts.sidecar` for its keys), and the sidecar over the file. Nothing is
-ever guessed: what none of them says is asked for in a `MissingMetadataError`.
+A value in the settings (`LoadConfig`) overrides the sidecar ``acquisition.toml`` (see
+`napari_ulm3d.io.facts.sidecar` for its keys), and the sidecar overrides the file. Nothing is
+ever guessed: what is missing everywhere is requested in a `MissingMetadataError`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "to_um",
 ]
 
-#: Spacing or position along z, y, x; None where the file does not say (y of a 2-D movie).
+#: Spacing or position along z, y, x; None where the file does not give it (y of a 2-D movie).
 Partial = tuple[float | None, float | None, float | None]
 
 _UM_PER_UNIT = {
@@ -54,24 +54,24 @@ _SECONDS_PER_UNIT = {
 
 
 def to_seconds(unit: str) -> float | None:
-    """Seconds in one `unit` of time; None for a word that is no unit of time."""
+    """Seconds in one `unit` of time; None if the word is not a unit of time."""
     return _SECONDS_PER_UNIT.get(_plain_unit(unit))
 
 
 def to_um(unit: str) -> float | None:
-    """Micrometres in one `unit` of length; None for a word that is no unit of length."""
+    """Micrometres in one `unit` of length; None if the word is not a unit of length."""
     return _UM_PER_UNIT.get(_plain_unit(unit))
 
 
 def _plain_unit(unit: str) -> str:
-    # ImageJ writes the micro sign as an escape; both Greek mu and micro sign are in use.
+    # ImageJ escapes the micro sign; both Greek mu and the micro sign are in use.
     plain = unit.strip().replace("\\u00B5", "u").replace("\u00b5", "u").replace("\u03bc", "u")
     return plain.lower().rstrip(".")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What one place says; lengths in um or in wavelengths along z, y, x. None: not said."""
+    """Facts from one source; lengths in um or in wavelengths along z, y, x. None: not given."""
 
     voxel_um: Partial | None = None
     voxel_wavelengths: Partial | None = None
@@ -85,7 +85,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Facts put together; `missing` names the fields that are needed and not known."""
+    """The combined facts; `missing` names required fields that are still unknown."""
 
     voxel_um: Triple | None
     origin_um: Triple
@@ -98,10 +98,10 @@ class Resolved:
 
 
 def merge_facts(*layers: Facts) -> Facts:
-    """Facts of several places, a later one over the earlier ones.
+    """Merge facts from several sources; later ones override earlier ones.
 
-    Two names of one quantity replace each other: a spacing in um drops one in wavelengths,
-    and a frequency or speed of sound an earlier wavelength that they now determine.
+    Alternative forms of one quantity replace each other: a spacing in um drops one in wavelengths,
+    and a frequency or speed of sound drops an earlier wavelength, which it now determines.
     """
     merged = Facts()
     for layer in layers:
@@ -126,7 +126,7 @@ def merge_facts(*layers: Facts) -> Facts:
 
 
 def facts_of(config: LoadConfig) -> Facts:
-    """The facts that the settings give."""
+    """The facts given in the settings."""
     return Facts(
         voxel_um=config.voxel_um,
         origin_um=config.origin_um,
@@ -143,9 +143,9 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
     Parameters
     ----------
     facts
-        Merged facts, the settings included.
+        Merged facts, including the settings.
     flat
-        The data is 2-D: y is one voxel, and its spacing may be taken from x.
+        The data are 2-D: y is a single voxel, and its spacing may be taken from x.
     """
     facts, notes = _plausible(facts)
     frequency, speed, wavelength = facts.frequency_hz, facts.sound_speed_m_s, facts.wavelength_um
@@ -193,7 +193,7 @@ def resolve_facts(facts: Facts, flat: bool) -> Resolved:
 
 
 def _plausible(facts: Facts) -> tuple[Facts, list[str]]:
-    """The facts without those that cannot be right, and what was wrong with these."""
+    """Remove implausible facts; also return what was wrong with them."""
     wrong = {
         name: problem for name in LIMITS
         if hasattr(facts, name) and (problem := implausible(name, getattr(facts, name)))
@@ -211,7 +211,7 @@ _FLAGS = {
 
 
 def missing_error(path: str, missing: tuple[str, ...]) -> MissingMetadataError:
-    """The error that asks for what is missing."""
+    """The error that requests the missing facts."""
     flags = " ".join(_FLAGS[name] for name in missing)
     return MissingMetadataError(
         path,

@@ -1,4 +1,4 @@
-"""The sidecar: a text file ``acquisition.toml`` beside the data that says what it does not.
+"""The sidecar ``acquisition.toml``: a text file beside the data with facts that they lack.
 
 .. code-block:: toml
 
@@ -10,9 +10,9 @@
     # log_compressed_db
 
 Its keys are the fields of `LoadConfig` that describe the data (all but `frames_per_block`,
-a choice of the processing), and the same quantities in other units. A 2-D
-acquisition may give two spacings, z and x. The sidecar wins over the file, and settings
-given by hand win over the sidecar.
+which is a processing choice), and the same quantities in other units. A 2-D acquisition
+may give two spacings, z and x. The sidecar overrides the file, and settings given explicitly
+override the sidecar.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ SIDECAR_NAME = "acquisition.toml"
 
 
 def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
-    """Read ``acquisition.toml`` of a folder.
+    """Read ``acquisition.toml`` from a folder.
 
     Returns
     -------
     facts, settings
-        The physical quantities, and the other `LoadConfig` fields that it sets.
+        Physical quantities, and the other `LoadConfig` fields that it sets.
 
     Raises
     ------
     InputError
-        When it is not TOML, or has an unknown key or a value out of range.
+        It is not TOML, or has an unknown key or a value out of range.
     """
     path = folder / SIDECAR_NAME
     if not path.is_file():
@@ -87,17 +87,17 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
 
 
 def write_sidecar(folder: Path, config: LoadConfig) -> Path:
-    """Write what settings say of the data into a folder's ``acquisition.toml``.
+    """Write the settings that describe the data to a folder's ``acquisition.toml``.
 
-    What else stands there is kept, comments included; a quantity that stands there in another
-    unit is replaced.
+    Other contents of an existing file are kept, including comments; a quantity given there in
+    another unit is replaced.
 
     Parameters
     ----------
     folder
-        Where the data lie.
+        Folder of the data.
     config
-        Settings; those that are None are not written.
+        The settings; those that are None are not written.
 
     Returns
     -------
@@ -106,11 +106,11 @@ def write_sidecar(folder: Path, config: LoadConfig) -> Path:
     Raises
     ------
     InputError
-        There is an ``acquisition.toml`` already that cannot be read.
+        The existing ``acquisition.toml`` cannot be read.
     ResultsError
-        The folder may not be written to.
+        The folder is not writable.
     """
-    read_sidecar(folder)  # what stands there must be right before it is added to
+    read_sidecar(folder)  # an existing file must be valid before it is edited
     path = folder / SIDECAR_NAME
     given = config.to_dict()
     new = {name: value for name, value in given.items() if name not in _NOT_OF_THE_DATA}
@@ -123,7 +123,7 @@ def write_sidecar(folder: Path, config: LoadConfig) -> Path:
         line for line in text.splitlines() if line.partition("=")[0].strip(" \t\"'") not in gone
     ]
     edited = "\n".join([*lines, tomli_w.dumps(new)])
-    if not _says(edited, kept | new):  # a value over several lines, say
+    if not _says(edited, kept | new):  # a value over several lines, for example
         edited = tomli_w.dumps(kept | new)
     with atomic_path(path) as place:
         place.write_text(edited, encoding="utf-8")
@@ -137,10 +137,10 @@ def _says(text: str, values: dict[str, Any]) -> bool:
         return False
 
 
-#: Settings that are a choice of the processing and not of the data.
+#: Settings that describe the processing, not the data.
 _NOT_OF_THE_DATA = ("frames_per_block",)
 
-#: Sidecar keys in other units: the field they stand for and the factor.
+#: Sidecar keys in other units: the corresponding field and the conversion factor.
 _OTHER_UNITS = {
     "voxel_mm": ("voxel_um", 1e3),
     "origin_mm": ("origin_um", 1e3),
@@ -168,7 +168,7 @@ def _common_units(path: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(value: Any) -> Any:
-    """Two spacings (z, x) as three, so that `LoadConfig` can check them."""
+    """Expand two spacings (z, x) to three, so that `LoadConfig` can check them."""
     if isinstance(value, list) and len(value) == 2:
         return [value[0], value[1], value[1]]
     return value

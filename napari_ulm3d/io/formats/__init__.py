@@ -1,1 +1,1 @@
-"""The file formats, one a folder: reader, safety and writer together."""
+"""File formats, one folder each, with reader, safety checks and writer together."""

@@ -1,4 +1,4 @@
-"""The formats that can be read: every reader module in `napari_ulm3d/io/formats/<format>/`."""
+"""Registry of readable formats: every reader module in `napari_ulm3d/io/formats/<format>/`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HEAD_BYTES = 2048
 
 @cache
 def readers() -> tuple[Reader, ...]:
-    """All formats, the special before the general.
+    """All formats, special ones before general ones.
 
-    A format is added by one folder in `napari_ulm3d/io/formats` with a module whose name ends
-    in ``reader`` and that defines ``READER = Reader(...)``; nothing else has to be changed.
+    To add a format, add a folder in `napari_ulm3d/io/formats` with a module whose name ends in
+    ``reader`` and that defines ``READER = Reader(...)``; nothing else has to change.
     """
     package = __name__.rpartition(".")[0]
     found = []
@@ -36,17 +36,17 @@ def readers() -> tuple[Reader, ...]:
 
 
 def known_suffixes() -> tuple[str, ...]:
-    """File name endings of all formats, sorted."""
+    """File name suffixes of all formats, sorted."""
     return tuple(sorted({suffix for reader in readers() for suffix in reader.suffixes}))
 
 
 def reader_for(path: Path) -> Reader:
-    """The format of a file or folder, told by its content; a wrong suffix does not matter.
+    """Detect the format of a file or folder by its content; a wrong suffix does not matter.
 
     Raises
     ------
     InputError
-        When the path does not exist, is empty, or is of no known format.
+        The path does not exist, is empty, or has no known format.
     """
     with readable(path, "a file"):
         refuse_absent(path)

@@ -1,1 +1,1 @@
-"""Opening an acquisition: its files in order, its frames, and what the files say of it."""
+"""Opening an acquisition: the order of its files, its frames and its metadata."""

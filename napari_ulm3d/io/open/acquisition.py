@@ -1,4 +1,4 @@
-"""Opening an acquisition from its files, and saying what is in them."""
+"""Open an acquisition from its files, and describe files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from napari_ulm3d.io.stored.content import Variable, readable
 __all__ = ["FileDescription", "describe", "open_acquisition"]
 
 
-#: Most arrays that a description lists.
+#: Maximum number of arrays listed in a description.
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class FileDescription:
-    """What is in a file and how it would be read; everything may be missing but the path.
+    """Contents of a file and how it would be read; everything but the path may be missing.
 
-    `problem` is the sentence that `open_acquisition` would raise, None when it would open.
+    `problem` is the message that `open_acquisition` would raise; None if the file can be opened.
     """
 
     path: str
@@ -53,7 +53,7 @@ class FileDescription:
     problem: str | None = None
 
     def lines(self) -> list[str]:
-        """The description for people, a line a fact."""
+        """The description as text, one fact per line."""
         many = f" (first of {self.n_files} files)" if self.n_files > 1 else ""
         lines = [f"{self.path}{many}", f"format: {self.format}"]
         shown = [f"  {variable}" for variable in self.variables[:_SHOWN]]
@@ -91,34 +91,34 @@ def open_acquisition(
     *,
     keep_damaged: bool = False,
 ) -> Acquisition:
-    """Open one acquisition; nothing but headers is read until frames are asked for.
+    """Open one acquisition; only headers are read until frames are requested.
 
     Parameters
     ----------
     paths
         A file, a folder of files, a pattern (``data/IQ*.mat``), or several of these.
-        Several files are consecutive blocks of one acquisition: in the order given when
-        named, counted through (IQ2 before IQ10) for a folder or pattern.
+        Several files are consecutive blocks of one acquisition: in the given order if listed,
+        in numerical order (IQ2 before IQ10) for a folder or pattern.
     config
-        How to read, and what the files do not say. It wins over a sidecar
-        ``acquisition.toml`` in the folder, which wins over the files.
+        Reading options, and facts that the files lack. It overrides the sidecar
+        ``acquisition.toml`` in the folder, which overrides the files.
     keep_damaged
-        Where most files fit together, let those that cannot be opened, or are unlike the
-        others, keep their place in time: as many frames as the first, which raise when read.
+        If most files fit together, files that cannot be opened or differ from the others
+        keep their place in time, with as many frames as the first file; reading these raises.
 
     Returns
     -------
     Acquisition
-        Frames (t, z, y, x), complex64 IQ or float32 envelope; `notes` say what was assumed.
+        Frames (t, z, y, x), complex64 IQ or float32 envelope; `notes` list the assumptions.
 
     Raises
     ------
     MissingMetadataError
-        When spacing or rate is said by neither.
+        Neither the files nor the settings give the spacing or rate.
     InputError
-        When a file is missing, damaged, of no known format, or unlike the others.
+        A file is missing, damaged, of no known format, or unlike the others.
     BackendError
-        When a format needs an optional library that is not installed.
+        A format needs an optional library that is not installed.
     """
     files = find_files(paths)
     loaded = load_files(files, config or LoadConfig(), keep_damaged)
@@ -150,10 +150,10 @@ def open_acquisition(
 def describe(
     paths: AnyPath | Sequence[AnyPath], config: LoadConfig | None = None
 ) -> FileDescription:
-    """Say what is in a file (or several of one acquisition), complete or not.
+    """Describe a file (or several of one acquisition), complete or not.
 
-    Only a file that cannot be looked at (absent, damaged, of no known format, its library
-    missing) is raised; everything else is told in `FileDescription.problem`.
+    Raises only if a file cannot be inspected (missing, damaged, of no known format, or its
+    library is not installed); every other problem is given in `FileDescription.problem`.
     """
     files = find_files(paths)
     reader = reader_for(files[0])
@@ -192,7 +192,7 @@ def _numbers(value: float | tuple[float, ...]) -> str:
 
 
 def _name(files: Sequence[Path]) -> str:
-    """The file's name without its ending, or the folder's when there are several."""
+    """The file's name without its suffix, or the folder's name for several files."""
     if len(files) > 1:
         return files[0].resolve().parent.name or "acquisition"
     name = files[0].name

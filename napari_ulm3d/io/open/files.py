@@ -1,4 +1,4 @@
-"""Files, folders and patterns to a list of files in the order of their frames."""
+"""Expand files, folders and patterns to a list of files in temporal order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyPath = str | PathLike[str]
 
 
 def find_files(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
-    """The files that paths, folders and patterns stand for, in the order of their frames."""
+    """Expand paths, folders and patterns to files, in temporal order."""
     if isinstance(paths, str | PathLike):
         paths = [paths]
     files: list[Path] = []
@@ -40,7 +40,7 @@ def find_files(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
 
 
 def _pattern(path: Path) -> str:
-    """A pattern whose folders stand for themselves as far as they exist, brackets included."""
+    """Escape the existing folders of a pattern, so that brackets in their names are literal."""
     home = next(folder for folder in path.parents if folder.exists() or folder == Path(path.anchor))
     return fspath(Path(glob.escape(fspath(home)), path.relative_to(home)))
 
@@ -54,7 +54,7 @@ def _is_store(path: Path) -> bool:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """The files of a folder that have a known ending; all must have the same one."""
+    """The files in a folder that have a known suffix; all must have the same one."""
     suffixes = known_suffixes()
     by_suffix: dict[str, list[Path]] = {}
     with readable(folder, "a folder"):

@@ -1,4 +1,4 @@
-"""Stored arrays as frames (t, z, y, x): put in order, converted and linearized when read."""
+"""Stored arrays as frames (t, z, y, x): reordered, converted and linearized on reading."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LogScale:
-    """How a log-compressed movie is linearized.
+    """Linearization of a log-compressed movie.
 
     The movie shows ``20 log10(amplitude / amplitude_max)`` over a dynamic range of `db`
-    decibels, as grey values 0..`white`. Undone:
+    decibels, as grey values 0..`white`. The inverse is
 
         amplitude = 10 ** ((v / white - 1) * db / 20)
 
-    so white is amplitude 1. A black voxel (v <= 0) lay at or below the dynamic range; it
-    becomes amplitude 0, not the 10**(-db/20) that the formula gives, so that black is
-    empty. `white` None: the values are decibels themselves, largest 0.
+    so white has amplitude 1. A black voxel (v <= 0) was at or below the dynamic range; it is
+    set to amplitude 0, not to the 10**(-db/20) of the formula, so that black means
+    empty. `white` None: the values are in decibels themselves, with a maximum of 0.
     """
 
     db: float
     white: float | None
 
     def linearize(self, values: NDArray[np.float32]) -> None:
-        """Replace grey values by amplitudes, in place."""
+        """Convert grey values to amplitudes, in place."""
         if self.white is None:
             black = values <= -self.db
             values *= np.float32(np.log(10) / 20)
@@ -60,20 +60,20 @@ class LogScale:
 
 @dataclass(frozen=True)
 class StoredFrames:
-    """A stored array read as frames; implements `FrameSource`.
+    """Frames of a stored array; implements `FrameSource`.
 
     Parameters
     ----------
     stored
         The array in its file.
     axes
-        A letter of ``tzyxc_`` for each of its axes (see `napari_ulm3d.io.stored.axes`).
+        One letter of ``tzyxc_`` for each of its axes (see `napari_ulm3d.io.stored.axes`).
     file
         The file's path and `format`, for messages.
     log
-        Linearize a log-compressed movie.
+        Linearization of a log-compressed movie.
     data_files
-        Files that hold the values where `file` holds but the header.
+        Files with the values if `file` contains only the header.
     """
 
     stored: StoredArray
@@ -97,7 +97,7 @@ class StoredFrames:
         return np.dtype(np.complex64 if is_complex else np.float32)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         n, *space = self.shape
         if not 0 <= start < stop <= n:
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
@@ -113,7 +113,7 @@ class StoredFrames:
         return frames
 
     def _check_range(self, frames: NDArray[Any], axis: int | None, start: int) -> None:
-        """Refuse doubles that became infinite or zero when they were cast to single precision."""
+        """Refuse doubles that became infinite or zero in the conversion to single precision."""
         numbers = frames.view(np.float32)
         low, high = float(numbers.min()), float(numbers.max())
         if (low, high) != (0, 0) and np.isfinite([low, high]).all():
@@ -130,7 +130,7 @@ class StoredFrames:
 
 @dataclass(frozen=True)
 class JoinedFrames:
-    """Files of one frame each as one source; implements `FrameSource`."""
+    """Files with one frame each, as one source; implements `FrameSource`."""
 
     sources: tuple[StoredFrames, ...]
 
@@ -147,7 +147,7 @@ class JoinedFrames:
         return self.sources[0].dtype
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
+        """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         if not 0 <= start < stop <= len(self.sources):
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {len(self.sources)}")
         _check_memory(self, start, stop)
@@ -168,16 +168,16 @@ def _check_memory(source: FrameSource, start: int, stop: int) -> None:
 
 @dataclass(frozen=True)
 class DamagedFrames:
-    """The place in time of a file that cannot be used; implements `FrameSource`.
+    """Placeholder for the frames of an unusable file; implements `FrameSource`.
 
     Parameters
     ----------
     name
         The file's path.
     shape, dtype
-        What it is taken to hold, after the other files of the acquisition.
+        Assumed contents, like those of the other files of the acquisition.
     problem, remedy
-        What is wrong with it, as in `InputError`.
+        What is wrong with the file, as in `InputError`.
     """
 
     name: str
@@ -187,16 +187,16 @@ class DamagedFrames:
     remedy: str
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Say what is wrong."""
+        """Raise the error of the file."""
         raise InputError(self.name, self.problem, self.remedy)
 
 
 def log_scale(source: StoredFrames, db: float, full_scale: float | None) -> tuple[LogScale, str]:
-    """The scale of a log-compressed movie, and a note that says what was taken as white.
+    """The scale of a log-compressed movie, and a note that states the assumed white level.
 
-    White is the largest number that the file's integers can hold; for floating-point
-    values it is the largest value of the first file. Floating-point values that are all
-    negative or zero are decibels already.
+    White is the largest value that the file's integers can represent; for floating-point
+    data it is the largest value in the first file. Floating-point data without positive
+    values are already in decibels.
     """
     if source.dtype.kind == "c":
         raise InputError(

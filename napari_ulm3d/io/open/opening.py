@@ -1,4 +1,4 @@
-"""One file opened, or the two files of real and imaginary part together."""
+"""Open one file, or the two files of real and imaginary part together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Opened", "has_negative", "in_pairs", "open_file", "open_unit"]
 
 @dataclass(frozen=True)
 class Opened:
-    """One file (or two halves of one), opened: content, what it says, and its frames."""
+    """An opened file (or two halves of one): content, facts and frames."""
 
     path: Path
     content: Content
@@ -32,11 +32,11 @@ class Opened:
 
 
 def in_pairs(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The files, those together whose names differ only in real and imag, or I and Q."""
+    """Group files whose names differ only in real and imag, or I and Q, into pairs."""
     by_name = {str(path): path for path in files}
     partner = {by_name[one]: by_name[other] for one, other in name_pairs(by_name)}
     seconds = set(partner.values())
-    # A pair stands where its first file stood.
+    # A pair takes the place of its first file.
     order: list[tuple[Path, ...]] = []
     for path in files:
         if path in seconds:
@@ -53,12 +53,12 @@ def in_pairs(files: Sequence[Path]) -> list[tuple[Path, ...]]:
 
 
 def open_unit(unit: tuple[Path, ...], config: LoadConfig) -> Opened:
-    """Open a file, or two that are the real and the imaginary part of one.
+    """Open a file, or two files that are its real and imaginary part.
 
     Raises
     ------
     InputError
-        It is one half of complex data, or the two do not fit together.
+        It is one half of complex data, or the two halves do not fit together.
     """
     opened = [open_file(path, config) for path in unit]
     if len(opened) == 1:
@@ -95,7 +95,7 @@ def open_unit(unit: tuple[Path, ...], config: LoadConfig) -> Opened:
 
 
 def _refuse_lone_half(file: Opened, config: LoadConfig) -> None:
-    """Ask where a file or its array is named as a half, and has a sign as no envelope has."""
+    """Refuse a file or array named as one half of IQ whose values are signed (not an envelope)."""
     if config.variable is not None or not has_negative(file.sources[0]):
         return
     variable = file.content.variable
@@ -156,7 +156,7 @@ def open_file(path: Path, config: LoadConfig) -> Opened:
 
 
 def _as_taken(content: Content) -> Facts:
-    """The file's facts, where its rows are called y and are depth in a 2-D movie."""
+    """Facts of the file, with y and z exchanged if rows called y are depth in a 2-D movie."""
     facts, layout = content.facts, content.layout
     if not any(
         a == "y" and b == "z" for a, b in zip(layout.names, layout.letters or "", strict=False)
@@ -175,7 +175,7 @@ def _by_letter(values: Sequence[float | None], axes: str) -> Partial:
 
 
 def has_negative(source: StoredFrames) -> bool:
-    """Whether the first frame of real data has values below 0, as no envelope has."""
+    """Whether the first frame of real data has negative values, which an envelope cannot have."""
     if source.dtype.kind == "c" or source.stored.dtype.kind == "u":
         return False
     return bool((source.read(0, 1) < 0).any())

@@ -1,4 +1,4 @@
-"""The order of files that say their own place in a series, as DICOM images do."""
+"""Order of files that contain their own position in a series, such as DICOM images."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["by_place"]
 
 
 def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:
-    """Files in the order of their numbers (DICOM's InstanceNumber), and a note on it.
+    """Sort files by their number (DICOM's InstanceNumber), with a note.
 
-    Files are named by unique identifiers as often as by their order, so the number counts.
-    Where there is none, the order given stays.
+    File names are often unique identifiers rather than in order, so the number takes precedence.
+    Without numbers, the given order is kept.
 
     Raises
     ------
     InputError
-        Single frames are of several series, or two have the same number: no order is right.
+        Single frames belong to several series, or two have the same number.
     """
     files = list(opened)
     places = [file.content.place for file in files]

@@ -1,4 +1,4 @@
-"""Where each physical quantity of an acquisition came from, and what a given one overrides."""
+"""Source of each physical quantity of an acquisition, and values overridden by explicit ones."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _OTHER_NAMES = {"voxel_um": "voxel_wavelengths", "origin_um": "origin_wavelength
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value came from.
+    """Source of a value.
 
     Attributes
     ----------
     source
-        "given" (by hand: the settings), "acquisition.toml", "the file", or "derived" from others.
+        "given" (explicitly, in the settings), "acquisition.toml", "the file", or "derived".
     instead
-        The value that holds without the given one; None where there is none, or it is the same.
+        Value that would be used without the given one; None if there is none or it is the same.
     instead_from
-        Where that would come from.
+        Source of that value.
     """
 
     source: str
@@ -39,16 +39,16 @@ class Origin:
 
 
 def origins_of(first: Path, config: LoadConfig, loaded: Loaded) -> Mapping[str, Origin]:
-    """Origins of the physical quantities that are known, by field of `LoadConfig`.
+    """Sources of the known physical quantities, by field of `LoadConfig`.
 
     Parameters
     ----------
     first
         The first file; a sidecar lies beside it.
     config
-        What was given by hand.
+        The settings given explicitly.
     loaded
-        What was read with it.
+        What was read with them.
     """
     sidecar, _ = read_sidecar(first.parent)
     flat = loaded.sources[0].shape[2] == 1
@@ -64,7 +64,7 @@ def origins_of(first: Path, config: LoadConfig, loaded: Loaded) -> Mapping[str, 
             known = other is not None and (field != "origin_um" or elsewhere != _DERIVED)
             differs = known and not _same(value, other)
             found[field] = Origin("given", other, elsewhere) if differs else Origin("given")
-        elif field != "origin_um" or elsewhere != _DERIVED:  # the origin is 0 where nobody says it
+        elif field != "origin_um" or elsewhere != _DERIVED:  # the origin defaults to 0
             found[field] = Origin(elsewhere)
     return found
 

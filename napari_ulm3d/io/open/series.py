@@ -1,4 +1,4 @@
-"""The files of one acquisition opened together: their frames, and what they say of them."""
+"""Open the files of one acquisition together: their frames and combined facts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Loaded", "load_files"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """All files together; `content`, `facts` and `axes` are the first file's."""
+    """All files together; `content`, `facts` and `axes` are those of the first file."""
 
     content: Content
     axes: str
@@ -33,7 +33,7 @@ class Loaded:
 
 
 def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, tuple[str, ...]]:
-    """The settings completed by the sidecar, the facts that both give, and a note."""
+    """Settings completed from the sidecar, the facts from both, and a note."""
     folder = first.parent
     if not (folder / SIDECAR_NAME).is_file():
         return config, facts_of(config), ()
@@ -45,16 +45,16 @@ def _with_sidecar(first: Path, config: LoadConfig) -> tuple[LoadConfig, Facts, t
 
 
 def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = False) -> Loaded:
-    """Open every file, and put together what they, the sidecar and the settings say.
+    """Open all files, and combine the facts from files, sidecar and settings.
 
     Parameters
     ----------
     files
-        Of one acquisition, in temporal order.
+        Files of one acquisition, in temporal order.
     config
-        How to read, and what the files do not say.
+        Reading options, and facts that the files lack.
     keep_damaged
-        As of `open_acquisition`.
+        As in `open_acquisition`.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
 def _open_all(
     units: Sequence[tuple[Path, ...]], config: LoadConfig, given: Facts, keep_damaged: bool
 ) -> tuple[list[Opened], dict[Path, InputError]]:
-    """The files that open and are alike, and what is wrong with the others."""
+    """The files that could be opened and are alike, and the errors of the others."""
     opened: list[Opened] = []
     damaged: dict[Path, InputError] = {}
     for unit in units:
@@ -117,7 +117,7 @@ def _open_all(
             if not (keep_damaged and all(path.exists() for path in unit)):
                 raise
             damaged[unit[0]] = error
-    # One frame a file is a series of pictures; it has no blocks that could be left out.
+    # Files with one frame each are a series of pictures, without blocks that could be left out.
     if damaged and (len(damaged) >= len(opened) or sum(s.shape[0] for s in opened[0].sources) == 1):
         raise next(iter(damaged.values()))
     return opened, damaged
@@ -129,7 +129,7 @@ def _with_damaged(
     damaged: Mapping[Path, InputError],
     sources: Sequence[FrameSource],
 ) -> tuple[FrameSource, ...]:
-    """The sources of the files that opened, with those that did not in their places."""
+    """Sources of all files, with placeholders for those that could not be opened."""
     first = opened[0]
     shape = (sum(s.shape[0] for s in first.sources), *first.sources[0].shape[1:])
     waiting, following = iter(sources), iter(opened)
@@ -146,7 +146,7 @@ def _with_damaged(
 
 
 def _ask_of_a_stack(file: Opened) -> None:
-    """Ask where unnamed axes are those of one frame, or of a movie in a stack of one."""
+    """Refuse unnamed axes that could be one frame or a movie in a stack of one, with a question."""
     layout = file.content.layout
     if not layout.stack or len(file.sources) > 1:
         return
@@ -159,10 +159,10 @@ def _ask_of_a_stack(file: Opened) -> None:
 
 
 def _refuse_unlike(first: Opened, other: Opened, given: Facts) -> None:
-    """Refuse a file that says another spacing, rate or wave, unless the settings say it."""
+    """Refuse a file with another spacing, rate or wavelength, unless the settings give it."""
     for field in fields(Facts):
         one, two = getattr(first.facts, field.name), getattr(other.facts, field.name)
-        # The origin may move between files (a moving probe); the first file's is used.
+        # The origin may differ between files (a moving probe); that of the first file is used.
         if "origin" in field.name or one is None or two is None or getattr(given, field.name):
             continue
         pairs = zip(one, two, strict=True) if isinstance(one, tuple) else [(one, two)]

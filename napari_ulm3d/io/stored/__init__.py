@@ -1,1 +1,1 @@
-"""What every format shares: stored arrays and their axes, the facts beside them, and limits."""
+"""Common parts of all formats: stored arrays and their axes, facts beside them, and limits."""

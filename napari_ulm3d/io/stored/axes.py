@@ -1,4 +1,4 @@
-"""Which stored axis is which: letters for the axes, and views of frames in the stored order."""
+"""Letters for stored axes, and views of frames in the stored order of axes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Layout", "fit_axes", "frame_shape", "stored_view"]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a format says of an array's axes, or the question that only a person can answer.
+    """Meaning of an array's axes, or the question that only the user can answer.
 
     Parameters
     ----------
     letters
-        A letter of ``tzyxc_`` for each stored axis (`c`: real and imaginary part, `_`: an
-        axis of one to drop), or None where nothing says which is which.
+        One letter of ``tzyxc_`` for each stored axis (`c`: real and imaginary part, `_`: an
+        axis of length one to drop), or None if the axes are unknown.
     note
-        What was assumed, a sentence.
+        The assumption made, as a sentence.
     names
-        Letters as the file has them: in a 2-D movie its rows may be called y, and are z here.
+        The file's own letters: in a 2-D movie, its rows may be called y but are z here.
     stack
-        The one frame may as well be a movie in a stack of one.
+        The single frame could also be a movie in a stack of one.
     problem, remedy
-        As in `InputError`, where `letters` is None.
+        As in `InputError`, if `letters` is None.
     """
 
     letters: str | None
@@ -41,27 +41,27 @@ class Layout:
 
 
 def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
-    """Give each stored axis its letter.
+    """Assign a letter to each stored axis.
 
     Parameters
     ----------
     axes
-        Distinct letters of ``tzyxc`` with z and x among them, or ``_`` for an axis of one
-        element to drop. Shorter than the shape when the rest are axes of one element.
+        Distinct letters of ``tzyxc`` including z and x, or ``_`` for an axis of length one
+        to drop. Fewer letters than axes are allowed if the other axes have length one.
     shape
         The stored shape.
     name
-        The array's name for messages.
+        The array's name, for messages.
 
     Returns
     -------
     str
-        As many letters as the array has axes; dropped axes are ``_``.
+        One letter per axis of the array; dropped axes are ``_``.
 
     Raises
     ------
     InputError
-        When the letters do not fit the shape.
+        The letters do not fit the shape.
     """
     long_axes = sum(n > 1 for n in shape)
     pair = "c" if long_axes == 5 else ""
@@ -74,7 +74,7 @@ def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
     if len(set(letters)) != len(letters) or not {"z", "x"} <= set(letters) <= set("tzyxc"):
         raise InputError(name, f"cannot have the axes '{axes}'", remedy)
     if len(axes) != len(shape):
-        # MATLAB and TIFF keep or drop axes of one element: let the person leave them out.
+        # MATLAB and TIFF keep or drop axes of length one, so these need no letter.
         if sum(n > 1 for n in shape) == len(letters) < len(shape):
             rest = iter(letters)
             axes = "".join("_" if n == 1 else next(rest) for n in shape)
@@ -95,14 +95,14 @@ def fit_axes(axes: str, shape: Sequence[int], name: str) -> str:
 
 
 def frame_shape(axes: str, shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """(t, z, y, x) of an array with these stored axes; an axis not stored counts one."""
+    """Shape (t, z, y, x) of an array with these stored axes; missing axes have length one."""
     sizes = dict(zip(axes, shape, strict=True))
     t, z, y, x = (int(sizes.get(letter, 1)) for letter in "tzyx")
     return (t, z, y, x)
 
 
 def stored_view(frames: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
-    """A view of C-contiguous frames (t, z, y, x) with the axes in the stored order.
+    """View C-contiguous frames (t, z, y, x) with the axes in the stored order.
 
     Writing a stored array into the view puts every element in its place. With an axis c
     the frames are complex and the view is real, with real and imaginary parts along c.
@@ -112,7 +112,7 @@ def stored_view(frames: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
         frames = frames.view(frames.real.dtype).reshape(*frames.shape, 2)
         order = "tzyxc"
     stored = [letter for letter in axes if letter != "_"]
-    # Axes that are not stored have one element in the frames: index them away.
+    # Axes that are not stored have length one in the frames: index them away.
     index = tuple(slice(None) if letter in stored else 0 for letter in order)
     view = frames[index]
     kept = [letter for letter in order if letter in stored]

@@ -1,4 +1,4 @@
-"""Arrays of one name in a cell or struct array: consecutive blocks of one acquisition."""
+"""Arrays with one name in a cell or struct array: consecutive blocks of one acquisition."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ _INDEX = re.compile(r"\{\d+\}|\(\d+\)")
 def with_blocks(
     variables: Sequence[Variable], wanted: str | None, time_last: bool
 ) -> tuple[list[Variable], dict[str, tuple[Variable, ...]]]:
-    """The arrays to choose from: blocks as one array, single ones only when asked for.
+    """Join blocks into one array; a single block is a candidate only if requested.
 
     Parameters
     ----------
     variables
-        Names with an index in braces or parentheses are elements of cell or struct arrays.
+        Indexed names, in braces or parentheses, are elements of cell or struct arrays.
     wanted
-        The name asked for, as of `choose_variable`.
+        The requested name, as in `choose_variable`.
     time_last
-        The last axis is time (the first, if not). Blocks may have unlike numbers of frames,
-        and those of two axes are a frame each.
+        Whether time is the last axis (otherwise the first). Blocks may differ in their number of
+        frames, and 2-D blocks are one frame each.
 
     Returns
     -------
     candidates, blocks
-        The blocks of each whole, in the order of their indices, by its name without them.
+        Candidates, and the blocks of each joined array in the order of their indices, by its name
+        without indices.
     """
     groups: dict[str, list[Variable]] = {}
     for variable in variables:
@@ -62,12 +63,12 @@ def with_blocks(
 
 
 def refuse_one_of_unlike(path: Path, chosen: Variable, candidates: Sequence[Variable]) -> None:
-    """Refuse to take one block that nobody named, where the others are of another shape.
+    """Refuse an implicitly chosen block if the others have a different shape.
 
     Raises
     ------
     InputError
-        Arrays of three or more axes share the name of the one that was chosen.
+        Arrays with three or more axes share the name of the chosen one.
     """
     name = _INDEX.sub("", chosen.name)
     alike = [v for v in candidates if len(v.shape) > 2 and _INDEX.sub("", v.name) == name]

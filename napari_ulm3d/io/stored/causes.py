@@ -1,4 +1,4 @@
-"""Why a file could not be read, as one sentence: damage is the last thing to be suspected."""
+"""Explain in one sentence why a file could not be read; damage is the last explanation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AGAIN", "explain", "missing_codec"]
 
 AGAIN = "Copy it again from the original."
 
-#: Packages that a decoder may ask for, all of them in the extra.
+#: Packages that a decoder may need, all in the extra.
 _EXTRA = ("imagecodecs", "hdf5plugin", "pydicom", "pylibjpeg", "nibabel")
 _CUT_SHORT = re.compile(
     r"truncat|cut short|ends? (?:in the middle|within)|greater than file ?size|unexpected e(nd|of)\b"
@@ -29,14 +29,14 @@ _DISK = {
 
 
 def missing_codec(path: Path | str, codec: str, package: str) -> UlmError:
-    """The error for values whose decoder is not installed, or not in the installed package.
+    """The error for values whose decoder is not installed or not in the installed package.
 
     Parameters
     ----------
     path
         The file.
     codec
-        What the values are compressed with, as people call it ("LZW").
+        Common name of the compression ("LZW").
     package
         The package that decodes it.
     """
@@ -54,11 +54,11 @@ def missing_codec(path: Path | str, codec: str, package: str) -> UlmError:
 
 
 def explain(path: Path | str, what: str, error: BaseException) -> UlmError:
-    """One sentence on what a library raised while it read `path` as `what`.
+    """Explain an exception that a library raised while reading `path` as `what`.
 
-    Parsers raise anything (struct.error, KeyError, OverflowError, ...) on damaged bytes, but
-    the same exceptions also stand for files that are locked, not ours to read, or compressed
-    with something that is not installed; those are told apart here.
+    Parsers raise anything (struct.error, KeyError, OverflowError, ...) on damaged bytes, but the
+    same exceptions also occur for files that are locked, not readable by this user, or compressed
+    with a codec that is not installed. These causes are distinguished here.
     """
     if isinstance(error, MemoryError):
         return InputError(
@@ -89,7 +89,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _of_the_system(path: Path | str, error: BaseException) -> UlmError | None:
-    """Locks, permissions, folders and disks."""
+    """Locks, permissions, folders and disk errors."""
     text = str(error)
     if "unable to lock file" in text or isinstance(error, BlockingIOError):
         return InputError(
@@ -128,7 +128,7 @@ def _of_the_system(path: Path | str, error: BaseException) -> UlmError | None:
 
 
 def _of_a_codec(path: Path | str, error: BaseException) -> UlmError | None:
-    """Decoders that are not installed, as the libraries say it."""
+    """Missing decoders, recognized by the messages of the libraries."""
     text = str(error)
     asked = re.search(r"(\S.*?) requires the '(\w+)' package", text)
     if asked:
@@ -136,7 +136,7 @@ def _of_a_codec(path: Path | str, error: BaseException) -> UlmError | None:
         return missing_codec(path, name, asked[2])
     if isinstance(error, ImportError) and error.name:
         package = error.name.partition(".")[0]
-        if package == "compression":  # what Python 3.14 calls its Zstandard
+        if package == "compression":  # Python 3.14's package for Zstandard
             return missing_codec(path, "Zstandard", "imagecodecs")
         return missing_codec(path, f"a codec of {package}", package)
     return None

@@ -1,4 +1,4 @@
-"""Which array of a file is the acquisition: named, known by name, or the largest."""
+"""Choose the array in a file that is the acquisition: by request, by known name, or the largest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ulm3d.io.stored.content import Variable
 
 __all__ = ["KNOWN_NAMES", "choose_variable", "is_movie", "natural_key"]
 
-#: Names of the acquisition in labs' files, the most telling first; compared in lower case.
+#: Names of the acquisition in laboratories' files, most specific first, in lower case.
 KNOWN_NAMES = (
     "iq",
     "iqsvdfiltered",
@@ -29,13 +29,13 @@ KNOWN_NAMES = (
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sorting key that counts: IQ2 before IQ10."""
+    """Sorting key with numerical order: IQ2 before IQ10."""
     parts = re.split(r"(\d+)", text.lower())
     return tuple((0, int(p)) if p.isdecimal() else (1, p) for p in parts if p)
 
 
 def is_movie(variable: Variable) -> bool:
-    """Whether an array may be an acquisition: numeric, 3 or 4 axes, 5 with a pair of parts."""
+    """Whether an array may be an acquisition: numeric, 3 or 4 axes, or 5 with an axis of two."""
     long_axes = [n for n in variable.shape if n > 1]
     return (
         variable.dtype.kind in "iufc"
@@ -48,18 +48,18 @@ def is_movie(variable: Variable) -> bool:
 def choose_variable(
     path: Path, variables: Sequence[Variable], wanted: str | None
 ) -> tuple[Variable, str]:
-    """Choose the array to read, and say why.
+    """Choose the array to read, with the reason.
 
     Parameters
     ----------
     wanted
-        The name asked for, or its last part; letters' case matters only to tell two names
-        apart. None: the array of a known name, else the largest of 3 or 4 axes.
+        The requested name, or its last part; case matters only to distinguish two names.
+        None: an array with a known name, otherwise the largest with 3 or 4 axes.
 
     Raises
     ------
     InputError
-        When nothing fits, or several fit equally; it names what is there.
+        Nothing fits, or several arrays fit equally well; the message lists the arrays.
     """
     listing = "; ".join(str(v) for v in variables[:12]) or "no arrays"
     if len(variables) > 12:
@@ -74,7 +74,7 @@ def choose_variable(
         if known:
             _ambiguous(path, known)
     if not movies:
-        # Of numbers in any other number of axes one may be what is meant: its axes are asked for.
+        # An array with another number of axes may be the one; the user is asked for its axes.
         numbers = [v for v in variables if v.dtype.kind in "iufc" and _is_plane(v.shape)]
         if len(numbers) == 1:
             return numbers[0], "the only array"

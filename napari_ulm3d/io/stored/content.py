@@ -1,4 +1,4 @@
-"""What a reader finds in a file: arrays that are read on demand, and the facts beside them."""
+"""Contents of a file as found by a reader: arrays read on demand, and facts beside them."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ __all__ = [
     "stretch",
 ]
 
-#: Bytes that are read at once while frames are put in order; about a CPU's cache.
+#: Bytes read at once while frames are reordered; about the size of a CPU cache.
 CHUNK_BYTES = 1 << 20
 
 
 class StoredArray(Protocol):
-    """An array as it lies in a file, read a stretch at a time.
+    """An array in a file, read in parts.
 
     Implementations are small frozen dataclasses that hold a path, not an open file, so
-    that they can be pickled and used from any thread.
+    they can be pickled and used from any thread.
     """
 
     @property
     def name(self) -> str:
-        """The file and the array in it, for messages."""
+        """The file and the array's name in it, for messages."""
         ...
 
     @property
@@ -53,22 +53,22 @@ class StoredArray(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """A number type of NumPy; complex where the file stores real and imaginary parts."""
+        """NumPy number type; complex if the file stores real and imaginary parts."""
         ...
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
-        """Fill `out` with the elements start..stop-1 along `axis` (None: with all).
+        """Fill `out` with elements start..stop-1 along `axis` (None: with all).
 
-        `out` has the stored order of axes and any strides, complex64 or float32.
+        `out` has its axes in the stored order, any strides, and dtype complex64 or float32.
         """
         ...
 
 
 @dataclass(frozen=True)
 class FileArray:
-    """What the arrays of most formats are: a path, a shape and a type.
+    """Base of the arrays of most formats: a path, a shape and a dtype.
 
-    A format adds `StoredArray.read_into`, and where to find the array in the file.
+    Each format adds `StoredArray.read_into` and the location of the array in the file.
     """
 
     path: str
@@ -77,18 +77,18 @@ class FileArray:
 
     @property
     def name(self) -> str:
-        """The file, for messages."""
+        """Path of the file, for messages."""
         return self.path
 
     @property
     def holder(self) -> Path:
-        """The file that holds the values."""
+        """The file that contains the values."""
         return Path(self.path)
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of a file, as shown by `describe`."""
+    """An array in a file, as listed by `describe`."""
 
     name: str
     shape: tuple[int, ...]
@@ -104,36 +104,36 @@ class Variable:
 
 
 def full_scale(dtype: np.dtype[Any]) -> float | None:
-    """The largest value of an integer type, which is white in a movie; None for others."""
+    """Largest value of an integer type, which is white in a movie; None for other types."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
 @dataclass(frozen=True)
 class Content:
-    """What `Reader.open` found.
+    """Result of `Reader.open`.
 
     Parameters
     ----------
     arrays
-        The array chosen; several where one file holds a series of consecutive blocks.
+        The chosen array; several if one file contains a series of consecutive blocks.
     variable
-        Its name in the file, and `why` it was chosen.
+        Its name in the file; `why` is the reason for the choice.
     layout
-        Which stored axis is which, or the question that has to be asked.
+        Meaning of the stored axes, or the question to ask.
     facts
-        Spacing, rate, wave, as far as the file says.
+        Spacing, rate and wavelength, as far as given in the file.
     spacing_um, first_um
         Spacing and first position of each stored axis, for formats that give them by axis
-        and not by the letter; they follow `LoadConfig.axes`.
+        rather than by letter; they follow `LoadConfig.axes`.
     variables
-        Every array of the file.
+        All arrays in the file.
     full_scale
-        Largest value that the stored numbers can take, None when unknown.
+        Largest possible stored value; None if unknown.
     data_files
-        Files that hold the values besides the one that was opened.
+        Files with the values, other than the one opened.
     place, series
-        Where the file says that it belongs among others (DICOM's InstanceNumber), and of
-        which series it is.
+        Position in its series, if given (DICOM's InstanceNumber), and the identifier of the
+        series.
     """
 
     arrays: tuple[StoredArray, ...]
@@ -154,23 +154,23 @@ class Content:
 
 @dataclass(frozen=True)
 class Reader:
-    """A file format: how to know it and how to open it.
+    """A file format: how to recognize and open it.
 
     Parameters
     ----------
     name
-        What to call the format in messages.
+        Name of the format in messages.
     suffixes
         File name endings, lower case with the dot.
     sniff
-        ``sniff(path, head) -> bool``: is it this format, told by the content? `head` are
-        the first bytes (none for a folder).
+        ``sniff(path, head) -> bool``: whether the content has this format; `head` contains
+        the first bytes (empty for a folder).
     open
-        ``open(path, variable) -> Content``; `variable` None: the reader chooses.
+        ``open(path, variable) -> Content``; with `variable` None, the reader chooses.
     list
-        ``list(path) -> variables``: the arrays there are, even where none can be chosen.
+        ``list(path) -> variables``: the available arrays, even if none can be chosen.
     priority
-        Formats of a lower number are asked first (a special HDF5 layout before any HDF5).
+        Formats with lower numbers are tried first (a special HDF5 layout before general HDF5).
     """
 
     name: str
@@ -183,7 +183,7 @@ class Reader:
 
 @contextmanager
 def readable(path: Path | str, what: str) -> Iterator[None]:
-    """Turn whatever a parsing library raises into one sentence; see `causes.explain`."""
+    """Turn any exception of a parsing library into one sentence; see `causes.explain`."""
     try:
         yield
     except UlmError:
@@ -194,7 +194,7 @@ def readable(path: Path | str, what: str) -> Iterator[None]:
 
 @contextmanager
 def needs(package: str, what: str) -> Iterator[None]:
-    """Name the optional extra that installs `package` where importing it fails."""
+    """Name the optional extra that installs `package` if importing it fails."""
     try:
         yield
     except ImportError as error:
@@ -204,13 +204,13 @@ def needs(package: str, what: str) -> Iterator[None]:
 
 
 def only_array(path: Path, found: Variable, wanted: str | None) -> None:
-    """Refuse a name that is not that of the only array in a file."""
+    """Refuse a requested name other than that of the only array in a file."""
     if wanted not in (None, found.name):
         raise InputError(path, f"has no array '{wanted}' (it contains {found})", "Leave it out.")
 
 
 def stretch(ndim: int, axis: int | None, start: int, stop: int) -> tuple[slice, ...]:
-    """The index of the elements start..stop-1 along one of `ndim` axes (None: of all)."""
+    """Index of elements start..stop-1 along one of `ndim` axes (None: all elements)."""
     return tuple(slice(start, stop) if i == axis else slice(None) for i in range(ndim))
 
 
@@ -228,11 +228,11 @@ def fill_in_chunks(
     Parameters
     ----------
     bytes_each
-        Bytes of one element along `axis`.
+        Bytes per element along `axis`.
     read
-        The values at an index (slices up to `axis`).
+        Returns the values at an index (slices up to `axis`).
     align
-        Chunks begin at multiples of it, as the file's storage chunks do.
+        Chunks begin at multiples of this, to match the file's storage chunks.
     """
     for a, b in frame_chunks(start, stop, bytes_each, align):
         before = (slice(None),) * axis
@@ -240,7 +240,7 @@ def fill_in_chunks(
 
 
 def frame_chunks(start: int, stop: int, bytes_each: int, align: int = 1) -> list[tuple[int, int]]:
-    """Cut start..stop into stretches of about `CHUNK_BYTES`, at multiples of `align`."""
+    """Split start..stop into parts of about `CHUNK_BYTES` at multiples of `align`."""
     step = max(1, round(CHUNK_BYTES / max(1, bytes_each) / align)) * align
     cuts = list(range(start - start % step, stop, step))[1:]
     return list(zip([start, *cuts], [*cuts, stop], strict=True))

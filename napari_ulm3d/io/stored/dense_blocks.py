@@ -1,4 +1,4 @@
-"""A sparse map as dense pieces: slabs of planes, or the occupied blocks alone."""
+"""A sparse map as dense pieces: slabs of planes, or only the non-empty blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SLAB_BYTES = 8 << 20
 
 
 def slabs(map_: VesselMap) -> Iterator[NDArray[np.float32]]:
-    """The volume from the top in slabs (planes, y, x) of about 8 MB."""
+    """Iterate over the volume from the top in slabs (planes, y, x) of about 8 MB."""
     plane_bytes = 4 * map_.shape[1] * map_.shape[2]
     return map_.slabs(max(1, _SLAB_BYTES // plane_bytes))
 
@@ -24,17 +24,17 @@ def slabs(map_: VesselMap) -> Iterator[NDArray[np.float32]]:
 def occupied_blocks(
     map_: VesselMap, block: tuple[int, int, int]
 ) -> Iterator[tuple[tuple[slice, slice, slice], NDArray[np.float32]]]:
-    """The blocks of a regular tiling that hold something: where, and their dense values.
+    """Iterate over the non-empty blocks of a regular tiling: position and dense values.
 
     Parameters
     ----------
     map_
         The map.
     block
-        Edge lengths of a block along z, y, x; blocks at the far border are cut short.
+        Edge lengths of a block along z, y, x; blocks at the far border may be smaller.
     """
     plane = map_.shape[1] * map_.shape[2]
-    # A layer of blocks at a time, so that temporary arrays stay small.
+    # Process one layer of blocks at a time, so that temporary arrays stay small.
     for top in range(0, map_.shape[0], block[0]):
         low, high = np.searchsorted(map_.index, (top * plane, (top + block[0]) * plane))
         z, y, x = np.unravel_index(map_.index[low:high], map_.shape)

@@ -1,7 +1,7 @@
-"""Recognizes files that are not volumes: pages saved by a browser, archives, pickles, videos.
+"""Recognize files that are not volumes: web pages saved by a browser, archives, pickles, videos.
 
-Such a file is rarely damaged; its name misleads. The first bytes say what it is (the
-signatures are those of the formats' specifications), and each kind has its own way out.
+Such a file is rarely damaged, just misnamed. Its first bytes identify it (the signatures
+are from the specifications of the formats), and each kind has its own remedy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Foreign", "recognize"]
 
 
 class Foreign(NamedTuple):
-    """What a file is, as the end of a sentence, and what to do about it."""
+    """Kind of a file, as the end of a sentence, and the remedy."""
 
     what: str
     remedy: str
@@ -54,17 +54,17 @@ _SIGNATURES: tuple[tuple[bytes, Foreign], ...] = (
     ),
 )
 _HTML = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
-#: The protocol opcode of a pickle, then a frame (protocol 4 on) or another opcode.
+#: Protocol opcode of a pickle, then a frame (from protocol 4) or another opcode.
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 
 def recognize(head: bytes) -> Foreign | None:
-    """What a file of no readable format is, told by its first bytes; None where unknown.
+    """Identify a file of no readable format by its first bytes; None if unknown.
 
     Parameters
     ----------
     head
-        The first bytes of the file; 512 are enough for every kind.
+        The first bytes of the file; 512 are enough for all kinds.
     """
     for signature, found in _SIGNATURES:
         if head.startswith(signature):

@@ -1,12 +1,12 @@
-"""Which stored axis is which, by the names that a file gives, its format's order, or a question.
+"""Meaning of stored axes: from names in the file, the format's default order, or a question.
 
-One set of rules serves every format:
+The same rules serve every format:
 
-* An axis whose name is known keeps its meaning, wherever it is stored.
+* An axis with a known name keeps its meaning, wherever it is stored.
 * Axes without names follow the order of the format (C order: t, z, y, x).
-* Data with one voxel along z, or without z, is 2-D: its rows are depth, so y becomes z.
-* An axis of two in real numbers with a sign may be I and Q. Named so, it is taken; a channel
-  axis is taken where the values have both signs; any other is asked about.
+* Data without z, or with one voxel along z, are 2-D: the rows are depth, so y becomes z.
+* An axis of length two in signed real data may be I and Q. It is used if it is named so, or if
+  it is a channel axis and the values have both signs; otherwise the user is asked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from napari_ulm3d.io.stored.scaled import ScaledArray
 
 __all__ = ["C_ORDER", "letter_of", "read_layout"]
 
-#: The usual order of three and four unnamed axes, as most of Python writes it.
+#: Usual order of three and four unnamed axes in files written by Python.
 C_ORDER = {3: "tzx", 4: "tzyx"}
 
 _NAMES = {
@@ -42,14 +42,14 @@ _PAIR_NAMES = (
 )  # fmt: skip
 _LETTERS = {name: letter for letter, names in _NAMES.items() for name in names}
 _LETTERS |= dict.fromkeys(_PAIR_NAMES, "c")
-#: Values of the probe for a sign; more are not read.
+#: Maximum number of values probed for their sign.
 _MOST_PROBED = 1 << 28
 
 
 def letter_of(name: str) -> str | None:
-    """The letter of ``tzyxc`` that a name of an axis stands for, None for unknown names."""
+    """The letter of ``tzyxc`` for an axis name; None for unknown names."""
     word = re.sub(r"[\s\-]+", "_", name.strip().lower())
-    # A length may carry its unit (x_mm), a dimension a prefix (n_frames, dim_z).
+    # A length may have a unit (x_mm), a dimension a prefix (n_frames, dim_z).
     word = re.sub(r"_?[\[(].*$|_(um|mm|m|s|ms|axis|coords?|dim|index)$", "", word)
     word = re.sub(r"^(n|num|dim|axis)_", "", word)
     return _LETTERS.get(word) or _LETTERS.get(word.replace("_", ""))
@@ -63,27 +63,27 @@ def read_layout(
     labels: Sequence[str] = (),
     said: str = "",
 ) -> Layout:
-    """The letters of an array's axes, or the question to ask.
+    """Find the letters of an array's axes, or the question to ask.
 
     Parameters
     ----------
     array
-        The array. A frame of it may be read, to see whether its values have a sign.
+        The array. One frame may be read to check whether its values are signed.
     names
-        The file's name of each axis, None for an axis without one; None: no names at all.
+        The file's name for each axis, None for an unnamed axis; None: no names at all.
     order
-        Letters of three and four unnamed axes in the format's order.
+        Default order of three and four unnamed axes in the format.
     labels
-        What the file calls the elements of an axis of two, such as I and Q.
+        Labels of the elements of an axis of length two, such as I and Q.
     said
-        Who names the axes or what was assumed, for the note.
+        Source of the axis names, or the assumption made, for the note.
     """
     shape = array.shape
     known = [None if name is None else letter_of(name) for name in names or [None] * len(shape)]
     if names is not None and len(names) != len(shape):
         return _question(f"names {len(names)} axes for the shape {shape}", _any_order(len(shape)))
     if not any(known) and any(n is not None for n in names or ()):
-        # Names that mean nothing (dim_0, dim_1) are as good as none.
+        # Meaningless names (dim_0, dim_1) are ignored.
         names = None
     pair, doubt = _pair_axis(array, names, known, labels)
     rest = [i for i in range(len(shape)) if i != pair]
@@ -106,7 +106,7 @@ def read_layout(
 
 
 class _Placed(NamedTuple):
-    """Letters of the axes besides c, as the file has them, a note, and a stack of one or not."""
+    """Letters of all axes but c, the file's own letters, a note, and whether a stack of one."""
 
     letters: str
     named: str
@@ -125,7 +125,7 @@ def _pair_axis(
     known: Sequence[str | None],
     labels: Sequence[str],
 ) -> tuple[int | None, str]:
-    """The axis of real and imaginary part, and why it has to be asked about ("": it has not)."""
+    """Axis of real and imaginary part, and why it needs confirmation ("": it does not)."""
     shape = array.shape
     if array.dtype.kind not in "iuf":
         return None, ""
@@ -143,7 +143,7 @@ def _pair_axis(
         return named[0], "has two channels of real numbers"
     if array.dtype.kind == "u" or not free:
         return None, ""
-    # Of several axes of two the last is the likely one, then the first (MATLAB's last).
+    # Of several axes of length two, prefer the last, then the first (MATLAB's last).
     last = len(shape) - 1
     likely = last if last in free else 0 if 0 in free else free[0]
     long_axes = sum(n > 1 for n in shape)
@@ -153,13 +153,13 @@ def _pair_axis(
 
 
 def _has_both_signs(array: StoredArray, pair: int) -> bool:
-    """Whether the values are negative somewhere: no envelope is, I and Q are in every frame."""
+    """Whether values have both signs, as I and Q always do and an envelope never does."""
     others = [i for i in range(len(array.shape)) if i != pair]
     if not others or array.dtype.kind == "u" or array.dtype.kind == "b":
         return False
     file = array.stored if isinstance(array, ScaledArray) else array
     if isinstance(file, FileArray):
-        # What a damaged header claims is held against the file before anything is read.
+        # Compare a (possibly damaged) header with the file size before reading anything.
         check_claim(file.path, file.name, file.shape, file.dtype, stored_bytes(file.holder))
     axis = max(others, key=lambda i: array.shape[i])
     n = array.shape[axis]
@@ -198,7 +198,7 @@ def _without_pair(
 
 def _unnamed_axes(sizes: Sequence[int], order: Mapping[int, str]) -> _Placed | None:
     kept = list(range(len(sizes)))
-    # A stack in front: the slowest axis comes first, or last in MATLAB's order.
+    # In a stack, the slowest axis comes first, or last in MATLAB's order.
     slow = 0 if order[4].startswith("t") else -1
     while len(kept) > 4 and (ones := [i for i in kept if sizes[i] == 1]):
         kept.remove(ones[slow])
@@ -214,7 +214,7 @@ def _unnamed_axes(sizes: Sequence[int], order: Mapping[int, str]) -> _Placed | N
 
 
 def _flat(letters: Sequence[str], sizes: Sequence[int], note: str) -> _Placed | None:
-    """The rule for 2-D data: one voxel along y, the rows are z, the columns x."""
+    """Rule for 2-D data: one voxel along y, rows are z, columns are x."""
     size = dict(zip(letters, sizes, strict=True))
     found = list(letters)
     if size.get("z", 1) == 1 and size.get("y", 1) > 1 and "x" in size:
@@ -253,10 +253,10 @@ def _ask_pair(
 
 
 def _typed(letters: str, shape: Sequence[int]) -> str:
-    """The letters as `fit_axes` takes them, without those of dropped axes."""
+    """The letters in the form accepted by `fit_axes`, without those of dropped axes."""
     if "_" not in letters:
         return letters
-    # Axes of one are left out all together, or their number would not tell which is meant.
+    # Omit all axes of length one, or their number would not show which are meant.
     return "".join(a for a, n in zip(letters, shape, strict=True) if a != "_" and n > 1)
 
 

@@ -1,9 +1,9 @@
-"""What a file claims, held against what it has and what is free, before memory is taken.
+"""Check the sizes claimed by a file against its length and free memory, before allocating.
 
-A damaged or hostile header declares terabytes in eight bytes, and compressed zeros grow a
-thousandfold. Frames are read lazily, so a large acquisition on a small computer is no fault:
-refused is only what the stored bytes cannot possibly hold, and a read that free memory
-cannot take.
+A damaged or hostile header can declare terabytes in eight bytes, and compressed zeros grow a
+thousandfold. Frames are read lazily, so a large acquisition on a small computer is fine:
+only what the stored bytes cannot possibly contain, and reads that exceed free memory,
+are refused.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from napari_ulm3d.system.machine import free_memory
 
 __all__ = ["CappedFile", "check_claim", "check_free", "stored_bytes"]
 
-#: More than deflate can compress at all (1032:1), and far more than it does with frames (2:1).
+#: Above the limit of deflate (1032:1), and far above its ratio on frames (2:1).
 _MOST_COMPRESSION = 1100
-#: What may be claimed and read without a question: it harms nobody.
+#: Size that is always accepted, because it cannot do harm.
 _HARMLESS_BYTES = 64 << 20
 
 
 def check_claim(
     path: Path | str, what: str, shape: Iterable[int], dtype: np.dtype[Any], stored: int
 ) -> None:
-    """Refuse an array that is larger than its stored bytes can hold.
+    """Refuse an array that is larger than its stored bytes can possibly contain.
 
     Parameters
     ----------
     path, what
         The file and the array in it, for the message.
     shape, dtype
-        As declared.
+        As declared in the header.
     stored
-        Bytes on disk that the array could be in (all of the file, where it is not known).
+        Bytes on disk that may belong to the array (the whole file if unknown).
 
     Raises
     ------
     InputError
-        It would take more than 1100 times the stored bytes, and more than 64 MB; or a length
+        It would need more than 1100 times the stored bytes and more than 64 MB, or a length
         is negative.
     """
     sizes = [int(n) for n in shape]
@@ -64,12 +64,12 @@ def check_claim(
 
 
 def check_free(name: str, needed: int, what: str, remedy: str) -> None:
-    """Refuse to read what does not fit in free memory.
+    """Refuse to read data that do not fit in free memory.
 
     Raises
     ------
     InputError
-        `needed` bytes are more than are free (and more than 64 MB).
+        `needed` bytes exceed the free memory (and 64 MB).
     """
     if needed <= _HARMLESS_BYTES:
         return
@@ -83,13 +83,13 @@ def check_free(name: str, needed: int, what: str, remedy: str) -> None:
 
 
 def stored_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder that is one store.
+    """Size of a file, or of all files in a folder that is one store, in bytes.
 
     Raises
     ------
     InputError
-        The folder holds a device or a pipe, or a link that leads out of it and its dataset:
-        reading it would read something else, or never end.
+        The folder contains a device or a pipe, or a link that leads out of the folder and its
+        dataset: reading it would return other data or never end.
     """
     if not path.is_dir():
         return path.stat().st_size
@@ -111,7 +111,7 @@ def stored_bytes(path: Path) -> int:
                 raise InputError(
                     path, f"contains {name}, which is not a regular file", "Copy it as a whole."
                 )
-        # A link to a folder above would be walked for ever.
+        # A link to a parent folder would be followed forever.
         inner[:] = [name for name in inner if _is_new(Path(folder, name), walked)]
     return total
 
@@ -126,10 +126,10 @@ def _is_new(folder: Path, walked: set[Path]) -> bool:
 
 
 class CappedFile(io.BufferedReader):
-    """A file that never takes memory for more bytes than it has left.
+    """A file that never allocates more bytes than it has left.
 
-    Python's own takes memory for all that is asked for before it reads, and a damaged
-    length of an element can ask for gigabytes.
+    Python's own file allocates everything requested before it reads, and a damaged element
+    length can request gigabytes.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -137,7 +137,7 @@ class CappedFile(io.BufferedReader):
         self._end = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, fewer at the file's end."""
+        """Read at most `size` bytes, fewer at the end of the file."""
         if size is None or size < 0:
             return super().read(size)
         return super().read(min(size, max(0, self._end - self.tell())))

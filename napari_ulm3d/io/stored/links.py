@@ -1,8 +1,8 @@
-"""Links on the disk: those within a dataset are followed, those that lead elsewhere are not.
+"""Links on disk: followed within a dataset, refused if they lead elsewhere.
 
-A header or folder that somebody sent must not show what lies elsewhere on this computer. But
-git-annex and DataLad keep every file as a link into ``.git/annex/objects`` of a folder above,
-and DVC in ``.dvc/cache``; BIDS datasets link derivatives to their raw files.
+A header or folder from somebody else must not expose other files on this computer. But
+git-annex and DataLad store every file as a link into ``.git/annex/objects`` of a parent folder,
+DVC into ``.dvc/cache``, and BIDS datasets link derivatives to their raw files.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from napari_ulm3d.errors import InputError
 
 __all__ = ["beside", "refuse_absent", "within_dataset"]
 
-#: What marks the top folder of a dataset.
+#: Marks of the top folder of a dataset.
 _MARKS = (".git/annex", ".datalad", ".dvc", "dataset_description.json")
 _POINTER = b"/annex/objects/"
 
 
 def within_dataset(home: Path, item: Path) -> bool:
-    """Whether `item`, its links followed, lies in the folder `home` or in its dataset.
+    """Whether `item`, with links resolved, lies in the folder `home` or its dataset.
 
-    The dataset is the nearest folder above that holds ``.git/annex``, ``.datalad``, ``.dvc`` or
-    ``dataset_description.json``. The store of git-annex counts as part of it wherever it is
-    (in a subdataset ``.git`` leads to the repository above).
+    The dataset is the nearest parent folder that contains ``.git/annex``, ``.datalad``, ``.dvc`` or
+    ``dataset_description.json``. The store of git-annex is part of it, wherever it is
+    (in a subdataset, ``.git`` leads to the parent repository).
     """
     target, home = item.resolve(), home.resolve()
     if target.is_relative_to(home):
@@ -42,7 +42,7 @@ def within_dataset(home: Path, item: Path) -> bool:
 
 
 def _git_folder(folder: Path) -> Path | None:
-    """The git folder of a working tree, also where ``.git`` is a file that names it."""
+    """The git folder of a working tree, also if ``.git`` is a file that points to it."""
     git = folder / ".git"
     if git.is_file():
         try:
@@ -55,21 +55,21 @@ def _git_folder(folder: Path) -> Path | None:
 
 
 def beside(header: Path, named: str) -> Path:
-    """The data file that a header names, which lies in the header's folder or its dataset.
+    """The data file named in a header, which must lie in the header's folder or its dataset.
 
-    A header that is itself a link is also looked beside where it really lies.
+    If the header itself is a link, the folder of its target is searched as well.
 
     Raises
     ------
     InputError
-        The name leads out of the folder, the file is a link out of the dataset, or it is
-        not there.
+        The name leads out of the folder, the file is a link out of the dataset, or it does
+        not exist.
     """
     homes = dict.fromkeys((header.parent, header.resolve().parent))
     found = None
     for home in homes:
         data = home / named
-        # The name by itself, before any link is followed.
+        # Check the name itself, before resolving links.
         inside = Path(os.path.abspath(data)).is_relative_to(os.path.abspath(home))
         if not (inside or data.resolve().is_relative_to(home.resolve())):
             raise InputError(
@@ -94,7 +94,7 @@ def beside(header: Path, named: str) -> Path:
 
 
 def refuse_absent(path: Path) -> None:
-    """Say that a link leads to nothing, or that git-annex holds only a pointer.
+    """Report a broken link, or a file that git-annex has replaced by a pointer.
 
     Raises
     ------

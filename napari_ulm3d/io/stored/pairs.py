@@ -24,7 +24,7 @@ __all__ = [
     "with_pairs",
 ]
 
-#: Words for the real and the imaginary part; the telling ones first.
+#: Words for the real and the imaginary part, most specific first.
 _FAMILIES = (
     ("real", "imag"),
     ("real", "imaginary"),
@@ -33,13 +33,13 @@ _FAMILIES = (
     ("i", "q"),
     ("r", "i"),
 )
-#: Telling enough within a longer word: mouse_IQreal.
+#: Specific enough inside a longer word: mouse_IQreal.
 _ANYWHERE = ("real", "imag", "imaginary", "inphase", "quadrature")
 
 
 @dataclass(frozen=True)
 class PairedArray:
-    """Two stored arrays of one shape read as one complex array; implements `StoredArray`."""
+    """Two stored arrays of equal shape as one complex array; implements `StoredArray`."""
 
     real: StoredArray
     imag: StoredArray
@@ -63,7 +63,7 @@ class PairedArray:
 
 
 class Half(NamedTuple):
-    """A name taken apart: what it is half of, in which family of words, and which half."""
+    """A parsed name: the name of the whole, the family of words, and which half it is."""
 
     rest: tuple[str, ...]
     family: int
@@ -72,7 +72,7 @@ class Half(NamedTuple):
 
 
 def _halves(name: str) -> Iterator[Half]:
-    """Each way in which a name may be that of a half."""
+    """All ways in which a name may denote a half."""
     for number, words in enumerate(_FAMILIES):
         for is_real, word in zip((True, False), words, strict=True):
             found = [
@@ -90,7 +90,7 @@ def _halves(name: str) -> Iterator[Half]:
 
 
 def _is_word(name: str, start: int, end: int) -> bool:
-    """Whether a part of a name is a word of its own: IQ_re, IData, frameQ, i1, but not iq."""
+    """Whether a part of a name is a separate word: IQ_re, IData, frameQ, i1, but not iq."""
     word = name[start:end]
     before, after = name[start - 1 : start], name[end : end + 1]
     camel_before = before.islower() and word[0].isupper()
@@ -103,7 +103,7 @@ def _is_word(name: str, start: int, end: int) -> bool:
 def name_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of names that differ only in a word for the real and the imaginary part.
 
-    Each name is in one pair at most; real part first, in the order given.
+    Each name is in one pair at most; real part first, in the given order.
     """
     found: dict[tuple[int, tuple[str, ...]], dict[bool, str]] = {}
     for name in names:
@@ -121,7 +121,7 @@ def name_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def half_of(name: str) -> tuple[str, str] | None:
-    """Which half a single name says it is, and the name of the other; None for other names."""
+    """The half that a single name denotes, and the name of the other; None for other names."""
     for half in _halves(name):
         words = _FAMILIES[half.family]
         if words == ("r", "i") or len(half.rest) > 2:
@@ -144,7 +144,7 @@ def _plain(label: str) -> str:
 
 
 def find_pairs(variables: Sequence[Variable]) -> dict[str, tuple[Variable, Variable]]:
-    """Pairs of arrays that are real and imaginary part of one, by the name of the whole.
+    """Find pairs of arrays that are real and imaginary part, by the name of the whole.
 
     The names differ only in a word such as ``real``/``imag``, ``re``/``im`` or ``I``/``Q``.
     """
@@ -157,7 +157,7 @@ def find_pairs(variables: Sequence[Variable]) -> dict[str, tuple[Variable, Varia
 
 
 def _whole(one: str, other: str) -> str:
-    """The name of the whole: IQ of IQ_real and IQ_imag, IQData of IData and QData."""
+    """Name of the whole: IQ for IQ_real and IQ_imag, IQData for IData and QData."""
     for half in _halves(one):
         if not half.is_real or not any(
             h.rest == half.rest and h.family == half.family and not h.is_real
@@ -168,7 +168,7 @@ def _whole(one: str, other: str) -> str:
         left = half.word.join(before)
         if _FAMILIES[half.family] == ("i", "q"):
             return f"{left}IQ{right}" if half.word.isupper() else f"{left}iq{right}"
-        # The separator belongs to the word that goes: before it, or behind at the beginning.
+        # The separator goes with the removed word: the one before it, or after it at the start.
         kept = re.sub(r"[_.\-]$", "", left)
         right = right if kept != left else re.sub(r"^[_.\-]", "", right)
         return (kept + right).rstrip("/") or "real+imag"
@@ -178,7 +178,7 @@ def _whole(one: str, other: str) -> str:
 def with_pairs(
     variables: Sequence[Variable], wanted: str | None
 ) -> tuple[list[Variable], dict[str, tuple[Variable, Variable]]]:
-    """The arrays to choose from: pairs as complex wholes, halves only when asked for."""
+    """Join pairs into complex arrays; a single half is a candidate only if requested."""
     pairs = find_pairs(variables)
     halves = {half.name for pair in pairs.values() for half in pair}
     wholes = [
@@ -189,7 +189,7 @@ def with_pairs(
 
 
 def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
-    """Names of the real and imaginary field of a compound type, None for other types."""
+    """Names of the real and imaginary fields of a compound dtype; None for other dtypes."""
     names = dtype.names or ()
     if len(names) != 2 or any(dtype[name].kind not in "iuf" for name in names):
         return None
@@ -203,7 +203,7 @@ def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
 
 
 def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type as numbers: complex for a compound of real and imaginary part."""
+    """The numeric dtype: complex for a compound of real and imaginary part."""
     fields = complex_fields(dtype)
     if fields is None:
         return dtype
@@ -212,7 +212,7 @@ def number_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Compound values as complex: a view where the memory is laid out so, else a copy."""
+    """Compound values as complex numbers: a view if the memory layout allows, else a copy."""
     fields = complex_fields(values.dtype)
     if fields is None:
         return values

@@ -1,4 +1,4 @@
-"""Stored integers that stand for other values: a calibration that the file states."""
+"""Stored integers that represent other values through a calibration given in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ScaledArray", "packing_notes", "unpacked"]
 class ScaledArray:
     """An array whose values are a polynomial of the stored ones; implements `StoredArray`.
 
-    `coefficients` are those of the powers 0, 1, 2, ...: (intercept, slope) for a line.
+    `coefficients` belong to the powers 0, 1, 2, ...: (intercept, slope) for a straight line.
     """
 
     stored: StoredArray
@@ -38,19 +38,19 @@ class ScaledArray:
         return np.dtype(np.float32)
 
     def value(self, stored: float) -> float:
-        """The value that one stored number stands for."""
+        """The value represented by one stored number."""
         return float(np.polynomial.polynomial.polyval(stored, self.coefficients))
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
         self.stored.read_into(out, axis, start, stop)
-        # Plane by plane, so that the wider numbers of the polynomial take little memory.
+        # One plane at a time, so that the polynomial's wider numbers need little memory.
         for part in out if out.ndim > 1 else (out,):
             part[...] = np.polynomial.polynomial.polyval(part.astype(np.float64), self.coefficients)
 
 
 def unpacked(array: StoredArray, attributes: Mapping[str, Any]) -> StoredArray:
-    """An array with its packing undone: ``scale_factor`` and ``add_offset`` of the CF conventions.
+    """Apply an array's packing, ``scale_factor`` and ``add_offset`` of the CF conventions.
 
     netCDF and xarray (also in Zarr) pack floating-point values into integers this way.
     """
@@ -64,7 +64,7 @@ def unpacked(array: StoredArray, attributes: Mapping[str, Any]) -> StoredArray:
 
 
 def packing_notes(array: StoredArray) -> list[str]:
-    """A note that says how an array of `unpacked`, or a pair of them, was scaled."""
+    """Note how an array from `unpacked`, or a pair of them, was scaled."""
     for each in (array, getattr(array, "real", None)):
         if isinstance(each, ScaledArray):
             offset, slope = each.coefficients

@@ -15,14 +15,14 @@ __all__ = ["ByteStream", "FileBytes", "InflatedBytes", "fill_from_stream"]
 
 
 class ByteStream(Protocol):
-    """Bytes in order; `EOFError` where they end early."""
+    """Sequential bytes; raises `EOFError` at a premature end."""
 
     def read_into(self, buffer: memoryview) -> None: ...
     def skip(self, count: int) -> None: ...
 
 
 class FileBytes:
-    """Bytes of an open file as they are; a skip is a seek where the file can."""
+    """Plain bytes of an open file; a skip is a seek if the file supports it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -37,14 +37,14 @@ class FileBytes:
             done += count
 
     def skip(self, count: int) -> None:
-        """Pass over `count` bytes."""
+        """Skip `count` bytes."""
         self._file.seek(count, 1)
 
 
 class InflatedBytes:
-    """Bytes of a zlib or gzip stream in an open file, inflated as they are asked for.
+    """Bytes of a zlib or gzip stream in an open file, inflated on demand.
 
-    `raw`: deflated data without zlib's header, as in a zip archive.
+    `raw`: deflated data without a zlib header, as in a zip archive.
     """
 
     def __init__(self, file: IO[bytes], raw: bool = False) -> None:
@@ -72,7 +72,7 @@ class InflatedBytes:
             done += len(piece)
 
     def skip(self, count: int) -> None:
-        """Pass over `count` bytes, inflating them."""
+        """Skip `count` bytes, which are still inflated."""
         while count:
             count -= len(self._next(min(count, 1 << 18)))
 
@@ -86,17 +86,17 @@ def fill_from_stream(
     start: int,
     stop: int,
 ) -> None:
-    """Read a C-ordered array from a stream, keep start..stop-1 along `axis`, fill `out`.
+    """Read a C-ordered array from a stream and fill `out` with start..stop-1 along `axis`.
 
-    Only what is kept, and a few MB of what is passed over, is ever in memory. Along the
-    first axis nothing behind `stop` is read. The stream is left at the array's end.
+    Only the selected part, and a few MB of the rest, are ever in memory. Along the first axis,
+    nothing after `stop` is read; otherwise the stream is left at the end of the array.
 
     Parameters
     ----------
     shape
         Shape of the whole array in the stream, slowest axis first.
     out
-        View to fill, axes in the order of `shape`; values are cast to its type.
+        View to fill, axes in the order of `shape`; values are cast to its dtype.
     """
     rows = shape[0]
     low, high = (start, stop) if axis == 0 else (0, rows)

@@ -1,1 +1,1 @@
-"""DICOM, read."""
+"""DICOM reader."""

@@ -1,4 +1,4 @@
-"""Transfer syntaxes of DICOM that cannot be decoded here, each said by its name."""
+"""DICOM transfer syntaxes that cannot be decoded here, each refused by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _EXPORT = "Export the loop again from the scanner or viewer, with uncompressed, 
 
 
 def refuse_undecodable(path: Path, data: pydicom.Dataset) -> None:
-    """Refuse frames that no installed decoder takes apart.
+    """Refuse frames that no installed decoder can read.
 
     Raises
     ------
     InputError
-        The frames are a video (MPEG-2, H.264, HEVC), or in a syntax without a decoder.
+        The frames are a video (MPEG-2, H.264, HEVC), or in a syntax that has no decoder.
     BackendError
-        A package that decodes them is not installed.
+        A package that could decode them is not installed.
     """
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID

@@ -1,7 +1,7 @@
-"""Multi-frame ultrasound DICOM: frames decoded one by one, colour to luminance.
+"""Multi-frame ultrasound DICOM: frames decoded one by one, colour converted to luminance.
 
-Spacing is from the Sequence of Ultrasound Regions (physical delta, cm, of the tissue
-region), the frame rate from Frame Time, both of DICOM PS3.3 C.8.5.5 and C.7.6.5.
+Spacing is read from the Sequence of Ultrasound Regions (physical delta, cm, of the tissue
+region), the frame rate from Frame Time (DICOM PS3.3 C.8.5.5 and C.7.6.5).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["READER", "DicomArray"]
 
-#: Luminance of red, green, blue (ITU-R BT.601), what DICOM's YBR_FULL uses.
+#: Luminance of red, green, blue (ITU-R BT.601), as in DICOM's YBR_FULL.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _CENTIMETRES, _TISSUE = 3, 1
 _TRANSFER_SYNTAX = 0x00020010
@@ -101,7 +101,7 @@ def _header(path: Path) -> pydicom.Dataset:
 
 
 def _refuse_deflated(path: Path, file: CappedFile) -> None:
-    """Refuse the syntax that pydicom inflates in one go, to a size that nobody knows before."""
+    """Refuse the syntax that pydicom inflates in one piece, to a size unknown beforehand."""
     from pydicom.filereader import data_element_generator, read_preamble
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -160,7 +160,7 @@ def _open(path: Path, variable: str | None) -> Content:
 def _grey_values(
     path: Path, data: pydicom.Dataset, white: float, notes: list[str]
 ) -> tuple[float, float]:
-    """Intercept and slope from the stored values to those meant (C.7.6.3.1.2, C.11.1)."""
+    """Intercept and slope from stored to intended values (C.7.6.3.1.2, C.11.1)."""
     if data.get("ModalityLUTSequence"):
         raise InputError(
             path, "has a table of grey values (Modality LUT)", "Export it with the table applied."
@@ -206,7 +206,7 @@ def _rate(data: pydicom.Dataset, notes: list[str]) -> float | None:
     if data.get("FrameTime"):
         notes.append("The frame rate is from Frame Time.")
         return 1e3 / float(data.FrameTime)
-    # The vector's first entry is the time before the first frame, 0.
+    # The first entry of the vector is the time before the first frame, 0.
     vector = np.asarray(data.get("FrameTimeVector") or (), float)[1:]
     if vector.size and vector.min() > 0:
         if np.ptp(vector) > 0.01 * vector.mean():

@@ -1,1 +1,1 @@
-"""HDF5 and MATLAB v7.3, read."""
+"""HDF5 and MATLAB v7.3 reader."""

@@ -1,4 +1,4 @@
-"""Datasets of HDF5 files as stored arrays, and the small values beside them."""
+"""HDF5 datasets as stored arrays, and the small values beside them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_SMALL_VALUES = 1000
 
 @dataclass(frozen=True)
 class H5Array(FileArray):
-    """A dataset in h5py's order of axes; implements `StoredArray`. Opened at each read."""
+    """A dataset, axes in h5py's order; implements `StoredArray`. Opens the file at each read."""
 
     dataset: str
     label: str = ""
@@ -50,7 +50,7 @@ class H5Array(FileArray):
             if can_inflate(data):
                 inflate_into(data, out, axis, start, stop, as_numbers)
                 return
-            # Whole storage chunks at a time, or each would be inflated again and again.
+            # Read whole storage chunks, or each would be inflated several times.
             align = data.chunks[axis] if data.chunks else 1
             bytes_each = data.dtype.itemsize * data.size // max(1, data.shape[axis])
             fill_in_chunks(
@@ -59,7 +59,7 @@ class H5Array(FileArray):
 
 
 def list_datasets(file: h5py.File) -> list[Variable]:
-    """Every dataset of values, but for those in MATLAB's own groups (``#refs#``)."""
+    """All numeric datasets except those in MATLAB's internal groups (``#refs#``)."""
     import h5py
 
     found: list[Variable] = []
@@ -75,7 +75,7 @@ def list_datasets(file: h5py.File) -> list[Variable]:
 
 
 def small_values(file: h5py.File) -> dict[str, Any]:
-    """Attributes and small datasets of the file under dotted names, for `facts_from_names`."""
+    """Attributes and small datasets of the file by dotted name, for `facts_from_names`."""
     import h5py
 
     values: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def small_values(file: h5py.File) -> dict[str, Any]:
 
 
 def attributes_above(file: h5py.File, dataset: str) -> dict[str, Any]:
-    """Attributes of a dataset and of the groups that hold it, the nearest winning."""
+    """Attributes of a dataset and of its parent groups; the nearest ones take precedence."""
     merged = {key: plain(value) for key, value in file.attrs.items()}
     parts = Path(dataset).parts
     for depth in range(1, len(parts) + 1):

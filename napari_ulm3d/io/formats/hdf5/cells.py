@@ -1,4 +1,4 @@
-"""Cell and struct arrays of MATLAB v7.3: datasets of references to what they hold."""
+"""Cell and struct arrays of MATLAB v7.3: datasets of references to their contents."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def is_references(data: h5py.Dataset) -> bool:
 
 
 def in_cells(file: h5py.File) -> dict[str, tuple[Variable, str]]:
-    """Numeric arrays in cell and struct arrays, and the dataset of each, by MATLAB's names.
+    """Find numeric arrays in cell and struct arrays, with their datasets, by MATLAB name.
 
-    Elements are counted from 1 in MATLAB's order: ``IQ{2}``, ``Buf(2)/IQ``.
+    Elements are numbered from 1 in MATLAB's order: ``IQ{2}``, ``Buf(2)/IQ``.
     """
     found: dict[str, tuple[Variable, str]] = {}
 
@@ -43,7 +43,7 @@ def _elements(
         return
     is_cell = plain(data.attrs.get("MATLAB_class")) == "cell"
     above, _, field = name.rpartition("/")
-    # References are stored with the axes reversed, so C order is MATLAB's counting.
+    # References are stored with the axes reversed, so C order is MATLAB's numbering.
     for number, reference in enumerate(data[()].reshape(-1), start=1):
         if not reference:
             continue

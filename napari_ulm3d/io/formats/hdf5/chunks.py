@@ -1,8 +1,8 @@
-"""Deflated HDF5 chunks inflated by several threads at once.
+"""Parallel inflation of deflated HDF5 chunks.
 
-HDF5 inflates one chunk after the other under one lock, which is what takes the time in a
-file that MATLAB compressed. Here the raw chunks are fetched from HDF5 and inflated
-outside of it; zlib releases Python's lock. The values are the same bit for bit.
+HDF5 inflates chunks one by one under a global lock, which dominates the reading time of
+compressed MATLAB files. Here HDF5 only returns the raw chunks, and several threads inflate
+them; zlib releases the GIL. The values are bit-identical.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_THREADS = 8
 
 
 def can_inflate(data: h5py.Dataset) -> bool:
-    """Whether the chunks are only deflated (after a shuffle of bytes, perhaps)."""
+    """Whether the chunks are only deflated (possibly after byte shuffling)."""
     if not data.chunks or data.dtype.hasobject:
         return False
     return _filters(data) in ([_DEFLATE], [_SHUFFLE, _DEFLATE])
@@ -43,7 +43,7 @@ def inflate_into(
     stop: int,
     convert: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> None:
-    """Fill `out` with start..stop-1 along `axis`, `convert` applied to each chunk's values."""
+    """Fill `out` with start..stop-1 along `axis`; `convert` is applied to each chunk's values."""
     shape, chunk = data.shape, data.chunks
     shuffled = _SHUFFLE in _filters(data)
     n_bytes = data.dtype.itemsize * prod(chunk)
@@ -57,10 +57,10 @@ def inflate_into(
         if not complete and data.id.get_chunk_info_by_coord(corner).byte_offset is None:
             place(corner, np.full(chunk, data.fillvalue, data.dtype))
             return
-        # h5py takes its own lock here; the mask tells which filters the chunk went without.
+        # h5py locks this call itself; the mask tells which filters were skipped for this chunk.
         mask, raw = data.id.read_direct_chunk(corner)
         if not mask & (2 if shuffled else 1):
-            # One byte more than there should be, so that a chunk which is larger is noticed.
+            # Allow one extra byte, so that an oversized chunk is noticed.
             raw = zlib.decompressobj().decompress(raw, n_bytes + 1)
         if len(raw) != n_bytes:
             raise ValueError(f"the chunk at {corner} does not have the size of a chunk")
@@ -80,7 +80,7 @@ def inflate_into(
 
     with ThreadPoolExecutor(min(processors(), _MOST_THREADS)) as pool:
         for _ in pool.map(one, product(*ranges)):
-            pass  # waits, and raises what a thread raised
+            pass  # waits for the threads and raises their exceptions
 
 
 def _filters(data: h5py.Dataset) -> list[int]:

@@ -1,7 +1,7 @@
-"""What an HDF5 file says of an array's axes: their names, labels of I and Q, and coordinates.
+"""Descriptions of an array's axes in an HDF5 file: names, labels of I and Q, coordinates.
 
-netCDF and xarray attach dimension scales, whose names are the axes' names and whose values
-are coordinates with units. Other software keeps vectors x, y, z beside the array.
+netCDF and xarray attach dimension scales, whose names are the axis names and whose values
+are coordinates with units. Other software stores vectors x, y, z beside the array.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LABELS = ("labels", "channels", "channel_names", "components")
 
 
 class Naming(NamedTuple):
-    """Names of the axes, the order if there are none, who says so, and labels of channels."""
+    """Names of the axes, the default order without names, their source, and channel labels."""
 
     names: list[str | None] | None
     order: dict[int, str]
@@ -38,7 +38,7 @@ class Naming(NamedTuple):
 
 
 def naming(file: h5py.File, path: Path, chosen: Variable, first: str) -> Naming:
-    """What the file, or the layout of a known laboratory, calls the axes of an array."""
+    """Names of an array's axes, given by the file or by the layout of a known laboratory."""
     n, leaf = len(chosen.shape), chosen.name.rpartition("/")[2]
     labels = _labels(file, first)
     scales = [_scale_name(dim) for dim in file[first].dims]
@@ -71,14 +71,14 @@ def naming(file: h5py.File, path: Path, chosen: Variable, first: str) -> Naming:
 
 
 def _scale_name(dim: Any) -> str | None:
-    """The label of a dimension, or the name of the scale that is attached to it."""
+    """The label of a dimension, or the name of its attached scale."""
     if dim.label:
         return str(dim.label)
     return str(dim[0].name).rpartition("/")[2] if len(dim) else None
 
 
 def _labels(file: h5py.File, first: str) -> tuple[str, ...]:
-    """What the elements of an axis are called: in an attribute, or a dataset beside."""
+    """Labels of the elements of an axis, from an attribute or a dataset beside it."""
     import h5py
 
     for key in _LABELS:
@@ -103,7 +103,7 @@ def _texts_of(data: h5py.Dataset) -> tuple[str, ...]:
 def coordinates(
     file: h5py.File, chosen: Variable, first: str, names: str
 ) -> list[Coordinate | None]:
-    """The coordinates of each axis: its dimension scale, or a vector beside it or above."""
+    """Coordinates of each axis: its dimension scale, or a vector beside or above the array."""
     groups = first.split("/")[:-1]
     found: list[Coordinate | None] = []
     for dim, letter, size in zip(file[first].dims, names, chosen.shape, strict=True):
@@ -130,7 +130,7 @@ def _upwards(groups: list[str]) -> range:
 
 
 def _is_placeholder(scale: h5py.Dataset) -> bool:
-    """A scale of netCDF that stands for a dimension without coordinates."""
+    """Whether a netCDF scale stands for a dimension without coordinates."""
     name = plain(scale.attrs.get("NAME", b""))
     return isinstance(name, str) and name.startswith("This is a netCDF dimension but not")
 

@@ -1,4 +1,4 @@
-"""The compression filters of HDF5 datasets: there, to be loaded, or named as missing.
+"""Compression filters of HDF5 datasets: available, loaded on demand, or reported as missing.
 
 Numbers and names are from the HDF Group's list of registered filters.
 """
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["can_decode", "refuse_missing_filter"]
 
-#: Filters of the package hdf5plugin.
+#: Filters in the package hdf5plugin.
 _PLUGIN = {
     307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "ZFP",
     32015: "Zstandard", 32017: "SZ", 32018: "FCIDECOMP", 32024: "SZ3", 32026: "Blosc2",
     32028: "SPERR",
 }  # fmt: skip
-#: Filters that other plugins decode.
+#: Filters that need other plugins.
 _OTHERS = {
     4: "szip", 305: "LZO", 32000: "LZF", 32002: "MAFISC", 32003: "Snappy", 32005: "APAX",
     32006: "CBF", 32007: "JPEG XR", 32009: "SPDP", 32010: "LPC-Rice", 32011: "CCSDS-123",
@@ -33,19 +33,19 @@ _OTHERS = {
 
 
 def can_decode(data: h5py.Dataset) -> bool:
-    """Whether every filter of a dataset is there, loaded from hdf5plugin if need be."""
+    """Whether all filters of a dataset are available, after loading hdf5plugin if necessary."""
     return not _missing(data)
 
 
 def refuse_missing_filter(data: h5py.Dataset) -> None:
-    """Say which package decodes a dataset whose filter is not there.
+    """Name the package that can decode a dataset whose filter is missing.
 
     Raises
     ------
     BackendError
-        Installing hdf5plugin mends it.
+        Installing hdf5plugin solves it.
     InputError
-        It needs another plugin.
+        Another plugin is needed.
     """
     for code, name in _missing(data):
         title = f"the HDF5 filter {_PLUGIN.get(code) or _OTHERS.get(code) or name} (id {code})"

@@ -1,13 +1,13 @@
-"""HDF5 files: MATLAB v7.3, the layouts of labs, and any other with one large array.
+"""HDF5 files: MATLAB v7.3, known laboratory layouts, and any file with one large array.
 
 Known layouts
 -------------
-* MATLAB v7.3: axes come out reversed, MATLAB [z, x, y, t] (Open-3DULM) as (t, y, x, z).
+* MATLAB v7.3: axes are reversed, MATLAB [z, x, y, t] (Open-3DULM) is read as (t, y, x, z).
 * Ultratrace: ``acquisitions/<id>/meta/compound_image`` (frame, elevation, z, x).
 * SparseTensorULM: groups ``1``, ``2``, ... with ``CorrMap`` (t, z, y, x, part), each group
-  a block of its own.
+  being one block.
 * zea: ``data/beamformed_data`` (frame, z, x, channel), the channels I and Q.
-* netCDF and xarray: the axes by their dimension scales, in any order.
+* netCDF and xarray: axes named by their dimension scales, in any order.
 * Others: (t, z, y, x) or (t, z, x).
 """
 
@@ -37,7 +37,7 @@ from napari_ulm3d.io.stored.scaled import ScaledArray, packing_notes, unpacked
 __all__ = ["READER"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-#: Arrays that repeat in numbered groups, each a stretch of the same acquisition.
+#: Arrays that recur in numbered groups, each a part of the same acquisition.
 _SERIES = ("corrmap", "compound_image")
 _METADATA_ENTRIES = 60
 

@@ -1,7 +1,7 @@
-"""Only what lies in an HDF5 file itself: no link or storage that leads to another file.
+"""Restrict reading to the contents of the HDF5 file itself: no links to or storage in other files.
 
-HDF5 can point to other files from external links, external storage and virtual datasets.
-Following them would let a file that somebody sent show the contents of any other file here.
+HDF5 can refer to other files through external links, external storage and virtual datasets.
+Following these would let a file from somebody else expose the contents of any other file here.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _MOST_TEXT = 1 << 16
 
 
 def within(group: h5py.Group, name: str, links: int = _MOST_LINKS) -> Any:
-    """The group or dataset of this name, or None where there is none in this file.
+    """The group or dataset of this name; None if there is none in this file.
 
-    Soft links are followed as far as they stay in the file, external ones never.
+    Soft links are followed while they stay within the file, external links never.
     """
     import h5py
 
@@ -46,13 +46,13 @@ def within(group: h5py.Group, name: str, links: int = _MOST_LINKS) -> Any:
 
 
 def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset to be read, which this file holds, and of which it claims no more than it can.
+    """Return a dataset that this file really contains and whose claimed size is possible.
 
     Raises
     ------
     InputError
-        It is not there, its values are in another file, or a chunk of it claims more memory
-        than the file can hold.
+        It does not exist, its values are in another file, or one of its chunks claims more
+        memory than the file can hold.
     BackendError
         It is compressed with a filter that is not installed.
     """
@@ -71,22 +71,22 @@ def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
         )
     refuse_missing_filter(data)
     if data.chunks:
-        # A chunk is read whole, however little of it is asked for.
+        # A chunk is always read whole, even for a small part of it.
         stored = Path(file.filename).stat().st_size
         check_claim(file.filename, f"a chunk of {name}", data.chunks, np.dtype(data.dtype), stored)
     return data
 
 
 def elsewhere(data: h5py.Dataset) -> bool:
-    """Whether a dataset's values are in other files (external storage, a virtual dataset)."""
+    """Whether a dataset stores its values in other files (external storage, virtual dataset)."""
     return bool(data.external) or data.is_virtual
 
 
 def short_texts(data: h5py.Dataset) -> bool:
-    """Whether a dataset of texts of any length holds short ones.
+    """Whether all texts in a dataset of variable-length strings are short.
 
-    HDF5 takes memory for the length that the file says before it looks for the text; here
-    the lengths are read first: four bytes at the head of each of 16.
+    HDF5 allocates the length claimed by the file before it reads the text. Here the lengths
+    are checked first: the first four bytes of each 16-byte entry.
     """
     offset = data.id.get_offset()
     if data.dtype.kind != "O" or offset is None or data.chunks:

@@ -1,1 +1,1 @@
-"""MATLAB version 5 to 7, read and written."""
+"""MATLAB version 5 to 7 reader and writer."""

@@ -1,4 +1,4 @@
-"""The tagged elements of a version 5 file, read from front to back without their values."""
+"""Tagged elements of a version 5 file, scanned from front to back without reading their values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_VALUES = 256
 
 @dataclass(frozen=True)
 class Entry:
-    """A variable of the file: where it is and what its header says."""
+    """A variable in the file: its position and the contents of its header."""
 
     name: str
     shape: tuple[int, ...]
@@ -41,10 +41,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A numeric array in a variable: itself, or a part of a structure or cell array.
+    """A numeric array in a variable: the variable itself, or part of a structure or cell array.
 
-    `start` counts the bytes from the head of the variable's element, inflated, to the values;
-    `values` are there where they are few.
+    `start` is the offset of the values from the beginning of the (inflated) element, in bytes;
+    `values` are included if there are few.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Leaf:
 
     @property
     def variable(self) -> Variable:
-        """The array as listed."""
+        """The array as a listed variable."""
         dtype = np.dtype(CLASSES[self.class_number])
         if self.is_complex:
             dtype = np.dtype(np.complex128 if dtype.itemsize == 8 else np.complex64)
@@ -64,7 +64,7 @@ class Leaf:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """The variables' headers, without their data."""
+    """Read the headers of all variables, without their data."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(128)
@@ -90,7 +90,7 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def element_stream(file: IO[bytes], entry: Entry) -> tuple[ByteStream, int]:
-    """The stream behind the tag of the variable's matrix element, and the element's bytes."""
+    """The stream after the tag of the variable's matrix element, and the element's size."""
     file.seek(entry.offset + 8)
     if not entry.compressed:
         return FileBytes(file), entry.n_bytes
@@ -99,16 +99,16 @@ def element_stream(file: IO[bytes], entry: Entry) -> tuple[ByteStream, int]:
 
 
 def leaves(path: Path, entry: Entry) -> list[Leaf]:
-    """The numeric arrays of a variable; of tables of thousands of records, none."""
+    """The numeric arrays of a variable; none for tables with thousands of records."""
     with path.open("rb") as file:
         stream, n_bytes = element_stream(file, entry)
         found = _Walk(stream, entry.order).matrix(entry.name, n_bytes, _MOST_DEPTH)
-        # Nothing is behind the header of a plain array, and inflating its values takes long.
+        # A plain array has nothing after its header, and inflating its values takes long.
         return list(islice(found, 1) if entry.class_number in CLASSES else found)
 
 
 class _Walk:
-    """A stream whose position is counted, so that what was passed can be found again."""
+    """A stream that counts its position, so that elements already passed can be found again."""
 
     def __init__(self, stream: ByteStream, order: str) -> None:
         self._stream, self._order = stream, order
@@ -123,7 +123,7 @@ class _Walk:
         self.position += count
 
     def matrix(self, name: str, n_bytes: int, depth: int) -> Iterator[Leaf]:
-        """The arrays in a matrix element, the stream behind its tag; leaves it at the end."""
+        """Yield the arrays of a matrix element, starting after its tag; ends after the element."""
         end = self.position + n_bytes
         number, is_complex, shape, _ = _matrix_header(self, self._order)
         if number in CLASSES:
@@ -172,7 +172,7 @@ def _inner_name(name: str, number: int, field: str, k: int, shape: tuple[int, ..
 
 
 def tag(stream: ByteStream, order: str) -> tuple[int, int, bytes]:
-    """Type and byte count of the next element; a small element brings its data along."""
+    """Type and byte count of the next element; a small element includes its data."""
     raw = take(stream, 8)
     kind, n_bytes = struct.unpack(f"{order}II", raw)
     if kind >> 16:
@@ -181,7 +181,7 @@ def tag(stream: ByteStream, order: str) -> tuple[int, int, bytes]:
 
 
 def take(stream: ByteStream, count: int) -> bytes:
-    """The next bytes."""
+    """Read the next bytes."""
     buffer = bytearray(count)
     stream.read_into(memoryview(buffer))
     return bytes(buffer)
@@ -197,13 +197,13 @@ def _small_element(stream: ByteStream, order: str) -> bytes:
 
 
 def _matrix_header(stream: ByteStream, order: str) -> tuple[int, bool, tuple[int, ...], str]:
-    """Class number, complex or not, shape and name; leaves the stream at the data."""
+    """Class number, complex flag, shape and name; leaves the stream at the data."""
     flags = _small_element(stream, order)
     if len(flags) < 8:
         raise ValueError("the header of a variable is damaged")
     word = struct.unpack(f"{order}I", flags[:4])[0]
     if word & 0xFF not in range(1, 16):
-        # Opaque objects have another header; they hold no arrays that could be read.
+        # Opaque objects have a different header and contain no readable arrays.
         return word & 0xFF, False, (), ""
     dims = _small_element(stream, order)
     shape = struct.unpack(f"{order}{len(dims) // 4}i", dims)

@@ -1,10 +1,10 @@
 """MATLAB files of version 5 to 7 (``save -v6``, ``-v7``), read a few frames at a time.
 
-The layout is MathWorks' "MAT-File Format": a header of 128 bytes and tagged elements, one
-a variable, each plain or as one zlib stream. SciPy reads a variable whole; a clutter
-filter needs 200 frames of a file that may hold thousands, so arrays are read here, those in
-structures and cell arrays too. In a compressed file frames can only be reached by inflating
-all before them.
+The layout follows MathWorks' "MAT-File Format": a 128-byte header and one tagged element per
+variable, either plain or a zlib stream. SciPy reads whole variables; a clutter filter needs
+200 frames of a file that may hold thousands, so arrays are read here in parts, including those
+in structures and cell arrays. In a compressed file, frames can only be reached by inflating
+everything before them.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ from napari_ulm3d.io.stored.streams import ByteStream, FileBytes, fill_from_stre
 __all__ = ["READER", "MatlabArray"]
 
 _ORDER = {4: "zxyt", 3: "zxt"}
-#: Arrays of two axes in structures are listed where they hold more than this.
+#: 2-D arrays in structures are listed only if they have more elements than this.
 _FEW = 16
 _SMALL_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
 class MatlabArray(FileArray):
-    """A numeric array, axes in MATLAB's order; implements `StoredArray`.
+    """A numeric array with its axes in MATLAB's order; implements `StoredArray`.
 
-    It is a variable, or a part of one that is a structure or a cell array.
+    It is a variable, or part of a structure or cell array.
     """
 
     entry: Entry
@@ -72,7 +72,7 @@ class MatlabArray(FileArray):
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
         parts = [out.real, out.imag] if self.leaf.is_complex else [out]
-        # MATLAB's first axis is the fastest: the transposed array is in C order.
+        # MATLAB's first axis varies fastest, so the transposed array is in C order.
         shape = self.shape[::-1]
         c_axis = None if axis is None else len(shape) - 1 - axis
         with open(self.path, "rb") as file:
@@ -104,7 +104,7 @@ def _list(path: Path) -> tuple[Variable, ...]:
 
 
 def _arrays(path: Path, found: Sequence[Entry]) -> list[tuple[Variable, Entry, Leaf]]:
-    """Every numeric array: the variables, then those in structures and cells."""
+    """List all numeric arrays: variables, then arrays in structures and cell arrays."""
     outer = [e for e in found if e.class_number in CLASSES]
     inner = [e for e in found if e.class_number in (CELL, STRUCT)]
     return [
@@ -164,7 +164,7 @@ def _open(path: Path, variable: str | None) -> Content:
 
 
 def _content(path: Path, entry: Entry) -> memoryview:
-    """The bytes of a variable's matrix element, inflated."""
+    """The inflated bytes of a variable's matrix element."""
     with path.open("rb") as file:
         stream, n_bytes = element_stream(file, entry)
         check_claim(path, entry.name, (n_bytes,), np.dtype("u1"), entry.n_bytes)

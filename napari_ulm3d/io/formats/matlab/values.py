@@ -1,8 +1,8 @@
-"""Values of MATLAB's version 5 elements in memory: numbers, text and structures of them.
+"""Values of MATLAB version 5 elements in memory: numbers, text and structures of them.
 
-Only data is made of them. Cells, sparse arrays, function handles and objects of any class are
-passed over: no acquisition's numbers are in them. No length is believed that goes beyond the
-bytes that are there.
+Only data are created. Cells, sparse arrays, function handles and objects of any class are
+skipped, since no acquisition is stored in them. A length beyond the available bytes is never
+trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["CLASSES", "STORAGE", "matrix_value"]
 
 _CHAR, _STRUCT = 4, 2
-#: mxCLASS numbers of numeric arrays, and mi numbers of how their elements are stored.
+#: mxCLASS numbers of numeric arrays; `STORAGE` has the mi numbers of stored element types.
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
 CLASSES |= {14: "i8", 15: "u8"}
 STORAGE = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
@@ -27,19 +27,19 @@ _MOST_RECORDS, _MOST_DEPTH = 16, 16
 
 
 def matrix_value(data: memoryview, order: str, depth: int = 0) -> Any:
-    """What a matrix element holds.
+    """Value of a matrix element.
 
     Parameters
     ----------
     data
-        The bytes behind its tag.
+        The bytes after its tag.
     order
         ``"<"`` or ``">"``.
 
     Returns
     -------
-    An array with all of MATLAB's axes, a text, a dictionary for a structure (of up to 16
-    records: one of dictionaries, by number from 1), or None for all else.
+    An array with all of MATLAB's axes, a text, a dictionary for a structure (with up to 16
+    records: a dictionary of dictionaries, numbered from 1), or None for everything else.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def matrix_value(data: memoryview, order: str, depth: int = 0) -> Any:
     if kind not in (*CLASSES, _CHAR, _STRUCT):
         return None
     shape = tuple(int(n) for n in elements.numbers())
-    elements.next()  # its name
+    elements.next()  # the name
     if min(shape, default=-1) < 0:
         raise ValueError(f"a variable has the shape {shape}")
     if kind == _STRUCT:
@@ -82,7 +82,7 @@ def _structure(elements: _Elements, n_records: int, depth: int) -> dict[str, Any
         for i in range(0, len(raw), max(1, width))
     ]
     if n_records > _MOST_RECORDS:
-        return None  # a table of thousands of records, such as tracks, is no acquisition
+        return None  # a table of thousands of records, such as tracks, is not an acquisition
     records = [{name: elements.matrix(depth + 1) for name in names} for _ in range(n_records)]
     if len(records) == 1:
         return records[0]
@@ -90,7 +90,7 @@ def _structure(elements: _Elements, n_records: int, depth: int) -> dict[str, Any
 
 
 class _Elements:
-    """Tagged elements one behind the other."""
+    """Consecutive tagged elements."""
 
     def __init__(self, data: memoryview, order: str) -> None:
         self._data, self._order = data, order
@@ -100,7 +100,7 @@ class _Elements:
         if len(self._data) < 8:
             raise ValueError("a variable ends too early")
         kind, count = struct.unpack_from(f"{self._order}II", self._data)
-        if kind >> 16:  # a small element, with its bytes in the tag
+        if kind >> 16:  # a small element, stored inside its tag
             kind, count, start, end = kind & 0xFFFF, kind >> 16, 4, 8
         else:
             start, end = 8, 8 + count + -count % 8
@@ -110,13 +110,13 @@ class _Elements:
         return kind, found
 
     def numbers(self) -> NDArray[Any]:
-        """The next element as numbers."""
+        """Read the next element as numbers."""
         kind, raw = self.next()
         if kind not in STORAGE:
             raise ValueError(f"an element has type {kind} where numbers are expected")
         return np.frombuffer(raw, self._order + STORAGE[kind])
 
     def matrix(self, depth: int) -> Any:
-        """The next element, a matrix; an empty one is None."""
+        """Read the next element as a matrix; an empty one gives None."""
         _, raw = self.next()
         return matrix_value(raw, self._order, depth) if raw else None

@@ -1,9 +1,9 @@
 """Tables and vessel maps for MATLAB.
 
-Tables and maps of up to 64 MB go to a version 5 file, which everything reads. Larger maps
-go to version 7.3 (HDF5), compressed and chunk by chunk, so that the full volume is never
-in memory. A map is ``[z, x, y]``, the order of Open-3DULM and PALA; the vectors ``z_um``,
-``x_um``, ``y_um`` hold the voxel centres.
+Tables and maps of up to 64 MB are written as version 5 files, which every program can read.
+Larger maps are written as version 7.3 (HDF5), compressed chunk by chunk, so that the full
+volume is never in memory. A map is ``[z, x, y]``, the order of Open-3DULM and PALA; the vectors
+``z_um``, ``x_um``, ``y_um`` contain the voxel centres.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def write_mat(
     Parameters
     ----------
     obj
-        ``tracks`` or ``localizations`` name the struct; a map's name names its variable.
+        ``tracks`` or ``localizations`` become the struct's name, a map's name its variable name.
     path
-        Target.
+        Target file.
     v5_bytes
-        Maps of more bytes than this are written as version 7.3.
+        Maps larger than this many bytes are written as version 7.3.
     """
     from scipy.io import savemat
 
@@ -82,7 +82,7 @@ def _write_v73(map_: VesselMap, path: Path) -> None:
 
 
 def _small(file: Any, name: str, value: NDArray[np.float64] | str) -> None:
-    """A row vector of doubles, or text (UTF-16 codes with MATLAB's marks)."""
+    """Write a row vector of doubles, or text (UTF-16 codes with MATLAB's attributes)."""
     if isinstance(value, str):
         codes = np.frombuffer(value.encode("utf-16-le"), "<u2")
         text = file.create_dataset(name, data=codes[:, None])
@@ -94,6 +94,6 @@ def _small(file: Any, name: str, value: NDArray[np.float64] | str) -> None:
 
 
 def _v73_header() -> bytes:
-    """The 128 bytes by which MATLAB knows its own: text, version 0x0200, byte order."""
+    """The 128-byte header by which MATLAB recognizes the file: text, version 0x0200, byte order."""
     text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created by napari-ulm3d HDF5 schema 1.00 ."
     return text.ljust(116) + b"\0" * 8 + b"\x00\x02IM"

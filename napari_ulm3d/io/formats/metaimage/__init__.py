@@ -1,1 +1,1 @@
-"""MetaImage, read."""
+"""MetaImage reader."""

@@ -1,7 +1,7 @@
-"""The text header of a MetaImage file: a field a line, up to ``ElementDataFile``.
+"""Text header of a MetaImage file: one field per line, up to ``ElementDataFile``.
 
-A sequence metafile (PLUS, Kitware's MetaIO with ``Seq_Frame0000_Timestamp``) has several
-fields a frame, so the header's bytes are bounded, not its fields.
+A sequence metafile (PLUS, Kitware's MetaIO with ``Seq_Frame0000_Timestamp``) has several fields
+per frame, so the limit applies to the header's bytes, not to the number of fields.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MOST_FILES = 1_000_000
 
 
 def read_header(path: Path) -> tuple[dict[str, str], int]:
-    """The header's fields, and the byte at which it ends.
+    """Read the header's fields, and the byte at which it ends.
 
     Raises
     ------
     InputError
-        It has no end within 64 MB, or a line that is no field.
+        It does not end within 64 MB, or has a line that is not a field.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as file:
@@ -43,7 +43,7 @@ def read_header(path: Path) -> tuple[dict[str, str], int]:
             text = _decoded(line).strip("\r\n")
             key, equals, value = text.partition("=")
             if not equals:
-                key, equals, value = text.partition(":")  # MetaIO takes both
+                key, equals, value = text.partition(":")  # MetaIO accepts both
             if not equals and text.strip():
                 break
             fields[key.strip()] = value.strip()
@@ -53,7 +53,7 @@ def read_header(path: Path) -> tuple[dict[str, str], int]:
 
 
 def _decoded(line: bytes) -> str:
-    """UTF-8, as files are named nowadays; what is not that is Latin-1."""
+    """Decode as UTF-8, today's usual encoding of file names; otherwise as Latin-1."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
@@ -61,9 +61,9 @@ def _decoded(line: bytes) -> str:
 
 
 def data_file(path: Path, fields: Mapping[str, str]) -> Path:
-    """The file that holds the values; `path` itself for ``LOCAL``.
+    """The file that contains the values; `path` itself for ``LOCAL``.
 
-    The name is taken literally, spaces and percent signs included.
+    The name is taken literally, including spaces and percent signs.
     """
     named = fields["ElementDataFile"]
     if named.upper() == "LOCAL":
@@ -76,16 +76,16 @@ def data_file(path: Path, fields: Mapping[str, str]) -> Path:
 def data_files(
     path: Path, fields: Mapping[str, str], header_bytes: int
 ) -> tuple[int | None, tuple[Path, ...]]:
-    """The files that hold the values if there are several, in order; () if there is one.
+    """List the files that contain the values, in order; empty if there is only one.
 
-    ``LIST [n]`` is followed by one name per line. A pattern with its numbers
-    (``slice%03d.raw 1 40 1``) names files from a first to a last number. Each file holds n axes,
+    ``LIST [n]`` is followed by one name per line. A pattern with numbers
+    (``slice%03d.raw 1 40 1``) names files from a first to a last number. Each file contains n axes,
     by default all but the slowest.
 
     Returns
     -------
     tuple
-        n if it is given, and the files.
+        n if given, and the files.
     """
     named = fields["ElementDataFile"]
     if not Path(named).is_absolute() and (path.parent / named).is_file():
@@ -113,7 +113,7 @@ def data_files(
 
 
 def sequence_rate(fields: Mapping[str, str], notes: list[str]) -> float | None:
-    """Frames a second from the timestamps (seconds) of a sequence; None where it has none."""
+    """Frame rate from the timestamps (seconds) of a sequence; None without timestamps."""
     stamps: dict[int, float] = {}
     for key, value in fields.items():
         found = _STAMP.match(key)

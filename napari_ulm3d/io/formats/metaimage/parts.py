@@ -21,9 +21,9 @@ class MetaImageParts(FileArray):
     Attributes
     ----------
     files
-        One per index of the first `leading` axes, in C order.
+        One file per index of the first `leading` axes, in C order.
     offset
-        Byte at which the values begin in each.
+        Byte at which the values begin in each file.
     """
 
     files: tuple[str, ...]

@@ -1,9 +1,9 @@
 """MetaImage files (``.mha``, ``.mhd`` with its raw file), the format of ITK.
 
-The header is text, a field a line, and ends at ``ElementDataFile``; the values follow it or
-are in one or several files beside it, as they are or as one zlib stream (Kitware's "MetaIO" manual).
-Lengths are in mm, ITK's convention. ITK fills in a spacing of 1 where the header has none;
-here it is asked for.
+The header is text, one field per line, and ends at ``ElementDataFile``. The values follow it or
+are in one or more files beside it, uncompressed or as one zlib stream (Kitware's "MetaIO"
+manual). Lengths are in mm by ITK's convention. ITK assumes a spacing of 1 if the header gives
+none; here the user is asked for it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _NOT_KEPT = ("ElementDataFile", "Comment")
 class MetaImageArray(FileArray):
     """An image, the slowest axis first; implements `StoredArray`.
 
-    `data` is the file that holds the values, from byte `offset` on.
+    `data` is the file that contains the values, from byte `offset`.
     """
 
     data: str
@@ -167,9 +167,9 @@ def _stored(
 def _offset(
     path: Path, fields: dict[str, str], data: Path, shape: tuple[int, ...], found: Variable
 ) -> int:
-    """Where the values begin in a data file."""
+    """Byte at which the values begin in a data file."""
     skipped = int(fields.get("HeaderSize", "0"))
-    if skipped == -1:  # the values are the end of the file, whatever precedes them
+    if skipped == -1:  # the values are at the end of the file, whatever precedes them
         skipped = data.stat().st_size - prod(shape) * found.dtype.itemsize
     if skipped < 0:
         raise InputError(
@@ -181,7 +181,7 @@ def _offset(
 
 
 def _lengths(fields: dict[str, str], n: int, *names: str) -> tuple[float, ...] | None:
-    """Lengths along the axes, micrometres, under the first of the names that is there."""
+    """Lengths along the axes, micrometres, from the first of the names that is present."""
     for name in names:
         if name in fields:
             values = [float(v) * 1e3 for v in reversed(fields[name].split())]

@@ -1,1 +1,1 @@
-"""NIfTI, read and written."""
+"""NIfTI reader and writer."""

@@ -81,7 +81,7 @@ def _open(path: Path, variable: str | None) -> Content:
     inter, slope = _scaling(image)
     space, time = header.get_xyzt_units()
     zooms = [float(z) for z in header.get_zooms()]
-    # The sform, where there is one, may give another spacing than pixdim; the standard prefers it.
+    # The sform, if present, may give another spacing than pixdim; the standard prefers it.
     steps = np.linalg.norm(image.affine[:3, :3], axis=0)
     prefers = int(header["sform_code"]) > 0 and np.isfinite(steps).all() and steps.min() > 0
     differs = prefers and not np.allclose(steps[: len(zooms)], zooms[:3], rtol=1e-3)
@@ -89,7 +89,7 @@ def _open(path: Path, variable: str | None) -> Content:
         zooms[:3] = steps[: len(zooms)].tolist()
     n = len(found.shape)
     array = NiftiArray(str(path), found.shape, found.dtype)
-    # The format's own meaning of its dimensions; the fifth holds the parts of a vector.
+    # Meaning of the dimensions in the format; the fifth holds the components of a vector.
     names: list[str | None] = [*"xyzt", "channel", *["" for _ in range(n)]][:n]
     notes = []
     if (inter, slope) != (0.0, 1.0):
@@ -130,7 +130,7 @@ def _open(path: Path, variable: str | None) -> Content:
 
 
 def _first(affine: NDArray[Any], um: float, n: int) -> tuple[float | None, ...] | None:
-    """The first voxel's position where the axes are not rotated or flipped."""
+    """Position of the first voxel if the axes are neither rotated nor flipped."""
     scale = affine[:3, :3]
     if np.abs(scale - np.diag(np.diag(scale))).max() > 1e-6 * np.abs(scale).max():
         return None

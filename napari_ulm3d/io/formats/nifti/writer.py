@@ -1,9 +1,9 @@
 """Vessel maps as NIfTI-1: axes x, y, z, millimetres, streamed slab by slab.
 
-Layout after the NIfTI-1 header definition (nifti1.h, Cox et al. 2004). x is lateral, y
-elevation and z depth, downwards; the affine is spacing and origin, without rotation or flip. The
-tracks' micrometres divided by 1000 are its millimetres. Programs that take z for up (Slicer,
-FSLeyes) show the volume upside down; VTK's NIfTI reader leaves the origin out.
+The layout follows the NIfTI-1 header definition (nifti1.h, Cox et al. 2004). x is lateral, y
+elevation and z depth, pointing down; the affine contains spacing and origin, without rotation or
+flip. Its millimetres are the tracks' micrometres divided by 1000. Programs that expect z to point
+up (Slicer, FSLeyes) show the volume upside down; VTK's NIfTI reader ignores the origin.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SCANNER = 1
 
 
 def write_nifti(map_: VesselMap, path: Path) -> None:
-    """Write a map as float32; gzip-compressed where the suffix is ``.nii.gz``.
+    """Write a map as float32, gzip-compressed if the suffix is ``.nii.gz``.
 
     Raises
     ------
     ConfigError
-        An axis is longer than the 32767 voxels that NIfTI-1 can count.
+        An axis is longer than 32767 voxels, the limit of NIfTI-1.
     """
     if max(map_.shape) > 32767:
         raise ConfigError(
@@ -41,25 +41,25 @@ def write_nifti(map_: VesselMap, path: Path) -> None:
     with ExitStack() as stack:
         file: IO[bytes] | gzip.GzipFile = stack.enter_context(open(path, "wb"))
         if path.name.lower().endswith(".gz"):
-            # Maps are nearly all zeros: the fastest level makes them small already.
+            # Maps are nearly all zeros: even the fastest level compresses them well.
             file = stack.enter_context(
                 gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=1, mtime=0)
             )
         file.write(_header(map_))
-        # In file order x runs fastest: the C order of (z, y, x).
+        # x varies fastest in the file, which is the C order of (z, y, x).
         for slab in slabs(map_):
             file.write(slab.astype("<f4", copy=False).tobytes())
 
 
 def _header(map_: VesselMap) -> bytes:
-    """The 348 header bytes and the 4 that say that no extension follows."""
+    """The 348 header bytes and the 4 bytes that indicate no extension."""
     nz, ny, nx = map_.shape
     dz, dy, dx = (s / 1000 for s in map_.grid.spacing_um)
     oz, oy, ox = (o / 1000 for o in map_.grid.origin_um)
     least, most = (
         (float(map_.values.min()), float(map_.values.max())) if map_.values.size else (0.0, 0.0)
     )
-    # 79 characters: what a reader of tracks in um, z down, needs to lay them over.
+    # At most 79 characters, with what is needed to overlay tracks in um, z pointing down.
     text = f"{map_.name} [{map_.unit}]" if map_.unit else map_.name
     text = f"{text[:48]}; mm = um/1000, z down (no flip)"
     return b"".join(

@@ -1,1 +1,1 @@
-"""NumPy arrays and archives, read and written."""
+"""Reader and writer of NumPy arrays and archives."""

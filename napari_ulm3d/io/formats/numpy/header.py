@@ -1,4 +1,4 @@
-"""What ``.npy`` and ``.npz`` files share: the header, and axes and facts by name."""
+"""Common parts of ``.npy`` and ``.npz`` files: the header, and axes and facts by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["npy_content", "read_header"]
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and type; the file is left at the first element."""
+    """Shape, Fortran-order flag and dtype; leaves the file at the first element."""
     version = np.lib.format.read_magic(file)
     if version[0] == 1:
         return np.lib.format.read_array_header_1_0(file)
@@ -28,7 +28,7 @@ def npy_content(
     variables: tuple[Variable, ...],
     values: dict[str, Any],
 ) -> Content:
-    """The content of an array, with the facts of the small `values` beside it."""
+    """Content of an array, with facts from the small `values` beside it."""
     facts, notes = facts_from_names(values, chosen.shape)
     named, labels = plain(values.get("axes", "")), values.get("labels", ())
     names, said = None, ""

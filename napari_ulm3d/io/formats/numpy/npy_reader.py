@@ -1,4 +1,4 @@
-"""NumPy's ``.npy`` files, mapped into memory."""
+"""NumPy ``.npy`` files, memory-mapped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _open_npy(path: Path, variable: str | None) -> Content:
             f"contains no usable numbers ({found.shape} {found.dtype})",
             "Save the frames as a numeric array.",
         )
-    # Mapping it once here finds a file that was cut short before any frame is asked for.
+    # Mapping it now detects a truncated file before any frame is requested.
     np.load(path, mmap_mode="r", allow_pickle=False)
     return npy_content(
         NpyArray(str(path), found.shape, found.dtype), found, "the only array", (found,), {}

@@ -1,4 +1,4 @@
-"""NumPy's ``.npz`` archives, read front to back without loading more than is asked for."""
+"""NumPy ``.npz`` archives, read front to back, loading only what is requested."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SMALL_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class NpzArray(FileArray):
-    """An array of an ``.npz`` archive; implements `StoredArray`."""
+    """An array in an ``.npz`` archive; implements `StoredArray`."""
 
     key: str
 
@@ -49,9 +49,9 @@ class NpzArray(FileArray):
 
 
 def _member_stream(file: IO[bytes], member: zipfile.ZipInfo) -> ByteStream:
-    """The member's bytes; unlike `ZipExtFile` it passes over frames without keeping them."""
+    """The member's bytes; unlike `ZipExtFile`, skips frames without storing them."""
     file.seek(member.header_offset + 26)
-    # The local header repeats the name and may have other extra fields than the directory.
+    # The local header repeats the name; its extra fields may differ from the directory's.
     name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
     file.seek(name_bytes + extra_bytes, 1)
     if member.compress_type == zipfile.ZIP_STORED:
@@ -97,7 +97,7 @@ def _is_npz(path: Path, head: bytes) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False  # some other archive, or what is left of one
+        return False  # another kind of archive, or a truncated one
 
 
 READER = Reader("NumPy .npz", (".npz",), _is_npz, _open_npz, _npz_variables)

@@ -1,1 +1,1 @@
-"""PNG pictures of maps, written."""
+"""PNG writer: pictures of maps."""

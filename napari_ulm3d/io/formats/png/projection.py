@@ -17,16 +17,16 @@ _AT_ONCE = 1 << 19
 
 @dataclass(frozen=True)
 class Projection:
-    """An image of a map seen along an axis.
+    """Projection of a map along an axis.
 
     Attributes
     ----------
     image
         (down, across) float32.
     axes
-        Numbers (z 0, y 1, x 2) of the axes that run down and across the image.
+        Axes (z 0, y 1, x 2) that run down and across the image.
     extent_mm
-        Left, right, bottom, top borders in mm, as `imshow` wants them.
+        Left, right, bottom and top borders in mm, as for `imshow`.
     """
 
     image: NDArray[np.float32]
@@ -41,7 +41,7 @@ class Projection:
 
 
 def project(map_: VesselMap, axis: int, longest: int) -> Projection:
-    """Value furthest from zero along `axis`, and within pixels where the image is too large.
+    """Project the value furthest from zero along `axis`, pooling pixels if the image is too large.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def project(map_: VesselMap, axis: int, longest: int) -> Projection:
     axis
         0 along depth, 1 along elevation, 2 along lateral.
     longest
-        Most pixels of the image along either side: larger ones are pooled by the
-        maximum, never strided, so that thin vessels stay.
+        Maximum number of pixels along either side. Larger images are pooled by the maximum,
+        never strided, so that thin vessels are preserved.
     """
     down, across = (k for k in range(3) if k != axis)
     factor = -(-max(map_.shape[down], map_.shape[across]) // longest)
@@ -62,7 +62,7 @@ def project(map_: VesselMap, axis: int, longest: int) -> Projection:
         values = map_.values[low : low + _AT_ONCE]
         coordinates = np.unravel_index(map_.index[low : low + _AT_ONCE], map_.shape)
         flat = coordinates[down] // factor * shape[1] + coordinates[across] // factor
-        # Of equal pixels the last assigned stays: the one furthest from zero.
+        # Of repeated pixels, the last assignment remains: the value furthest from zero.
         order = np.argsort(np.abs(values), kind="stable")
         order = order[np.abs(values[order]) >= np.abs(pixels[flat[order]])]
         pixels[flat[order]] = values[order]

@@ -41,7 +41,7 @@ _BAR_LABELS = {
     "power_doppler": "Power Doppler (a.u.)",
     "direction": "Tracks going deeper - tracks coming up",
 }
-# Inches around the panels: left, right (colour bar and its label), bottom, top, between.
+# Margins in inches: left, right (colour bar and its label), bottom, top, between panels.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _BETWEEN = 0.75, 1.15, 0.6, 0.6, 0.75
 
 
@@ -61,25 +61,25 @@ def write_png(
 def projection_figure(
     map_: VesselMap, axis: Axis = 1, gamma: float | None = None, limit: float | None = None
 ) -> Figure:
-    """Maximum projection (of a signed map: of the value furthest from zero).
+    """Draw a maximum projection (for a signed map, of the value furthest from zero).
 
     Parameters
     ----------
     map_
         The map.
     axis
-        Along which axis to look: 0 or "z", 1 or "y" (the default: depth over lateral),
-        2 or "x", or "all" for the three views side by side.
+        Viewing direction: 0 or "z", 1 or "y" (the default: depth over lateral), 2 or "x", or
+        "all" for the three views side by side.
     gamma
         Exponent of the colour scale; None: 0.5 for counts, 1 otherwise.
     limit
-        Value at the end of the colour scale; None: the 99.5th percentile of the
-        projection's voxels that are not empty.
+        Value at the end of the colour scale; None: the 99.5th percentile of the non-empty
+        pixels of the projection.
 
     Raises
     ------
     ConfigError
-        The axis is none of those.
+        The axis is not one of those.
     """
     give_matplotlib_a_folder()
     from matplotlib.figure import Figure
@@ -119,7 +119,7 @@ def projection_figure(
 
 def _views(map_: VesselMap, axis: Axis) -> tuple[int, ...]:
     if axis == "all":
-        # A 2-D map has one view worth seeing.
+        # A 2-D map has only one useful view.
         return (1,) if map_.shape[1] == 1 else (1, 2, 0)
     named: dict[Any, int] = {0: 0, 1: 1, 2: 2, "z": 0, "y": 1, "x": 2}
     if axis not in named:
@@ -138,7 +138,7 @@ def _gamma(map_: VesselMap, gamma: float | None) -> float:
 def _colours(
     map_: VesselMap, panels: list[Projection], gamma: float | None, limit: float | None
 ) -> tuple[Normalize, Colormap, Literal["neither", "both", "max"]]:
-    """Scale, colour map, and at which ends values run past the scale."""
+    """Scale, colour map, and the ends at which values exceed the scale."""
     from matplotlib import colormaps
     from matplotlib.colors import FuncNorm, LinearSegmentedColormap
 
@@ -163,7 +163,7 @@ def _colours(
 
     norm = FuncNorm((forward, inverse), vmin=-top if map_.signed else 0.0, vmax=top)
     if map_.signed:
-        # Black at zero, as in colour Doppler: red comes towards the probe, blue goes deeper.
+        # Black at zero, as in colour Doppler: red flows towards the probe, blue away from it.
         colours: Colormap = LinearSegmentedColormap.from_list(
             "flow",
             ["#fff4c9", "#ff9d3c", "#d62b1f", "#5f0f10", "#000000", "#0a2463", "#1668e0", "#5cc8ff", "#d9f6ff"],
@@ -171,7 +171,7 @@ def _colours(
         )  # fmt: skip
     elif map_.name == "speed":
         table = colormaps["turbo"](np.linspace(0, 1, 512))
-        table[0] = (0, 0, 0, 1)  # nothing was there
+        table[0] = (0, 0, 0, 1)  # empty pixels are black
         colours = LinearSegmentedColormap.from_list("speed", table, N=512)
     else:
         table = colormaps["hot"](np.linspace(0, 1, 512))
@@ -185,16 +185,16 @@ def _colours(
 def _layout(
     panels: list[Projection],
 ) -> tuple[list[tuple[float, float, float, float]], tuple[float, float]]:
-    """Boxes (left, bottom, width, height) and the figure's size, inches.
+    """Boxes (left, bottom, width, height) and figure size, inches.
 
-    Pixels of the image are whole pixels of the picture, at least one: drawing never
+    Each image pixel covers a whole number of picture pixels, at least one, so drawing never
     averages them away.
     """
     longest = max(max(p.image.shape) for p in panels)
     repeat = max(1, round(_SMALLEST_PIXELS / longest))
     sides = [side for p in panels for side in zip(p.image.shape[::-1], p.size_mm, strict=True)]
     per_mm = repeat * max(n / mm for n, mm in sides if n > 1 or longest == 1)
-    # Voxels far from cubic could ask for a giant picture.
+    # Strongly anisotropic voxels could otherwise lead to a huge picture.
     per_mm = min(per_mm, 2 * _LONGEST_PIXELS / max(max(p.size_mm) for p in panels))
     sizes = [(w * per_mm / _DPI, h * per_mm / _DPI) for w, h in (p.size_mm for p in panels)]
     width, height = sizes[0]
@@ -238,7 +238,7 @@ def _dress(axes: Axes, panel: Projection) -> None:
 
 
 def _scale_bar(axes: Axes, panel: Projection) -> None:
-    """A bar of a round length (1, 2 or 5 times a power of ten), about a fifth of the width."""
+    """Draw a bar of a round length (1, 2 or 5 times a power of ten), about a fifth of the width."""
     from matplotlib.patches import Rectangle
 
     _left, right, bottom, _top = panel.extent_mm
@@ -273,7 +273,7 @@ def _bar_label(map_: VesselMap, gamma: float) -> str:
 
 
 def _voxel(map_: VesselMap) -> str:
-    """Size of the resolved voxel edges, um."""
+    """Voxel size in um as text: one number if all axes with several voxels agree."""
     edges = {f"{s:.4g}" for s, n in zip(map_.grid.spacing_um, map_.shape, strict=True) if n > 1}
     if len(edges) <= 1:
         return f"{next(iter(edges), f'{map_.grid.spacing_um[0]:.4g}')} µm"

@@ -1,1 +1,1 @@
-"""Parquet and CSV tables, read and written."""
+"""Reader and writer of Parquet and CSV tables."""

@@ -1,4 +1,4 @@
-"""Tables as Parquet and CSV, and back."""
+"""Read and write tables as Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _ROWS_A_GROUP = 20_000
 
 Table = TypeVar("Table", Localizations, Tracks)
 
-# The longest suffix that fits wins: `speed_mm_s` is mm/s, not s.
+# The longest matching suffix wins: `speed_mm_s` is in mm/s, not s.
 _UNITS = {"_mm_s": "mm/s", "_um": "um", "_s": "s", "_db": "dB", "_hz": "Hz"}
 
 
 def unit_of(column: str) -> str:
-    """Unit of a column by its name's ending; empty where it has none."""
+    """Unit of a column, from the suffix of its name; empty if it has none."""
     return next((unit for ending, unit in _UNITS.items() if column.endswith(ending)), "")
 
 
 def write_parquet(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
-    """Parquet, Zstandard-compressed; units stand in each column's metadata (``unit``)."""
+    """Write Zstandard-compressed Parquet; each column's metadata has its unit (``unit``)."""
     import pyarrow.parquet as pq
 
     pq.write_table(_arrow(obj), path, compression="zstd")
 
 
 def write_csv(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
-    """CSV with a header line; numbers are written so that they read back exactly."""
+    """Write CSV with a header line; numbers are written so that they read back exactly."""
     _frame(obj).to_csv(path, index=False)
 
 
 def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
     """Read localizations or tracks from ``.parquet`` or ``.csv``, with rows in any order.
 
-    CSV may have semicolons or tabs, decimal commas, and headers with units (``x (mm)``). Without
-    a column `frame`, frames are counted from `time_s`. Without velocities, those of tracks are
-    derived from positions and times (`with_velocities`). The result is sorted by track and frame,
-    or, for localizations, by frame.
+    CSV files may have semicolons or tabs, decimal commas, and headers with units (``x (mm)``).
+    Without a column `frame`, frame numbers are derived from `time_s`. Without velocities, those of
+    tracks are derived from positions and times (`with_velocities`). The result is sorted by track
+    and frame, or, for localizations, by frame.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
     Raises
     ------
     ResultsError
-        The file is missing, unreadable, of another suffix, lacks columns, or has a track twice
-        in one frame.
+        The file is missing, unreadable, has an unknown suffix, lacks columns, or lists a track
+        twice in one frame.
     """
     name = fspath(path)
     if not Path(name).is_file():
@@ -90,14 +90,14 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
 
 
 class ParquetStream:
-    """A Parquet file written part by part, which appears whole when the block ends well.
+    """A Parquet file written in parts, which appears complete when the `with` block succeeds.
 
     Parameters
     ----------
     path
-        Target; replaced if it is there.
+        Target; replaced if it exists.
     cls
-        `Localizations` or `Tracks`: what an empty file is a table of.
+        `Localizations` or `Tracks`; determines the columns of an empty file.
 
     Examples
     --------
@@ -114,19 +114,19 @@ class ParquetStream:
 
     def __enter__(self) -> Self:
         self._temporary = self._stack.enter_context(atomic_path(self._path))
-        self._stack.push(self._finish)  # runs first, so that its errors reach atomic_path
+        self._stack.push(self._finish)  # runs first, so that atomic_path sees its errors
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._stack.__exit__(*error)
 
     def append(self, part: Localizations | Tracks) -> None:
-        """Add rows; a part without rows may lack optional columns.
+        """Append rows; a part without rows may lack optional columns.
 
         Raises
         ------
         ResultsError
-            The part has other columns than the first one.
+            The columns of the part differ from those of the first one.
         """
         if not len(part):
             return
@@ -167,7 +167,7 @@ class ParquetStream:
 
 
 def _arrow(obj: Localizations | Tracks | pd.DataFrame) -> Any:
-    """An Arrow table whose columns carry their units."""
+    """Convert to an Arrow table with a unit for each column."""
     import pyarrow as pa
 
     arrow = pa.Table.from_pandas(_frame(obj), preserve_index=False)

@@ -1,4 +1,4 @@
-"""Rows as the stages take them: frames counted, in order, each bubble once a frame."""
+"""Prepare rows for the stages: frame numbers, sorted rows, no track twice in one frame."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["frames_of_times", "in_order", "with_frames"]
 
 log = logging.getLogger("napari_ulm3d")
 
-#: Times may be rounded by this part of a frame's duration before frames cannot be told apart.
+#: Largest rounding of times, as a fraction of the frame duration, with which frames are distinct.
 _MOST_ROUNDING = 0.35
 
 
 def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
-    """A table with its `frame` column: as it is, or counted from `time_s` where it is absent.
+    """Add a column `frame` to a table, derived from `time_s`, if it has none.
 
-    Where both are there `frame` counts; times that tell another frame are said in the log.
+    If both exist, `frame` takes precedence; times that contradict it are logged.
 
     Raises
     ------
     ResultsError
-        There are times alone, and they do not lie on a regular clock.
+        There are only times, and they do not lie on a regular clock.
     """
     if "time_s" not in table.columns or not len(table):
         return table
@@ -58,7 +58,7 @@ def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
 
 
 def _clock(frames: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[float, float]:
-    """Duration of a frame and time of frame 0; rows that are wrong do not move them (medians)."""
+    """Duration of a frame and time of frame 0; medians make it robust to outlier rows."""
     order = np.argsort(frames, kind="stable")
     half = len(order) // 2
     low, high = order[:half], order[half : 2 * half]
@@ -71,10 +71,10 @@ def _clock(frames: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[flo
 
 
 def frames_of_times(times: NDArray[np.floating[Any]]) -> NDArray[np.int64] | None:
-    """Frame numbers of times (s) that were rounded to some decimals; None where none fit.
+    """Convert rounded times (s) to frame numbers; None if no frame duration fits.
 
-    The duration of a frame is first the median of the short steps between different times, then
-    fitted to all of them (least squares), so that rounding does not add up over a recording.
+    The frame duration is first estimated as the median of the short steps between different times,
+    then fitted to all times (least squares), so that rounding errors do not accumulate.
     """
     if not len(times) or not np.isfinite(times).all():
         return None
@@ -87,7 +87,7 @@ def frames_of_times(times: NDArray[np.floating[Any]]) -> NDArray[np.int64] | Non
         return None
     period = float(np.median(steps[steps < 1.6 * np.percentile(steps, 10)]))
     for _ in range(10):
-        # Count step by step, so that an error of the period does not grow along the recording.
+        # Count step by step, so that an error in the period does not accumulate.
         count = np.concatenate(([0.0], np.cumsum(np.rint(np.diff(distinct) / period))))
         if count[-1] == 0:
             return None
@@ -102,12 +102,12 @@ def frames_of_times(times: NDArray[np.floating[Any]]) -> NDArray[np.int64] | Non
 
 
 def in_order(table: pd.DataFrame, path: str, of_tracks: bool) -> pd.DataFrame:
-    """Rows sorted by track and frame (localizations: by frame), as the stages take them.
+    """Sort rows by track and frame (localizations: by frame), as required by the stages.
 
     Raises
     ------
     ResultsError
-        A track stands twice in one frame.
+        A track occurs twice in one frame.
     """
     by = ["track_id", "frame", "time_s"] if of_tracks else ["frame"]
     if not _is_sorted([table[name].to_numpy() for name in by]):

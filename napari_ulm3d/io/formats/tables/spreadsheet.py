@@ -1,8 +1,8 @@
-"""CSV as people and their programs write it, read as columns with our names and units.
+"""CSV files from spreadsheets and other programs, read with our column names and units.
 
-Semicolons or tabs for commas, decimal commas, byte-order marks and other encodings, lines before
-the header, headers such as ``X (mm)`` or ``Track ID``, and TrackMate's three rows of names and
-units below its header.
+Supports semicolons or tabs instead of commas, decimal commas, byte-order marks and other
+encodings, lines before the header, headers such as ``X (mm)`` or ``Track ID``, and TrackMate's
+three rows of names and units below its header.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-#: What other programs call our columns; compared without case, spaces and underscores.
+#: Names of our columns in other programs; compared without case, spaces and underscores.
 _ALIASES = {
     "track_id": ("trackid", "track", "particle", "trajectory", "trajectoryid"),
     "frame": ("frame", "frames", "framenumber", "frameno"),
@@ -57,7 +57,7 @@ _WITH_UNIT = re.compile(
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a CSV file is written."""
+    """Format of a CSV file."""
 
     encoding: str
     separator: str
@@ -68,18 +68,18 @@ class _Layout:
 
 
 def header_of(path: str | Path) -> list[str]:
-    """The column names of a CSV file, ours where they are known."""
+    """Column names of a CSV file, translated to ours if known."""
     layout = _layout(Path(path))
     return [name for name, _ in _named(layout)]
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file; numbers are read exactly, known columns are brought to our units.
+    """Read a CSV file; numbers are read exactly, known columns are converted to our units.
 
     Raises
     ------
     ResultsError
-        It has a header whose columns repeat.
+        The header has repeated columns.
     """
     from pyarrow import csv
 
@@ -112,13 +112,13 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 
 def _without_blank_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Spreadsheets write separators alone for rows that were cleared."""
+    """Drop rows that contain only separators, which spreadsheets write for cleared rows."""
     blank = (table.isna() | (table == "")).all(axis=1)
     return table[~blank].reset_index(drop=True) if blank.any() else table
 
 
 def _without_grouping(column: pd.Series, decimal: str) -> pd.Series:
-    """A column of texts such as 1.234,5 or 1,234.5 as numbers; as it is if some are not."""
+    """Convert texts such as 1.234,5 or 1,234.5 to numbers; unchanged if that fails for some."""
     group = "," if decimal == "." else "."
     texts = column.dropna().astype(str).str.strip()
     spaces = texts.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3})", "", regex=True)
@@ -138,13 +138,13 @@ def _layout(path: Path) -> _Layout:
     text = head.decode(encoding, "replace")
     lines = text.splitlines()
     if not complete and len(lines) > 1:
-        lines = lines[:-1]  # the last one may be cut
+        lines = lines[:-1]  # the last line may be truncated
     skip = 0
     while skip < len(lines) and (not lines[skip].strip(" ,;\t") or lines[skip].startswith("#")):
         skip += 1
     separator = ""
     if skip < len(lines) and re.match(r"^sep=.$", lines[skip].strip(), re.IGNORECASE):
-        separator, skip = lines[skip].strip()[-1], skip + 1  # Excel's own line
+        separator, skip = lines[skip].strip()[-1], skip + 1  # Excel's "sep=" line
     lines = lines[skip:]
     first = lines[0] if lines else ""
     separator = separator or max(_SEPARATORS, key=first.count)
@@ -163,7 +163,7 @@ def _encoding(head: bytes) -> str:
         if head.startswith(mark):
             return name
     try:
-        # A character may be cut at the end.
+        # The last character may be truncated.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "cp1252" if not set(head) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
@@ -192,7 +192,7 @@ def _has_decimal_commas(lines: list[str], separator: str) -> bool:
 
 
 def _named(layout: _Layout) -> list[tuple[str, float]]:
-    """Our name and the factor to our unit for each column; its own name and 1 for others."""
+    """Our name and the factor to our unit for each column; original name and 1 for others."""
     stripped = [cell.lstrip("\ufeff") for cell in layout.header]
     units = layout.name_rows[-1] if layout.name_rows else ("",) * len(stripped)
     ours = set(stripped) & set(_ALIASES)
@@ -200,9 +200,9 @@ def _named(layout: _Layout) -> list[tuple[str, float]]:
     for cell, unit in zip(stripped, units, strict=True):
         name, factor = _known(cell, unit.strip("()[] ")) or (cell, 1.0)
         if name != cell and name in ours:
-            name, factor = cell, 1.0  # a column of our own name is the one that counts
+            name, factor = cell, 1.0  # a column that already has our name takes precedence
         found.append((name, factor))
-    # Two columns that mean the same are ambiguous: both keep their own names.
+    # Two columns with the same meaning are ambiguous: both keep their original names.
     counts = {name: sum(name == other for other, _ in found) for name, _ in found}
     return [
         pair if counts[pair[0]] == 1 else (cell, 1.0)
@@ -211,7 +211,7 @@ def _named(layout: _Layout) -> list[tuple[str, float]]:
 
 
 def _known(cell: str, unit: str) -> tuple[str, float] | None:
-    """Our name of a header cell and the factor to our unit; None: not one of ours."""
+    """Our name for a header cell and the factor to our unit; None if the column is unknown."""
     if cell in _ALIASES:
         return cell, 1.0
     plain = cell
@@ -240,7 +240,7 @@ def _key(cell: str) -> str:
 
 
 def _factor(name: str, unit: str) -> float | None:
-    """From a unit in a header to that of our column; None where it does not say a fitting one."""
+    """Factor from the unit in a header to our unit; None if the unit does not fit."""
     if name in ("track_id", "frame", "score"):
         return 1.0
     if name == "snr_db":

@@ -1,4 +1,4 @@
-"""Velocities of tracks from tables that contain only positions and times, as TrackMate writes them."""
+"""Velocities of tracks in tables with only positions and times, such as those of TrackMate."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger("napari_ulm3d")
 
 
 def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
-    """A table of tracks with velocities, speed and score; the log says which were derived.
+    """Add missing velocities, speed and score to a table of tracks; derived columns are logged.
 
-    Velocities are central differences of the positions of a track over its times (one-sided at
-    its ends, second order for uneven times, as in `numpy.gradient`). Tracks of a single point
-    have no velocity and are left out. A missing score is 1.
+    Velocities are central differences of a track's positions over time (one-sided at its ends,
+    second order for uneven times, as in `numpy.gradient`). Tracks of a single point have no
+    velocity and are dropped. A missing score is set to 1.
 
     Parameters
     ----------
     table
-        Needs `track_id`, `time_s` and the positions in micrometres; otherwise it is returned
-        as it is.
+        Must contain `track_id`, `time_s` and the positions in micrometres; otherwise it is
+        returned unchanged.
     path
-        Its file, for messages.
+        The table's file, for messages.
     """
     needed = ["track_id", "time_s", *POSITION_UM]
     if not {*needed} <= {*table.columns} or not len(table):
@@ -45,7 +45,7 @@ def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
         times = numbers["time_s"].to_numpy(np.float64)
         positions = numbers[POSITION_UM].to_numpy(np.float64)
         if (np.diff(times)[np.diff(identity) == 0] <= 0).any():
-            return table  # a track twice at one time is refused elsewhere, by its frame
+            return table  # a track twice at one time is refused elsewhere, based on its frame
         velocities = _differences(times, positions, starts, sizes) * 1e-3
         table = table.assign(**dict(zip(VELOCITY_MM_S, velocities.T, strict=True)))
         single = np.repeat(sizes == 1, sizes)
@@ -80,7 +80,7 @@ def _differences(
     step = np.diff(times)
     slope = np.zeros((n - 1, positions.shape[1]))
     inside = np.ones(n - 1, bool)
-    inside[starts[1:] - 1] = False  # from one track to the next
+    inside[starts[1:] - 1] = False  # steps from one track to the next
     slope[inside] = np.diff(positions, axis=0)[inside] / step[inside, None]
     before = np.concatenate(([False], inside))
     after = np.concatenate((inside, [False]))

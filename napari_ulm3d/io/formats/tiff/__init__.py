@@ -1,1 +1,1 @@
-"""TIFF and OME-TIFF, read and written."""
+"""TIFF and OME-TIFF reader and writer."""

@@ -1,8 +1,8 @@
-"""Zlib streams of sparse float arrays, without making the array.
+"""Zlib streams of sparse float arrays, without creating the full array.
 
-A plane of a vessel map is nearly all zeros. Deflate (RFC 1951) can say "258 zeros more" in
-13 bits, so the compressed stream is written straight from the voxels that hold
-something: its cost grows with those, hardly with the plane. Any zlib reads it.
+A plane of a vessel map is nearly all zeros. Deflate (RFC 1951) can encode "258 more zeros" in
+13 bits, so the compressed stream is written directly from the non-empty voxels: its cost
+grows with their number, and hardly with the size of the plane. Any zlib can read it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_ulm3d._caches import njit
 
 __all__ = ["deflate_sparse"]
 
-# RFC 1951, 3.2.5: lengths 3..258 by code 257..285; 258 has a code of its own.
+# RFC 1951, 3.2.5: lengths 3..258 for codes 257..285; 258 has its own code.
 _LENGTH_BASE = np.array(
     [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31,
      35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258]
@@ -28,7 +28,7 @@ _ADLER = 65521
 
 
 def _fixed_codes() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Codes (bits reversed, as they are packed) and lengths of the fixed Huffman table."""
+    """Codes (bits reversed, as packed) and lengths of the fixed Huffman table."""
     codes, sizes = np.zeros(288, np.int64), np.zeros(288, np.int64)
     for first, last, size, base in (
         (0, 143, 8, 0x30), (144, 255, 9, 0x190), (256, 279, 7, 0), (280, 287, 8, 0xC0)
@@ -40,7 +40,7 @@ def _fixed_codes() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _match_codes() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """By length 0..258: bits and their number for "repeat the last byte so often"."""
+    """For lengths 0..258: code for repeating the last byte that often, and its number of bits."""
     codes, sizes = _fixed_codes()
     bits, count = np.zeros(259, np.int64), np.zeros(259, np.int64)
     for length in range(3, 259):
@@ -58,7 +58,7 @@ _MATCH_BITS, _MATCH_SIZE = _match_codes()
 def deflate_sparse(
     position: NDArray[np.int64], values: NDArray[np.float32], n_values: int
 ) -> bytes:
-    """A zlib stream of `n_values` little-endian float32, zero but at `position`.
+    """Build a zlib stream of `n_values` little-endian float32, zero except at `position`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def deflate_sparse(
         Length of the full array.
     """
     raw = np.ascontiguousarray(values, "<f4").view(np.uint8).astype(np.uint8, copy=False)
-    # A byte costs at most 9 bits, a run of zeros 13 bits per 258 and 24 for its ends.
+    # A byte costs at most 9 bits; a run of zeros costs 13 bits per 258 and 24 for its ends.
     room = 16 + raw.size * 9 // 8 + (values.size + 1) * 6 + n_values * 4 // 258 * 2
     out = np.empty(room, np.uint8)
     size = _encode(
@@ -82,7 +82,7 @@ def deflate_sparse(
 
 @njit(cache=True, nogil=True)
 def _put(out: Any, size: int, pending: int, n_pending: int, bits: int, n_bits: int) -> Any:
-    """Append bits, least significant first; whole bytes go out."""
+    """Append bits, least significant first; complete bytes are written out."""
     pending |= bits << n_pending
     n_pending += n_bits
     while n_pending >= 8:
@@ -98,7 +98,7 @@ def _put_zeros(
     out: Any, size: int, pending: int, n_pending: int, n: int,
     literal_bits: Any, literal_size: Any, match_bits: Any, match_size: Any,
 ) -> Any:  # fmt: skip
-    """Append `n` zero bytes: one literal, then repeats of it."""
+    """Append `n` zero bytes: one literal, then repetitions of it."""
     size, pending, n_pending = _put(out, size, pending, n_pending, literal_bits[0], literal_size[0])
     n -= 1
     while n >= 3:
@@ -123,7 +123,7 @@ def _encode(
     size, pending, n_pending = 2, 0b011, 3  # last block, fixed Huffman codes
     a, b = 1, 0  # Adler-32; n zero bytes leave a and add n * a to b
     zeros = 0
-    done = 0  # values so far
+    done = 0  # values written so far
     for k in range(position.size):
         zeros += 4 * (position[k] - done)
         done = position[k] + 1

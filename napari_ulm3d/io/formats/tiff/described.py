@@ -1,4 +1,4 @@
-"""What OME-XML and ImageJ's description say of a TIFF: lengths, rate, channels, calibration."""
+"""Lengths, rate, channels and calibration of a TIFF, from OME-XML and ImageJ's description."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from napari_ulm3d.io.facts.resolve import to_seconds, to_um
 
 __all__ = ["Described", "described_by_imagej", "described_by_ome"]
 
-#: ImageJ's numbers of calibration functions (ij.measure.Calibration): a line and polynomials
-#: of degree 2 to 4; 20 is none.
+#: Number of coefficients by ImageJ's number of a calibration function (ij.measure.Calibration):
+#: a straight line and polynomials of degree 2 to 4; 20 means none.
 _POLYNOMIALS = {0: 2, 1: 3, 2: 4, 3: 5}
 _NO_FUNCTION = 20
 
 
 @dataclass(frozen=True)
 class Described:
-    """Lengths along TIFF's Z, Y, X, the rate, and what the stored numbers stand for.
+    """Lengths along TIFF's Z, Y, X, the rate, and the meaning of the stored numbers.
 
-    `calibration` are a polynomial's coefficients, the constant first; `channels` the names
+    `calibration` contains a polynomial's coefficients, the constant first; `channels` the names
     of the channels.
     """
 
@@ -37,7 +37,7 @@ class Described:
 
 
 def described_by_ome(xml: str, index: int) -> Described:
-    """Physical sizes and time increment of OME-XML (units default to um and s)."""
+    """Read physical sizes and time increment from OME-XML (default units um and s)."""
     images = [e for e in ElementTree.fromstring(xml).iter() if e.tag.endswith("}Image")]
     image = images[index if index < len(images) else 0]
     pixels = next((e for e in image if e.tag.endswith("}Pixels")), None)
@@ -55,12 +55,12 @@ def described_by_ome(xml: str, index: int) -> Described:
 
 
 def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Described:
-    """ImageJ's units, spacing, resolution tags (pixels a unit), interval and calibration.
+    """Read ImageJ's units, spacing, resolution tags (pixels per unit), interval and calibration.
 
     Raises
     ------
     InputError
-        The grey values are calibrated by a function that is not a polynomial.
+        The grey values are calibrated by a function other than a polynomial.
     """
     info = file.imagej_metadata
     size: dict[str, float | None] = {}
@@ -78,7 +78,7 @@ def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Describe
             size[letter] = unit * tag.value[1] / tag.value[0]
     rate, notes = _rate(info.get("finterval"), info.get("tunit", "s"))
     keep = {k: v for k, v in info.items() if isinstance(v, str | int | float) and len(str(v)) < 200}
-    # fps is the speed of playback where finterval is absent: only the latter is the data's.
+    # Only finterval describes the data; without it, fps is just the playback speed.
     fps = _positive(info.get("fps"))
     if fps and rate is None:
         keep["playback_fps"] = fps
@@ -91,7 +91,7 @@ def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Describe
 
 
 def _channels(labels: Any) -> tuple[str, ...]:
-    """The names of two channels, from ImageJ's labels of planes."""
+    """Names of two channels, from ImageJ's labels of planes."""
     found = [str(label) for label in labels if label][:2] if not isinstance(labels, str) else []
     return tuple(found)
 
@@ -115,7 +115,7 @@ def _calibration(path: Path, info: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _rate(interval: Any, unit: Any) -> tuple[float | None, tuple[str, ...]]:
-    """Frames a second of an interval in a unit, and a note where the unit is not understood."""
+    """Frame rate from an interval and its unit, with a note if the unit is not understood."""
     value = _positive(interval)
     if value is None:
         return None, ()

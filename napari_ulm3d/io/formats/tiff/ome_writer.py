@@ -1,8 +1,8 @@
-"""Vessel maps as OME-TIFF, and back.
+"""Write vessel maps as OME-TIFF and read them back.
 
-Axes are Z, Y, X with physical sizes and the origin (plane positions) in micrometres. A
-map one voxel thick in y (a 2-D acquisition) is one image with depth down the page.
-The voxels go to the file by way of `deflate`, without the full volume in memory.
+Axes are Z, Y, X with physical sizes and the origin (plane positions) in micrometres. A map
+that is one voxel thick in y (a 2-D acquisition) is one image with depth running down.
+Voxels are written with `deflate`, without the full volume in memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEY = "napari_ulm3d"
 
 
 def write_ome_tiff(map_: VesselMap, path: Path) -> None:
-    """Write a map, float32, deflate-compressed; BigTIFF where 4 GB might not do."""
+    """Write a map as deflate-compressed float32; BigTIFF if 4 GB might not suffice."""
     import tifffile
 
     nz, ny, nx = map_.shape
@@ -63,7 +63,7 @@ def write_ome_tiff(map_: VesselMap, path: Path) -> None:
             "PositionZUnit": unit,
         },
     }
-    # Compressed size is bounded by the voxels held and 13 bits per 258 zero bytes.
+    # The compressed size is bounded by the stored voxels and 13 bits per 258 zero bytes.
     bound = 12 * map_.index.size + map_.grid.size // 30 + 2000 * pages
     with tifffile.TiffWriter(path, ome=True, bigtiff=bound > _CLASSIC_LIMIT, byteorder="<") as tiff:
         tiff.write(
@@ -80,12 +80,12 @@ def write_ome_tiff(map_: VesselMap, path: Path) -> None:
 
 
 def read_map(path: str | PathLike[str]) -> VesselMap:
-    """Read a map that `write_ome_tiff` wrote; memory grows with the voxels held.
+    """Read a map written by `write_ome_tiff`; memory use grows with the non-empty voxels.
 
     Raises
     ------
     ResultsError
-        The file is missing, broken, or not a map of this program.
+        The file is missing, damaged, or not a map of this program.
     """
     name = fspath(path)
     if not Path(name).is_file():
@@ -152,7 +152,7 @@ def _facts(xml: str | None) -> dict[str, Any] | None:
 
 
 def _strips(map_: VesselMap, rows: int, rows_of_page: int, pages: int) -> Iterator[bytes]:
-    """The zlib stream of every strip in file order; empty strips share theirs."""
+    """The zlib stream of every strip in file order; empty strips share one stream."""
     from napari_ulm3d.io.formats.tiff.deflate import deflate_sparse
 
     nx = map_.shape[2]

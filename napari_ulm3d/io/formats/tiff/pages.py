@@ -1,8 +1,8 @@
-"""Where the planes of a TIFF series lie, found once a file and kept between frames.
+"""Index of the planes of a TIFF series, built once per file and reused for every frame.
 
-A movie of 1,000 volumes of 40 planes is a chain of 40,000 pages, and following it takes seconds;
-showing another frame must not. What is kept is the place of each page, a few hundred kB, never an
-open file; a file that changes is looked at anew.
+A movie of 1,000 volumes of 40 planes is a chain of 40,000 pages, and following it takes seconds,
+which must not happen for every displayed frame. Only the page positions are cached, a few
+hundred kB, never an open file. A file that has changed is indexed again.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class PageIndex:
-    """The places of a series' planes.
+    """Positions of the planes of a series.
 
     Attributes
     ----------
     offsets
-        Byte at which each plane's page begins in its file, -1 where it is missing.
+        Byte at which the page of each plane begins in its file; -1 for missing pages.
     files, file_of
-        The files (one, but for an OME-TIFF of several), and which of them holds each plane.
+        The files (one, except for a multi-file OME-TIFF), and the number of the file for each plane.
     data_offset
-        Where all values lie as one block, uncompressed; None: in pages.
+        Byte at which all values begin if they form one uncompressed block; None: in pages.
     dtype
-        As stored, with its byte order.
+        As stored, including byte order.
     """
 
     offsets: NDArray[np.int64]
@@ -52,11 +52,11 @@ class PageIndex:
     dtype: np.dtype[Any]
 
     def values(self, shape: tuple[int, ...]) -> NDArray[Any]:
-        """All values, mapped from the file, where they lie as one block."""
+        """All values, memory-mapped, if they form one block."""
         return np.memmap(self.files[0], self.dtype, "r", self.data_offset or 0, shape)
 
     def pages(self, planes: Iterable[int]) -> Iterator[tuple[str, Any]]:
-        """The file and tifffile page of each plane, one after the other; its file is open."""
+        """Yield the file and tifffile page of each plane in turn, with the file open."""
         import tifffile
 
         with ExitStack() as stack:
@@ -74,7 +74,7 @@ class PageIndex:
 
 
 def page_index(path: str, number: int) -> PageIndex:
-    """The index of a series of a file, kept or found anew."""
+    """The index of a series in a file, from the cache or newly built."""
     key = _key(path, number)
     with _lock:
         found = _kept.get(key)
@@ -85,9 +85,9 @@ def page_index(path: str, number: int) -> PageIndex:
 
 
 def keep_index(path: str, number: int, series: Any) -> PageIndex:
-    """Find the places of the planes of an open series, and keep them."""
+    """Find the planes of an open series and cache their positions."""
     files: dict[str, int] = {}
-    # Values in one block need no pages; asking for each would read the whole chain.
+    # Values in one block need no pages; requesting them would read the whole chain.
     n_pages = len(series.pages) if series.dataoffset is None else 0
     offsets = np.full(n_pages, -1, np.int64)
     file_of = np.zeros(n_pages, np.int32)

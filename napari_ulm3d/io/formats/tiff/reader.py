@@ -1,7 +1,7 @@
-"""TIFF stacks: OME-TIFF, ImageJ hyperstacks, and plain ones; a page is a plane.
+"""TIFF stacks: OME-TIFF, ImageJ hyperstacks, and plain TIFF, with one page per plane.
 
-The last two axes of a page are rows and columns. In a 2-D movie rows are depth, so TIFF's
-Y becomes z; in a 3-D one Z, Y, X keep their names. Two channels may be I and Q.
+The last two axes of a page are rows and columns. In a 2-D movie, rows are depth, so TIFF's
+Y becomes z; in a 3-D movie, Z, Y, X keep their names. Two channels may be I and Q.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["READER", "TiffArray"]
 
 @dataclass(frozen=True)
 class TiffArray(FileArray):
-    """A series of a TIFF file; implements `StoredArray`. Reads the pages it needs."""
+    """A series in a TIFF file; implements `StoredArray`. Reads only the pages it needs."""
 
     series: int
 
@@ -71,7 +71,7 @@ class TiffArray(FileArray):
             out[position] = page.asarray()
 
     def _read_whole(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
-        """Where planes hold all of time, or pages are not planes."""
+        """Read everything if each plane contains all times, or pages are not planes."""
         with opened_tiff(self.path) as file:
             series = file.series[self.series]
             for page in series.pages:
@@ -139,9 +139,9 @@ def _open(path: Path, variable: str | None) -> Content:
 
 
 def _names(letters: str, shape: tuple[int, ...]) -> tuple[list[str | None], str]:
-    """TIFF's letters as names, None for an axis that the file leaves open, and a note.
+    """Axis names from TIFF's letters, None for an axis left open by the file, and a note.
 
-    A stack of planes alone is called Z or channels where nobody said that it is a movie.
+    Programs label a plain stack of planes Z or channels by default, so that label is left open.
     """
     outer = "".join(a for a, n in zip(letters, shape, strict=True) if n > 1 and a not in "YX")
     names: list[str | None] = []

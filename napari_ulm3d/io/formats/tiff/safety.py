@@ -1,4 +1,4 @@
-"""Opening TIFF files: nothing of other folders, nothing cut short, nothing inflated without end."""
+"""Safe opening of TIFF files: no other folders, no truncated files, no unbounded inflation."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["opened_tiff", "refuse_bomb", "refuse_missing_codec"]
 _AGAIN = "Copy it again from the original."
 _DESCRIPTION = 270
 _DEFLATE = (8, 32946)
-#: Deflate cannot do more.
+#: The maximum compression that deflate can reach.
 _MOST_GROWTH = 1032
 
 
 @contextmanager
 def opened_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
-    """A TIFF file whose pages are all there.
+    """Open a TIFF file and check that all of its pages are present.
 
     Raises
     ------
     InputError
-        It was cut short (tifffile goes on with the pages that are left), its pages run in
-        circles, or its OME-XML names files that are not in its folder.
+        It is truncated (tifffile would continue with the remaining pages), its pages form a
+        cycle, or its OME-XML names files outside its folder.
     """
     import tifffile
 
@@ -47,7 +47,7 @@ def opened_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
 
 
 def _refuse_lost_pages(path: Path | str, file: tifffile.TiffFile) -> None:
-    """Follow the chain of pages: each lies in the file, and all of them have room in it."""
+    """Follow the chain of pages: each must lie in the file, and all of them must fit into it."""
     tiff, handle = file.tiff, file.filehandle
 
     def number(form: str, size: int) -> int:
@@ -70,7 +70,7 @@ def _refuse_lost_pages(path: Path | str, file: tifffile.TiffFile) -> None:
 
 
 def _refuse_lost_description(path: Path | str, file: tifffile.TiffFile, entries: bytes) -> None:
-    """OME-TIFF says in its description what is what; tifffile goes on where it is lost."""
+    """Refuse an OME-TIFF without its description, which defines its axes; tifffile would go on."""
     tiff = file.tiff
     for start in range(0, len(entries) - tiff.tagsize + 1, tiff.tagsize):
         (code,) = struct.unpack_from(tiff.byteorder + "H", entries, start)
@@ -90,10 +90,10 @@ def _refuse_other_folders(path: Path | str, file: tifffile.TiffFile) -> None:
 
 
 def refuse_bomb(path: Path | str, page: Any) -> None:
-    """Refuse a page one of whose deflated segments is larger than the page has room for.
+    """Refuse a page with a deflated segment that is larger than the page allows.
 
-    tifffile inflates a segment to its end, however far that is. A segment that could not
-    fill half of the free memory whatever it holds is not looked at.
+    tifffile inflates a segment completely, whatever its size. A segment that could not fill
+    half of the free memory in any case is not checked.
     """
     if page.compression not in _DEFLATE:
         return
@@ -111,14 +111,14 @@ def refuse_bomb(path: Path | str, page: Any) -> None:
 
 
 def refuse_missing_codec(path: Path | str, page: Any) -> None:
-    """Name the package that decodes a page where it is not installed.
+    """Name the package that decodes a page if it is not installed.
 
     Raises
     ------
     BackendError
-        Installing imagecodecs mends it.
+        Installing imagecodecs solves it.
     InputError
-        The installed imagecodecs does not know the compression either.
+        The installed imagecodecs does not support the compression either.
     """
     from tifffile import TIFF
 

@@ -1,1 +1,1 @@
-"""USTB's ultrasound file format, read."""
+"""Reader of USTB's ultrasound file format."""

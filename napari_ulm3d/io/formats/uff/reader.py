@@ -1,10 +1,10 @@
-"""Beamformed data of USTB's ultrasound file format (``.uff``, an HDF5 file).
+"""Beamformed data in USTB's ultrasound file format (``.uff``, an HDF5 file).
 
-USTB (Rodriguez-Molares et al., IEEE IUS 2017, doi:10.1109/ULTSYM.2017.8092389) keeps
+USTB (Rodriguez-Molares et al., IEEE IUS 2017, doi:10.1109/ULTSYM.2017.8092389) stores
 ``uff.beamformed_data`` as [pixel, channel, wave, frame] with a scan that gives the
 position of each pixel in metres. The pixels must form a regular Cartesian grid here; a
-sector scan has to be converted first. MATLAB writes the axes reversed, so the axis of
-pixels is found by its length.
+sector scan has to be converted first. MATLAB writes the axes in reverse order, so the pixel
+axis is identified by its length.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 
 __all__ = ["READER", "UffArray"]
 
-#: MATLAB's marks on each object, and the frame rate of a video to be saved.
+#: MATLAB's attributes of each object, and the playback rate of a video to be saved.
 _NOT_FACTS = (".class", ".name", ".array", ".size", ".complex", ".imaginary", "frame_rate")
 
 
 @dataclass(frozen=True)
 class UffArray(FileArray):
-    """Beamformed pixels as (t, then the grid's axes, slowest first); a `StoredArray`.
+    """Beamformed pixels as (t, then the grid's axes, slowest first); implements `StoredArray`.
 
-    `datasets` is one path, or those of the real and the imaginary part; `pixels_first`
-    tells [pixel, ..., frame] from its reverse.
+    `datasets` contains one path, or those of the real and the imaginary part; `pixels_first`
+    distinguishes [pixel, ..., frame] from the reverse order.
     """
 
     datasets: tuple[str, ...]
@@ -65,7 +65,7 @@ class UffArray(FileArray):
 
         n_frames, *grid = self.shape
         if axis != 0:
-            # The axes were given otherwise than the scan has them: pick from all of it.
+            # The given axes differ from those of the scan: select from the whole array.
             whole = np.empty(self.shape, out.dtype)
             self.read_into(whole, 0, 0, n_frames)
             out[...] = whole[stretch(len(self.shape), axis, start, stop)]
@@ -75,7 +75,7 @@ class UffArray(FileArray):
                 part = out if len(self.datasets) == 1 else (out.real, out.imag)[number]
                 data = dataset_within(file, name)
                 for a, b in frame_chunks(start, stop, prod(grid) * data.dtype.itemsize):
-                    # Channel and wave have one element, so pixel and frame are all there is.
+                    # Channel and wave have one element, so only pixel and frame remain.
                     if data.ndim == 1 or n_frames == 1:
                         values = data[()].reshape(1, -1)
                     elif self.pixels_first:
@@ -86,7 +86,7 @@ class UffArray(FileArray):
 
 
 def _beamformed(file: h5py.File) -> dict[str, tuple[str, ...]]:
-    """Groups of class uff.beamformed_data, and the datasets that hold their pixels."""
+    """Groups of class uff.beamformed_data, and the datasets with their pixels."""
     import h5py
 
     found: dict[str, tuple[str, ...]] = {}
@@ -114,7 +114,7 @@ def _sniff(path: Path, head: bytes) -> bool:
         with h5py.File(path, "r") as file:
             return bool(_beamformed(file))
     except (OSError, RuntimeError, LookupError, ValueError, TypeError):
-        return False  # damaged: the reader of any HDF5 says how
+        return False  # damaged: the general HDF5 reader reports it
 
 
 def _list(path: Path) -> tuple[Variable, ...]:
@@ -198,7 +198,7 @@ def _array(
 
 
 def _grid(path: Path, file: h5py.File, name: str) -> tuple[str, tuple[int, ...], Facts]:
-    """Letters and lengths of the grid's axes, slowest first, and its spacing and origin."""
+    """Letters and lengths of the grid's axes, slowest first, with spacing and origin."""
     import h5py
 
     scan = {
@@ -217,7 +217,7 @@ def _grid(path: Path, file: h5py.File, name: str) -> tuple[str, tuple[int, ...],
             "Convert it to a linear scan in USTB first.",
         )
     if {"x_axis", "z_axis"} <= keys:
-        # USTB's linear scan: meshgrid(x, z), taken column by column, so z runs fastest.
+        # USTB's linear scan: meshgrid(x, z), flattened column by column, so z varies fastest.
         axes = {key: np.asarray(scan[f"{key}_axis"]).reshape(-1) for key in "xz"}
     else:
         axes = _cartesian(
@@ -241,7 +241,7 @@ def _grid(path: Path, file: h5py.File, name: str) -> tuple[str, tuple[int, ...],
 
 
 def _cartesian(path: Path, positions: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Axes of pixels given one by one, slowest first; refused when they are no grid."""
+    """Axes of individually listed pixels, slowest first; refused if they do not form a grid."""
     # The run length of an axis is the number of pixels before its value first changes.
     runs = {
         letter: int(np.argmax(values != values[0])) or values.size

@@ -1,1 +1,1 @@
-"""VTK files for ParaView, written."""
+"""Writer of VTK files for ParaView."""

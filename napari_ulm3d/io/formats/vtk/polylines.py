@@ -1,7 +1,7 @@
 """Polylines as VTK's XML PolyData.
 
-Format: "VTK XML file formats" (docs.vtk.org): arrays as raw little-endian bytes
-appended after the XML, each led by its length as UInt64.
+Format: "VTK XML file formats" (docs.vtk.org), with arrays as raw little-endian bytes
+appended after the XML, each preceded by its length as UInt64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _VTK_TYPES = {"<f4": "Float32", "<f8": "Float64", "<i8": "Int64"}
 
 
 class Column(NamedTuple):
-    """Values of points or of lines: (n,) or (n, components), stored as `dtype`."""
+    """Values of points or lines: (n,) or (n, components), stored as `dtype`."""
 
     name: str
     values: NDArray[Any]
@@ -34,16 +34,16 @@ def write_polylines(
     cell_data: Sequence[Column],
     shown: Mapping[str, str],
 ) -> None:
-    """Write lines and what their points and they themselves carry.
+    """Write lines with the data of their points and cells.
 
     Parameters
     ----------
     path
         File to write.
-    points_xyz
+    (n, 3) points of all lines, one line after the other.
         (n, 3) points of all lines, line after line.
     ends
-        (m,) number of points up to the end of each line.
+        (m,) cumulative number of points at the end of each line.
     point_data, cell_data
         Values of the n points and of the m lines.
     shown
@@ -89,14 +89,14 @@ def write_polylines(
 
 
 class _Appended:
-    """Collects arrays for the file's end and names their places."""
+    """Collect arrays for the appended data, with their offsets."""
 
     def __init__(self) -> None:
         self.arrays: list[NDArray[Any]] = []
         self._offset = 0
 
     def array(self, name: str, values: NDArray[Any], dtype: str) -> str:
-        """Keep an array (n,) or (n, components); its XML element."""
+        """Store an array (n,) or (n, components); return its XML element."""
         raw = np.ascontiguousarray(values, dtype)
         components = raw.shape[1] if raw.ndim == 2 else 1
         element = (

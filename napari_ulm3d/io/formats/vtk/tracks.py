@@ -1,4 +1,4 @@
-"""Tracks as VTK polylines (XML PolyData) that ParaView opens."""
+"""Tracks as VTK polylines (XML PolyData) for ParaView."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["write_vtp"]
 
 
 def write_vtp(tracks: Tracks, path: Path) -> None:
-    """Write one polyline a track; points are (x, y, z) in micrometres.
+    """Write one polyline per track; points are (x, y, z) in micrometres.
 
-    Points carry frame, time_s, speed_mm_s, velocity_mm_s (x, y, z) and score; lines carry
+    Point data: frame, time_s, speed_mm_s, velocity_mm_s (x, y, z) and score. Cell data:
     track_id, length_um (along the line) and mean_speed_mm_s.
     """
     table = tracks.in_order().table

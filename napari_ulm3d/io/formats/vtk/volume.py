@@ -1,8 +1,8 @@
-"""Vessel maps as VTK image data (``.vti``) that ParaView lays over the tracks of ``.vtp``.
+"""Vessel maps as VTK image data (``.vti``), which ParaView can overlay with ``.vtp`` tracks.
 
-Format: "VTK XML file formats" (docs.vtk.org): ImageData, values as raw little-endian bytes
-appended after the XML, led by their length as UInt64. Origin and spacing are in micrometres along
-x, y, z, and x runs fastest: the C order of (z, y, x).
+Format: "VTK XML file formats" (docs.vtk.org), ImageData, with values as raw little-endian bytes
+appended after the XML, preceded by their length as UInt64. Origin and spacing are in micrometres
+along x, y, z, and x varies fastest, which is the C order of (z, y, x).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["write_vti"]
 def write_vti(map_: VesselMap, path: Path) -> None:
     """Write a map as float32 point data, streamed slab by slab.
 
-    The centre of voxel (0, 0, 0) is the origin, in micrometres as the tracks' points are.
+    The origin is the centre of voxel (0, 0, 0), in micrometres like the points of the tracks.
     """
     nz, ny, nx = map_.shape
     extent = f"0 {nx - 1} 0 {ny - 1} 0 {nz - 1}"

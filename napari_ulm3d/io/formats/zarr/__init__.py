@@ -1,1 +1,1 @@
-"""Zarr and OME-Zarr, read and written."""
+"""Zarr and OME-Zarr reader and writer."""

@@ -1,4 +1,4 @@
-"""The codecs of Zarr arrays: registered where their package is there, or named as missing."""
+"""Codecs of Zarr arrays: registered if their package is installed, or reported as missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ulm3d.io.stored.causes import missing_codec
 
 __all__ = ["known_codecs"]
 
-#: Codecs by their id and the package that brings them; all others of numcodecs are there.
+#: Optional codecs by id, with their package; all others in numcodecs are always available.
 _PACKAGES = {
     "zfpy": "zfpy", "pcodec": "pcodec", "msgpack2": "msgpack", "crc32c": "crc32c",
     "bitshuffle": "bitshuffle", "wavpack": "wavpack_numcodecs", "flac": "flac_numcodecs",
@@ -21,14 +21,14 @@ _PACKAGES = {
 
 @contextmanager
 def known_codecs(path: Path | str) -> Iterator[None]:
-    """Register optional codecs, and say which package is missing where one is not known.
+    """Register optional codecs, and name the missing package if a codec is unknown.
 
     Raises
     ------
     BackendError
-        Installing the package that is named mends it.
+        Installing the named package solves it.
     InputError
-        No package that is known here has the codec.
+        No known package provides the codec.
     """
     _register()
     try:
@@ -48,7 +48,7 @@ def _register() -> None:
 
 
 def _unknown(error: BaseException) -> str | None:
-    """The id in what zarr or numcodecs say of a codec that is not registered."""
+    """Extract the codec id from the error of zarr or numcodecs for an unregistered codec."""
     text = str(error)
     told = re.search(r"(?:codec not available|[Uu]nknown codec)\W*([\w.\-/:]+)", text)
     return told[1] if told else None

@@ -1,4 +1,4 @@
-"""Dimensions of plain Zarr arrays, as xarray writes them: names, coordinates and labels."""
+"""Dimensions of plain Zarr arrays in xarray's conventions: names, coordinates and labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_COORDINATES = 1 << 24
 def dimension_names(
     array: zarr.Array[Any], attributes: Mapping[str, Any]
 ) -> list[str | None] | None:
-    """Names of an array's dimensions, from where version 3, xarray or a person keeps them."""
+    """Dimension names of an array, as stored by Zarr version 3, xarray or a person."""
     of_metadata = getattr(array.metadata, "dimension_names", None)
     for names in (of_metadata, attributes.get("_ARRAY_DIMENSIONS"), attributes.get("axes")):
         if names and len(names) == len(array.shape):
@@ -30,7 +30,7 @@ def dimension_names(
 
 
 def siblings(arrays: Mapping[str, zarr.Array[Any]], name: str) -> dict[str, zarr.Array[Any]]:
-    """The arrays in the group of an array, and above it where the group has none of the name."""
+    """The arrays in an array's group, or in parent groups for names that the group lacks."""
     found: dict[str, zarr.Array[Any]] = {}
     parts = name.split("/")[:-1]
     for depth in range(len(parts) + 1):
@@ -45,7 +45,7 @@ def siblings(arrays: Mapping[str, zarr.Array[Any]], name: str) -> dict[str, zarr
 def coordinates(
     names: Sequence[str | None], beside: Mapping[str, zarr.Array[Any]], shape: Sequence[int]
 ) -> list[Coordinate | None]:
-    """The array of a dimension's own name holds its coordinates."""
+    """Coordinates of each dimension, from the array of the same name."""
     found: list[Coordinate | None] = []
     for name, size in zip(names, shape, strict=True):
         vector = beside.get(name or "")
@@ -72,7 +72,7 @@ def labels_of(
     shape: Sequence[int],
     attributes: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """What the two elements of an axis are called: its coordinates, or an attribute."""
+    """Labels of the two elements of an axis, from its coordinates or an attribute."""
     for key in ("labels", "channels", "channel_names", "components"):
         if found := texts(attributes.get(key, ())):
             return found

@@ -1,7 +1,7 @@
-"""OME-Zarr images in a store: where they are, and their axes, scale and channels.
+"""OME-Zarr images in a store: their location, axes, scale and channels.
 
-An image is a group with multiscales; it is the store itself, or one of the numbered groups
-of a conversion by bioformats2raw (https://ngff.openmicroscopy.org).
+An image is a group with multiscales. It is the store itself, or one of the numbered groups
+of a bioformats2raw conversion (https://ngff.openmicroscopy.org).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _TYPES = {"time": "t", "channel": "c"}
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a store.
+    """An image in a store.
 
     Parameters
     ----------
     group
-        Path of its group, "" for the store itself.
+        Path of its group; "" for the store itself.
     multiscale, channels
-        As in its attributes.
+        As given in its attributes.
     """
 
     group: str
@@ -43,12 +43,12 @@ class Image:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Paths of its arrays in the store, the finest first."""
+        """Paths of its arrays in the store, finest first."""
         paths = (str(d["path"]) for d in self.multiscale["datasets"])
         return tuple(f"{self.group}/{p}" if self.group else p for p in paths)
 
     def names(self, path: Path, shape: tuple[int, ...]) -> list[str | None]:
-        """Names of the axes; the type counts where the name says nothing."""
+        """Names of the axes; an axis with an unknown name is identified by its type."""
         entries = [
             a if isinstance(a, dict) else {"name": a} for a in self.multiscale.get("axes", ())
         ]
@@ -61,7 +61,7 @@ class Image:
         return [_TYPES.get(str(a.get("type")), str(a.get("name", ""))) for a in entries]
 
     def lengths(self, array: str, n: int) -> tuple[float | None, Lengths, Lengths]:
-        """Rate, and spacing and first position of each axis, of one of its arrays."""
+        """Rate, spacing and first position of each axis for one of its arrays."""
         level = self.multiscale["datasets"][self.levels.index(array)]
         scale, shift = np.ones(n), np.zeros(n)
         for transform in (
@@ -85,11 +85,11 @@ class Image:
 
 
 def images_of(root: zarr.Group | zarr.Array[Any]) -> list[Image]:
-    """Every image of a store, in the order of their numbers."""
+    """All images of a store, in numerical order."""
     import zarr
 
     found = [_image("", dict(root.attrs))]
-    # An image has no images in it: only a collection's groups are looked through.
+    # Images do not contain images, so only the groups of a collection are searched.
     if found == [None] and isinstance(root, zarr.Group):
         groups = [(n, g) for n, g in root.members(max_depth=3) if isinstance(g, zarr.Group)]
         for name, group in sorted(groups, key=lambda item: natural_key(item[0])):
@@ -98,7 +98,7 @@ def images_of(root: zarr.Group | zarr.Array[Any]) -> list[Image]:
 
 
 def _image(group: str, attributes: dict[str, Any]) -> Image | None:
-    """The first image of the attributes, from where version 0.5 or 0.4 keeps it."""
+    """The first image in the attributes, as stored by version 0.5 or 0.4."""
     ome = attributes.get("ome", attributes)
     images = ome.get("multiscales") if isinstance(ome, dict) else None
     if not isinstance(images, list) or not images or not images[0].get("datasets"):
@@ -108,12 +108,12 @@ def _image(group: str, attributes: dict[str, Any]) -> Image | None:
 
 
 def sole_image(path: Path, images: list[Image], wanted: str | None) -> tuple[Image, str] | None:
-    """The image to read and the name of its array; None where an array is to be chosen.
+    """The image to read and the name of its array; None if an array has to be chosen.
 
     Raises
     ------
     InputError
-        There are several and none is named.
+        There are several images and none is named.
     """
     for image in images:
         if wanted is not None and wanted.strip("/") in (image.group, *image.levels):

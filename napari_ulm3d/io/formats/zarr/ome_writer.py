@@ -1,7 +1,7 @@
-"""Vessel maps as OME-Zarr 0.4 (zarr format 2, which all current readers open).
+"""Vessel maps as OME-Zarr 0.4 (Zarr format 2, which all current readers can open).
 
-Only occupied chunks are written. Coarser levels keep the value furthest from zero of
-each 2x2x2 voxels: a mean would let thin vessels fade away.
+Only non-empty chunks are written. Coarser levels keep the value furthest from zero in
+each 2x2x2 voxels, because averaging would make thin vessels fade.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _attributes(map_: VesselMap, datasets: list[dict[str, Any]]) -> dict[str, An
 
 
 def _halved(map_: VesselMap) -> VesselMap:
-    """Half as many voxels along every axis of more than one."""
+    """Halve the number of voxels along every axis that has more than one."""
     factors = [2 if n > 1 else 1 for n in map_.shape]
     shape = tuple(-(-n // f) for n, f in zip(map_.shape, factors, strict=True))
     spacing = tuple(s * f for s, f in zip(map_.grid.spacing_um, factors, strict=True))
@@ -88,7 +88,7 @@ def _halved(map_: VesselMap) -> VesselMap:
         c // f for c, f in zip(np.unravel_index(map_.index, map_.shape), factors, strict=True)
     ]
     flat = np.ravel_multi_index(tuple(coarse), shape)
-    # Of equal places the last in order is the one furthest from zero.
+    # Of repeated positions, the last one is the value furthest from zero.
     order = np.lexsort((np.abs(map_.values), flat))
     last = np.append(np.diff(flat[order]) > 0, True)[: order.size]
     chosen = order[last]

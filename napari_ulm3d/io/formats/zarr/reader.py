@@ -1,7 +1,7 @@
 """Zarr arrays and groups, version 2 and 3, and OME-Zarr images (0.4 and 0.5).
 
-An OME-Zarr names its axes and gives scale, translation and units. Other arrays are named by
-their dimensions, as xarray writes them, with coordinates in arrays of the dimensions' names.
+OME-Zarr names its axes and gives scale, translation and units. Other arrays may have dimension
+names in xarray's convention, with coordinates in arrays of the same names.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = ["READER", "ZarrArray"]
 
 @dataclass(frozen=True)
 class ZarrArray(FileArray):
-    """An array of a Zarr store; implements `StoredArray`."""
+    """An array in a Zarr store; implements `StoredArray`."""
 
     array: str
 
@@ -133,7 +133,7 @@ def _open(path: Path, variable: str | None) -> Content:
         chosen, why = choose_variable(path, candidates, variable)
 
     def stored(v: Variable) -> StoredArray:
-        # A chunk is decoded whole, however little of it is asked for.
+        # A chunk is always decoded whole, even for a small part of it.
         whole = arrays[v.name]
         chunk = whole.shards or whole.chunks
         check_claim(path, f"a chunk of {v.name}", chunk, v.dtype, stored_bytes(path))
@@ -186,7 +186,7 @@ def _of_dimensions(
     *,
     with_lengths: bool,
 ) -> tuple[Layout, AlongAxes]:
-    """What an array's names of dimensions, and the coordinates beside it, say of its axes."""
+    """Axes of an array from its dimension names and the coordinates beside it."""
     dimensions = dimension_names(arrays[name], merged)
     said = f"The array names its axes: {', '.join(map(str, dimensions))}." if dimensions else ""
     beside = {n.rpartition("/")[2]: a for n, a in siblings(arrays, name).items()}
@@ -198,7 +198,7 @@ def _of_dimensions(
 
 
 def _attributes_above(root: zarr.Group | zarr.Array[Any], name: str) -> dict[str, Any]:
-    """Attributes of the groups that hold an array, the nearest winning."""
+    """Attributes of an array's parent groups; the nearest ones take precedence."""
     merged = dict(root.attrs)
     parts = name.split("/")[:-1]
     for depth in range(1, len(parts) + 1):

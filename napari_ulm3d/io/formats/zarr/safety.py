@@ -1,4 +1,4 @@
-"""What must hold before a Zarr array is decoded: no codec that runs programs, whole chunks."""
+"""Safety checks before decoding a Zarr array: no codec that runs code, no truncated chunks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["refuse_pickles", "refuse_torn_chunks"]
 
 
 def refuse_pickles(path: Path | str, array: zarr.Array[Any]) -> None:
-    """Refuse an array one of whose codecs unpickles (numcodecs has such a one).
+    """Refuse an array with a codec that unpickles (numcodecs includes one).
 
-    A pickle runs any program when it is opened, whatever type the array says it has.
+    Unpickling can run any code, whatever the array's declared type.
     """
     described = {k: v for k, v in array.metadata.to_dict().items() if k != "attributes"}
     if "pickle" in json.dumps(described, default=str).lower():
@@ -33,10 +33,10 @@ def refuse_pickles(path: Path | str, array: zarr.Array[Any]) -> None:
 def refuse_torn_chunks(
     path: Path | str, array: zarr.Array[Any], axis: int | None, start: int, stop: int
 ) -> None:
-    """Refuse a chunk that Blosc compressed and that is not as long as it says itself.
+    """Refuse a Blosc-compressed chunk whose length differs from the one in its header.
 
-    The decoder does not look how long a chunk is: of one that was cut short it would read
-    whatever lies behind it in memory. Chunks that are absent are left to Zarr.
+    The decoder does not check the length: for a truncated chunk it would read memory beyond
+    its end. Missing chunks are left to Zarr.
     """
     if not _is_blosc(array):
         return
@@ -61,7 +61,7 @@ def refuse_torn_chunks(
 
 
 def _is_blosc(array: zarr.Array[Any]) -> bool:
-    """Whether each chunk file is one Blosc buffer (a sharded file is checked by its index)."""
+    """Whether each chunk file is one Blosc buffer (sharded files are checked by their index)."""
     metadata: Any = array.metadata
     if metadata.zarr_format == 2:
         return getattr(metadata.compressor, "codec_id", "") == "blosc"
