@@ -1,6 +1,6 @@
 """The command line: `napari-ulm3d COMMAND`, one file per command.
 
-`--help` must answer at once, so a command imports what it works with when it runs.
+`--help` must be fast, so each command imports its dependencies when it runs.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         app(arguments)
-    except SystemExit as end:  # how typer ends, with the exit code
+    except SystemExit as end:  # typer ends with the exit code
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 
 
 def script() -> None:
-    """The console entry point."""
+    """Entry point of the console script."""
     sys.exit(main())

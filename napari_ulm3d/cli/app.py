@@ -1,4 +1,4 @@
-"""The commands, gathered."""
+"""The command-line application with all commands."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _root(
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command; our own errors become one line on stderr and an exit code."""
+    """Wrap a command: our own errors become one line on stderr and an exit code."""
 
     @wraps(command)
     def run_command(*args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""`napari-ulm3d calibrate`: what a run would measure on the data first."""
+"""`napari-ulm3d calibrate`: measurements on the data before a run."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-# What each extra installs, and the module whose presence shows it.
+# Packages installed by each extra, and the module that proves its presence.
 _EXTRAS = {
     "gui": {
         "napari": "the viewer",

@@ -1,4 +1,4 @@
-"""`napari-ulm3d evaluate`: what speaks for a run, and its scores where the truth is known."""
+"""`napari-ulm3d evaluate`: quality of a run, with scores if the ground truth is known."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ _LENGTHS = (2, 3, 5, 7, 10, 15, 20)
 
 
 def _print_evidence(results: ResultsFolder) -> None:
-    """What the run left that speaks for it or against it."""
+    """Print the quality measures stored with the run."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Flags of several commands, and flags in groups: a command takes a group as one parameter."""
+"""Options shared by several commands, and groups of options passed as one parameter."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class _Group:
-    """Flags that stand for one parameter of a command: settings of a model.
+    """Options for the settings of a model, passed to a command as one parameter.
 
     Attributes
     ----------
     parameter
-        Of the command; it is given a dictionary of the settings that were given.
+        Parameter of the command; receives a dictionary of the settings that were given.
     model
-        Has the descriptions.
+        Model with the descriptions.
     panel
-        Of --help.
+        Panel in --help.
     flags
-        Setting, its type, its flags, what they take.
+        For each setting: name, type, flags, metavar.
     """
 
     parameter: str
@@ -87,24 +87,24 @@ _EXECUTION = _Group(
 
 
 def takes_load_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of `LoadConfig` in place of its parameter `load`."""
+    """Give a command the options of `LoadConfig` instead of its parameter `load`."""
     return _with_flags(command, _LOAD)
 
 
 def takes_execution_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of `Execution` in place of its parameter `execution`."""
+    """Give a command the options of `Execution` instead of its parameter `execution`."""
     return _with_flags(command, _EXECUTION)
 
 
 def takes_group(parameter: str, group: type[Any]) -> Callable[..., Callable[..., None]]:
-    """Give a command the fields of a dataclass as flags, in place of one parameter.
+    """Give a command the fields of a dataclass as options, instead of one parameter.
 
     Parameters
     ----------
     parameter
-        Of the command; it is given the dataclass.
+        Parameter of the command; receives the dataclass.
     group
-        Its fields are annotated as the parameters of a command would be, and have defaults.
+        Its fields are annotated like the parameters of a command, and have defaults.
     """
     hints = get_type_hints(group, include_extras=True)
     flags = [
@@ -146,7 +146,7 @@ def _in_place_of(
     flags: list[inspect.Parameter],
     gather: Callable[[dict[str, Any]], Any],
 ) -> Callable[..., None]:
-    """A command with flags in place of one parameter, which is made of them by `gather`."""
+    """Replace one parameter of a command by options, from which `gather` computes its value."""
 
     @wraps(command)
     def with_flags(*args: Any, **kwargs: Any) -> None:

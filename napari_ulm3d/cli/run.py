@@ -32,7 +32,7 @@ _BLOCKS_LEFT_OUT = 3  # exit code
 
 @dataclass(frozen=True)
 class Given:
-    """Settings as they are given on the command line."""
+    """Settings given on the command line."""
 
     config: Annotated[
         Path | None,
@@ -78,14 +78,14 @@ class Given:
     ] = None
 
     def resolve(self, load: dict[str, Any], resumed: Path) -> tuple[PipelineConfig, list[Path]]:
-        """The settings, and the input files that their file records (a run.toml does).
+        """The settings, and the input files listed in their file (as in a run.toml).
 
         Parameters
         ----------
         load
-            Settings of that section that were given.
+            Settings of the section `load` that were given.
         resumed
-            Their file where none is named; it need not be there.
+            Default settings file; it may not exist.
         """
         config = self.config or (resumed if resumed.is_file() else None)
         if self.preset is not None and config is not None:
@@ -108,7 +108,7 @@ class Given:
         return config_given.with_settings(self.assignments or []), recorded
 
     def _weights(self) -> str | None:
-        """Whole, so that --resume and a run.toml work from any folder."""
+        """Absolute path, so that --resume and a run.toml work from any folder."""
         file = Path(self.weights or "").expanduser()
         return str(file.resolve()) if file.is_file() else self.weights
 
@@ -161,7 +161,7 @@ def run(
             "give the files of the acquisition, or a --config that lists them."
         )
     where = Execution.from_dict(execution)
-    if where.scheduler is not None:  # its workers have other current folders
+    if where.scheduler is not None:  # its workers have other working directories
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
     report = _followed(acquisition, settings, out, where, resume=resume, overwrite=overwrite)
@@ -190,7 +190,7 @@ def _followed(
 
 
 def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:
-    """The settings in a file, and the input files it lists (as a run.toml does)."""
+    """The settings in a file, and the input files that it lists (as in a run.toml)."""
     import tomllib
 
     if path is None:

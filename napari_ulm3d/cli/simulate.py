@@ -21,7 +21,7 @@ __all__ = ["simulate"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to simulate, as it is given on the command line."""
+    """The simulation requested on the command line."""
 
     preset: Annotated[str | None, typer.Option(help="Preset, such as mouse-brain-15MHz.")] = None
     test_set: Annotated[
@@ -42,12 +42,12 @@ class Wanted:
     snr: Annotated[float | None, typer.Option(help="Signal-to-noise ratio, dB.")] = None
 
     def resolve(self) -> SimulationConfig:
-        """The settings.
+        """Convert the options to settings.
 
         Raises
         ------
         ConfigError
-            Flags that do not go together, or no such preset or set.
+            The options conflict, or there is no such preset or set.
         """
         changed = (self.bubbles, self.frames, self.seed, self.snr)
         settings = self._chosen()

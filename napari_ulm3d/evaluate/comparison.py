@@ -1,4 +1,4 @@
-"""Two results beside each other, or one beside the truth: maps, and a table of numbers."""
+"""Compare two results, or a result with the ground truth: maps and a table of numbers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["map_difference", "score_rows", "tracks_dice", "truth_localizations",
 
 
 def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False) -> VesselMap:
-    """First minus second, voxel by voxel, as a signed map.
+    """First minus second map, voxel by voxel, as a signed map.
 
     Parameters
     ----------
     common
-        Only voxels that both maps hold, as is right for speeds; otherwise an empty voxel
-        counts as zero, as is right for densities.
+        Use only voxels that are non-empty in both maps, as appropriate for speeds; otherwise
+        empty voxels count as zero, as appropriate for densities.
 
     Raises
     ------
@@ -51,10 +51,10 @@ def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False)
 
 
 def tracks_dice(first: Tracks, second: Tracks, grid: Grid, voxel_um: float = 25.0) -> float:
-    """Dice coefficient of the voxels that two sets of tracks pass; NaN of two empty ones.
+    """Dice coefficient of the voxels crossed by two sets of tracks; NaN if both are empty.
 
-    Drawn as in `map_dice`: straight lines between successive positions, every voxel that a
-    line touches, on cubes of `voxel_um` over the field of view `grid`.
+    Computed as in `map_dice`: straight lines between successive positions, all voxels touched
+    by a line, on cubes of `voxel_um` over the field of view `grid`.
     """
     edges = [s for s, n in zip(grid.spacing_um, grid.shape, strict=True) if n > 1]
     fine = grid.isotropic(min(edges or grid.spacing_um) / voxel_um)
@@ -66,7 +66,7 @@ def tracks_dice(first: Tracks, second: Tracks, grid: Grid, voxel_um: float = 25.
 
 
 def truth_localizations(truth: Truth, grid: Grid, rate_hz: float) -> Localizations:
-    """The true positions within the field of view as a table of localizations, score 1."""
+    """True positions within the field of view as a table of localizations with score 1."""
     table = truth.table[grid.contains(truth.positions_um)]
     table = table.sort_values(["frame", "bubble_id"], kind="stable")
     n = len(table)
@@ -77,10 +77,10 @@ def truth_localizations(truth: Truth, grid: Grid, rate_hz: float) -> Localizatio
 
 
 def truth_tracks(truth: Truth, rate_hz: float) -> Tracks:
-    """The true trajectories as a table of tracks, score 1.
+    """True trajectories as a table of tracks with score 1.
 
-    A bubble that is not there for a while comes back as another track. Where the truth does
-    not tell velocities they are differences of positions (central, one-sided at the ends).
+    A bubble that disappears for a while returns as another track. If the ground truth has no
+    velocities, they are differences of positions (central, one-sided at the ends).
     """
     table = truth.table.sort_values(["bubble_id", "frame"], kind="stable", ignore_index=True)
     bubble, frame = table["bubble_id"].to_numpy(), table["frame"].to_numpy(np.int64)
@@ -109,9 +109,9 @@ def truth_tracks(truth: Truth, rate_hz: float) -> Tracks:
 
 
 def score_rows(scores: Scores) -> list[tuple[str, str]]:
-    """The few scores against the truth that results are compared by: name, value with unit.
+    """The few main scores against the ground truth: name, and value with unit.
 
-    Of the localizations; of the tracks' positions where there are no localizations.
+    For the localizations, or for the positions of tracks if there are no localizations.
     """
     found = scores.localization if scores.localization.n_found else scores.tracked
     hit = f"{scores.tolerances.hit_um:.0f} um"

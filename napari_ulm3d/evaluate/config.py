@@ -1,4 +1,4 @@
-"""How a run is scored: tolerances, margin, voxel of the Dice score."""
+"""Settings of scoring: tolerances, margin, voxel size for the Dice coefficient."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["EvaluateConfig", "Tolerances"]
 
 @dataclass(frozen=True)
 class Tolerances:
-    """The distances that a scoring used, micrometres.
+    """Distances used in scoring, micrometres.
 
     Attributes
     ----------
     pair_um
-        A localization and a bubble closer than this may be paired.
+        A localization and a bubble closer than this may form a pair.
     hit_um
         A pair closer than this is a true positive.
     margin_um
-        Depth of the border of the field of view that is left out.
+        Width of the border of the field of view that is excluded.
     """
 
     pair_um: float
@@ -79,17 +79,17 @@ class EvaluateConfig(StageConfig):
         return self
 
     def tolerances(self, wavelength_um: float | None) -> Tolerances:
-        """The distances in micrometres.
+        """Convert the distances to micrometres.
 
         Parameters
         ----------
         wavelength_um
-            Wavelength in the tissue; may be None when `pair_um` and `hit_um` are set.
+            Wavelength in the tissue; may be None if `pair_um` and `hit_um` are set.
 
         Raises
         ------
         ConfigError
-            The wavelength is needed and unknown, or hits reach further than pairs.
+            The wavelength is needed but unknown, or the hit distance exceeds the pair distance.
         """
         if wavelength_um is None and (self.pair_um is None or self.hit_um is None):
             raise ConfigError(

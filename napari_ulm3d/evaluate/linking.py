@@ -1,4 +1,4 @@
-"""Scores of linking: links, switches, fragments, recovered bubbles, speed."""
+"""Scores of linking: links, identity switches, fragmentation, recovered bubbles, speed."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["LinkScores", "score_links", "true_speed_mm_s"]
 
 @dataclass(frozen=True)
 class LinkScores:
-    """How well bubbles were followed; ratios over nothing are NaN.
+    """Quality of linking; ratios without a denominator are NaN.
 
     Attributes
     ----------
     n_tracks, n_links, n_true_links, n_correct_links
-        Tracks; links of tracks that count, links of the truth that count, and the links
-        common to both.
+        Tracks; links of tracks that count, true links that count, and the links common
+        to both.
     link_precision, link_recall
-        Correct links over the links of tracks, and over the links of the truth.
+        Correct links divided by the links of tracks, and by the true links.
     switches
-        How often a track goes over from one bubble to another.
+        Number of times that a track changes from one bubble to another.
     fragmentation
-        Mean number of tracks that share one bubble, over bubbles with a correct link; 1 is best.
+        Mean number of tracks per bubble, over bubbles with a correct link; 1 is best.
     n_bubbles
-        Bubbles long enough to be asked for.
+        Bubbles that are long enough to be expected.
     recovered
-        Share of those of which enough links were found.
+        Fraction of those for which enough links were found.
     speed_bias_mm_s, speed_rmse_mm_s
         Mean and root mean square of track speed minus true speed over paired positions.
     speed_bias_relative, speed_rmse_relative
-        The same over the mean true speed of these positions.
+        The same relative to the mean true speed of these positions.
     """
 
     n_tracks: int
@@ -61,21 +61,21 @@ class LinkScores:
 def score_links(
     tracks: Tracks, truth: Truth, grid: Grid, config: EvaluateConfig, tolerances: Tolerances
 ) -> LinkScores:
-    """Score tracks against the bubbles they follow.
+    """Score tracks against the bubbles that they follow.
 
-    Smoothed positions of tracks are paired with the truth of their frame, one to one and
-    closer than `pair_um` (see `pairing.match`); that names the bubble of every position.
+    Smoothed positions of tracks are paired with true positions in the same frame, one to one and
+    closer than `pair_um` (see `pairing.match`); this assigns a bubble to every paired position.
 
     * A link joins two positions of a track, or of a bubble, in consecutive frames. It is
-      correct when both ends are paired with the same bubble. A link with an end that is
-      left out with the margin counts neither way; an unpaired end inside makes it wrong.
+      correct if both ends are paired with the same bubble. A link with an end excluded by the
+      margin does not count; an unpaired end inside the margin makes it wrong.
     * A switch is a change of bubble between successive paired positions of a track that
-      count; unpaired positions in between do not matter.
-    * A bubble is asked for when at least `min_truth_frames` of its positions count, and
-      recovered when correct links are at least `recovered_fraction` of its links, by
-      whichever tracks.
+      count; unpaired positions in between are ignored.
+    * A bubble is expected if at least `min_truth_frames` of its positions count, and
+      recovered if correct links, in any tracks, are at least `recovered_fraction` of its
+      links.
     * Speeds are compared at every paired position that counts: the table's `speed_mm_s`
-      with the length of the true velocity over axes of more than one voxel.
+      with the magnitude of the true velocity over axes with more than one voxel.
     """
     table = tracks.table.sort_values(["track_id", "frame"], kind="stable", ignore_index=True)
     tracks = Tracks(table)
@@ -126,11 +126,11 @@ def score_links(
 
 
 def true_speed_mm_s(truth: Truth, grid: Grid, interval_s: float = np.nan) -> NDArray[np.float64]:
-    """(n,) speed of every true position over the axes that the grid resolves, mm/s.
+    """Speed of every true position over the axes resolved by the grid, (n,), mm/s.
 
-    From the velocities where the truth has them, otherwise from differences between
-    positions of the bubble in neighbouring frames (central where both exist), with
-    `interval_s` seconds from frame to frame; NaN where there is no neighbour.
+    Computed from the true velocities if available, otherwise from differences between
+    positions of the bubble in neighbouring frames (central if both exist), with
+    `interval_s` seconds between frames; NaN without neighbours.
     """
     axes = resolved_axes(grid)
     velocity = truth.velocities_mm_s
@@ -154,7 +154,7 @@ def true_speed_mm_s(truth: Truth, grid: Grid, interval_s: float = np.nan) -> NDA
 
 
 def _frame_interval_s(tracks: Tracks) -> float:
-    """Seconds from frame to frame, from the tracks' own times."""
+    """Time between frames in seconds, from the times of the tracks."""
     table = tracks.table
     if len(table) < 2:
         return float("nan")
@@ -166,7 +166,7 @@ def _frame_interval_s(tracks: Tracks) -> float:
 def _true_links(
     bubble: NDArray[np.int64], frame: NDArray[np.int64], counted: NDArray[np.bool_], n: int
 ) -> NDArray[np.int64]:
-    """(n,) links of every bubble: consecutive frames in both of which it counts."""
+    """Number of links of every bubble, (n,): consecutive frames in both of which it counts."""
     order = np.lexsort((frame[counted], bubble[counted]))
     bubble, frame = bubble[counted][order], frame[counted][order]
     joined = (bubble[1:] == bubble[:-1]) & (frame[1:] == frame[:-1] + 1)

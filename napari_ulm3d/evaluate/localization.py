@@ -20,27 +20,27 @@ _NOTHING: Triple = (np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class LocalizationScores:
-    """How well bubbles were found; ratios over nothing are NaN.
+    """Quality of localization; ratios without a denominator are NaN.
 
     Attributes
     ----------
     n_truth, n_found
-        True positions (bubbles over frames) and found positions that count.
+        True positions (bubbles times frames) and found positions that count.
     n_truth_margin, n_found_margin
-        Those left out for lying in the margin, or being paired with a bubble there.
+        Positions excluded because they lie in the margin or are paired with a bubble there.
     true_positives, false_negatives, false_positives
         n_truth = true_positives + false_negatives, n_found = true_positives + false_positives.
     precision, recall, jaccard
         TP / (TP + FP), TP / (TP + FN), TP / (TP + FP + FN).
     n_pairs
-        Pairs closer than the pairing distance, hits among them.
+        Pairs closer than the pairing distance, including hits.
     rmse_um
-        Root mean square distance of all pairs.
+        Root mean square distance over all pairs.
     rmse_axis_um, bias_um
         Root mean square and mean of found minus true along z, y, x over all pairs; NaN
-        along an axis of one voxel.
+        along an axis with a single voxel.
     hit_rmse_um
-        As `rmse_um`, over the hits alone.
+        Same as `rmse_um`, over the hits only.
     """
 
     n_truth: int
@@ -63,27 +63,27 @@ class LocalizationScores:
 def score_localizations(
     found: Localizations | Tracks, truth: Truth, grid: Grid, tolerances: Tolerances
 ) -> LocalizationScores:
-    """Score found positions against the truth as PALA does, in 3-D.
+    """Score found positions against the ground truth as in PALA, in 3-D.
 
     Definitions (Heiles et al., Nat. Biomed. Eng. 2022, and its released pairing code):
-    in every frame found and true positions are paired one to one, closer than
+    in every frame, found and true positions are paired one to one, closer than
     `pair_um` (half a wavelength). A pair closer than `hit_um` (a quarter) is a true
     positive. Every other bubble is a false negative, every other localization a false
-    positive; so **a pair between the two distances counts as both**, a false negative
-    and a false positive, and it enters the errors (`rmse_um`, `bias_um`), which are
-    taken over all pairs. Both distances are strict: a localization exactly a quarter of
-    a wavelength away is no hit. Counts are summed over all frames before ratios are
-    taken.
+    positive. **A pair between the two distances therefore counts as both** a false negative
+    and a false positive, and it contributes to the errors (`rmse_um`, `bias_um`), which
+    are computed over all pairs. Both distances are strict: a localization exactly a quarter of
+    a wavelength away is not a hit. Counts are summed over all frames before ratios are
+    computed.
 
-    Two things differ: the pairing is optimal (see `pairing.optimal_pairs`) where PALA's
-    is greedy, and a margin along the border is left out (see `pairing.match`).
+    There are two differences: the pairing is optimal (see `pairing.optimal_pairs`) instead of
+    greedy, and a margin along the border is excluded (see `pairing.match`).
 
     Parameters
     ----------
     found
-        Localizations; or tracks, to score what is left after linking.
+        Localizations; or tracks, to score the positions that remain after linking.
     truth
-        True positions of all frames that are scored.
+        True positions in all scored frames.
     grid
         Field of view.
     tolerances
@@ -120,12 +120,12 @@ def score_localizations(
 
 
 def ratio(part: float, whole: float) -> float:
-    """part / whole, NaN where there is no whole."""
+    """part / whole; NaN if whole is zero."""
     return part / whole if whole else float("nan")
 
 
 def root_mean_square(values: np.ndarray) -> float:
-    """Root mean square, NaN of nothing."""
+    """Root mean square; NaN for an empty array."""
     return float(np.sqrt(np.mean(np.square(values)))) if values.size else float("nan")
 
 

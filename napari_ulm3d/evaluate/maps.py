@@ -16,19 +16,19 @@ from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
 __all__ = ["MapScores", "dice", "map_dice", "occupied_voxels", "set_dice"]
 
-_CHUNK = 200_000  # segments rasterised at once: bounds the memory
+_CHUNK = 200_000  # segments rasterized at once, to limit memory
 
 
 @dataclass(frozen=True)
 class MapScores:
-    """Overlap of the voxels that tracks and bubbles pass; ratios over nothing are NaN.
+    """Overlap of the voxels crossed by tracks and bubbles; undefined ratios are NaN.
 
     Attributes
     ----------
     voxel_um
-        Edge of a voxel.
+        Edge length of a voxel.
     n_voxels, n_true_voxels, n_common_voxels
-        Voxels passed by tracks, by bubbles, by both.
+        Voxels crossed by tracks, by bubbles, and by both.
     dice, precision, recall
         2 common / (tracks + truth), common / tracks, common / truth.
     """
@@ -43,18 +43,18 @@ class MapScores:
 
 
 def dice(found: NDArray[np.generic] | VesselMap, truth: NDArray[np.generic] | VesselMap) -> float:
-    """Dice coefficient 2 |A and B| / (|A| + |B|) of the voxels that are not zero.
+    """Dice coefficient 2 |A and B| / (|A| + |B|) of the non-zero voxels.
 
     Parameters
     ----------
     found, truth
-        Two arrays of one shape, or two vessel maps of one grid. NaN of two empty ones.
+        Two arrays of equal shape, or two vessel maps on the same grid. NaN if both are empty.
 
     Raises
     ------
     InputError
-        A map was predicted: what a network adds must not raise the score of a measurement. Its
-        voxels as arrays (`VesselMap.dense`) can be compared all the same.
+        A map was predicted: the output of a network must not raise the score of a measurement.
+        Its voxels as arrays (`VesselMap.dense`) can still be compared.
     """
     refuse_predicted(found, truth, what="score")
     a, b = _occupied(found), _occupied(truth)
@@ -66,16 +66,16 @@ def dice(found: NDArray[np.generic] | VesselMap, truth: NDArray[np.generic] | Ve
 def set_dice(
     samples: Iterable[tuple[NDArray[np.generic], NDArray[np.generic]]], threshold: float = 0.5
 ) -> float:
-    """One Dice coefficient of a whole set, by the protocol of Rauby et al. (arXiv 2402.09359).
+    """One Dice coefficient for a whole set, following Rauby et al. (arXiv 2402.09359).
 
-    Every sample's output is binarised, all samples are added up and binarised, and one
-    coefficient is taken; true trajectories are added up in the same way.
+    The outputs of all samples are binarized, summed and binarized again, and one coefficient is
+    computed; true trajectories are summed in the same way.
 
     Parameters
     ----------
     samples
-        (output, truth) of every sample, arrays of one shape throughout. An output voxel is
-        set where it exceeds `threshold`, a true one where it is not zero.
+        (output, truth) of every sample, arrays of equal shape throughout. An output voxel is
+        set if it exceeds `threshold`, a true one if it is not zero.
     """
     found: NDArray[np.bool_] | None = None
     true: NDArray[np.bool_] | None = None
@@ -94,18 +94,18 @@ def set_dice(
 
 
 def map_dice(tracks: Tracks, truth: Truth, grid: Grid, voxel_um: float) -> MapScores:
-    """Compare the voxels that tracks pass with those that bubbles pass.
+    """Compare the voxels crossed by tracks with those crossed by bubbles.
 
-    Both are drawn alike: straight lines between successive positions, every voxel that a
-    line touches is set. A track is joined over frames it lacks; a bubble is not joined
-    over frames in which the truth lacks it. The whole field of view counts, with no margin.
+    Both are drawn alike: straight lines between successive positions, setting every voxel
+    that a line touches. A track is connected across missing frames; a bubble is not connected
+    across frames in which the ground truth lacks it. The whole field of view counts, without margin.
 
     Parameters
     ----------
     grid
-        Field of view; the voxels are cubes over it (an axis of one voxel stays one voxel).
+        Field of view, divided into cubic voxels (an axis with one voxel stays one voxel).
     voxel_um
-        Edge of the voxels.
+        Edge length of the voxels.
     """
     edges = [s for s, n in zip(grid.spacing_um, grid.shape, strict=True) if n > 1]
     fine = grid.isotropic(min(edges or grid.spacing_um) / voxel_um)
@@ -132,22 +132,22 @@ def occupied_voxels(
     grid: Grid,
     max_gap: int | None = None,
 ) -> NDArray[np.int64]:
-    """Voxels of `grid` touched by the lines between successive positions of each trajectory.
+    """Voxels of `grid` touched by lines between successive positions of each trajectory.
 
     Parameters
     ----------
     identity, frames
-        (n,) trajectory and frame of every position, in any order.
+        (n,) trajectory and frame of each position, in any order.
     positions_um
         (n, 3) z, y, x.
     max_gap
-        Positions more than this many missing frames apart are not joined; None: all are.
+        Positions separated by more missing frames are not connected; None: all are connected.
 
     Returns
     -------
     index
-        C-order flat indices, ascending, each once; what lies outside the grid is left out.
-        Along an axis of one voxel, everything lies inside.
+        C-order flat indices, ascending and unique; positions outside the grid are ignored.
+        Along an axis with one voxel, everything is inside.
     """
     order = np.lexsort((frames, identity))
     corner = grid.to_index(positions_um[order]) + 0.5  # voxel k spans [k, k + 1)
@@ -163,12 +163,12 @@ def occupied_voxels(
 
 
 def _traverse(start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Voxels along segments (n, 3) in units of voxels.
+    """Voxels along segments (n, 3), in voxel units.
 
-    A segment is cut where it crosses a voxel's face; every piece lies in the voxel of its
-    middle (the idea of Amanatides & Woo, Eurographics 1987, for all segments at once).
-    Another rule than that of maps (`maps.traverse`), where voxels that follow each other share a
-    face: through a corner a line here touches the two voxels that it is in, and no third.
+    A segment is divided where it crosses voxel faces; each piece lies in the voxel of its
+    midpoint (Amanatides & Woo, Eurographics 1987, for all segments at once). This
+    differs from the rule for maps (`maps.traverse`), where consecutive voxels share a face:
+    a line through a corner touches only the two voxels that contain it, and no third one.
     """
     low, high = np.floor(start).astype(np.int64), np.floor(stop).astype(np.int64)
     segments, cuts = [], []
@@ -188,7 +188,7 @@ def _traverse(start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[
     last = np.append(segment[1:] != segment[:-1], True)
     following = np.where(last, 1.0, np.append(cut[1:], 1.0))
     middle = ((cut + following) / 2)[:, None]
-    real = following > cut  # a segment through an edge or corner is cut twice at one place
+    real = following > cut  # a segment through an edge or corner has repeated crossings
     point = start[segment] + middle * (stop - start)[segment]
     return np.floor(point[real]).astype(np.int64)
 

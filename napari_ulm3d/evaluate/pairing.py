@@ -1,4 +1,4 @@
-"""Who is whom: pairing found positions with true ones, frame by frame."""
+"""Pairing of found positions with true ones, frame by frame."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Bools = NDArray[np.bool_]
 def optimal_pairs(
     frame_a: Ints, position_a: Floats, frame_b: Ints, position_b: Floats, max_distance: float
 ) -> tuple[Ints, Ints, Floats]:
-    """One-to-one pairs of points of equal frame, closer than a distance, optimal as a whole.
+    """Globally optimal one-to-one pairs of points in the same frame, closer than a distance.
 
-    In every frame the pairs minimise the sum of their distances plus `max_distance` for
-    every pair that could have been made and was not: the assignment of the truncated
-    distance min(d, max_distance), which is that of the GOSPA metric with p = 1, alpha = 2
-    (Rahmathullah et al., FUSION 2017). So no pair is made that costs another one more
-    than it brings, and a close pair is not given up for two far ones.
+    In every frame, the pairs minimize the sum of their distances plus `max_distance` for
+    every pair that could have been made but was not. This is the assignment with the truncated
+    distance min(d, max_distance), as in the GOSPA metric with p = 1, alpha = 2
+    (Rahmathullah et al., FUSION 2017). No pair is made that costs another pair more than it
+    gains, and a close pair is not given up for two distant ones.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def optimal_pairs(
     position_a, position_b
         (n, d) and (m, d) positions.
     max_distance
-        Pairs are strictly closer than this.
+        Pairs must be strictly closer than this.
 
     Returns
     -------
     index_a, index_b
         (k,) rows of the pairs, ascending in `index_a`.
     distance
-        (k,) their distances.
+        (k,) distances of the pairs.
     """
     nothing = np.empty(0, np.int64)
     if not (len(frame_a) and len(frame_b)):
@@ -57,8 +57,8 @@ def optimal_pairs(
     if not row.size:
         return nothing, nothing, np.empty(0)
 
-    # Points that share no candidate, however far along the chain, do not influence each
-    # other: every connected component is a small assignment of its own.
+    # Points that are not connected by a chain of candidates do not affect each other, so
+    # every connected component is a small, separate assignment.
     size = len(frame_a) + len(frame_b)
     graph = coo_array((np.ones(row.size, np.int8), (row, column + len(frame_a))), (size, size))
     _, label = connected_components(graph, directed=False)
@@ -82,8 +82,8 @@ def optimal_pairs(
 def _candidates(
     frame_a: Ints, position_a: Floats, frame_b: Ints, position_b: Floats, max_distance: float
 ) -> tuple[Ints, Ints, Floats]:
-    """All pairs of one frame that are strictly closer than `max_distance`."""
-    # Frames become a fourth axis, so far apart that no pair reaches over: one tree for all.
+    """All pairs in the same frame that are strictly closer than `max_distance`."""
+    # Frames become a fourth axis, spaced so widely that no pair spans two: one tree for all.
     code = np.unique(np.concatenate([frame_a, frame_b]), return_inverse=True)[1]
     level = code.reshape(-1) * (4.0 * max_distance)
     tree_a = cKDTree(np.column_stack([level[: len(frame_a)], position_a]))
@@ -97,7 +97,7 @@ def _candidates(
 
 
 def _assign(row: Ints, column: Ints, gain: Floats) -> Ints:
-    """Which edges of one component make the one-to-one choice of the greatest total gain."""
+    """Select the edges of one component that give the one-to-one choice with the highest gain."""
     rows, r = np.unique(row, return_inverse=True)
     columns, c = np.unique(column, return_inverse=True)
     if rows.size == 1 or columns.size == 1:
@@ -111,22 +111,22 @@ def _assign(row: Ints, column: Ints, gain: Floats) -> Ints:
 
 
 def resolved_axes(grid: Grid) -> list[int]:
-    """Axes along which positions mean something: those of more than one voxel.
+    """Axes along which positions are meaningful: those with more than one voxel.
 
-    A 2-D acquisition has one voxel along y, and says nothing about a bubble's y.
+    A 2-D acquisition has one voxel along y and contains no information on a bubble's y.
     """
     return [axis for axis in range(3) if grid.shape[axis] > 1] or [0, 1, 2]
 
 
 def inner(position_um: Floats, grid: Grid, margin_um: float) -> Bools:
-    """Which positions (n, 3) lie inside the field of view, `margin_um` away from its border.
+    """Whether positions (n, 3) lie in the field of view, at least `margin_um` from its border.
 
-    Axes of one voxel do not count.
+    Axes with one voxel are ignored.
 
     Raises
     ------
     ConfigError
-        The margin leaves nothing of the field of view.
+        The margin covers the whole field of view.
     """
     axes = resolved_axes(grid)
     low = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2
@@ -143,16 +143,16 @@ def inner(position_um: Floats, grid: Grid, margin_um: float) -> Bools:
 
 @dataclass(frozen=True)
 class Matching:
-    """Found positions paired with the truth, and which of both count.
+    """Found positions paired with the ground truth, and which of both count.
 
     Attributes
     ----------
     truth_row
-        (n,) row of the truth that a found position is paired with, -1 for none.
+        (n,) row of the ground truth paired with each found position, -1 for none.
     distance_um
-        (n,) distance of the pair, NaN for none.
+        (n,) distance of the pair, NaN without a pair.
     counted
-        (n,) whether the found position counts: its paired bubble, or, unpaired, the
+        (n,) whether the found position counts: its paired bubble or, if unpaired, the
         position itself, lies in the inner field of view.
     truth_counted
         (m,) whether the true position counts: it lies in the inner field of view.
@@ -167,13 +167,13 @@ class Matching:
 def match(
     frames: Ints, positions_um: Floats, truth: Truth, grid: Grid, tolerances: Tolerances
 ) -> Matching:
-    """Pair found positions with the truth of their frame, and leave out the margin.
+    """Pair found positions with the ground truth of the same frame, and exclude the margin.
 
-    Pairs are made over the whole field of view, then judged by the bubble's place. A
-    bubble in the margin (or outside the grid) counts neither way, nor does the
-    localization paired with it, even inside; a bubble of the inner field of view counts,
-    with its localization, even where that lies in the margin. What is unpaired counts by
-    its own place. Distances leave out axes of one voxel.
+    Pairs are made over the whole field of view, then classified by the bubble's position. A
+    bubble in the margin (or outside the grid) does not count, nor does the localization
+    paired with it, even if that lies inside. A bubble in the inner field of view counts
+    together with its localization, even if that lies in the margin. Unpaired positions are
+    classified by their own position. Distances ignore axes with one voxel.
     """
     axes = resolved_axes(grid)
     row, truth_row, distance = optimal_pairs(

@@ -1,4 +1,4 @@
-"""A map along a line: the profile, and the width of a vessel at half its height."""
+"""Line profile through a map, and the full width at half maximum of a vessel."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _MOST_SAMPLES = 20_000
 
 @dataclass(frozen=True)
 class PlaneImage:
-    """A plane of a map, or the projection of a slab of it.
+    """A plane of a map, or a projection of a slab.
 
     Attributes
     ----------
     values
-        (rows, columns), the two axes of (z, y, x) that are left, in that order.
+        (rows, columns): the two remaining axes of (z, y, x), in that order.
     axis
-        The axis (0 z, 1 y, 2 x) that it was taken across.
+        The axis perpendicular to the plane (0 z, 1 y, 2 x).
     spacing_um, origin_um
-        Of the two axes left: distance of pixel centres, and the centre of pixel (0, 0).
+        For the two remaining axes: distance of pixel centres, and centre of pixel (0, 0).
     """
 
     values: NDArray[np.float32]
@@ -45,11 +45,11 @@ class Profile:
     Attributes
     ----------
     distance_um
-        (n,) from the first end of the line, evenly spaced.
+        (n,) from the start of the line, evenly spaced.
     values
-        (n,) in the unit of the map.
+        (n,) in the map's unit.
     width_um
-        Over which it was averaged across the line.
+        Width of the band over which values were averaged across the line.
     """
 
     distance_um: NDArray[np.float64]
@@ -71,14 +71,14 @@ class Width:
     Attributes
     ----------
     fwhm_um
-        Full width at half maximum; NaN where the profile does not fall to the half on both
+        Full width at half maximum; NaN if the profile does not fall to half the height on both
         sides of the peak.
     left_um, right_um
-        Where it crosses the half, interpolated between samples.
+        Positions of the half maximum, interpolated between samples.
     peak_um, peak
-        Where the peak is, and its value.
+        Position and value of the peak.
     half
-        The value at half height.
+        Value at half maximum.
     """
 
     fwhm_um: float
@@ -95,20 +95,20 @@ def plane(
     position_um: float | None = None,
     thickness_um: float = 0.0,
 ) -> PlaneImage:
-    """A plane of a map, or the maximum over a slab of it (what the viewer shows).
+    """A plane of a map, or the maximum projection of a slab, as shown in the viewer.
 
-    Of a signed map the value furthest from zero is taken. An axis of one voxel (2-D data)
-    is that voxel, wherever the plane is asked for.
+    For a signed map, the value furthest from zero is used. Along an axis with one voxel
+    (2-D data), the result is that voxel, whatever the position.
 
     Parameters
     ----------
     axis
-        Across which axis: 0 z, 1 y, 2 x.
+        Axis perpendicular to the plane: 0 z, 1 y, 2 x.
     position_um
-        Where; None: the whole map is projected.
+        Position along the axis; None: the whole map is projected.
     thickness_um
-        Of the slab about the position; planes whose centres lie in it are taken, and always
-        the one nearest to the position.
+        Thickness of the slab around the position; it contains the planes whose centres lie in
+        it, and always the plane nearest to the position.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def plane(
     shape = (grid.shape[left[0]], grid.shape[left[1]])
     flat = np.ravel_multi_index(tuple(coordinates[k][chosen] for k in left), shape)
     out = np.zeros(shape[0] * shape[1], np.float32)
-    order = np.argsort(np.abs(values), kind="stable")  # the furthest from zero is written last
+    order = np.argsort(np.abs(values), kind="stable")  # write values furthest from zero last
     out[flat[order]] = values[order]
     return PlaneImage(
         out.reshape(shape),
@@ -158,16 +158,16 @@ def line_profile(
     name: str = "value",
     unit: str = "",
 ) -> Profile:
-    """Values along a line in a plane, interpolated between pixels, averaged across it.
+    """Values along a line in a plane, interpolated between pixels and averaged across the line.
 
     Parameters
     ----------
     start_um, stop_um
-        The ends, micrometres along the two axes of the image; outside it the map is zero.
+        End points, micrometres along the two axes of the image; the map is zero outside it.
     width_um
-        The mean over a band of this width is taken; 0: the line alone.
+        Average over a band of this width; 0: only the line itself.
     name, unit
-        Of the map, for the profile's table.
+        Name and unit of the map, for the profile's table.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def line_profile(
     direction = (stop - start) / length
     normal = np.array([-direction[1], direction[0]])
     total = np.zeros(n_along)
-    for offset in across:  # a line at a time bounds the memory
+    for offset in across:  # one line at a time, to limit memory
         points = start + along[:, None] * (stop - start) + offset * normal
         index = (points - image.origin_um) / image.spacing_um
         total += map_coordinates(
@@ -198,18 +198,18 @@ def line_profile(
 
 
 def full_width_at_half_maximum(profile: Profile, baseline: float | None = 0.0) -> Width:
-    """Width of the highest peak where it falls to half its height over a baseline.
+    """Width of the highest peak at half its height above a baseline.
 
-    The crossings nearest to the peak are found by linear interpolation between samples. Of a
-    profile that is mostly negative (velocities coming up) the lowest valley is measured.
+    The crossings nearest to the peak are found by linear interpolation between samples. For a
+    profile that is mostly negative (upward velocities), the deepest minimum is measured.
 
     Parameters
     ----------
     profile
-        From `line_profile`.
+        Profile from `line_profile`.
     baseline
-        The value that heights count from: 0 for a density, whose background is empty; None:
-        the lowest value of the profile.
+        Reference of the height: 0 for a density, whose background is empty; None: the
+        minimum of the profile.
     """
     x, values = profile.distance_um, profile.values
     sign = -1.0 if baseline is not None and values.max() < -values.min() else 1.0
@@ -225,7 +225,7 @@ def full_width_at_half_maximum(profile: Profile, baseline: float | None = 0.0) -
 
 
 def _crossing(x: NDArray[np.float64], heights: NDArray[np.float64], half: float) -> float:
-    """Where heights, from the peak on, first fall below the half; NaN if they do not."""
+    """Where heights first fall below the half maximum after the peak; NaN if they do not."""
     below = np.flatnonzero(heights < half)
     if not below.size:
         return float("nan")

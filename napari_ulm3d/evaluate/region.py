@@ -1,4 +1,4 @@
-"""Tracks and maps within a region: how many cross it, how fast, how densely it is filled."""
+"""Tracks and maps within a region: number of crossing tracks, speeds, and filling."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Region", "RegionNumbers", "region_numbers"]
 
-_PAIRS_AT_ONCE = 4_000_000  # segments times edges compared at once: bounds the memory
+_PAIRS_AT_ONCE = 4_000_000  # segment-edge pairs compared at once, to limit memory
 
 
 @dataclass(frozen=True)
 class Region:
-    """A polygon in a plane, as thick as said across it.
+    """A polygon in a plane, extended over a range perpendicular to it.
 
     Attributes
     ----------
     axis
-        The axis across the plane: 0 z, 1 y, 2 x.
+        The axis perpendicular to the plane: 0 z, 1 y, 2 x.
     corners_um
-        (n, 2) corners along the two other axes, in their order; the last joins the first. Kept as
-        tuples, so that regions can be compared.
+        (n, 2) corners along the two other axes, in their order; the last is joined to the first.
+        Stored as tuples, so that regions can be compared.
     range_um
-        From where to where along `axis`; infinite: all of it.
+        Range along `axis`; infinite: everything.
     """
 
     axis: int
@@ -52,7 +52,7 @@ class Region:
     def box(
         cls, axis: int, low_um: ArrayLike, high_um: ArrayLike, range_um: tuple[float, float]
     ) -> Region:
-        """An upright rectangle."""
+        """An axis-aligned rectangle."""
         (a, b), (c, d) = np.asarray(low_um, float), np.asarray(high_um, float)
         return cls(axis, np.array([[a, b], [a, d], [c, d], [c, b]]), range_um)
 
@@ -62,13 +62,13 @@ class Region:
         return _area(self._corners)
 
     def contains(self, position_um: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which positions (n, 3), z, y, x, lie within; borders belong to one side."""
+        """Whether positions (n, 3), z, y, x, lie inside; borders belong to one side."""
         position = np.asarray(position_um, np.float64).reshape(-1, 3)
         low, high = self.range_um
         across, plane = position[:, self.axis], self._flat(position)
         corners = self._corners
         inside = (across >= low) & (across <= high)
-        # What the box about the polygon leaves out, of millions of points, need not be tried.
+        # Of millions of points, test only those in the bounding box of the polygon.
         inside &= (plane >= corners.min(axis=0)).all(axis=1)
         inside &= (plane <= corners.max(axis=0)).all(axis=1)
         rows = np.flatnonzero(inside)
@@ -78,7 +78,7 @@ class Region:
     def crossed(
         self, start_um: NDArray[np.floating], stop_um: NDArray[np.floating]
     ) -> NDArray[np.bool_]:
-        """Which straight lines from start to stop, (n, 3) each, have a part within."""
+        """Whether straight lines from start to stop, (n, 3) each, are partly inside."""
         start, stop = np.asarray(start_um, np.float64), np.asarray(stop_um, np.float64)
         first, last = self._within_range(start[:, self.axis], stop[:, self.axis])
         out = np.zeros(len(start), bool)
@@ -102,7 +102,7 @@ class Region:
     def _within_range(
         self, a: NDArray[np.float64], b: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The shares of lines from a to b between which they lie in the range."""
+        """Fractions along lines from a to b between which they lie in the range."""
         low, high = self.range_um
         slope = b - a
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -135,22 +135,22 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionNumbers:
-    """What a region holds; NaN where it holds nothing.
+    """Measurements in a region; NaN if it is empty.
 
     Attributes
     ----------
     area_um2
-        Of the polygon.
+        Area of the polygon.
     n_tracks
-        Tracks of which a part lies within, also between two of their points.
+        Tracks that are partly inside, including between two of their points.
     n_points
-        Track points within.
+        Track points inside.
     mean_speed_mm_s, sd_speed_mm_s, mean_velocity_z_mm_s
-        Over the track points within; positive velocities go deeper.
+        Over the track points inside; positive velocities point deeper.
     tracks_a_voxel
-        Mean of the density map over the region's voxels, the empty ones too.
+        Mean of the density map over the region's voxels, including empty ones.
     filled
-        Share of the region's voxels that a track passes.
+        Fraction of the region's voxels crossed by a track.
     """
 
     area_um2: float
@@ -163,7 +163,7 @@ class RegionNumbers:
     filled: float
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and value with its unit, for people."""
+        """Name and value with unit, for display."""
         return [
             ("area", f"{self.area_um2 / 1e6:.4g} mm²"),
             ("tracks crossing", f"{self.n_tracks:,}"),
@@ -181,11 +181,11 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
     Parameters
     ----------
     tracks
-        Rows sorted by track and frame, as they come from linking.
+        Rows sorted by track and frame, as returned by linking.
     region
-        Where.
+        The region.
     density
-        The density map of the tracks; None: its two numbers are NaN.
+        Density map of the tracks; None: the two numbers from it are NaN.
     """
     positions = tracks.positions_um
     inside = region.contains(positions) if len(tracks) else np.zeros(0, bool)
@@ -193,7 +193,7 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
     crossing = identity[inside]
     if len(tracks) > 1:
         joined = np.flatnonzero(identity[1:] == identity[:-1])
-        # Lines with an end within are counted already.
+        # Lines with an end inside are already counted.
         joined = joined[~(inside[joined] | inside[joined + 1])]
         met = region.crossed(positions[joined], positions[joined + 1])
         crossing = np.concatenate([crossing, identity[joined[met]]])
@@ -214,16 +214,16 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
 
 
 def _held(density: VesselMap, region: Region) -> tuple[float, int, int]:
-    """Sum over, number filled, and number of the map's voxels with their centre within."""
+    """Sum, number of non-empty voxels and number of voxels with their centre in the region."""
     grid = density.grid
     centres = [grid.origin_um[k] + grid.spacing_um[k] * np.arange(grid.shape[k]) for k in range(3)]
     low, high = region.range_um
     across = centres[region.axis]
     depth = (across >= low) & (across <= high)
     if grid.shape[region.axis] == 1:
-        depth[:] = True  # 2-D data: the one plane stands for all
+        depth[:] = True  # 2-D data: use the single plane
     elif not depth.any() and low <= high:
-        # Thinner than a voxel: the plane that it lies in.
+        # Thinner than a voxel: use the plane that contains it.
         depth[int(np.argmin(np.abs(across - (low + high) / 2)))] = True
     rows, columns = (k for k in range(3) if k != region.axis)
     n_rows, n_columns = grid.shape[rows], grid.shape[columns]
@@ -244,14 +244,14 @@ def _area(corners: NDArray[np.float64]) -> float:
 
 
 def _turn(edge: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cross product of one edge with many vectors: which side of it they are on."""
+    """Cross product of one edge with many vectors; the sign tells the side."""
     return np.asarray(edge[0] * to[:, 1] - edge[1] * to[:, 0])
 
 
 def _side(
     p: NDArray[np.float64], q: NDArray[np.float64], point: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Which side of the lines from p to q a point is on."""
+    """Side of the lines from p to q on which a point lies."""
     along, to = q - p, point - p
     return np.asarray(along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0])
 

@@ -1,4 +1,4 @@
-"""All scores of a run against its ground truth, and how they are told."""
+"""All scores of a run against its ground truth, and their presentation."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a run, with everything needed to read them.
+    """The scores of a run, with the context needed to interpret them.
 
     Attributes
     ----------
     n_frames
-        Frames that were scored.
+        Number of frames scored.
     tolerances
         Distances used, micrometres.
     wavelength_um
-        None when unknown.
+        None if unknown.
     localization
-        Of the localizations as found.
+        Scores of the localizations.
     tracked
-        Of the smoothed positions of tracks, the same definitions: what PALA's own tables
-        score, since it pairs after linking.
+        Scores of the smoothed track positions, by the same definitions. These correspond to
+        PALA's own tables, since PALA pairs after linking.
     linking, map
-        Of the links, and of the voxels the tracks pass.
+        Scores of the links, and of the voxels crossed by tracks.
     resolution_um, saturation
-        Fourier shell correlation and share of the map's voxels filled at the end, when
-        they were given.
+        Fourier shell correlation, and the final fraction of the map's voxels that are filled,
+        if given.
     """
 
     n_frames: int
@@ -77,7 +77,7 @@ class Scores:
     saturation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; what is undefined or unknown is None."""
+        """Plain values; undefined or unknown ones are None."""
         values = {
             "n_frames": self.n_frames,
             "wavelength_um": self.wavelength_um,
@@ -94,7 +94,7 @@ class Scores:
         return _plain(values)
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write the scores as JSON, whole or not at all.
+        """Write the scores as JSON, completely or not at all.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Scores:
             ) from error
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """The scores for people: (section, name, value with unit) in reading order."""
+        """The scores for display: (section, name, value with unit) in reading order."""
         rows: list[tuple[str, str, str]] = []
         for section, scores in (
             ("localizations", self.localization),
@@ -147,27 +147,27 @@ def evaluate(
     Parameters
     ----------
     localizations, tracks
-        What the run found.
+        Results of the run.
     truth
-        Where the bubbles were.
+        True positions of the bubbles.
     grid
         Field of view of the acquisition.
     wavelength_um
-        Wavelength in the tissue; None needs `pair_um` and `hit_um` in the config.
+        Wavelength in the tissue; if None, the config must set `pair_um` and `hit_um`.
     config
-        Tolerances and margin; defaults where None.
+        Tolerances and margin; None: defaults.
     frames
-        First frame scored and the one after the last; None: from the first to the last
-        frame that any of the tables has.
+        First frame to score and the one after the last; None: from the first to the last
+        frame in any of the tables.
     resolution_um, saturation
-        Of the run's maps, to stand beside the scores.
+        Values of the run's maps, reported with the scores.
 
     Raises
     ------
     ConfigError
-        The tolerances are not known, or the margin leaves nothing.
+        The tolerances are unknown, or the margin covers everything.
     ResultsError
-        A table has positions that are not finite.
+        A table contains positions that are not finite.
     """
     config = config or EvaluateConfig()
     tolerances = config.tolerances(wavelength_um)

@@ -1,4 +1,4 @@
-"""Which true bubbles survive a sparsification: those with a kept voxel beside them."""
+"""Fraction of true bubbles that survive sparsification, with a kept voxel next to them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["bubbles_kept", "survival"]
 def bubbles_kept(
     mask: NDArray[np.bool_], positions_um: NDArray[np.float64], grid: Grid
 ) -> NDArray[np.bool_]:
-    """Which bubbles of a frame have a kept voxel within one voxel, along every axis.
+    """Whether each bubble of a frame has a kept voxel within one voxel along every axis.
 
     Parameters
     ----------
     mask
-        (z, y, x) voxels kept.
+        (z, y, x) kept voxels.
     positions_um
-        (n, 3) bubbles, inside the grid or not.
+        (n, 3) bubbles, inside or outside the grid.
     grid
         Grid of the mask.
 
@@ -43,7 +43,7 @@ def bubbles_kept(
     resolved = upper > 1
     for step in product((-1, 0, 1), repeat=3):
         voxel = nearest + step
-        # A single voxel says nothing about a bubble's place along its axis.
+        # A single voxel contains no information on a bubble's position along its axis.
         voxel[:, ~resolved] = 0
         close = (np.abs(voxel - place) <= 1)[:, resolved].all(axis=1)
         inside = close & (voxel >= 0).all(axis=1) & (voxel < upper).all(axis=1)
@@ -52,23 +52,23 @@ def bubbles_kept(
 
 
 def survival(kept: SparseFrames, truth: Truth, grid: Grid) -> float:
-    """Share of the bubbles in view that survived: that have a kept voxel within one voxel.
+    """Fraction of the bubbles in view that survive, i.e. have a kept voxel within one voxel.
 
-    What a sparsification has dropped no localizer after it can find.
+    No localizer can find a bubble that sparsification has dropped.
 
     Parameters
     ----------
     kept
-        Frames `kept.first_frame` and on; frames without bubbles do not count.
+        Frames from `kept.first_frame`; frames without bubbles are ignored.
     truth
-        Of the whole acquisition; bubbles outside the grid do not count.
+        Ground truth of the whole acquisition; bubbles outside the grid are ignored.
     grid
         Grid of the frames.
 
     Raises
     ------
     ConfigError
-        The truth has no bubble in view in these frames.
+        The ground truth has no bubble in view in these frames.
     """
     first, n_frames = kept.first_frame, kept.shape[0]
     frames, positions = truth.frames, truth.positions_um

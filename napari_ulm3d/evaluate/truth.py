@@ -1,4 +1,4 @@
-"""The ground truth of an in-silico acquisition: where every bubble was in every frame."""
+"""The ground truth of a simulated acquisition: every bubble's position in every frame."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["Truth", "read_truth"]
 
 @dataclass(frozen=True)
 class Truth(_Table):
-    """True positions of bubbles, one row a bubble a frame.
+    """True positions of bubbles, one row per bubble and frame.
 
-    Columns: frame, bubble_id, z_um, y_um, x_um and, where known, vz_mm_s, vy_mm_s,
-    vx_mm_s (all three or none), radius_um, snr_db. A bubble keeps its id as long as it
-    lives; a new bubble has a new id. Rows may come in any order.
+    Columns: frame, bubble_id, z_um, y_um, x_um and, if known, vz_mm_s, vy_mm_s,
+    vx_mm_s (all three or none), radius_um, snr_db. A bubble keeps its id during its
+    lifetime; a new bubble has a new id. Rows may be in any order.
 
     Raises
     ------
     ResultsError
         A column is missing or not numeric, a position is not finite, a frame is
-        negative, or a bubble stands twice in one frame.
+        negative, or a bubble occurs twice in one frame.
     """
 
     required: ClassVar[dict[str, str]] = {
@@ -74,24 +74,24 @@ class Truth(_Table):
 
     @property
     def bubble_ids(self) -> NDArray[np.int64]:
-        """(n,) which bubble a row belongs to."""
+        """Bubble of each row, (n,)."""
         return self.table["bubble_id"].to_numpy(np.int64)
 
     @property
     def n_bubbles(self) -> int:
-        """Number of different bubbles."""
+        """Number of distinct bubbles."""
         return int(self.table["bubble_id"].nunique())
 
     @property
     def velocities_mm_s(self) -> NDArray[np.float64] | None:
-        """(n, 3) vz, vy, vx in mm/s, None when the truth does not say."""
+        """Velocities vz, vy, vx in mm/s, (n, 3); None if the ground truth has none."""
         if VELOCITY_MM_S[0] not in self.table.columns:
             return None
         return self.table[VELOCITY_MM_S].to_numpy(np.float64)
 
 
 def read_truth(path: str | PathLike[str]) -> Truth:
-    """Read a ground truth from Parquet, or CSV where the name ends in ``.csv``.
+    """Read a ground truth from Parquet, or from CSV if the name ends in ``.csv``.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_truth(path: str | PathLike[str]) -> Truth:
         )
     try:
         table = read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' own errors derive from these
+    except (OSError, ValueError) as error:  # base classes of the errors of pyarrow and pandas
         raise InputError(
             path, f"cannot be read as a table ({error})", "Give a Parquet or CSV file."
         ) from error

@@ -1,12 +1,12 @@
 """Gated optimal assignment of the points of one frame to those of another.
 
-Which points may be linked: those no farther apart than the gate. Which are: as many as can
-be, and of all sets of that many links the one with the least sum of squared distances. This
-is what the `hungarianlinker` of simpletracker (J.-Y. Tinevez) asks for. It is solved exactly
-with shortest augmenting paths and dual variables (Jonker & Volgenant, Computing 38, 325
-(1987)) on the sparse graph of gated pairs, where each source also has a private way out,
-"unlinked", that costs more than all links together. A path cannot leave a connected
-component of that graph, so components are solved one by one without having to be found.
+Points may be linked if they are no farther apart than the gate. As many links as possible are
+made, and among all sets with that many links, the one with the least sum of squared distances
+is chosen, as in the `hungarianlinker` of simpletracker (J.-Y. Tinevez). The problem is solved
+exactly with shortest augmenting paths and dual variables (Jonker & Volgenant, Computing 38, 325
+(1987)) on the sparse graph of gated pairs, in which each source can also remain unlinked at a
+cost higher than all links together. A path cannot leave a connected component of that graph, so
+components are solved one by one without having to be identified.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ def assign(
     target_shift: Points,
     gate: float,
 ) -> NDArray[np.int64]:
-    """Link as many sources to targets as can be, at the least total cost.
+    """Link as many sources to targets as possible, at the least total cost.
 
     Parameters
     ----------
     source, target
         (n, 3) and (m, 3) positions, any unit of length.
     source_shift, target_shift
-        Same shapes: how far each point is expected to move until, and since, the middle of
-        the interval (zeros: nothing is known). The cost of a link is the squared distance
-        between ``source + source_shift`` and ``target - target_shift``.
+        Same shapes: expected displacement of each point until, and since, the middle of the
+        interval (zeros if unknown). The cost of a link is the squared distance between
+        ``source + source_shift`` and ``target - target_shift``.
     gate
-        Longest link, above 0: neither the displacement nor the distance left after the
-        shifts may be longer.
+        Maximum length of a link, above 0, for both the displacement and the distance that
+        remains after the shifts.
 
     Returns
     -------
-    (n,) the index of each source's target, -1 for none. Between equal sums the order of the
-    points decides: same input, same output.
+    (n,) index of each source's target, -1 for none. The order of the points decides between equal
+    sums, so the result is reproducible.
     """
     n_source = source.shape[0]
     first, column, cost = _gated_pairs(source, source_shift, target, target_shift, gate)
-    # One link more outweighs whatever the other links can gain or lose.
+    # One more link outweighs anything that the other links can gain or lose.
     unlinked_cost = (n_source + 1.0) * gate * gate
     return cheapest(n_source, target.shape[0], first, column, cost, unlinked_cost)
 
@@ -66,7 +66,7 @@ def _gated_pairs(
     cost = np.empty(2 * n_source + 8)
     if n_source == 0 or n_target == 0:
         return first, column[:0], cost[:0]
-    # Sweep along the axis on which the targets spread most.
+    # Sweep along the axis along which the targets are spread most widely.
     axis, widest = 0, -1.0
     for k in range(3):
         spread = target[:, k].max() - target[:, k].min()
@@ -77,7 +77,7 @@ def _gated_pairs(
     longest = gate * gate
     n_pairs = 0
     for i in range(n_source):
-        # A hair wider than the gate: rounding must not decide before the exact test does.
+        # Slightly wider than the gate: rounding must not decide before the exact test.
         reach = gate + 1e-9 * (gate + abs(source[i, axis]))
         start = np.searchsorted(along, source[i, axis] - reach)
         for position in range(start, n_target):
@@ -111,7 +111,7 @@ def cheapest(
     cost: Points,
     unlinked_cost: float,
 ) -> NDArray[np.int64]:
-    """Shortest augmenting paths over the gated pairs, one source after the other."""
+    """Solve by shortest augmenting paths over the gated pairs, one source after the other."""
     target_of = np.full(n_source, -1, np.int64)
     source_of = np.full(n_target, -1, np.int64)
     dual_source = np.zeros(n_source)
@@ -159,7 +159,7 @@ def cheapest(
             if scanned[j]:
                 dual_target[j] -= total - distance[j]
                 dual_source[source_of[j]] += total - distance[j]
-        # Turn the path round: each source on it takes the target it was leaving for.
+        # Flip the path: each source on it takes the target to which it was moving.
         while True:
             given_up = target_of[row]
             target_of[row] = end

@@ -1,11 +1,11 @@
-"""Chains of points through the frames, built as the frames go by.
+"""Chains of points through the frames, built frame by frame.
 
-Two stages, with the semantics of simpletracker (J.-Y. Tinevez), the linker of PALA
+There are two stages, with the semantics of simpletracker (J.-Y. Tinevez), the linker of PALA
 (Heiles et al., Nat. Biomed. Eng. 2022) and Open-3DULM: points of consecutive frames are
-linked first; then a chain that ended in frame i may go on in a chain that began in frame
+linked first; then a chain that ended in frame i may be continued by a chain that began in frame
 i + 2, else i + 3, ... up to the longest gap, earlier ends first. Both stages use the
-optimal assignment of `assignment` (simpletracker: the second takes the nearest pair first).
-The gate of every frame distance is given, so this file knows neither speed nor time.
+optimal assignment of `assignment` (in simpletracker, the second stage links the nearest pair
+first). The gate for every frame distance is given, so this file uses neither speed nor time.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Points = NDArray[np.float64]
 
 
 class Chain:
-    """Points of one bubble in the order of their frames."""
+    """Points of one bubble, in frame order."""
 
     __slots__ = ("done", "head", "id", "rows", "start")
 
     def __init__(self, start: int, row: Any) -> None:
         self.start = start
         self.rows = [row]
-        self.head = self  # the chain that this one was found to continue, else itself
+        self.head = self  # the chain continued by this one, else itself
         self.id = -1
         self.done = False
 
 
 @dataclass
 class _Slice:
-    """Some points of one frame and the chains they belong to."""
+    """Points of one frame, with their chains."""
 
     position: Points
     shift: Points
@@ -54,22 +54,22 @@ class _Slice:
 
 
 class ChainBuilder:
-    """Takes frames in order and hands out finished, numbered chains.
+    """Accepts frames in order and returns finished, numbered chains.
 
     Parameters
     ----------
     gates
-        ``gates[k - 1]`` is the longest link between points k frames apart; as many gates as
-        the longest gap needs (one: no gap).
+        ``gates[k - 1]`` is the maximum length of a link between points k frames apart; as many
+        gates as the longest gap requires (one: no gaps).
     min_points
-        Chains of fewer points are dropped.
+        Chains with fewer points are dropped.
     Notes
     -----
-    Chains are numbered among the kept ones in the order of their first frame, then of their
-    row in it. A number is given as soon as all chains that began earlier are known to be
-    kept or dropped, which takes at most `min_points` points of the undecided one: so memory
-    holds the live chains and a few frames, and the numbers do not depend on how the frames
-    were cut into chunks.
+    Kept chains are numbered by their first frame, then by their row in it. A number is
+    assigned as soon as all earlier chains are known to be kept or dropped, which takes at most
+    `min_points` points of an undecided chain. Memory therefore contains only the live chains and
+    a few frames, and the numbers do not depend on how the frames are divided into
+    chunks.
     """
 
     def __init__(self, gates: Sequence[float], min_points: int = 1) -> None:
@@ -84,16 +84,16 @@ class ChainBuilder:
         self._next_id = 0
 
     def push(self, frame: int, position: Points, shift: Points, rows: list[Any]) -> None:
-        """Add the points of a later frame.
+        """Add the points of the next frame.
 
         Parameters
         ----------
         frame
-            Its number; greater than that of the frame before.
+            Frame number; greater than that of the previous frame.
         position, shift
             (n, 3) position, and half the expected displacement within one frame.
         rows
-            n things, one a point, of which the chains are made.
+            n objects, one per point, collected in the chains.
         """
         if self._last is not None and self._frame is not None and frame != self._frame + 1:
             self._ends[self._frame] = self._last
@@ -121,7 +121,7 @@ class ChainBuilder:
         self._close_gaps(frame - len(self.gates))
 
     def finish(self) -> None:
-        """No later frame continues these chains; the builder may then start anew."""
+        """End all chains; the builder can then start again."""
         if self._last is not None and self._frame is not None:
             self._ends[self._frame] = self._last
             self._last = None
@@ -129,7 +129,7 @@ class ChainBuilder:
             self._starts.clear()
 
     def take_finished(self) -> list[Chain]:
-        """The chains finished since the last call."""
+        """Return the chains finished since the last call."""
         finished, self.finished = self.finished, []
         return finished
 
@@ -138,7 +138,7 @@ class ChainBuilder:
         return assign(source.position, source.shift * apart, position, shift * apart, gate)
 
     def _close_gaps(self, until: int) -> None:
-        """Continue or end the chains whose last point lies in a frame up to `until`."""
+        """Continue or end the chains whose last point is in a frame up to `until`."""
         reach = len(self.gates)
         for frame in sorted(frame for frame in self._ends if frame <= until):
             ends = self._ends.pop(frame)
@@ -162,7 +162,7 @@ class ChainBuilder:
         self._decide(until)
 
     def _decide(self, closed: int) -> None:
-        """Number or drop the chains in the order they began, as far as is known."""
+        """Number or drop chains in the order in which they began, as far as known."""
         while self._undecided:
             chain = self._undecided[0]
             own = chain.head is chain
@@ -179,7 +179,7 @@ class ChainBuilder:
 
 
 def _continue(chain: Chain, later: Chain) -> None:
-    """Make `later` the continuation of `chain`; both share one list of points from now on."""
+    """Make `later` the continuation of `chain`; both then share one list of points."""
     chain.rows.extend(later.rows)
     later.rows = chain.rows
     later.head = chain.head
@@ -192,7 +192,7 @@ def chain_labels(
     shift: NDArray[np.floating] | None = None,
     breaks: Sequence[int] = (),
 ) -> NDArray[np.int64]:
-    """Number of the chain that each point belongs to, in whatever unit of length.
+    """Number of the chain of each point, in any unit of length.
 
     Parameters
     ----------
@@ -201,11 +201,11 @@ def chain_labels(
     position
         (n, d) positions, d of 1 to 3.
     gates
-        ``gates[k - 1]``: longest link between points k frames apart.
+        ``gates[k - 1]``: maximum length of a link between points k frames apart.
     shift
-        (n, d) half the displacement expected within one frame; None: nothing is known.
+        (n, d) half the displacement expected within one frame; None: unknown.
     breaks
-        Frames at which a new sequence begins, ascending; no chain crosses into them.
+        Frames at which a new sequence begins, ascending; no chain crosses them.
 
     Returns
     -------
@@ -243,9 +243,9 @@ def _gapless_labels(
     shift: Points,
     gate: float,
 ) -> NDArray[np.int64]:
-    """What `ChainBuilder` gives without gaps, in a tenth of the time.
+    """The result of `ChainBuilder` without gaps, in a tenth of the time.
 
-    `follows` (slices - 1,): whether the points of a slice may be linked to those of the one before.
+    `follows` (slices - 1,): whether the points of a slice may be linked to the previous slice.
     """
     labels = np.empty(len(position), np.int64)
     n = 0

@@ -1,20 +1,20 @@
-"""How many tracks arise by chance: the same localizations linked with their frames in random order.
+"""Number of tracks expected by chance, from linking the same localizations in shuffled frames.
 
-Bubbles move on from frame to frame, noise does not care for the order. So the frames of a
-sample are permuted in time and linked with the same settings; what tracks come out arose by
-chance. Two counts are made of each length:
+Bubbles move from frame to frame, while noise does not depend on the order. The frames of a
+sample are therefore permuted in time and linked with the same settings; the resulting tracks
+arise by chance. There are two counts for each length:
 
 *permuted*
-    All localizations, the plain control. It exceeds what is wrong with the tracks: in order,
-    the localizations of bubbles are taken up by their own tracks and link with nothing else.
+    All localizations, as a plain control. It overestimates the false tracks: in the original
+    order, the localizations of bubbles belong to their own tracks and do not link with others.
 *by chance*
-    Only localizations that are not taken up by true tracks. How many tracks are true follows
-    from the count itself, so it is made in rounds: a track takes part with the probability
-    that it is chance, of the round before. Single localizations show nothing of themselves;
-    of them so many are left out as true tracks, which end at a constant rate, would leave.
+    Only localizations that do not belong to true tracks. The number of true tracks follows
+    from the count itself, so the count is iterated: a track takes part with the probability,
+    from the previous round, that it arose by chance. Single localizations carry no such
+    evidence; the number left out is that expected from true tracks that end at a constant rate.
 
-What neither can see are echoes that move with bubbles or stay for long without being any
-(side lobes, clutter): their tracks break up in random order as those of bubbles do.
+Neither count detects echoes that are not bubbles but move with them or persist for long
+(side lobes, clutter): in random order their tracks break up like those of bubbles.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from napari_ulm3d.tables import Localizations
 __all__ = ["MOST_CHANCE", "ChanceSample", "ChanceTracks", "chance_tracks"]
 
 MOST_CHANCE = 0.05
-"""Share of the tracks that may be chance where the shortest track is chosen."""
+"""Largest fraction of chance tracks accepted when the minimum track length is chosen."""
 
 _MOST_ROWS = 60_000
-"""Localizations of a sample: enough to count tracks, little time."""
-_SHORTEST, _LONGEST = 2, 100  # lengths chosen from, in frames
+"""Number of localizations in a sample: enough to count tracks in a short time."""
+_SHORTEST, _LONGEST = 2, 100  # range of possible minimum lengths, in frames
 _ROUNDS, _AVERAGED = 7, 3
 _PERMUTATIONS = 2
-_FEW = 20  # tracks of a length; shares of fewer are taken of all that are as long or longer
+_FEW = 20  # with fewer tracks of a length, fractions include all longer tracks
 
 
 @dataclass(frozen=True)
 class ChanceTracks:
-    """Tracks of a sample by their length, and how many of them arise by chance.
+    """Number of tracks in a sample by length, and how many of them arise by chance.
 
     Attributes
     ----------
     tracks
-        (n,) number of tracks of 0, 1, 2, ... localizations, the frames in order.
+        (n,) number of tracks with 0, 1, 2, ... localizations, in the original order.
     by_chance
-        (n,) of those, how many arise by chance, as estimated.
+        (n,) estimated number of these that arise by chance.
     permuted
-        (n,) how many tracks come of all localizations with their frames in random order.
+        (n,) number of tracks from all localizations in shuffled frames.
     n_frames
-        Frames that the sample spans.
+        Number of frames spanned by the sample.
     """
 
     tracks: NDArray[np.float64]
@@ -66,14 +66,14 @@ class ChanceTracks:
     n_frames: int
 
     def share(self, length: int) -> float:
-        """Share of the tracks of at least `length` that arise by chance; NaN without tracks."""
+        """Fraction of the tracks of at least `length` that arise by chance; NaN without tracks."""
         return _share(self.by_chance, self.tracks, length)
 
     def least_length(self, most: float = MOST_CHANCE) -> int:
-        """The least length from which less than a share `most` of the tracks is chance.
+        """The shortest length from which less than a fraction `most` of the tracks is by chance.
 
-        By the plain control (`permuted`), which is the sterner one: tracks of side lobes, that
-        neither count sees, are short as well. The longest that is looked at where none is.
+        Uses the plain control (`permuted`), which is stricter: tracks of side lobes, which
+        neither count detects, are short as well. If no length suffices, the maximum is returned.
         """
         for length in range(_SHORTEST, _LONGEST):
             if self.permuted[length:].sum() < most * self.tracks[length:].sum():
@@ -83,7 +83,7 @@ class ChanceTracks:
         return _LONGEST
 
     def to_table(self) -> pd.DataFrame:
-        """A row a length from 2: counts of it, and shares of tracks of at least that length."""
+        """One row per length from 2: counts, and fractions of tracks of at least that length."""
         lengths = np.arange(_SHORTEST, max(len(self.tracks), _SHORTEST + 1))
         counts = {
             "tracks": self.tracks, "by_chance": self.by_chance, "permuted": self.permuted
@@ -98,7 +98,7 @@ class ChanceTracks:
 
 
 class ChanceSample:
-    """The first localizations of a stream, for the control."""
+    """The first localizations of a stream, kept for the control."""
 
     def __init__(self) -> None:
         self._parts: list[Localizations] = []
@@ -106,11 +106,11 @@ class ChanceSample:
 
     @property
     def full(self) -> bool:
-        """Whether there are enough."""
+        """Whether the sample is large enough."""
         return self._rows >= _MOST_ROWS
 
     def add(self, found: Localizations) -> None:
-        """Keep a chunk's, while there is room."""
+        """Add a chunk, while there is room."""
         if not self.full and len(found):
             self._parts.append(Localizations(found.table.head(_MOST_ROWS - self._rows)))
             self._rows += len(self._parts[-1])
@@ -118,7 +118,7 @@ class ChanceSample:
     def chance(
         self, rate_hz: float, config: LinkConfig, breaks: Sequence[int] = ()
     ) -> ChanceTracks:
-        """`chance_tracks` of what was kept."""
+        """Compute `chance_tracks` for the sample."""
         return chance_tracks(Localizations.concat(self._parts), rate_hz, config, breaks)
 
 
@@ -129,21 +129,21 @@ def chance_tracks(
     breaks: Sequence[int] = (),
     seed: int = 0,
 ) -> ChanceTracks:
-    """Count the tracks of localizations by their length, and those that arise by chance.
+    """Count tracks by length, and those that arise by chance.
 
     Parameters
     ----------
     found
         Localizations, sorted by frame.
     rate_hz, config, breaks
-        As for `link.link`; the shortest track of `config` does not matter.
+        As in `link.link`; the minimum length in `config` is ignored.
     seed
-        Of the permutations.
+        Seed of the permutations.
 
     Raises
     ------
     ConfigError, ResultsError
-        As for `link.link`.
+        As in `link.link`.
     """
     gates = gates_um(rate_hz, config)
     rows = plain_rows(found, rate_hz)
@@ -156,7 +156,7 @@ def chance_tracks(
     rng = np.random.default_rng(seed)
 
     def permuted(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Tracks of each length of some localizations, their frames in random order."""
+        """Number of tracks of each length from some localizations, in shuffled frames."""
         new = (rng.permutation(n_frames) + first)[frame[kept] - first]
         order = np.argsort(new, kind="stable")
         part = rows[kept][order]
@@ -180,7 +180,7 @@ def chance_tracks(
 
 
 def _chances(chance: NDArray[np.float64], tracks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The probability that a track of each length is chance, from the counts of both."""
+    """Probability that a track of each length arose by chance, from both counts."""
     size = max(len(tracks), 7)
     chance, tracks = _padded(chance, max(size, len(chance))), _padded(tracks, size)
     longer = np.cumsum(chance[::-1])[::-1][:size], np.cumsum(tracks[::-1])[::-1]
@@ -188,7 +188,7 @@ def _chances(chance: NDArray[np.float64], tracks: NDArray[np.float64]) -> NDArra
     few = tracks < _FEW
     share = np.where(few, longer[0], chance) / np.maximum(np.where(few, longer[1], tracks), 1)
     share = np.minimum(share, 1)
-    # Singles: true tracks end at a constant rate, so their number falls as a power of the length.
+    # Single points: true tracks end at a constant rate, so their number decays geometrically.
     true = np.maximum(tracks - chance, 0)
     rate = min(true[3:7].sum() / max(true[2:6].sum(), 1e-9), 1.0)
     share[1] = 1 - min(true[2] / max(rate, 0.2), tracks[1]) / max(tracks[1], 1)
@@ -196,7 +196,7 @@ def _chances(chance: NDArray[np.float64], tracks: NDArray[np.float64]) -> NDArra
 
 
 def _lengths(label: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Number of points of each chain, and number of chains of each length."""
+    """Number of points in each chain, and number of chains of each length."""
     length = np.bincount(label) if label.size else np.zeros(0, np.int64)
     return length, np.bincount(length, minlength=_SHORTEST + 1).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Tracks resampled at equal steps along their length, for rendering and export."""
+"""Tracks resampled in equal steps along their length, for rendering and export."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["interpolate"]
 def interpolate(tracks: Tracks, step_um: float) -> Tracks:
     """Resample every track at equal arc lengths along its polyline.
 
-    Each track keeps its two ends and is cut into the least number of equal pieces that are
+    Each track keeps its two end points and is divided into the smallest number of equal pieces
     no longer than `step_um` (as PALA interpolates tracks to fill the pixels of a map, Heiles
-    et al., Nat. Biomed. Eng. 2022, but in length instead of in time).
+    et al., Nat. Biomed. Eng. 2022, but in length instead of time).
 
     Parameters
     ----------
     tracks
         Sorted by track_id and frame.
     step_um
-        Longest distance along the track between two rows, micrometres.
+        Maximum distance along the track between two rows, micrometres.
 
     Returns
     -------
-    Tracks with the same columns, linearly interpolated; `time_s` says when the bubble passed,
-    `frame` is the last frame up to then. A track that does not move keeps its two ends.
+    Tracks with the same columns, linearly interpolated; `time_s` is the time at which the bubble
+    passed, `frame` the last frame up to then. A track that does not move keeps its two end points.
 
     Raises
     ------
     ConfigError
-        The step is not a positive number.
+        The step is not positive.
     """
     if not (np.isfinite(step_um) and step_um > 0):
         raise ConfigError(f"step_um must be a positive length in micrometres, not {step_um}.")
@@ -49,7 +49,7 @@ def interpolate(tracks: Tracks, step_um: float) -> Tracks:
         along = np.concatenate(([0.0], np.cumsum(piece[start:stop])))
         n_pieces = max(int(np.ceil(along[-1] / step_um)), 1)
         wanted = np.linspace(0.0, along[-1], n_pieces + 1)
-        # Fractional row of each wanted length; the two ends are exact.
+        # Fractional row at each length; the two end points are exact.
         inner = np.interp(wanted[1:-1], along, np.arange(start, stop + 1.0))
         rows.append(np.concatenate(([start], inner, [stop])))
         pieces.append(n_pieces + 1)

@@ -1,4 +1,4 @@
-"""From localizations to tracks: `link`, and `link_frames` for a stream of them."""
+"""From localizations to tracks: `link`, and `link_frames` for a stream of localizations."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ def link(
     *,
     breaks: Collection[int] = (),
 ) -> Tracks:
-    """Join localizations into trajectories, smooth them and measure their velocities.
+    """Join localizations into trajectories, smooth them and compute their velocities.
 
     Parameters
     ----------
     localizations
-        Positions in um; rows need not be sorted. Columns ``vz_mm_s, vy_mm_s, vx_mm_s``, when
-        there, are each localization's predicted velocity and guide the linking (NaN: none).
+        Positions in um; rows need not be sorted. Optional columns ``vz_mm_s, vy_mm_s, vx_mm_s``
+        contain predicted velocities, which guide the linking (NaN: none).
     rate_hz
-        Frames a second.
+        Frames per second.
     config
-        Speed limit, gaps, shortest track, smoothing; None: the defaults.
+        Speed limit, gaps, minimum track length, smoothing; None: the defaults.
     breaks
-        Frames at which a new sequence begins; no track crosses into them.
+        Frames at which a new sequence begins; no track crosses them.
 
     Returns
     -------
-    Tracks, sorted by track_id and frame, one row a frame: smoothed positions (um), velocities
+    Tracks, sorted by track_id and frame, one row per frame: smoothed positions (um), velocities
     and speed (mm/s), and the score of the localization (interpolated in a gap). Tracks are
-    numbered from 0 in the order of their first frame, then of their row in it.
+    numbered from 0 by their first frame, then by their row in it.
 
     Raises
     ------
     ConfigError
-        The rate is not a positive number.
+        The rate is not positive.
     ResultsError
         A position is NaN or infinite.
     """
@@ -62,7 +62,7 @@ def link(
     if len(frames) and (frames[1:] < frames[:-1]).any():
         order = np.argsort(frames, kind="stable")
         localizations = Localizations(localizations.table.iloc[order])
-    # In pieces, so that the points of finished tracks do not pile up as Python objects.
+    # Link in pieces, so that the points of finished tracks do not accumulate as Python objects.
     table = localizations.table
     pieces = (
         Localizations(table.iloc[start : start + _ROWS_AT_ONCE])
@@ -83,32 +83,32 @@ def link_frames(
 ) -> Iterator[Tracks]:
     """Link a stream of localizations, yielding tracks as they are finished.
 
-    Memory is bounded by the chunk, the live tracks and a few frames. However the rows are
-    cut into chunks (even within a frame), the same tracks come with the same numbers.
+    Memory is bounded by the chunk, the live tracks and a few frames. The tracks and their
+    numbers do not depend on how the rows are divided into chunks (even within a frame).
 
     Parameters
     ----------
     chunks
-        Tables that follow each other, sorted by frame. Frames may be missing.
+        Consecutive tables, sorted by frame. Frames may be missing.
     rate_hz, config
-        As for `link`.
+        As in `link`.
     breaks
-        Frames at which a new sequence begins, ascending. A list may grow while the stream
-        goes on, by frames that come after all that were given.
+        Frames at which a new sequence begins, ascending. A list may be extended during the
+        stream, by frames after all those already given.
     chosen
-        Hears on what the shortest track was chosen where `min_length_frames` leaves that to
-        the data: the first localizations are held until there are enough of them.
+        Called with the tracks by chance if `min_length_frames` is to be chosen from the data;
+        the first localizations are then held back until there are enough.
 
     Yields
     ------
-    Once a chunk and once more at the end (an empty table where nothing is new): tracks that
-    are finished and numbered, sorted by track_id and frame within each table. A
-    track that lives long comes after shorter ones that have greater numbers.
+    One table per chunk, possibly empty, and one at the end: tracks that are finished and
+    numbered, sorted by track_id and frame within each table. A long-lived track may come
+    after shorter ones with higher numbers.
 
     Raises
     ------
     ConfigError, ResultsError
-        As for `link`; also where a frame comes before one that has been given already.
+        As in `link`; also if a frame comes before one that has already been given.
     """
     config = config or LinkConfig()
     gates = gates_um(rate_hz, config)
@@ -127,7 +127,7 @@ def link_frames(
         last = frame
         builder.push(frame, rows[:, 1:4].copy(), rows[:, 5:].copy(), rows[:, :5].tolist())
 
-    held = np.empty((0, 8))  # rows of the last frame: the next chunk may go on with it
+    held = np.empty((0, 8))  # rows of the last frame, which the next chunk may continue
     for chunk in chunks:
         *whole, held = _cut_into_frames(np.concatenate((held, plain_rows(chunk, rate_hz))))
         for rows in whole:
@@ -146,7 +146,7 @@ def _with_chosen_length(
     breaks: Sequence[int],
     chosen: Callable[[ChanceTracks], None] | None,
 ) -> Iterator[Tracks]:
-    """`link_frames` that holds the first localizations until the shortest track is known."""
+    """`link_frames` that holds back localizations until the minimum length is known."""
     sample = ChanceSample()
     held: list[Localizations] = []
     stream = iter(chunks)
@@ -161,7 +161,7 @@ def _with_chosen_length(
         chosen(found)
     known = config.replace(min_length_frames=found.least_length())
     linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks)
-    # One answer a chunk: those that were held were answered, but for the last where one came.
+    # One table per chunk: chunks held back were answered, except possibly the last one.
     missed = len(held) - 1 if sample.full else len(held)
     first = [next(linked) for _ in range(missed)]
     if not sample.full:

@@ -1,9 +1,9 @@
-"""From the points of chains to smoothed positions and velocities, one row a frame.
+"""Smoothed positions and velocities from the points of chains, one row per frame.
 
-Gaps are filled on the straight line first. Then a moving average along each track: the
-window is centred and shrinks at both ends to stay so (n, then ..., 5, 3, 1 points), as
-MATLAB's `smooth`, which PALA uses (Heiles et al., Nat. Biomed. Eng. 2022); a straight
-track at constant speed therefore stays exactly where it was, ends included. Velocities
+Gaps are first interpolated linearly. Then a moving average runs along each track: the
+window is centred and shrinks towards both ends (n, then ..., 5, 3, 1 points), like
+MATLAB's `smooth`, which PALA uses (Heiles et al., Nat. Biomed. Eng. 2022). A straight
+track at constant speed is therefore unchanged, including its ends. Velocities
 are central differences of the smoothed positions, one-sided at the two ends.
 """
 
@@ -21,19 +21,19 @@ __all__ = ["fill_gaps", "smooth_and_differentiate"]
 def fill_gaps(
     rows: NDArray[np.float64], first: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Add the missing frames of every track by linear interpolation.
+    """Fill the missing frames of every track by linear interpolation.
 
     Parameters
     ----------
     rows
-        (n, c) one row a point; column 0 is the frame, ascending within a track. All other
+        (n, c) one row per point; column 0 is the frame, ascending within a track. All other
         columns are interpolated.
     first
-        (tracks + 1,) index of each track's first row, and n.
+        (tracks + 1,) index of each track's first row, followed by n.
 
     Returns
     -------
-    The same two, with one row a frame.
+    The same two arrays, with one row per frame.
     """
     n_tracks = first.size - 1
     filled_first = np.zeros(n_tracks + 1, np.int64)
@@ -60,22 +60,22 @@ def fill_gaps(
 def smooth_and_differentiate(
     position: NDArray[np.float64], first: NDArray[np.int64], window: int, interval: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Moving average of each track's positions, and its derivative.
+    """Moving average of each track's positions, and its time derivative.
 
     Parameters
     ----------
     position
-        (n, 3) one row a frame, without gaps.
+        (n, 3) one row per frame, without gaps.
     first
-        (tracks + 1,) index of each track's first row, and n.
+        (tracks + 1,) index of each track's first row, followed by n.
     window
-        Points averaged, centred; an even number counts as one less.
+        Number of points averaged, centred; an even number is reduced by one.
     interval
         Time between rows.
 
     Returns
     -------
-    (n, 3) smoothed positions and (n, 3) derivatives (zero for a track of one row).
+    (n, 3) smoothed positions and (n, 3) derivatives (zero for a track with one row).
     """
     half = (window - 1) // 2
     smooth = np.empty_like(position)
@@ -85,7 +85,7 @@ def smooth_and_differentiate(
         for i in range(start, last + 1):
             reach = min(half, i - start, last - i)
             for axis in range(position.shape[1]):
-                # Offsets from the centre: a common origin costs no digits.
+                # Sum offsets from the centre, so that a common origin does not cost precision.
                 total = 0.0
                 for k in range(i - reach, i + reach + 1):
                     total += position[k, axis] - position[i, axis]

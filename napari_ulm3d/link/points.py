@@ -1,4 +1,4 @@
-"""What the linkers take of a table of localizations, and how far a link may reach."""
+"""Plain arrays from a table of localizations for the linkers, and the gates."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ UM_PER_MM = 1000.0
 
 
 def gates_um(rate_hz: float, config: LinkConfig) -> list[float]:
-    """Longest link between points 1, 2, ... frames apart, um.
+    """Maximum length of links between points 1, 2, ... frames apart, um.
 
     Raises
     ------
     ConfigError
-        The rate is not a positive number.
+        The rate is not positive.
     """
     if not (np.isfinite(rate_hz) and rate_hz > 0):
         raise ConfigError(

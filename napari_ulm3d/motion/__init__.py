@@ -1,4 +1,4 @@
-"""Motion of the tissue: estimated on unfiltered frames, taken from the localizations."""
+"""Tissue motion: estimated on unfiltered frames and subtracted from the localizations."""
 
 from __future__ import annotations
 

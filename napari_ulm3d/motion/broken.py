@@ -1,4 +1,4 @@
-"""Frames in which the tissue jerks: the estimate or the correlation breaks."""
+"""Frames with jerks of the tissue, in which the estimate or the correlation is unreliable."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["broken_frames"]
 
 _SIGMAS = 6.0
 _LEAST_VOXELS = 0.06
-"""A departure of less is no jerk, however still the tissue lies otherwise."""
+"""A smaller step is not a jerk, however still the tissue is otherwise."""
 _LEAST_FALL = 0.05
-"""Nor is a smaller fall of the correlation."""
+"""A smaller drop of the correlation is ignored."""
 _JERK_S = 0.15
-"""A jerk is over after such a time, and what lasts longer is breathing."""
+"""Maximum duration of a jerk; longer motion is breathing."""
 
 
 def broken_frames(
@@ -22,19 +22,19 @@ def broken_frames(
     rate_hz: float,
     spacing_um: tuple[float, float, float],
 ) -> NDArray[np.bool_]:
-    """Which frames to leave out.
+    """Find frames to exclude.
 
-    A jerk is a stretch between steps, from a frame to the next, that are far larger than they are as a
-    rule; all frames from the first such step to the last are broken, its turning point, at
-    which the tissue stands still, among them. So are frames whose correlation with the
-    reference falls.
+    A jerk is a stretch between frame-to-frame steps that are far larger than usual; all
+    frames from the first such step to the last are broken, including its turning point, at
+    which the tissue stands still. Frames whose correlation with the reference drops are
+    broken, too.
 
     Parameters
     ----------
     displacement_um
-        (t, 3) estimates, not smoothed.
+        (t, 3) estimates before smoothing.
     correlation
-        (t,) with the reference, moved back.
+        (t,) correlation with the reference after motion correction.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def broken_frames(
     n = len(correlation)
     if n < 5:
         return np.zeros(n, bool)
-    # In units of voxels: an estimate's error is a fraction of one, whatever its edge.
+    # In voxels: the error of an estimate is a fraction of a voxel, whatever its size.
     path = displacement_um / np.asarray(spacing_um)
     step = np.linalg.norm(np.diff(path, axis=0), axis=1)
     typical = float(np.median(step))
@@ -53,7 +53,7 @@ def broken_frames(
     for run in np.split(fast, np.flatnonzero(np.diff(fast) > longest) + 1):
         if not run.size:
             continue
-        # Step k leads from frame k to k + 1. A jerk that the block cuts has no other end.
+        # Step k leads from frame k to k + 1. A jerk cut off by the block has no second end.
         begin, end = run[0] + 1, run[-1] + 1
         away = np.linalg.norm(path[end] - path[begin - 1]) > 0.5 * step[run].max()
         if away and begin - 1 < longest and begin - 1 < n - end:
@@ -66,5 +66,5 @@ def broken_frames(
 
 
 def _spread(values: NDArray[np.float64]) -> float:
-    """Standard deviation by the median absolute deviation."""
+    """Robust standard deviation, from the median absolute deviation."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))

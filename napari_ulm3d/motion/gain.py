@@ -1,4 +1,4 @@
-"""Whether an acquisition gains by taking its motion out."""
+"""Decide whether motion correction improves an acquisition."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from napari_ulm3d.tables import BlockMotion
 __all__ = ["gains", "rms_um"]
 
 _LEAST_VOXELS = 0.02
-"""Root mean square of a motion that is worth while, in voxels."""
+"""Smallest root mean square motion worth correcting, in voxels."""
 _OVER_NOISE = 3.0
 _LEAST_GAIN = 0.02
-"""Share of the correlation that is missing, and must come back."""
+"""Smallest loss of correlation considered; correction must recover part of it."""
 _LEAST_CORRELATION = 0.5
 
 
@@ -24,18 +24,18 @@ def gains(
     offsets_um: Sequence[NDArray[np.float64]],
     spacing_um: tuple[float, float, float],
 ) -> bool:
-    """Whether frames resemble each other more once they are moved back.
+    """Whether motion correction makes the frames more similar.
 
-    All of it has to hold: the motion is a fiftieth of a voxel or more and stands out of its own
-    estimate's noise, frames resemble the reference when moved back (else what is followed
-    is no tissue), and moving them back restores a part of the correlation that is missing.
+    All of the following must hold: the motion is at least a fiftieth of a voxel and exceeds the
+    noise of its estimate, corrected frames resemble the reference (otherwise the estimate does not
+    follow tissue), and correction recovers a part of the lost correlation.
 
     Parameters
     ----------
     measured
-        The motion in some blocks.
+        Motion in some blocks.
     offsets_um
-        (3,) of each, the displacement of its reference against the first one's.
+        (3,) for each block, displacement of its reference from that of the first block.
     """
     if not measured:
         return False

@@ -1,4 +1,4 @@
-"""Localizations to where they would be had the tissue not moved."""
+"""Motion correction of localizations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def moved_back(
     rate_hz: float,
     config: MotionConfig,
 ) -> Localizations:
-    """Localizations of a block in the frame of the tissue, without those of broken frames.
+    """Move a block's localizations back by the tissue motion, without those in broken frames.
 
-    Where velocities were predicted, the tissue's own is taken from them.
+    The tissue's velocity is subtracted from predicted velocities.
     """
     if not len(found):
         return found

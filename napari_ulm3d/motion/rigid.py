@@ -1,10 +1,10 @@
 """Rigid displacement of the tissue, frame by frame, from the unfiltered envelope.
 
 Sub-voxel cross-correlation with a running reference (Guizar-Sicairos, Thurman & Fienup,
-"Efficient subpixel image registration algorithms", Opt. Lett. 33:156-158, 2008, as
-`skimage.registration.phase_cross_correlation` has it). The spectra are not whitened: an
-ultrasound image has no energy at high spatial frequencies, and whitening lifts the noise there
-(measured on moved scatterers, 40 x 36 x 32 voxels of 99 x 150 x 150 um: 4 um of error against 8).
+"Efficient subpixel image registration algorithms", Opt. Lett. 33:156-158, 2008, as in
+`skimage.registration.phase_cross_correlation`). The spectra are not whitened: an
+ultrasound image has no energy at high spatial frequencies, where whitening amplifies the noise
+(measured on moved scatterers, 40 x 36 x 32 voxels of 99 x 150 x 150 um: error 4 um, whitened 8).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from napari_ulm3d.tables import BlockMotion
 __all__ = ["estimate_motion", "offset_um"]
 
 _TAPER = 0.3
-"""Share of each edge over which the image fades out: what leaves the view must not count."""
+"""Fraction of each edge over which the image is tapered, so that its borders do not count."""
 _STEPS = 40
-"""Fractions of a voxel that displacements are found to."""
+"""Displacements are resolved to one voxel divided by this number."""
 _WINDOW_S = 0.004
-"""Frames closer than this are taken together: nothing moves in that time."""
+"""Frames closer in time than this are averaged, since nothing moves in between."""
 _TRIES = 3
 _RENEWALS = 50
-"""How often in a block the running reference is renewed."""
+"""Number of updates of the running reference per block."""
 _WEIGHT = 0.1
-"""Weight of a new frame in it."""
+"""Weight of a new frame in the running reference."""
 
 Spectrum = NDArray[np.complex64]
 
@@ -42,16 +42,16 @@ def estimate_motion(
     rate_hz: float,
     config: MotionConfig,
 ) -> BlockMotion:
-    """How the tissue moves in a block, against the block's own mean image.
+    """Estimate the tissue motion in a block relative to the block's mean image.
 
     Parameters
     ----------
     frames
-        (t, z, y, x) as read, tissue included; complex64, or float32 for an envelope.
+        (t, z, y, x) as read, including tissue; complex64, or float32 for an envelope.
     spacing_um
         Voxel spacing along z, y, x.
     rate_hz
-        Frames a second.
+        Frames per second.
     """
     n_frames = len(frames)
     step = max(1, round(_WINDOW_S * rate_hz))
@@ -69,7 +69,7 @@ def estimate_motion(
         if k % renewed == 0:
             back = seen.moved_back(shifts[k])
             total += back
-            # A frame that is not like the reference must not become part of it.
+            # A frame unlike the reference must not become part of it.
             weight = _WEIGHT * max(after[k], 0.0) ** 2 if k else 0.0
             reference = _Reference(reference.image + np.float32(weight) * (back - reference.image))
     middle = (np.array(starts) + np.minimum(np.array(starts) + step, n_frames) - 1) / 2
@@ -88,7 +88,7 @@ def offset_um(
     image: NDArray[np.float32],
     spacing_um: tuple[float, float, float],
 ) -> tuple[NDArray[np.float64], float]:
-    """By how much an image is displaced from a reference, (3,) um, and their correlation then."""
+    """Displacement of an image from a reference, (3,) um, and the resulting correlation."""
     shift, correlation = _Reference(reference).find(_Seen(image))
     return shift * np.asarray(spacing_um), correlation
 
@@ -109,14 +109,14 @@ def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 class _Seen:
-    """An image to be found, and its spectrum."""
+    """An image to be registered, with its spectrum."""
 
     def __init__(self, image: NDArray[np.float32]) -> None:
         self.image = image
         self._spectrum = _fft(image)
 
     def moved_back(self, shift: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The image moved by minus `shift` voxels; what leaves comes in on the other side."""
+        """The image moved by minus `shift` voxels, with periodic borders."""
         from scipy.fft import ifftn
 
         if not shift.any():
@@ -126,10 +126,11 @@ class _Seen:
 
 
 class _Reference:
-    """An image that others are compared with, faded out towards its edges.
+    """A reference image, tapered towards its edges.
 
-    The others are faded out as well, or a bright border would pull them; but only when they were
-    moved back already, or the taper would pull displacements to zero (by a tenth, measured).
+    Images are tapered for comparison as well, or a bright border would pull the estimate. This is
+    done only after moving them back, or the taper would pull displacements towards zero (by a
+    tenth, measured).
     """
 
     def __init__(self, image: NDArray[np.float32]) -> None:
@@ -140,16 +141,16 @@ class _Reference:
         self._energy = _energy(self._tapered)
 
     def _taper(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Without its weighted mean: the taper's own spectrum does not move.
+        # Subtract the weighted mean, because the spectrum of the taper itself does not move.
         mean = (image * self._window).sum(dtype=np.float64) / self._window.sum(dtype=np.float64)
         return np.asarray((image - np.float32(mean)) * self._window, np.float32)
 
     def find(
         self, seen: _Seen, start: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], float]:
-        """Displacement of an image in voxels, and its correlation then.
+        """Displacement of an image in voxels, and the resulting correlation.
 
-        `start` is where to look first.
+        The search begins at `start`.
         """
         from skimage.registration import phase_cross_correlation
 
@@ -176,7 +177,7 @@ class _Reference:
         return shift, self._relative(float(product) / tapered.size, tapered)
 
     def unmoved(self, seen: _Seen) -> float:
-        """Correlation with an image as it is."""
+        """Correlation with an image before motion correction."""
         tapered = self._taper(seen.image)
         return self._relative(float((self._tapered * tapered).sum(dtype=np.float64)), tapered)
 
@@ -192,7 +193,7 @@ def _fft(image: NDArray[np.float32]) -> Spectrum:
 
 
 def _phases(shape: tuple[int, ...], shift: NDArray[np.float64]) -> Spectrum:
-    """What a spectrum is multiplied with so that its image moves by minus `shift` voxels."""
+    """Phase factors that move an image by minus `shift` voxels when applied to its spectrum."""
     lines = [
         np.exp(2j * np.pi * far * np.fft.fftfreq(n)).astype(np.complex64)
         for n, far in zip(shape, shift, strict=True)

@@ -1,4 +1,4 @@
-"""Displacements over time, without the noise of a single estimate."""
+"""Smoothing of displacements over time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ __all__ = ["smoothed"]
 def smoothed(
     raw: NDArray[np.float64], broken: NDArray[np.bool_], sigma: float, step: int = 1
 ) -> tuple[NDArray[np.float64], float]:
-    """Displacements smoothed over the frames that are not broken, and the noise of one estimate.
+    """Smooth displacements over unbroken frames, and estimate the noise of one estimate.
 
-    A local quadratic fit with Gaussian weights: peaks of a motion keep their height, and the
-    ends of a block are no worse a place than its middle but for the fewer frames.
+    A local quadratic fit with Gaussian weights: motion peaks keep their height, and the ends
+    of a block are as accurate as its middle, apart from having fewer frames.
 
     Parameters
     ----------
     raw
         (t, 3) estimates.
     broken
-        (t,) estimates that do not count; they are given the value of the fit all the same.
+        (t,) estimates that are ignored; they are replaced by the fit as well.
     sigma
-        Standard deviation of the weights, in estimates; 0: none is smoothed.
+        Standard deviation of the weights, in number of estimates; 0: no smoothing.
     step
-        Frames that share an estimate.
+        Number of frames per estimate.
 
     Returns
     -------
     displacement
         (t, 3).
     noise
-        Standard deviation of an estimate along an axis, from what the fit leaves.
+        Standard deviation of an estimate along an axis, from the residuals of the fit.
     """
     n = len(raw)
     good = np.flatnonzero(~broken)
@@ -52,7 +52,7 @@ def smoothed(
             reach *= 2
         near = good[low:high]
         apart = (near - frame) / width
-        # Across a stretch of broken frames the nearest good ones have to do.
+        # Across a stretch of broken frames, use the nearest good ones.
         weight = np.exp(-0.5 * (apart / max(1.0, reach / (3 * width))) ** 2)
         degree = 2 if np.abs(apart).min() <= 3 and near.size >= 5 else 1
         basis = np.vander(apart, degree + 1, increasing=True)

@@ -1,4 +1,4 @@
-"""A run as one self-contained page for a browser or a printer."""
+"""Report of a run as one self-contained page for browser or printer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages are made of: tables, figures, and the document around them, which fetches nothing."""
+"""Building blocks of pages: tables, figures, and the document, without external resources."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ tr,figure,pre{break-inside:avoid}}
 
 
 def document(title: str, parts: list[str]) -> str:
-    """A whole page."""
+    """Assemble a complete page."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -48,14 +48,14 @@ def document(title: str, parts: list[str]) -> str:
 
 
 def check_page(to: str | PathLike[str], *, overwrite: bool) -> Path:
-    """Whether a page may be written there; nothing is changed.
+    """Check that a page may be written to this file; nothing is changed.
 
     Raises
     ------
     ConfigError
-        It has another suffix than ``.html``.
+        The suffix is not ``.html``.
     ResultsError
-        It is there already.
+        The file exists.
     """
     target = Path(to)
     if target.suffix.lower() not in (".html", ".htm"):
@@ -66,18 +66,18 @@ def check_page(to: str | PathLike[str], *, overwrite: bool) -> Path:
 
 
 def write_page(page: str, target: Path) -> None:
-    """Write a page, whole or not at all."""
+    """Write a page, completely or not at all."""
     with atomic_path(target) as path:
         path.write_text(page, encoding="utf-8")
 
 
 def warning(text: str) -> str:
-    """A paragraph that stands out."""
+    """A highlighted paragraph."""
     return f'<p class="warning">{escape(text)}</p>'
 
 
 def facts_table(facts: dict[str, Any]) -> str:
-    """Names and values."""
+    """A table of names and values."""
     rows = []
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -89,7 +89,7 @@ def facts_table(facts: dict[str, Any]) -> str:
 
 
 def number(value: Any) -> str:
-    """A value for a person."""
+    """Format a value for display."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: ""}[value]
     if isinstance(value, float):
@@ -108,7 +108,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def figure(address: str, caption: str) -> str:
-    """A picture that stands in the page."""
+    """An embedded picture."""
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure><img src="{address}" alt="{escape(caption)}">{text}</figure>'
 

@@ -1,4 +1,4 @@
-"""How good a run is: criteria with their limits, and the grade that follows."""
+"""Quality of a run: criteria with their limits, and the resulting grade."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["Criterion", "criteria_of", "grade_of"]
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that a run is judged by.
+    """One criterion of a run's quality.
 
     Attributes
     ----------
     name, found
-        What, and what the run has.
+        What is judged, and the run's value.
     wanted
         The limits, in words.
     points
-        2 good, 1 fair, 0 poor; None: not known.
+        2 good, 1 fair, 0 poor; None: unknown.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Criterion:
 
 
 def criteria_of(result: dict[str, Any], wavelength_um: float | None) -> list[Criterion]:
-    """The criteria, from the `result` of a results folder's `run.toml`."""
+    """Compute the criteria from `result` in the `run.toml` of a results folder."""
     return [
         _low("tracks that arise by chance", result.get("chance_share"), 0.05, 0.2),
         _high("saturation of the map", result.get("saturation"), 0.6, 0.2),
@@ -49,7 +49,7 @@ def criteria_of(result: dict[str, Any], wavelength_um: float | None) -> list[Cri
 
 
 def grade_of(criteria: list[Criterion]) -> str:
-    """Good where all known criteria are, poor where two are poor; none where two or fewer are known."""
+    """Grade a run: good if all known criteria are, poor if two are poor; needs three known ones."""
     known = sorted(c.points for c in criteria if c.points is not None)
     if len(known) < 3:
         return "not graded"

@@ -1,4 +1,4 @@
-"""Pictures of a report, as bytes that go into the page."""
+"""Pictures of a report, as bytes embedded in the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DPI = 110
 
 
 def map_image(map_: VesselMap) -> str:
-    """The map in three projections (of a plane: one), as a data address."""
+    """The map in three projections (one for a plane), as a data URL."""
     axis: Any = "all" if min(map_.shape) > 1 else map_.shape.index(1)
     figure = projection_figure(map_, axis)
     return address_of(figure, facecolor=figure.get_facecolor())
@@ -59,7 +59,7 @@ def curve_image(
 
 
 def small_axes(width: float = 3.3, height: float = 2.3) -> tuple[Any, Any]:
-    """A figure (inches) with one pair of axes, drawn sparingly."""
+    """A figure (inches) with one pair of axes in a minimal style."""
     give_matplotlib_a_folder()
     from matplotlib.figure import Figure
 
@@ -73,7 +73,7 @@ def small_axes(width: float = 3.3, height: float = 2.3) -> tuple[Any, Any]:
 
 
 def address_of(figure: Any, **options: Any) -> str:
-    """The figure as a data address."""
+    """The figure as a data URL."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, **options)
     return "data:image/png;base64," + b64encode(picture.getvalue()).decode("ascii")

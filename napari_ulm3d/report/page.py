@@ -1,4 +1,4 @@
-"""The report's page: what a results folder holds, written so that it can be judged."""
+"""The report page: contents of a results folder, arranged to assess the run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LARGEST = 12
 def write_report(
     folder: str | PathLike[str], to: str | PathLike[str], *, overwrite: bool = False
 ) -> None:
-    """Write a run as one HTML file that needs nothing else and fetches nothing.
+    """Write a run as one self-contained HTML file without external resources.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def write_report(
     to
         File ending in ``.html``.
     overwrite
-        Replace `to` if it is there.
+        Replace `to` if it exists.
 
     Raises
     ------
     ResultsError
-        There is no such run, or `to` is there already.
+        There is no such run, or `to` exists.
     ConfigError
-        Another suffix.
+        The suffix is not ``.html``.
     """
     target = check_page(to, overwrite=overwrite)
     write_page(_page(ResultsFolder.open(folder)), target)
@@ -97,7 +97,7 @@ def _page(results: ResultsFolder) -> str:
 
 
 def _vessels(results: ResultsFolder) -> tuple[VesselGraph | None, str]:
-    """The vessels, or why there are none."""
+    """The vessels, or the reason why there are none."""
     try:
         return vessels(results), ""
     except ResultsError as error:

@@ -1,4 +1,4 @@
-"""Simulated acquisitions with ground truth: vessels, flow, bubbles, images.
+"""Simulated acquisitions with ground truth: vessels, flow, bubbles and images.
 
 >>> from napari_ulm3d.simulate import preset, simulate
 >>> simulation = simulate(preset("mouse-brain-15MHz"))
@@ -49,5 +49,5 @@ _WHERE = {
 }
 
 
-# Loaded when first used: the compiled parts take a second to import.
+# Loaded on first use: importing the compiled parts takes a second.
 __getattr__ = lazily(globals(), _WHERE)

@@ -1,4 +1,4 @@
-"""Bubbles carried through a vessel network: what an ideal observer would see, frame by frame."""
+"""Bubbles carried through a vessel network, as an ideal observer would see them, per frame."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def stream_bubbles(
     config: BubbleConfig | None = None,
     grid: Grid | None = None,
 ) -> Iterator[BubbleFrame]:
-    """Bubbles in a network with flow, one frame after another.
+    """Generate the bubbles in a network with flow, frame by frame.
 
-    Each bubble runs down a streamline of a parabolic profile: it keeps the share of the flow
-    that passes nearer to the centreline than itself, its speed is 2 v (1 - (r/R)^2) with v
-    the mean of the vessel, and its offset from the centreline turns with the vessel. At a
-    bifurcation it takes a branch in proportion to the flow; it leaves at the outlets, and
-    bubbles enter in proportion to the inflow. The stream begins in the steady state: a place
-    holds bubbles in proportion to flow times transit time. Within a segment the path is
+    Each bubble follows a streamline of a parabolic profile: the fraction of the flow that passes
+    closer to the centreline stays constant, its speed is 2 v (1 - (r/R)^2) with v the mean speed
+    in the vessel, and its offset from the centreline turns with the vessel. At a bifurcation
+    it chooses a branch with a probability proportional to the flow. Bubbles leave at the outlets
+    and enter in proportion to the inflow. The stream begins in the steady state: each place
+    contains bubbles in proportion to flow times transit time. Within a segment the path is
     straight: position = entry + velocity x time. A bubble's centre never leaves the lumen.
 
     Parameters
@@ -44,21 +44,21 @@ def stream_bubbles(
     network
         With flow (`simulate.flow.solve_flow`).
     n_bubbles
-        Number of bubbles in the network, or its mean (`supply` ``"poisson"``). With
+        Number of bubbles in the network, or the mean number (`supply` ``"poisson"``). With
         ``"steady"`` it is rounded to a whole number.
     rate_hz
-        Frames a second; frame k is at k / rate_hz.
+        Frames per second; frame k is at k / rate_hz.
     n_frames
-        Number of frames. None: without end.
+        Number of frames. None: endless.
     seed
-        Same seed, same stream, however it is consumed.
+        The same seed gives the same stream, however it is consumed.
     config
         Supply, speed limits, pulse.
     grid
-        Field of view: the network is cropped to it first, so that `n_bubbles` counts what is
-        inside (a vessel that leaves ends there and one that comes back begins there). A
-        bubble off the centreline of a vessel that runs along a border may lie outside by up to
-        the vessel's radius.
+        Field of view: the network is cropped to it first, so that `n_bubbles` counts bubbles
+        inside (a vessel that leaves ends there, and one that returns begins there). A bubble
+        off the centreline of a vessel along a border may lie outside by up to the vessel's
+        radius.
 
     Yields
     ------
@@ -67,9 +67,9 @@ def stream_bubbles(
     Raises
     ------
     ConfigError
-        If a number is out of range.
+        A number is out of range.
     InputError
-        If the network has no flow, or none in the field of view.
+        The network has no flow, or none in the field of view.
     """
     if not (np.isfinite(n_bubbles) and n_bubbles >= 0):
         raise ConfigError(f"n_bubbles must be 0 or more, not {n_bubbles}.")
@@ -82,7 +82,7 @@ def stream_bubbles(
     from napari_ulm3d.simulate.flow.population import Population
 
     network = network if grid is None else network.cropped(grid)
-    # Built here, not at the first frame, so that a mistake shows where it was made.
+    # Built here, not at the first frame, so that an error is raised at the call.
     population = Population(network, n_bubbles, seed, config or BubbleConfig())
     return _frames(population, rate_hz, n_frames)
 

@@ -1,4 +1,4 @@
-"""The settings of a simulated acquisition: one frozen model, saved beside what it made."""
+"""Settings of a simulated acquisition: one frozen model, saved beside the data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class GridConfig(StageConfig):
 
     @property
     def grid(self) -> Grid:
-        """The same as a `Grid`."""
+        """The settings as a `Grid`."""
         return Grid(self.shape, self.voxel_um, self.origin_um)
 
 
@@ -120,7 +120,7 @@ class ClutterModelConfig(StageConfig):
 
 
 class MotionConfig(StageConfig):
-    """Rigid motion of everything, tissue and bubbles (a probe or an animal that shifts)."""
+    """Rigid motion of the whole scene, tissue and bubbles (when the probe or animal shifts)."""
 
     rms_um: tuple[NotNegative, NotNegative, NotNegative] = setting(
         (0.0, 0.0, 0.0), "Rms amplitude of a slow oscillation along z, y, x.", "um"
@@ -130,7 +130,7 @@ class MotionConfig(StageConfig):
 
 
 class MicrobubbleConfig(StageConfig):
-    """How many microbubbles there are, and how bright."""
+    """Number and brightness of the microbubbles."""
 
     n_bubbles: int = setting(40, "Mean number of bubbles in the field of view.", "bubbles", ge=0)
     amplitude_sd_db: float = setting(
@@ -143,7 +143,7 @@ class MicrobubbleConfig(StageConfig):
 
 
 class VesselsConfig(StageConfig):
-    """The vessels that the bubbles are in, and the flow through them."""
+    """The vessels that contain the bubbles, and the flow through them."""
 
     source: Literal["procedural", "file"] = setting(
         "procedural", "Grown from the seed, or read from the file `path`."
@@ -207,7 +207,7 @@ class CrowdConfig(StageConfig):
 
 
 class SimulationConfig(StageConfig):
-    """All that a simulated acquisition is made from; the same settings give the same frames."""
+    """All settings of a simulated acquisition; the same settings give the same frames."""
 
     name: str = setting("simulation", "Name of the acquisition.")
     probe: str = setting("", "Probe that these settings represent.")
@@ -233,19 +233,19 @@ class SimulationConfig(StageConfig):
         """Centre frequency: speed of sound over wavelength."""
         return self.sound_speed_m_s * 1e6 / self.wavelength_um
 
-    # TOML has no None, and some defaults here are not None: the word "none" stands for it.
+    # TOML has no None, and some defaults here are not None, so the word "none" represents it.
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Validate plain values; unknown names and bad values become a `ConfigError`."""
+        """Validate plain values; unknown names and bad values raise a `ConfigError`."""
         return super().from_dict(_swap(values, "none", None))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; None as the word "none"."""
+        """Plain values, with None as the word "none"."""
         return dict(_swap(self.model_dump(mode="json"), None, "none"))
 
 
 def _swap(value: Any, old: Any, new: Any) -> Any:
-    """`value` with `old` replaced by `new` wherever it stands in nested dictionaries."""
+    """Replace `old` by `new` everywhere in nested dictionaries."""
     if isinstance(value, dict):
         return {key: _swap(item, old, new) for key, item in value.items()}
     return new if value == old and type(value) is type(old) else value

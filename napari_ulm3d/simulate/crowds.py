@@ -1,8 +1,8 @@
 """Crowds: bubbles on random smooth curves that cross and merge, without vessels or a flow solver.
 
-Vessels say how far apart their bubbles are; here that is what is drawn. Each stream draws a distance
-to the nearest other bubble and a speed, both evenly over the logarithm, and lays its bubbles out so
-that their median distance is the one drawn.
+In vessels, the distances between bubbles follow from the geometry; here they are drawn directly.
+Each stream draws a speed and a distance to the nearest other bubble, both log-uniformly, and
+arranges its bubbles so that their median distance is the one drawn.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ Floats = NDArray[np.float64]
 _MARGIN_WAVELENGTHS = 4.0
 _WIDEST_WAVELENGTHS = 6.0
 _WAVES = 2
-"""Sine waves by which each curve sways across its direction."""
+"""Number of sine waves by which each curve deviates to the sides."""
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """A smooth curve: a straight line that sways, and may come from beside it.
+    """A smooth, undulating curve around a straight line, which may start beside the line.
 
     Positions are micrometres along z, y, x; the parameter s is the length along the line.
     """
 
     through: Floats  # (3,) where s is 0
-    frame: Floats  # (3, 3) rows: the line's direction, and two across it
-    sway: Floats  # (waves, 2) amplitude along the latter two
+    frame: Floats  # (3, 3) rows: direction of the line, and two directions across it
+    sway: Floats  # (waves, 2) amplitudes along the latter two
     wave: Floats  # (waves,) rad/um
     phase: Floats  # (waves, 2)
-    beside: Floats  # (3,) how far from the line it begins
+    beside: Floats  # (3,) offset from the line at the start
     joins: float  # s at which it is halfway to the line
-    over: float  # how gradually, um
+    over: float  # length of the transition, um
 
     def at(self, s: Floats) -> tuple[Floats, Floats]:
-        """Positions (n, 3) and their derivatives by s."""
+        """Positions (n, 3) and their derivatives with respect to s."""
         angle = self.wave[:, None] * s[:, None, None] + self.phase
         across = (self.sway * np.sin(angle)).sum(axis=1)
         slope = (self.sway * self.wave[:, None] * np.cos(angle)).sum(axis=1)
@@ -56,7 +56,7 @@ class _Curve:
         return position + left[:, None] * self.beside, along + fall[:, None] * self.beside
 
     def span(self, grid: Grid, margin_um: float) -> tuple[float, float] | None:
-        """The least and greatest s within the grid and a margin; None where it is never there."""
+        """Smallest and largest s within the grid and a margin; None if the curve misses it."""
         reach = float(np.linalg.norm(grid.extent_um)) + 2 * margin_um
         s = np.linspace(-reach, reach, 400)
         low, high = (np.array(side) for side in zip(*_bounds(grid), strict=True))
@@ -67,7 +67,7 @@ class _Curve:
 
 @dataclass(frozen=True)
 class _Stream:
-    """Bubbles on a curve; each runs along it for ever, from its end back to its beginning."""
+    """Bubbles on a curve; each moves along it endlessly, from its end back to its start."""
 
     curve: _Curve
     low: float
@@ -75,10 +75,10 @@ class _Stream:
     radius: float
     start: Floats  # (n,) s at time 0, from `low`
     speed: Floats  # (n,) um/s along s
-    beside: Floats  # (n, 3) distance from the curve, um
+    beside: Floats  # (n, 3) offset from the curve, um
 
     def at(self, time_s: float, pace: float) -> tuple[NDArray[np.int64], Floats, Floats]:
-        """How often each bubble has begun anew, positions (um) and velocities (um/s)."""
+        """Number of restarts of each bubble, positions (um) and velocities (um/s)."""
         lap, s = np.divmod(self.start + self.speed * time_s, self.length)
         position, along = self.curve.at(s + self.low)
         velocity = along * (self.speed * pace)[:, None]
@@ -86,15 +86,15 @@ class _Stream:
 
 
 def crowd_bubbles(config: SimulationConfig) -> Iterator[BubbleFrame]:
-    """The bubbles of a crowded scene, from its first frame to its last.
+    """Generate the bubbles of a crowded scene, from the first to the last frame.
 
-    The number of bubbles in the field of view is about `bubbles.n_bubbles`, less where the
-    distances drawn leave no room for so many. `travel`'s pulse and greatest speed hold.
+    The number of bubbles in the field of view is about `bubbles.n_bubbles`, or fewer if the
+    drawn distances leave no room for so many. The pulse and the maximum speed in `travel` apply.
 
     Raises
     ------
     ConfigError
-        If the scene has no `crowd`.
+        The scene has no `crowd`.
     """
     crowd = config.crowd
     if crowd is None:
@@ -130,7 +130,7 @@ def _streams(config: SimulationConfig, crowd: CrowdConfig) -> list[_Stream]:
             continue
         apart = wave * _log_even(rng, crowd.nearest_wavelengths)
         wanted = weight * config.bubbles.n_bubbles
-        # What runs in the margins is not in view.
+        # Bubbles in the margins are out of view.
         wanted *= (span[1] - span[0]) / max(
             span[1] - span[0] - 2 * _MARGIN_WAVELENGTHS * wave, wave
         )
@@ -163,7 +163,7 @@ def _curve(
     second /= max(float(np.linalg.norm(second)), 1e-9)
     third = np.cross(first, second) * axes
     waves = 2 * np.pi / (wave * rng.uniform(12, 60, _WAVES))
-    # Slopes of up to one half: curves bend, and never turn back.
+    # Slopes of up to one half: curves bend, but never turn back.
     sway = rng.uniform(0, 0.35, (_WAVES, 2)) / waves[:, None]
     phase = rng.uniform(0, 2 * np.pi, (_WAVES, 2))
     start = (sway * np.sin(phase)).sum(axis=0) @ np.array([second, third])
@@ -183,9 +183,9 @@ def _stream(
     assert crowd is not None
     axes = np.asarray(grid.shape) > 1
     length = span[1] - span[0]
-    # Too few to be that close all along the curve come in pairs, too.
+    # Too few bubbles for that distance along the whole curve also come in pairs.
     paired = rng.random() < crowd.paired_share or wanted / length < _line(apart)
-    # Pairs keep away from each other, so that the nearest bubble is the companion.
+    # Pairs stay apart from each other, so that the nearest bubble is the partner.
     between = 3 * apart if paired else apart
     groups = 0.5 * wanted if paired else wanted
     widest = _WIDEST_WAVELENGTHS * wave
@@ -199,19 +199,19 @@ def _stream(
     start = rng.uniform(0, length, n)
     across = _in_disc(rng, n, curve.frame, axes)
     speed = 1000 * _log_even(rng, crowd.speed_mm_s)
-    # Between plug flow and the parabola of Poiseuille's, which is twice as fast as its mean.
+    # Between plug flow and Poiseuille's parabola, whose maximum is twice its mean.
     share = rng.random()
     factor = 1 - share + 2 * share * (1 - (across**2).sum(axis=1))
     beside = across * radius
     if paired:
         away = np.array([_direction(rng, axes) for _ in range(n)]).reshape(n, 3) * apart
         drift = rng.normal(0, 0.02, n) * factor
-        # They are as close as drawn at some time within the scene.
+        # Partners are at the drawn distance at some time within the scene.
         meet = rng.uniform(0, config.n_frames / config.rate_hz, n)
         start = np.concatenate([start, (start - drift * speed * meet) % length])
         beside = np.concatenate([beside, beside + away])
         factor = np.concatenate([factor, factor + drift])
-    # Where the curve sways, a bubble is faster than along its line; the limit holds there too.
+    # Undulations lengthen the path and make bubbles faster than along the line; limit that speed.
     steepest = np.linalg.norm(curve.at(np.linspace(*span, 100))[1], axis=1).max()
     most = 1000 * (config.travel.max_speed_mm_s or np.inf) / (1 + config.travel.pulsatility)
     least = 1000 * config.travel.min_speed_mm_s
@@ -220,7 +220,7 @@ def _stream(
 
 
 def _per_length(radius: float, apart: float, axes: NDArray[np.bool_]) -> float:
-    """Bubbles a length of tube whose median distance to the nearest is `apart` (Poisson)."""
+    """Bubbles per length of a tube in which the median nearest distance is `apart` (Poisson)."""
     line = _line(apart)
     if axes.all():
         return float(max(line, 0.75 * np.log(2) / np.pi / apart**3 * np.pi * radius**2))
@@ -228,19 +228,19 @@ def _per_length(radius: float, apart: float, axes: NDArray[np.bool_]) -> float:
 
 
 def _line(apart: float) -> float:
-    """Bubbles a length of line whose median distance to the nearest is `apart` (Poisson)."""
+    """Bubbles per length of a line on which the median nearest distance is `apart` (Poisson)."""
     return float(0.5 * np.log(2) / apart)
 
 
 def _radius_of(per_length: float, apart: float, axes: NDArray[np.bool_]) -> float:
-    """The inverse of `_per_length`: how wide a tube is that holds so many at such a distance."""
+    """Inverse of `_per_length`: radius of a tube with this density and median distance."""
     if axes.all():
         return float(np.sqrt(per_length * apart**3 / (0.75 * np.log(2))))
     return float(per_length * apart**2 * np.pi / np.log(2) / 2)
 
 
 def _in_disc(rng: np.random.Generator, n: int, frame: Floats, axes: NDArray[np.bool_]) -> Floats:
-    """(n, 3) evenly over the disc of radius 1 across a direction; on its diameter in a plane."""
+    """(n, 3) uniform over the unit disc across a direction; on its diameter in a plane."""
     angle, radius = rng.uniform(0, 2 * np.pi, n), np.sqrt(rng.random(n))
     if not axes.all():
         return rng.uniform(-1, 1, n)[:, None] * frame[1]
@@ -249,7 +249,7 @@ def _in_disc(rng: np.random.Generator, n: int, frame: Floats, axes: NDArray[np.b
 
 
 def _direction(rng: np.random.Generator, axes: NDArray[np.bool_]) -> Floats:
-    """A direction, even over the sphere, or over the circle in a plane."""
+    """A random direction, uniform over the sphere, or over the circle in a plane."""
     vector = rng.normal(size=3) * axes
     return np.asarray(vector / np.linalg.norm(vector))
 

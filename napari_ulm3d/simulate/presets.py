@@ -1,7 +1,7 @@
-"""Named settings of simulated acquisitions: probe, wave, voxels and rate written out.
+"""Named settings of simulated acquisitions, with explicit probe, wavelength, voxels and rate.
 
-A preset says where its probe, frequency and rate come from; what no source states (widths
-of the point-spread function, levels, speeds) is a choice of this project and is said to be.
+A preset names the sources of its probe, frequency and rate. Values without a source (widths
+of the point-spread function, levels, speeds) are choices of this project and marked as such.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["PRESETS", "Preset", "preset"]
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings under a name.
+    """Named settings.
 
     Attributes
     ----------
     config
         The settings.
     description
-        What they stand for, one sentence.
+        The acquisition that they represent, in one sentence.
     source
-        Where the numbers come from, and which are chosen here.
+        Sources of the numbers, and which were chosen here.
     """
 
     config: SimulationConfig
@@ -131,12 +131,12 @@ PRESETS: dict[str, Preset] = {item.config.name: item for item in _ALL}
 
 
 def preset(name: str) -> SimulationConfig:
-    """The settings of a named preset.
+    """The settings of a preset.
 
     Raises
     ------
     ConfigError
-        If there is none of that name.
+        There is no preset of that name.
     """
     if name not in PRESETS:
         raise ConfigError(f"There is no preset '{name}'. Presets: {', '.join(PRESETS)}.")

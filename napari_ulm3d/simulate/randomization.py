@@ -1,7 +1,7 @@
-"""Settings drawn at random for training: every sample another probe, vessels and noise.
+"""Random settings for training: every sample has another probe, vessels and noise.
 
-Domain randomization (Tobin et al., IROS 2017): a network that has seen wide ranges of widths,
-waves, noise and geometry does not lean on any one of them.
+Domain randomization (Tobin et al., IROS 2017): a network trained on wide ranges of widths,
+wavelengths, noise and geometry does not depend on any one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0
 
 
 class WorldShares(StageConfig):
-    """How much of the samples each world makes up; only their ratio counts."""
+    """Fraction of the samples from each world; only the ratio counts."""
 
     vessels: float = setting(1.0, "Share of scenes with grown or measured vessels and flow.", ge=0)
     crowds: float = setting(
@@ -39,7 +39,7 @@ class WorldShares(StageConfig):
 
 
 class RandomizationConfig(StageConfig):
-    """From which ranges settings are drawn; what has no range here is as in `base`."""
+    """Ranges from which settings are drawn; settings without a range are those of `base`."""
 
     base: SimulationConfig = SimulationConfig()
     worlds: WorldShares = WorldShares()
@@ -100,26 +100,26 @@ class RandomizationConfig(StageConfig):
 
 
 def randomize(seed: int, config: RandomizationConfig | None = None) -> SimulationConfig:
-    """Settings of one training sample.
+    """Draw the settings of one training sample.
 
     Parameters
     ----------
     seed
-        Same seed, same settings; it is also the seed of the simulation.
+        The same seed gives the same settings; it is also the seed of the simulation.
     config
         Ranges.
 
     Returns
     -------
     SimulationConfig
-        Each setting drawn evenly from its range, independently, except that waves, rates,
-        speeds and numbers of bubbles are even over the logarithm. A 2-D grid keeps its voxel
-        and width along y.
+        Each setting is drawn uniformly from its range, independently, except that wavelengths,
+        rates, speeds and numbers of bubbles are log-uniform. A 2-D grid keeps its voxel and
+        width along y.
 
     Raises
     ------
     ConfigError
-        If the seed is kept for the standard test sets (`standard.TEST_SEEDS`).
+        The seed is reserved for the standard test sets (`standard.TEST_SEEDS`).
     """
     if is_test_seed(seed):
         raise ConfigError(
@@ -192,13 +192,13 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
 
 
 def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:
-    """The scene as it is, or with a crowd in place of its vessels, as its seed says."""
-    # A generator of its own, so that the vessels of a seed are the same whatever the shares.
+    """The scene itself, or with a crowd in place of its vessels, depending on its seed."""
+    # A separate generator, so that the vessels of a seed do not depend on the shares.
     rng = generator(scene.seed, Purpose.WORLD)
     worlds, crowd = ranges.worlds, ranges.crowd
     if rng.random() * (worlds.vessels + worlds.crowds) < worlds.vessels:
         return scene
-    # One density a scene, within a factor of two: a dense stream would hide a sparse one.
+    # One density per scene, within a factor of two: a dense stream would hide a sparse one.
     low, high = crowd.nearest_wavelengths
     middle = float(np.exp(rng.uniform(*np.log((low, high)))))
     fewest, most = ranges.crowd_streams

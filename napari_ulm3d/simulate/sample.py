@@ -1,9 +1,9 @@
-"""The small acquisition that demonstrations, tutorials and tests open.
+"""The small acquisition used in demonstrations, tutorials and tests.
 
-It stands in ``sample_data/`` of the repository. A wheel does not carry it: there it is made
-again from its seed, in a few seconds, and kept in the user's cache.
+It is in ``sample_data/`` of the repository, but not in a wheel. There it is generated from its
+seed in a few seconds and kept in the user's cache.
 
-``python -m napari_ulm3d.simulate.sample FOLDER`` writes it anew.
+``python -m napari_ulm3d.simulate.sample FOLDER`` generates it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from napari_ulm3d.simulate.config import SimulationConfig
 __all__ = ["SAMPLE_NAME", "sample_config", "sample_data_path", "write_sample"]
 
 SAMPLE_NAME = "mouse_brain_small"
-# Part of the cache's folder name: raise it when `sample_config` changes.
+# Part of the cache folder's name; increase it when `sample_config` changes.
 _VERSION = 1
-# At 7 bits the rounding is 20 dB below the noise and the files shrink to a quarter.
+# With 7 bits, the rounding error is 20 dB below the noise and files shrink to a quarter.
 _MANTISSA_BITS = 7
 
 
@@ -56,17 +56,17 @@ def write_sample(folder: str | PathLike[str], overwrite: bool = False) -> Path:
 
 
 def sample_data_path() -> Path:
-    """Folder of the sample acquisition; made in the user's cache if it is not at hand.
+    """Folder of the sample acquisition; generated in the user's cache if it is not available.
 
     Returns
     -------
     Path
-        Holds ``IQ001.mat``, ``IQ002.mat``, ``acquisition.toml``, ``truth.parquet``.
+        Contains ``IQ001.mat``, ``IQ002.mat``, ``acquisition.toml``, ``truth.parquet``.
 
     Raises
     ------
     ResultsError
-        If it has to be made and the cache cannot be written to.
+        The sample has to be generated, and the cache is not writable.
     """
     shipped = Path(__file__).resolve().parents[2] / "sample_data" / SAMPLE_NAME
     if (shipped / "truth.parquet").is_file():
@@ -76,7 +76,7 @@ def sample_data_path() -> Path:
 
 
 def _cache() -> Path:
-    """The user's folder for files that can be made again."""
+    """The user's folder for files that can be regenerated."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":

@@ -1,6 +1,6 @@
-"""The finished run that comes with the package: a simulated cortex, large and full enough to look at.
+"""The finished run included in the package: a simulated cortex with a dense map.
 
-``python scripts/sample_map.py FOLDER`` makes it anew.
+``python scripts/sample_map.py FOLDER`` generates it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["SAMPLE_MAP_NAME", "SAMPLE_MAP_SETTINGS", "sample_map_config", "sampl
 
 SAMPLE_MAP_NAME = "mouse_cortex"
 
-#: Settings of the run that are not at their default.
+#: Settings of the run that differ from the defaults.
 SAMPLE_MAP_SETTINGS = ("load.frames_per_block=200", "maps.resolution_factor=6")
 
 
@@ -38,7 +38,7 @@ def sample_map_path() -> Path:
     Raises
     ------
     ResultsError
-        It was left out of this installation.
+        It is not included in this installation.
     """
     package = Path(__file__).resolve().parents[1]
     for home in (package.parent, package):

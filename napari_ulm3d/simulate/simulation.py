@@ -1,4 +1,4 @@
-"""A simulated acquisition with its ground truth, made when asked for."""
+"""A simulated acquisition with its ground truth, generated on demand."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["SimulatedSource", "Simulation", "simulate"]
 
 
 class SimulatedSource:
-    """A `FrameSource` that makes frames when they are read; the same every time.
+    """A `FrameSource` that renders frames when they are read, reproducibly.
 
-    Reading on from where the last read stopped costs only those frames; reading backwards
-    moves the bubbles (not the images) again from the start. Safe to read from many threads.
+    Reading on from the end of the last read costs only those frames; reading backwards moves the
+    bubbles (but not the images) again from the start. Safe to read from several threads.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class SimulatedSource:
         self.dtype: np.dtype[Any] = np.dtype(np.complex64)
 
     def read(self, start: int, stop: int) -> NDArray[np.complex64]:
-        """Frames start..stop-1, (t, z, y, x)."""
+        """Render frames start..stop-1, (t, z, y, x)."""
         if not 0 <= start < stop <= self.shape[0]:
             raise IndexError(f"frames {start}:{stop} of {self.shape[0]} in {self.name}")
         with self._lock:
             at = self._next
-            # Until the read has ended well, the next one must start anew.
+            # If this read fails, the next one must start again.
             self._next = self.shape[0]
             if start < at:
                 self._stream, at = self._scene(), 0
@@ -63,7 +63,7 @@ class SimulatedSource:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated acquisition: nothing is made before it is asked for.
+    """A simulated acquisition; everything is generated on demand.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ class Simulation:
     network
         The vessels, with flow.
     bubbles
-        A function that starts the stream of bubbles again from frame 0; None: they are
-        carried through the network as `simulate.bubbles.stream_bubbles` does.
+        Function that restarts the stream of bubbles from frame 0; None: bubbles carried through
+        the network, as in `simulate.bubbles.stream_bubbles`.
     """
 
     config: SimulationConfig
@@ -86,7 +86,7 @@ class Simulation:
 
     @cached_property
     def motion(self) -> RigidMotion:
-        """The rigid motion of the scene, in the truth as well as in the frames."""
+        """The rigid motion of the scene, applied to the ground truth as well as the frames."""
         return RigidMotion(self.config.motion, self.config.seed)
 
     @cached_property
@@ -94,7 +94,7 @@ class Simulation:
         return Renderer(self.config)
 
     def scene(self) -> Iterator[SceneFrame]:
-        """All frames' bubbles, without images."""
+        """The bubbles of all frames, without images."""
         config = self.config
         start = self.bubbles or self._carried
         stream = islice(start(), config.n_frames)
@@ -111,7 +111,7 @@ class Simulation:
 
     @cached_property
     def acquisition(self) -> Acquisition:
-        """The frames, made when read."""
+        """The frames as an acquisition, rendered when read."""
         config = self.config
         source = SimulatedSource(
             scene=self.scene,
@@ -134,21 +134,21 @@ class Simulation:
 
     @cached_property
     def truth(self) -> pd.DataFrame:
-        """The bubbles in the field of view: one row a bubble a frame.
+        """The bubbles in the field of view, one row per bubble and frame.
 
         Columns frame, bubble_id, z_um, y_um, x_um, vz_mm_s, vy_mm_s, vx_mm_s, radius_um (of
-        the vessel), snr_db. Positions are those in the image, with the rigid motion; the
-        velocity is that of the flow, without it.
+        the vessel), snr_db. Positions are those in the image, including rigid motion; the
+        velocity is that of the flow alone.
         """
         return truth_table(self.scene(), self.grid, self.config.noise.snr_db)
 
     def blocks(
         self, frames_per_block: int = 200
     ) -> Iterator[tuple[NDArray[np.complex64], pd.DataFrame]]:
-        """Frames (t, z, y, x) and their truth, block after block.
+        """Iterate over blocks of frames (t, z, y, x) with their ground truth.
 
-        Memory does not grow with the length of the acquisition. The truth's `frame` counts
-        over the whole acquisition; the frames do not depend on `frames_per_block`.
+        Memory use does not grow with the length of the acquisition. `frame` in the ground truth
+        counts over the whole acquisition; the frames do not depend on `frames_per_block`.
         """
         if frames_per_block < 1:
             raise ValueError(f"a block needs at least one frame, not {frames_per_block}")
@@ -168,13 +168,12 @@ def simulate(config: SimulationConfig, network: VesselNetwork | None = None) -> 
     config
         All settings; the same settings give the same acquisition.
     network
-        Vessels with flow, instead of those that `config.vessels` describes and of any
-        `config.crowd`.
+        Vessels with flow that replace those of `config.vessels` and any `config.crowd`.
 
     Returns
     -------
     Simulation
-        Lazy: `.acquisition`, `.truth` and `.blocks()` make what they give.
+        Lazy: `.acquisition`, `.truth` and `.blocks()` generate their results on demand.
     """
     if network is None and config.crowd is None:
         from napari_ulm3d.simulate.vessels import make_network

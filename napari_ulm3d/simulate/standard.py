@@ -1,4 +1,4 @@
-"""The standard test sets: named, with fixed seeds that training never draws."""
+"""Standard test sets: named, with fixed seeds that training never uses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = [
 ]
 
 TEST_SEEDS = range(9_000_000_000, 9_001_000_000)
-"""Seeds of test sets; `randomize` refuses them."""
+"""Seeds of the test sets; `randomize` refuses them."""
 
 VASCULATURE_VARIABLE = "NAPARI_ULM3D_VASCULATURE"
 """Environment variable with the path of a measured network for the `cortex` sets."""
 
-# name -> (preset, bubbles, first seed). A set's sample k has the seed first + k.
+# name -> (preset, bubbles, first seed). Sample k of a set has the seed first + k.
 _SETS: dict[str, tuple[str, int, int]] = {
     **{
         f"standard-{n}": ("mouse-brain-15MHz", n, TEST_SEEDS.start + 1_000 * k)
@@ -45,7 +45,7 @@ STANDARD_SETS: tuple[str, ...] = tuple(_SETS)
 
 
 def is_test_seed(seed: int) -> bool:
-    """Whether a seed is kept for test sets."""
+    """Whether a seed is reserved for test sets."""
     return seed in TEST_SEEDS
 
 
@@ -64,15 +64,15 @@ def standard_config(
     name
         One of `STANDARD_SETS`.
     sample
-        0..999: another sample has other vessels, bubbles, tissue and noise.
+        0..999: each sample has different vessels, bubbles, tissue and noise.
     vasculature
-        cortex sets: the network file; None: as the environment variable
-        ``NAPARI_ULM3D_VASCULATURE`` says.
+        Network file for the cortex sets; None: taken from the environment variable
+        ``NAPARI_ULM3D_VASCULATURE``.
 
     Raises
     ------
     ConfigError
-        If there is no such set or sample, or a cortex set has no network file.
+        There is no such set or sample, or a cortex set has no network file.
     """
     if name not in _SETS:
         raise ConfigError(f"There is no test set '{name}'. Test sets: {', '.join(_SETS)}.")

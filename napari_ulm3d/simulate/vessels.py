@@ -1,4 +1,4 @@
-"""From settings to vessels with flow, and the bubbles in them."""
+"""Vessels with flow from settings, and the bubbles in them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ __all__ = ["carried_bubbles", "make_network", "read_network"]
 
 _SEGMENTS = "_segments.csv"
 
-# Traced trees carry the voxels of their image in positions and radii; taken out at about
-# the width of a capillary.
+# Traced trees have the voxel grid of their image in positions and radii; smooth it out over
+# about the width of a capillary.
 _TRACED_STEP_UM = 8.0
 
 
 def make_network(config: SimulationConfig) -> VesselNetwork:
-    """The vessels in the field of view, with flow, as the settings describe them.
+    """Create the vessels in the field of view, with flow, from the settings.
 
-    A measured network is centred on the grid, scaled and cropped first; its flow is solved
-    on what is left, so that the fastest speed is one that can be seen.
+    A measured network is first centred on the grid, scaled and cropped; the flow is solved for
+    the remaining part, so that the maximum speed occurs inside the field of view.
 
     Raises
     ------
     ConfigError
-        If the network file is of no known kind.
+        The type of the network file is unknown.
     InputError
-        If the file cannot be read or nothing flows.
+        The file cannot be read, or nothing flows.
     """
     vessels, grid = config.vessels, config.grid.grid
     if vessels.source == "file" and vessels.path is not None:
@@ -54,7 +54,7 @@ def make_network(config: SimulationConfig) -> VesselNetwork:
 
 
 def read_network(path: str) -> VesselNetwork:
-    """Read vessels from a file, by the end of its name."""
+    """Read vessels from a file, according to its suffix."""
     name = path.lower()
     if name.endswith((".swc", ".swc.gz")):
         return smoothed(read_swc(path), _TRACED_STEP_UM)
@@ -71,7 +71,7 @@ def read_network(path: str) -> VesselNetwork:
 
 
 def carried_bubbles(network: VesselNetwork, config: SimulationConfig) -> Iterator[BubbleFrame]:
-    """The stream of bubbles of a simulation, from its first frame to its last."""
+    """The stream of bubbles of a simulation, from the first to the last frame."""
     if config.bubbles.n_bubbles == 0:
         return _nothing(config.n_frames)
     return stream_bubbles(
@@ -93,5 +93,5 @@ def _nothing(n_frames: int) -> Iterator[BubbleFrame]:
 
 
 def _derived(seed: int, purpose: Purpose) -> int:
-    """A seed for one purpose, so that vessels and bubbles do not share random numbers."""
+    """A seed for one purpose, so that vessels and bubbles use different random numbers."""
     return int(generator(seed, purpose).integers(2**31))

@@ -1,1 +1,1 @@
-"""What the operating system gives: files that appear whole or not at all, processors and memory."""
+"""Operating system services: atomic files, processors and memory."""

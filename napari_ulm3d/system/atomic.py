@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _WORKPLACE = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 @contextmanager
 def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """A temporary place to write to, moved onto `path` when the block ends well.
+    """A temporary path to write to, moved to `path` if the `with` block succeeds.
 
-    The place has the same file name, in a hidden folder beside `path`; nothing is there yet,
-    and it may be made a file or a folder. Whatever stood at `path` is replaced in one step
-    (a folder: moved aside, then removed). If the block raises, what was written is removed
-    and `path` is as it was. What was written is on the disk, not only in the system's cache,
-    before it takes its name: after a loss of power, too, it is whole or absent.
+    It has the same file name, in a hidden folder beside `path`. Nothing exists there yet; it may
+    become a file or a folder. Anything at `path` is replaced in one step (a folder is moved
+    aside, then removed). If the block raises, the new data are removed and `path` is left
+    unchanged. The data are flushed to disk, not only to the system's cache, before they get their
+    final name: even after a power failure they are complete or absent.
 
     Raises
     ------
     ResultsError
-        The folder is missing or may not be written to, the disk is full, or any other
-        error of the operating system while writing.
+        The folder is missing or not writable, the disk is full, or another error of the
+        operating system occurred while writing.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -57,19 +57,19 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
 
 
 def is_workplace(path: Path) -> bool:
-    """Whether this is where a writer works, or worked until it was killed."""
+    """Whether this is the temporary folder of an active or killed writer."""
     return bool(_WORKPLACE.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
 
 
 def remove_leftovers(folder: str | PathLike[str]) -> None:
-    """Remove what writers that were killed left in a folder; no writer may be at work in it."""
+    """Remove the temporary folders of killed writers; no writer may be active in the folder."""
     for path in Path(folder).glob(".*.part"):
         if is_workplace(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:
-    """Have the system write a file, or all of a folder, to the disk."""
+    """Flush a file, or all of a folder, to disk."""
     if path.is_dir():
         for inner in sorted(path.rglob("*"), reverse=True):
             _sync(inner)
@@ -77,14 +77,14 @@ def _to_disk(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    if os.name != "posix" and path.is_dir():  # Windows cannot open a folder
+    if os.name != "posix" and path.is_dir():  # Windows cannot open folders
         return
-    # Windows flushes only what is open for writing.
+    # Windows only flushes files that are open for writing.
     descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot do this for folders; the files are safe then.
+        # Some network file systems cannot flush folders; the files are safe in that case.
         if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
             raise
     finally:
@@ -92,7 +92,7 @@ def _sync(path: Path) -> None:
 
 
 def _move(temporary: Path, target: Path, aside: Path) -> None:
-    # Neither can a folder replace a full folder, nor either a thing of the other kind.
+    # A folder cannot replace a non-empty folder, and files and folders cannot replace each other.
     folder = target.is_dir() and not target.is_symlink()
     if folder or (temporary.is_dir() and target.exists()):
         os.replace(target, aside)

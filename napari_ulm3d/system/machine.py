@@ -1,4 +1,4 @@
-"""What this process may use of the machine: processors and memory, in containers and jobs too."""
+"""Processors and memory available to this process, including limits of containers and jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def processors() -> int:
-    """Processors this process may run on."""
+    """Number of processors on which this process may run."""
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):  # not on macOS
         return max(1, len(process.cpu_affinity()))
@@ -22,15 +22,15 @@ def processors() -> int:
 
 
 def total_memory() -> int:
-    """Bytes of memory of the machine, or of the container or job where that has less."""
+    """Memory of the machine, or the lower limit of its container or job, bytes."""
     return min([psutil.virtual_memory().total, *(limit for limit, _ in _group_memory())])
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process could still take.
+    """Memory that this process can still allocate, bytes.
 
-    The least of what the machine has available, what the control groups leave (a container,
-    a cluster's job) and what the limit on address space leaves.
+    The minimum of the machine's available memory, the limits of the control groups (a container,
+    a cluster job) and the limit on the address space.
     """
     free = [psutil.virtual_memory().available]
     free += [limit - used for limit, used in _group_memory()]
@@ -43,9 +43,9 @@ def free_memory() -> int:
 
 
 def peak_memory() -> int | None:
-    """Largest resident memory of this process so far, bytes; None where the system does not tell."""
-    # psutil has no peak outside of Windows. Not getrusage on Linux: a program started by a large
-    # one inherits that one's peak there.
+    """Peak resident memory of this process, bytes; None if the system does not report it."""
+    # psutil reports a peak only on Windows. getrusage is unsuitable on Linux: a process started by
+    # a large one inherits its peak.
     for line in _lines(Path("/proc/self/status")):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -57,7 +57,7 @@ def peak_memory() -> int | None:
 
 
 def _group_memory() -> Iterator[tuple[int, int]]:
-    """Limit and use, bytes, of each control group of this process (Linux); psutil knows of none."""
+    """Limit and usage, bytes, of each control group of this process (Linux), unknown to psutil."""
     for line in _lines(Path("/proc/self/cgroup")):
         _, controllers, path = line.split(":", 2)
         if controllers:
@@ -67,7 +67,7 @@ def _group_memory() -> Iterator[tuple[int, int]]:
             folder = _GROUPS / part
             limit, used = _lines(folder / "memory.max"), _lines(folder / "memory.current")
             if limit and used and limit[0].isdecimal():
-                # Pages of files count as used, and are given up when memory is short.
+                # The page cache counts as used, but is released when memory is short.
                 stat = _lines(folder / "memory.stat")
                 cached = sum(int(one.split()[1]) for one in stat if one.startswith("file "))
                 yield int(limit[0]), int(used[0]) - cached

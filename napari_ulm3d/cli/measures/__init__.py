@@ -1,1 +1,1 @@
-"""Commands that measure what a run found."""
+"""Commands that measure the results of a run."""

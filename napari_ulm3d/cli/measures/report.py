@@ -1,4 +1,4 @@
-"""`napari-ulm3d report`: a run as one page."""
+"""`napari-ulm3d report`: one-page report of a run."""
 
 from __future__ import annotations
 

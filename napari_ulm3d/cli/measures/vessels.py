@@ -1,4 +1,4 @@
-"""`napari-ulm3d vessels`: the vessels of a run or of a map, with their numbers."""
+"""`napari-ulm3d vessels`: the vessels of a run or a map, with measurements."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the commands say while they work, and how Ctrl-C reaches them."""
+"""Terminal output of the commands, and handling of Ctrl-C."""

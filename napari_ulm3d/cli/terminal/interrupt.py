@@ -14,7 +14,7 @@ __all__ = ["Interrupt", "heeding_interrupts"]
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed; the `stop` of a run."""
+    """Flag that is True after Ctrl-C; used as the `stop` of a run."""
 
     def __init__(self) -> None:
         self.pressed = False
@@ -25,20 +25,20 @@ class Interrupt:
 
 @contextmanager
 def heeding_interrupts() -> Iterator[Interrupt]:
-    """Remember Ctrl-C besides raising `KeyboardInterrupt`.
+    """Record Ctrl-C in addition to raising `KeyboardInterrupt`.
 
-    Python discards an exception that is raised within a finalizer, a callback of the garbage
-    collector or one of C code (numba's compiler has such): there Ctrl-C alone would be lost, but
-    for a traceback on stderr, and the run go on. Here it is remembered, and not printed.
+    Python discards exceptions raised in finalizers, garbage-collector callbacks and callbacks from
+    C code (numba's compiler has some). There, Ctrl-C would only print a traceback on stderr
+    and the run would continue. Here it is recorded, and the traceback is suppressed.
 
     Yields
     ------
     Interrupt
-        True once Ctrl-C was pressed, also where the exception went nowhere.
+        True after Ctrl-C, even if the exception was discarded.
     """
     interrupt = Interrupt()
     before = signal.getsignal(signal.SIGINT)
-    # Only the main thread may; and who started us so that Ctrl-C is ignored means it.
+    # Only the main thread can set handlers; if our parent ignores Ctrl-C, this is intended.
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield interrupt
         return

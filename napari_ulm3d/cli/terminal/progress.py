@@ -1,4 +1,4 @@
-"""Show a run in the terminal: progress with the time left, then a short report."""
+"""Display a run in the terminal: progress with remaining time, then a short report."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def follow(
 
 
 def print_report(report: RunReport, out: Path) -> None:
-    """The short report of a run, as a table on stdout."""
+    """Print a short report of a run as a table on stdout."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in report.rows():
         table.add_row(name, value)

@@ -1,4 +1,4 @@
-"""Blood flow through a vessel network, and the bubbles it carries."""
+"""Blood flow through a vessel network, and the bubbles that it carries."""
 
 from __future__ import annotations
 

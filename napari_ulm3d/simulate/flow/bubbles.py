@@ -1,4 +1,4 @@
-"""Bubbles in the flow: their settings, and where they are at one instant."""
+"""Bubbles in the flow: their settings, and their positions at one instant."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["BubbleConfig", "BubbleFrame"]
 
 @dataclass(frozen=True)
 class BubbleFrame:
-    """Where the bubbles are at the instant of one frame.
+    """Positions of the bubbles at the time of one frame.
 
     Parameters
     ----------
     frame
         Number of the frame, from 0.
     bubble_id
-        (n,) int64, unique over the whole stream: a bubble that leaves never returns under
-        its old number.
+        (n,) int64, unique over the whole stream: the number of a bubble that left is never
+        reused.
     position_um
         (n, 3) z, y, x, micrometres.
     velocity_mm_s
         (n, 3) z, y, x, mm/s.
     radius_um
-        (n,) radius of the vessel each bubble is in, micrometres.
+        (n,) radius of the vessel that contains each bubble, micrometres.
     """
 
     frame: int
@@ -44,7 +44,7 @@ class BubbleFrame:
 
 
 class BubbleConfig(StageConfig):
-    """How bubbles travel with the blood."""
+    """Transport of bubbles with the blood."""
 
     supply: Literal["steady", "poisson"] = setting(
         "steady",
@@ -77,10 +77,10 @@ class BubbleConfig(StageConfig):
         return self
 
     def elapsed(self, time_s: float) -> float:
-        """Seconds of steady flow that carry as far as the pulse does in `time_s`."""
+        """Time of steady flow, in seconds, that carries as far as `time_s` with the pulse."""
         omega = 2 * np.pi * self.heart_rate_hz
         return time_s + self.pulsatility * (1 - np.cos(omega * time_s)) / omega
 
     def pace(self, time_s: float) -> float:
-        """Speed at a time over its mean: 1 + pulsatility sin(2 pi heart_rate t)."""
+        """Speed relative to its mean at a time: 1 + pulsatility sin(2 pi heart_rate t)."""
         return 1 + self.pulsatility * float(np.sin(2 * np.pi * self.heart_rate_hz * time_s))

@@ -1,4 +1,4 @@
-"""A network with flow, laid out for carrying bubbles: every vessel runs downstream."""
+"""A network with flow, arranged for transporting bubbles: every vessel runs downstream."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from napari_ulm3d.simulate.vasculature.network import VesselNetwork
 
 __all__ = ["Channels", "channels_of"]
 
-_STILL = 1e-9  # flows below this share of the largest are rounding
-_LEAK = 0.01  # a node's imbalance below this share of its throughput is rounding in a file
+_STILL = 1e-9  # flows below this fraction of the largest are rounding errors
+_LEAK = 0.01  # imbalances below this fraction of a node's throughput are rounding in a file
 
 
 class Channels(NamedTuple):
-    """Arrays that the compiled loops read; segments that carry no flow are left out.
+    """Arrays for the compiled loops; segments without flow are left out.
 
     start, tangent, length, radius: (m, 3), (m, 3), (m,), (m,) of each segment, um, downstream.
     mean_speed: (m,) flow over area, um/s. widest: (m,) largest (r/R)^2 of a bubble's centre.
     end: (m, 3) um. flow: (m,) nl/min.
-    first_out, out, out_share: segments that go on from the end of segment s are
-    ``out[first_out[s]:first_out[s + 1]]``, with ascending shares of its flow; what is missing
-    to 1 leaves the network there.
-    inlet, inlet_share: segments that blood enters through, with ascending shares of the inflow.
+    first_out, out, out_share: the segments that continue from the end of segment s are
+    ``out[first_out[s]:first_out[s + 1]]``, with cumulative fractions of its flow; the remainder
+    up to 1 leaves the network there.
+    inlet, inlet_share: segments at which blood enters, with cumulative fractions of the inflow.
     """
 
     start: NDArray[np.float64]
@@ -45,20 +45,20 @@ class Channels(NamedTuple):
 
 
 def channels_of(network: VesselNetwork, bubble_radius_um: float) -> Channels:
-    """Lay a network with flow out for `transport`.
+    """Arrange a network with flow for `transport`.
 
     Parameters
     ----------
     network
         With `flow_nl_min`.
     bubble_radius_um
-        A bubble's centre keeps this far from the wall (in a vessel narrower than the bubble it
-        runs in the middle).
+        Minimum distance of a bubble's centre from the wall (in a vessel narrower than the
+        bubble, it moves along the centreline).
 
     Raises
     ------
     InputError
-        If no blood enters.
+        No blood enters.
     """
     speed = network.mean_speed_mm_s * 1000.0
     signed = np.asarray(network.flow_nl_min)
@@ -87,7 +87,7 @@ def channels_of(network: VesselNetwork, bubble_radius_um: float) -> Channels:
     share = flow[out] / leaving[upstream[out]] * goes_on[upstream[out]]
     total = np.concatenate([[0.0], np.cumsum(share)])
     out_share = total[1:] - total[first_out[owner]]
-    # Rounding must not let a bubble slip out between the last share and 1.
+    # Rounding must not let a bubble leave between the last fraction and 1.
     last = first_out[1:][count > 0] - 1
     out_share[last[goes_on[downstream[count > 0]] == 1.0]] = 2.0
 

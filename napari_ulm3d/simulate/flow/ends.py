@@ -1,4 +1,4 @@
-"""Which ends of a network feed it and which drain it, where nobody has said."""
+"""Choice of inlets and outlets of a network, if they are not given."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from napari_ulm3d.simulate.vasculature.network import ARTERY, VEIN, VesselNetwor
 
 __all__ = ["choose_boundary"]
 
-# A capillary that ends at the border of a stack is no main vessel: ends of at least this
-# share of the widest end's radius are.
+# A capillary cut at the border of a stack is not a main vessel: main ends have at least this
+# fraction of the radius of the widest end.
 _MAIN_END = 0.5
-# Outflow of a tree's end as pi r^3 / 4 x wall shear rate: 1000 / s, in nl/min per um^3.
+# Outflow at the end of a tree as pi r^3 / 4 x wall shear rate of 1000 / s, in nl/min per um^3.
 _MURRAY_NL_MIN = np.pi / 4 * 1000 * 60 / 1e6
 
 
@@ -26,14 +26,14 @@ def choose_boundary(
     outlet_mmhg: float = 15.0,
     tree_outflow: Literal["pressure", "murray"] = "murray",
 ) -> BoundaryConditions:
-    """Boundary conditions from what the network itself says, part by connected part.
+    """Derive boundary conditions from the network itself, for each connected part.
 
-    * Arteries and veins are named: ends of arteries are inlets, ends of veins outlets.
+    * With arteries and veins labelled: ends of arteries are inlets, ends of veins outlets.
     * A tree (no loops): its widest end (the first node among equals, which is the root of an
       SWC file) is the inlet, all others are outlets, by pressure or with outflows in
       proportion to radius cubed (Murray, PNAS 12:207, 1926).
-    * A mesh: ends at least half as wide as the widest take turns as inlet and outlet, from
-      the widest on; the narrower ones lie at the pressure midway.
+    * A mesh: ends at least half as wide as the widest alternate as inlet and outlet, in order
+      of decreasing width; narrower ends get the pressure midway.
 
     Parameters
     ----------

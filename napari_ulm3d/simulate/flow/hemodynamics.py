@@ -1,4 +1,4 @@
-"""Pressures and flows in a vessel network: Poiseuille's law and conservation at every node."""
+"""Pressures and flows in a vessel network: Poiseuille's law with conservation at every node."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from napari_ulm3d.simulate.vasculature.network import VesselNetwork
 
 __all__ = ["FlowConfig", "conductance", "pries_viscosity", "solve_flow"]
 
-# um^4 / (mPa s um) x mmHg, expressed in nl/min.
+# Converts um^4 / (mPa s um) x mmHg to nl/min.
 _NL_MIN = 1e-18 / 1e-3 * 1e12 * 60 * 133.322387415
-_REFERENCE_CELL_FL = 92.0  # red cells of the people in whom the viscosity law was measured
+_REFERENCE_CELL_FL = 92.0  # human red cells, for which the viscosity law was measured
 
 
 class FlowConfig(StageConfig):
@@ -70,29 +70,29 @@ def solve_flow(
 ) -> VesselNetwork:
     """Solve for the flow in every segment of a network.
 
-    Each segment is a tube with Poiseuille's conductance; inflow and outflow balance at every
+    Each segment is a tube with Poiseuille's conductance. Inflow and outflow balance at every
     node, which gives one sparse linear system for the pressures.
 
     Parameters
     ----------
     network
-        The vessels; a flow it may have already is replaced.
+        The vessels; any existing flow is replaced.
     boundary
-        What holds at the ends. None: chosen by `choose_boundary` (arteries' ends feed, veins'
-        ends drain; the root of a tree feeds its leaves; else the widest ends take turns).
+        Conditions at the ends. None: chosen by `choose_boundary` (ends of arteries are inlets,
+        ends of veins outlets; the root of a tree feeds its leaves; else the widest ends alternate).
     config
-        Viscosity, pressures and the speed to scale to. With given boundary conditions the
-        flows are scaled too, unless `max_speed_mm_s` is None.
+        Viscosity, pressures and the speed to scale to. The flows are scaled even with given
+        boundary conditions, unless `max_speed_mm_s` is None.
 
     Returns
     -------
     VesselNetwork
-        The same vessels with `flow_nl_min`. Parts that no boundary condition reaches stand still.
+        The same vessels with `flow_nl_min`. Parts without any boundary condition have zero flow.
 
     Raises
     ------
     InputError
-        If there is nothing that could drive a flow.
+        Nothing could drive a flow.
     """
     config = config or FlowConfig()
     if boundary is None:
@@ -118,7 +118,7 @@ def solve_flow(
 
 
 def conductance(network: VesselNetwork, config: FlowConfig) -> NDArray[np.float64]:
-    """(m,) Poiseuille's pi r^4 / (8 viscosity length), nl/min per mmHg."""
+    """Poiseuille's pi r^4 / (8 viscosity length) of each segment, (m,), nl/min per mmHg."""
     if config.viscosity == "constant":
         viscosity: NDArray[np.float64] | float = config.viscosity_mpa_s
     else:
@@ -132,17 +132,17 @@ def conductance(network: VesselNetwork, config: FlowConfig) -> NDArray[np.float6
 def pries_viscosity(
     diameter_um: NDArray[np.floating] | float, hematocrit: float, red_cell_fl: float = 92.0
 ) -> NDArray[np.float64]:
-    """Apparent viscosity of blood in living vessels, relative to plasma.
+    """Apparent viscosity of blood in vivo, relative to plasma.
 
     Pries, Secomb, Gessner, Sperandio, Gross & Gaehtgens, Circ. Res. 75:904-915 (1994),
-    in-vivo law; diameters are scaled by the cube root of the red cells' volume against the
-    human 92 fl.
+    in-vivo law; diameters are scaled by the cube root of the red cell volume relative to the
+    human value of 92 fl.
 
     Parameters
     ----------
     diameter_um
-        Inner diameter, micrometres. Below 2 um (where the law runs away, and no red cell
-        passes) it is taken as 2 um.
+        Inner diameter, micrometres. Values below 2 um (where the law diverges, and no red cell
+        passes) are replaced by 2 um.
     hematocrit
         Discharge hematocrit, 0 to 0.8.
     red_cell_fl
@@ -161,7 +161,7 @@ def pries_viscosity(
 def _flow_of(
     network: VesselNetwork, conductances: NDArray[np.float64], boundary: BoundaryConditions
 ) -> NDArray[np.float64]:
-    """(m,) flows, nl/min, from the pressures that balance every node."""
+    """Flows (m,), nl/min, from the pressures that balance every node."""
     from scipy.sparse import coo_array
     from scipy.sparse.linalg import splu
 
@@ -191,7 +191,7 @@ def _flow_of(
             matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         ).solve  # fmt: skip
-        # Refined on the flows themselves, whose balance is what has to hold.
+        # Iterative refinement on the flows themselves, since these must balance.
         for _ in range(4):
             flow = conductances * (pressure[a] - pressure[b])
             imbalance = inflow - np.bincount(a, weights=flow, minlength=n)
@@ -203,10 +203,10 @@ def _flow_of(
 def _pin_free_parts(
     network: VesselNetwork, known: NDArray[np.bool_], flow_node: NDArray[np.int64]
 ) -> None:
-    """Hold one node of every connected part without a known pressure at zero.
+    """Set one node to zero in every connected part without a known pressure.
 
-    Flow does not depend on that level. A node with a given flow is taken where there is one,
-    so that any misfit of the given flows leaves the network at an end.
+    The flow does not depend on this level. A node with a given flow is preferred, so that
+    any imbalance of the given flows leaves the network at an end.
     """
     count, label = network.components()
     pinned = np.zeros(count, bool)

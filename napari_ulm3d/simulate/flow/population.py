@@ -1,4 +1,4 @@
-"""All bubbles of a stream: where they start, how they enter and leave."""
+"""All bubbles of a stream: their start, entry and exit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Population"]
 
-_RINGS = 64  # rings of equal area across a lumen, for the transit times
+_RINGS = 64  # rings of equal area across a lumen, for transit times
 
 
 class Population:
-    """Bubbles that move on from frame to frame; as many at any time as the stream's state needs.
+    """Bubbles that advance from frame to frame, with the number set by the supply.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Population:
     n_bubbles
         Number, or mean number.
     seed
-        Of everything random.
+        Seed of all random numbers.
     config
         How bubbles travel.
     """
@@ -41,7 +41,7 @@ class Population:
         self._config = config
         self._channels = channels_of(network, config.bubble_radius_um)
         swing = config.pulsatility
-        # Limits on the speed before the pulse, such that they hold at any time of the beat.
+        # Speed limits without the pulse, such that they hold at every phase of the heartbeat.
         self._slowest = config.min_speed_mm_s * 1000 / (1 - swing)
         fastest = config.max_speed_mm_s
         self._fastest = np.inf if fastest is None else fastest * 1000 / (1 + swing)
@@ -50,7 +50,7 @@ class Population:
         self._steady = config.supply == "steady"
         weight, rings = _residence(self._channels, self._slowest, self._fastest)
         number = round(n_bubbles) if self._steady else int(self._rng.poisson(n_bubbles))
-        # Little's law: mean number = rate of entry x mean time inside.
+        # Little's law: mean number = entry rate x mean residence time.
         self._entries_per_s = n_bubbles * self._channels.inflow / weight.sum()
         self._bubbles = np.zeros((number, COLUMNS))
         self._where = np.zeros((number, 2), np.int64)
@@ -66,7 +66,7 @@ class Population:
     def _draw(
         self, weight: NDArray[np.float64], rings: NDArray[np.float64], number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Segment and streamline of bubbles in the steady state."""
+        """Draw segment and streamline of bubbles in the steady state."""
         cumulative = np.cumsum(weight) / weight.sum()
         segment = np.searchsorted(cumulative[:-1], self._rng.random(number), side="right")
         across = np.cumsum(rings[segment], axis=1)
@@ -78,7 +78,7 @@ class Population:
         return segment.astype(np.int64), np.minimum(streamline, 1.0)
 
     def at(self, frame: int, time_s: float) -> BubbleFrame:
-        """Move on to a time (not before the last one asked for) and look."""
+        """Advance to a time (not before the last one requested) and return the bubbles."""
         elapsed = self._config.elapsed(time_s)
         seconds = elapsed - self._elapsed
         self._elapsed = elapsed
@@ -118,10 +118,10 @@ class Population:
 def _residence(
     channels: Channels, slowest: float, fastest: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(m,) flow x mean transit time of each segment, and (m, rings) the rings' shares in it."""
+    """Flow x mean transit time of each segment, (m,), and fractions of its rings, (m, rings)."""
     u = (np.arange(_RINGS) + 0.5) / _RINGS * channels.widest[:, None]
     speed = np.clip(2 * channels.mean_speed[:, None] * (1 - u), slowest, fastest)
-    # The share of flow in a ring of area du is 2 (1 - u) du over its sum.
+    # The fraction of flow in a ring of area du is 2 (1 - u) du over the sum.
     share = (1 - u) / (1 - u).sum(axis=1, keepdims=True)
     time = share * channels.length[:, None] / speed
     weight = channels.flow * time.sum(axis=1)

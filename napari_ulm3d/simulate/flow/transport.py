@@ -1,4 +1,4 @@
-"""The compiled loop: bubbles that run down their streamlines, choose branches, leave and enter."""
+"""Compiled loop for bubbles that follow streamlines, choose branches, leave and enter."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from napari_ulm3d.simulate.flow.channels import Channels
 __all__ = ["COLUMNS", "admit", "advance", "observe", "place"]
 
 # Columns of the bubbles' state (n, COLUMNS): time spent in the segment and time it takes, s;
-# share of flow within the streamline; entry and exit points, um; unit vector from the
+# fraction of flow inside the streamline; entry and exit points, um; unit vector from the
 # centreline, perpendicular to the segment.
 _SPENT, _TAKES, _STREAMLINE, _ENTRY, _EXIT, _AWAY = 0, 1, 2, 3, 6, 9
 COLUMNS = 12
-# A path along the inside of a bend can be shorter than the centreline, even of no length;
-# a bubble takes at least this share of the centreline's time.
+# A path along the inside of a bend can be shorter than the centreline, or even of length zero;
+# a bubble takes at least this fraction of the centreline's time.
 _SHORTCUT = 0.25
 
 
 @njit(cache=True, nogil=True)
 def _random(state: NDArray[np.uint64]) -> float:
-    """Uniform in [0, 1): splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
+    """Uniform random number in [0, 1): splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -35,7 +35,7 @@ def _random(state: NDArray[np.uint64]) -> float:
 
 @njit(cache=True, nogil=True)
 def _choose(shares: NDArray[np.float64], first: int, last: int, state: NDArray[np.uint64]) -> int:
-    """Place in shares[first:last] (ascending) of a random number; `last` if above all."""
+    """Index in shares[first:last] (ascending) for a random number; `last` if above all."""
     u = _random(state)
     low, high = first, last
     while low < high:
@@ -49,13 +49,13 @@ def _choose(shares: NDArray[np.float64], first: int, last: int, state: NDArray[n
 
 @njit(cache=True, nogil=True)
 def _turn(away: NDArray[np.float64], old: tuple, new: tuple) -> None:
-    """Turn a unit vector perpendicular to `old` by the least rotation that takes old to new."""
+    """Rotate a unit vector perpendicular to `old` by the smallest rotation from old to new."""
     cosine = old[0] * new[0] + old[1] * new[1] + old[2] * new[2]
     along = away[0] * new[0] + away[1] * new[1] + away[2] * new[2]
     factor = along / (1.0 + cosine) if cosine > -0.999999 else 0.0
     for k in range(3):
         away[k] -= factor * (old[k] + new[k])
-    # Rounding must not add up over thousands of segments.
+    # Rounding errors must not accumulate over thousands of segments.
     drift = away[0] * new[0] + away[1] * new[1] + away[2] * new[2]
     for k in range(3):
         away[k] -= drift * new[k]
@@ -77,7 +77,7 @@ def _run_through(
     channels: Channels, bubble: NDArray[np.float64], segment: int, slowest: float, fastest: float,
     state: NDArray[np.uint64],
 ) -> int:  # fmt: skip
-    """Set a bubble at the entry of a segment on its way; the segment it will go on to, or -1."""
+    """Send a bubble from the entry of a segment to its end; return the next segment, or -1."""
     tangent = channels.tangent
     here = (tangent[segment, 0], tangent[segment, 1], tangent[segment, 2])
     first, last = channels.first_out[segment], channels.first_out[segment + 1]
@@ -87,7 +87,7 @@ def _run_through(
     offset = _offset(channels, segment, streamline)
     away = bubble[_AWAY : _AWAY + 3]
     if following >= 0:
-        # At a joint the offset is square to the bisector, and fits into both lumens, so that
+        # At a joint, the offset is perpendicular to the bisector and fits into both lumens, so that
         # the path is continuous and stays inside.
         offset = min(offset, _offset(channels, following, streamline))
         there = (tangent[following, 0], tangent[following, 1], tangent[following, 2])
@@ -106,7 +106,7 @@ def _run_through(
         for k in range(3):
             bubble[_EXIT + k] = channels.end[segment, k] + offset * away[k]
     widest = channels.widest[segment]
-    # 1 - (r/R)^2 of the streamline, times twice the mean.
+    # 1 - (r/R)^2 of the streamline, times twice the mean speed.
     speed = 2.0 * channels.mean_speed[segment]
     speed *= math.sqrt(1.0 - streamline * widest * (2.0 - widest))
     speed = min(max(speed, slowest), fastest)
@@ -123,9 +123,9 @@ def _begin(
     channels: Channels, bubble: NDArray[np.float64], segment: int, streamline: float,
     slowest: float, fastest: float, state: NDArray[np.uint64],
 ) -> int:  # fmt: skip
-    """A new bubble at the entry of a segment, to a random side."""
+    """Place a new bubble at the entry of a segment, on a random side."""
     t = channels.tangent[segment]
-    # Two vectors square to the tangent, from the axis furthest from it.
+    # Two vectors perpendicular to the tangent, from the coordinate axis furthest from it.
     axis = 0
     for k in range(1, 3):
         if abs(t[k]) < abs(t[axis]):
@@ -153,9 +153,9 @@ def place(
     segment: NDArray[np.int64], streamline: NDArray[np.float64], slowest: float, fastest: float,
     state: NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Put bubbles anywhere along given segments (the state at the start).
+    """Place bubbles at random positions along given segments (initial state).
 
-    `where` (n, 2): the segment each bubble is in and the one it will go on to, filled here.
+    `where` (n, 2), filled here: current segment of each bubble and the next one.
     """
     for i in range(len(bubbles)):
         where[i, 0] = segment[i]
@@ -170,7 +170,7 @@ def admit(
     channels: Channels, bubbles: NDArray[np.float64], where: NDArray[np.int64],
     slowest: float, fastest: float, state: NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Let bubbles enter at the inlets, in proportion to the inflow."""
+    """Place bubbles at the inlets, in proportion to the inflow."""
     for i in range(len(bubbles)):
         at = _choose(channels.inlet_share, 0, len(channels.inlet), state)
         segment = channels.inlet[at]
@@ -185,10 +185,10 @@ def advance(
     ident: NDArray[np.int64], seconds: NDArray[np.float64], slowest: float, fastest: float,
     replace: bool, next_id: int, state: NDArray[np.uint64],
 ) -> int:  # fmt: skip
-    """Move bubbles on by `seconds` (n,) each; the next unused number.
+    """Advance bubbles by `seconds` (n,) each; return the next unused number.
 
-    A bubble that leaves is replaced at an inlet at once, if so asked, under a new number;
-    if not, its number becomes -1.
+    With `replace`, a bubble that leaves is immediately replaced at an inlet, with a new number;
+    otherwise its number becomes -1.
     """
     for i in range(len(bubbles)):
         left = seconds[i]

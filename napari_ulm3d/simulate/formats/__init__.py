@@ -1,4 +1,4 @@
-"""Simulated acquisitions as laboratories store theirs: one file a layout."""
+"""Writers of simulated acquisitions in the layouts of several laboratories."""
 
 from __future__ import annotations
 

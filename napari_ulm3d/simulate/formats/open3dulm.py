@@ -1,7 +1,7 @@
 """The layout of Open-3DULM (Zenodo 14289690): ``IQ001.mat``, ``IQ002.mat``, ...
 
-MATLAB v7.3 files of 200 frames, variable ``IQ`` [z, x, y, t] complex single. They say
-nothing of voxels or rate: ``acquisition.toml`` beside them does.
+MATLAB v7.3 files of 200 frames, variable ``IQ`` [z, x, y, t] complex single. They contain
+neither voxel size nor rate: ``acquisition.toml`` beside them does.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def write_open3dulm(
     folder
         An existing, empty folder.
     frames_per_file
-        As Open-3DULM's own files: 200.
+        Default 200, as in Open-3DULM's own files.
     mantissa_bits
-        None: exact, not compressed. A number (1..23): round to that many bits of mantissa and
-        compress; at 7 bits the error is below 0.4 % of each value.
+        None: exact, uncompressed. A number (1..23): round to that many mantissa bits and
+        compress; with 7 bits the error is below 0.4 % of each value.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def write_open3dulm(
 
 
 def round_mantissa(values: NDArray[np.complex64], bits: int) -> NDArray[np.complex64]:
-    """Round both parts to `bits` (1..23) bits of mantissa, to nearest; the rest become zeros."""
+    """Round both parts to the nearest value with `bits` (1..23) mantissa bits."""
     if not 1 <= bits <= 23:
         raise ValueError(f"a float32 has 1 to 23 bits of mantissa, not {bits}")
     drop = 23 - bits
@@ -87,6 +87,6 @@ def round_mantissa(values: NDArray[np.complex64], bits: int) -> NDArray[np.compl
 
 
 def _matlab_header() -> bytes:
-    """The 128 bytes by which MATLAB knows a v7.3 file: text, version 0x0200, byte order."""
+    """The 128-byte header by which MATLAB recognizes a v7.3 file: text, version, byte order."""
     text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created by napari-ulm3d HDF5 schema 1.00 ."
     return text.ljust(116) + bytes(8) + b"\x00\x02IM"

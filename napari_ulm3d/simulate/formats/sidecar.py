@@ -1,4 +1,4 @@
-"""What stands beside the frames: metadata, settings and truth."""
+"""Files beside the frames: metadata, settings and ground truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETTINGS = "simulation.toml"
 
 
 def write_sidecar(config: SimulationConfig, folder: Path) -> None:
-    """Write ``acquisition.toml``: what the frames' file does not say, in `LoadConfig`'s names."""
+    """Write ``acquisition.toml``: facts missing in the frames' file, with names of `LoadConfig`."""
     values = {
         "voxel_um": list(config.grid.voxel_um),
         "rate_hz": config.rate_hz,
@@ -36,13 +36,13 @@ def write_sidecar(config: SimulationConfig, folder: Path) -> None:
 
 
 def write_settings(config: SimulationConfig, folder: Path) -> None:
-    """Write ``simulation.toml``: all settings; `SimulationConfig.from_toml` reads them back."""
+    """Write all settings to ``simulation.toml``, readable by `SimulationConfig.from_toml`."""
     config.to_toml(folder / _SETTINGS)
 
 
 @contextmanager
 def truth_writer(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write ``truth.parquet`` part by part; gives the function that adds a part."""
+    """Write ``truth.parquet`` in parts; yields the function that appends a part."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

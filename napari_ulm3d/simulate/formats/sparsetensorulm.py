@@ -1,9 +1,9 @@
-"""The layout of SparseTensorULM: correlation maps with the tracks of their bubbles.
+"""The layout of SparseTensorULM: correlation maps with the trajectories of their bubbles.
 
-One HDF5 file, a group a sample, named ``1``, ``2``, ...: ``CorrMap`` float32 in h5 order
+One HDF5 file with one group per sample, named ``1``, ``2``, ...: ``CorrMap`` float32 in h5 order
 (t, z, y, x, 2), real and imaginary part last, without y in 2-D; and ``ground_truth/coords``
-float64 (tracks, 4, t): x, y, z in voxels, 0 at the centre of the first voxel, and t in
-seconds; NaN where the bubble is not in view.
+float64 (tracks, 4, t): x, y, z in voxels, with 0 at the centre of the first voxel, and t in
+seconds; NaN while the bubble is out of view.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def write_sparsetensorulm(
 ) -> Iterator[int]:
     """Write ``samples.h5``, the sidecar and ``truth.parquet`` into a folder.
 
-    The maps are the normalized correlation with the Gaussian PSF of the simulation's widths at
-    the middle of the grid (no side lobes), as a localizer would compute them.
+    The maps are the normalized correlation with a Gaussian PSF of the simulation's widths at
+    the centre of the grid (no side lobes), as a localizer would compute them.
 
     Parameters
     ----------
     folder
         An existing, empty folder.
     frames_per_sample
-        Frames of a group; a last sample that would be shorter is left out.
+        Frames per group; an incomplete last sample is left out.
 
     Yields
     ------
@@ -54,7 +54,7 @@ def write_sparsetensorulm(
     Raises
     ------
     ConfigError
-        If the frames hold tissue, which would cover the bubbles in the correlation map, or
+        The frames contain tissue, which would hide the bubbles in the correlation map, or
         are too few for one sample.
     """
     import h5py
@@ -89,14 +89,14 @@ def write_sparsetensorulm(
 def track_coordinates(
     truth: pd.DataFrame, grid: Grid, first_frame: int, n_frames: int, rate_hz: float
 ) -> NDArray[np.float64]:
-    """Truth as (tracks, 4, t): x, y, z in voxels and t in seconds from the first frame.
+    """Ground truth as (tracks, 4, t): x, y, z in voxels, t in seconds from the first frame.
 
     Parameters
     ----------
     truth
         Columns frame, bubble_id, z_um, y_um, x_um.
     first_frame, n_frames
-        The stretch of frames; rows outside are left out.
+        Range of frames; rows outside are ignored.
     """
     frame = truth["frame"].to_numpy() - first_frame
     inside = (frame >= 0) & (frame < n_frames)
@@ -116,7 +116,7 @@ def _gaussian_psf(simulation: Simulation) -> Psf:
     grid = simulation.grid
     middle = grid.origin_um[0] + grid.spacing_um[0] * (grid.shape[0] - 1) / 2
     fwhm = simulation.renderer.psf.fwhm_voxels(middle)[0]
-    # Odd patches out to about one width at half maximum on either side.
+    # Odd patches that extend about one FWHM to either side.
     pz, py, px = (
         1 if n == 1 else 2 * int(np.ceil(w)) + 1 for n, w in zip(grid.shape, fwhm, strict=True)
     )

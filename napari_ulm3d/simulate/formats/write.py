@@ -1,4 +1,4 @@
-"""Write a simulated acquisition into a folder that appears whole or not at all."""
+"""Write a simulated acquisition to a folder that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def write_simulation(
     progress: Callable[[int, int], None] | None = None,
     **options: int | None,
 ) -> Path:
-    """Write frames, metadata, ``truth.parquet`` and ``simulation.toml`` into a new folder.
+    """Write frames, metadata, ``truth.parquet`` and ``simulation.toml`` to a new folder.
 
     Parameters
     ----------
     simulation
-        What to write; memory holds one block of it at a time.
+        The simulation; one block of it is in memory at a time.
     folder
-        Target; its parent is made if need be.
+        Target; its parent folder is created if necessary.
     format
         One of `FORMATS`.
     overwrite
-        Replace a folder that an earlier call made; anything else is never replaced.
+        Replace a folder written by an earlier call; other folders are never replaced.
     progress
-        Called with the number of frames written and of all frames.
+        Called with the number of frames written and the total number.
     **options
-        Passed on to the format's writer.
+        Passed to the writer of the format.
 
     Returns
     -------
@@ -60,9 +60,9 @@ def write_simulation(
     Raises
     ------
     ConfigError
-        If the format is unknown or does not fit the settings.
+        The format is unknown or does not fit the settings.
     ResultsError
-        If the folder exists and must not be replaced, or cannot be written.
+        The folder exists and must not be replaced, or cannot be written.
     """
     if format not in FORMATS:
         raise ConfigError(f"There is no format '{format}'. Formats: {', '.join(FORMATS)}.")

@@ -19,10 +19,10 @@ _CHUNK_BYTES = 4 << 20
 
 
 def write_zarr(simulation: Simulation, folder: Path) -> Iterator[int]:
-    """Write ``acquisition.ome.zarr``, the sidecar (wave) and ``truth.parquet`` into a folder.
+    """Write ``acquisition.ome.zarr``, the sidecar (wavelength) and ``truth.parquet`` to a folder.
 
-    Zarr format 2, which all current readers open; complex64, not compressed (noise does not
-    shrink).
+    Zarr format 2, which all current readers can open; complex64, uncompressed (noise does not
+    compress).
 
     Yields
     ------
@@ -45,7 +45,7 @@ def write_zarr(simulation: Simulation, folder: Path) -> Iterator[int]:
         chunk_key_encoding={"name": "v2", "separator": "/"},
     )
     group.attrs.update(_attributes(config))
-    # Whole chunks a block, so that none is written twice.
+    # Whole chunks per block, so that none is written twice.
     block = max(1, _FRAMES_PER_BLOCK // per_chunk) * per_chunk
     with truth_writer(folder) as add_truth:
         first = 0

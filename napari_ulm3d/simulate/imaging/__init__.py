@@ -1,1 +1,1 @@
-"""From bubbles to complex volumes: point-spread function, amplitudes, tissue, noise, motion."""
+"""From bubbles to complex volumes: point-spread function, amplitudes, tissue, noise and motion."""

@@ -1,4 +1,4 @@
-"""How bright each bubble is, and how that drifts."""
+"""Brightness of each bubble, and its drift."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["BubbleLevels"]
 
 
 class BubbleLevels:
-    """Levels of bubbles in dB about the mean bubble, frame after frame.
+    """Levels of bubbles in dB relative to the mean bubble, frame by frame.
 
-    A bubble's level is the sum of its own constant, normal with `amplitude_sd_db`, and of a
-    drift: a first-order autoregressive process, stationary, normal with `drift_sd_db` and
-    with the correlation time `drift_time_s`. The levels' mean over bubbles is 0 dB, so
-    amplitudes ``10**(level / 20)`` are log-normal with the median 1.
+    A bubble's level is the sum of a constant, normally distributed with `amplitude_sd_db`, and a
+    drift: a stationary first-order autoregressive process, normally distributed with
+    `drift_sd_db`, with correlation time `drift_time_s`. The mean level over bubbles is 0 dB, so
+    amplitudes ``10**(level / 20)`` are log-normal with median 1.
 
-    Only the bubbles of the latest frame are remembered.
+    Only the bubbles of the latest frame are stored.
 
     Parameters
     ----------
     config
-        Spreads and correlation time.
+        Standard deviations and correlation time.
     rate_hz
-        Volumes a second.
+        Volumes per second.
     seed
-        Of all levels.
+        Seed of all levels.
     """
 
     def __init__(self, config: MicrobubbleConfig, rate_hz: float, seed: int) -> None:
@@ -39,7 +39,7 @@ class BubbleLevels:
         self._state = np.empty((0, 2))
 
     def step(self, frame: int, bubble_id: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Levels (n,) in dB of the bubbles of the next frame, which is number `frame`."""
+        """Levels (n,) in dB of the bubbles in the next frame, whose number is `frame`."""
         rng = generator(self._seed, Purpose.AMPLITUDE, frame)
         drawn = rng.standard_normal((bubble_id.size, 2))
         state = drawn.copy()

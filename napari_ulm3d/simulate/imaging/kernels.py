@@ -1,8 +1,8 @@
-"""The inner loops: one frame from noise, tissue and the images of its bubbles.
+"""Inner loops: one frame from noise, tissue and the images of its bubbles.
 
-They run without the interpreter's lock and without numba's own threads, so that frames
-can be made in parallel from any thread, and every frame is the work of one thread alone:
-the result does not depend on how many there are.
+They release the GIL and do not use numba's threads, so frames can be rendered in parallel
+from any threads. Each frame is rendered by a single thread, so the result does not depend on
+the number of threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_ulm3d._caches import njit
 
 __all__ = ["add_bubbles", "combine_tissue"]
 
-# Magnitudes below this share of the peak (-60 dB) are left out.
+# Magnitudes below this fraction of the peak (-60 dB) are omitted.
 _CUTOFF = 1e-3
 _WIDTHS_TO_CUTOFF = math.sqrt(math.log(1 / _CUTOFF) / (4 * math.log(2)))
 _FOUR_LOG_2 = 4 * math.log(2)
@@ -30,7 +30,7 @@ def _window(position: float, reach: float, count: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _lateral(offset: float, side_level: float, side_offset: float) -> float:
-    # `offset` and `side_offset` in full widths at half maximum.
+    # `offset` and `side_offset` are in full widths at half maximum.
     value = math.exp(-_FOUR_LOG_2 * offset * offset)
     if side_level > 0.0:
         left, right = offset - side_offset, offset + side_offset
@@ -60,9 +60,9 @@ def add_bubbles(
     fwhm
         (n, 3) full widths at half maximum along z, y, x at each bubble, in voxels.
     phase_per_voxel
-        Two-way carrier phase from one voxel to the next along z, radians.
+        Two-way carrier phase between adjacent voxels along z, radians.
     side_level, side_offset
-        Magnitude of the side lobes relative to the peak (0: none), and their distance in widths.
+        Magnitude of the side lobes relative to the peak (0: none), and their distance in FWHM.
     """
     nz, ny, nx = frame.shape
     row_y = np.empty(ny, np.float32)
@@ -107,12 +107,12 @@ def combine_tissue(
     fields
         (k, z, y, x) envelopes of the tissue without the carrier.
     weights
-        (k,) of this frame.
+        (k,) weights in this frame.
     shift
         (3,) rigid displacement in voxels, z, y, x; the tissue is interpolated linearly and
-        repeats its outermost voxels where it would leave the grid.
+        its outermost voxels are repeated beyond the grid.
     carrier
-        (z,) the carrier's phasor, of the displaced tissue.
+        (z,) phasor of the carrier for the displaced tissue.
     """
     nz, ny, nx = frame.shape
     if shift[0] == 0.0 and shift[1] == 0.0 and shift[2] == 0.0:

@@ -1,4 +1,4 @@
-"""Rigid motion of everything in view, in closed form: any frame's can be asked for."""
+"""Rigid motion of the whole scene in closed form, so any frame can be evaluated directly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TONES = 5
 
 @dataclass(frozen=True)
 class RigidMotion:
-    """Displacement of the whole scene: a few slow tones of random phase, and a drift.
+    """Displacement of the whole scene: a sum of slow sinusoids with random phase, and a drift.
 
     Parameters
     ----------
     config
-        Rms, mean frequency and drift.
+        RMS, mean frequency and drift.
     seed
-        Of the tones' frequencies (0.4 to 1.6 times the mean) and phases.
+        Seed of the sinusoids' frequencies (0.4 to 1.6 times the mean) and phases.
     """
 
     config: MotionConfig
@@ -32,11 +32,11 @@ class RigidMotion:
 
     @property
     def still(self) -> bool:
-        """Whether nothing moves."""
+        """Whether there is no motion."""
         return not (any(self.config.rms_um) or any(self.config.drift_um_s))
 
     def displacement_um(self, time_s: ArrayLike) -> NDArray[np.float64]:
-        """Displacement z, y, x at times (t,), as (t, 3) micrometres; zero at time zero."""
+        """Displacement z, y, x at times (t,) as (t, 3) micrometres; zero at time zero."""
         time = np.atleast_1d(np.asarray(time_s, np.float64))
         if self.still:
             return np.zeros((time.size, 3))
@@ -44,6 +44,6 @@ class RigidMotion:
         hertz = self.config.rate_hz * rng.uniform(0.4, 1.6, (3, _TONES))
         phase = rng.uniform(0, 2 * np.pi, (3, _TONES))
         angle = 2 * np.pi * time[:, None, None] * hertz + phase
-        # n tones of amplitude sqrt(2 / n) have unit rms together.
+        # n sinusoids of amplitude sqrt(2 / n) have unit RMS together.
         tones = np.sqrt(2 / _TONES) * (np.sin(angle) - np.sin(phase)).sum(axis=2)
         return tones * self.config.rms_um + time[:, None] * np.asarray(self.config.drift_um_s)

@@ -1,9 +1,9 @@
-"""An independent point-spread function: the wave simulator MUST, beamformed.
+"""An independent point-spread function: beamformed signals of the wave simulator MUST.
 
 Our images assume a Gaussian magnitude and the phase of the two-way path. Here the image of
-one point comes from PyMUST instead (Garcia, "SIMUS", Comput. Methods Programs Biomed. 2022;
+a point is computed with PyMUST instead (Garcia, "SIMUS", Comput. Methods Programs Biomed. 2022;
 ``pip install "napari-ulm3d[simulate]"``): field of every element, echo, demodulation, delay
-and sum. It serves to compare; the simulations do not use it.
+and sum. It is for comparison only; the simulations do not use it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from napari_ulm3d.errors import BackendError
 
 __all__ = ["MatrixProbe", "full_width_um", "must_psf"]
 
-# Beamformed at once; each row of the beamforming matrix has two entries an element.
+# Points beamformed at once; each row of the beamforming matrix has two entries per element.
 _POINTS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
 class MatrixProbe:
-    """A matrix array: `n` x `n` elements on a square pitch, with idle rows in elevation.
+    """A matrix array: `n` x `n` elements on a square pitch, with unused rows in elevation.
 
-    The defaults are those of the 32 x 32 arrays in use in ULM: pitch 0.3 mm, one idle row
+    The defaults are those of the 32 x 32 arrays used in ULM: pitch 0.3 mm, one unused row
     after every eight, 15.6 MHz.
     """
 
@@ -41,7 +41,7 @@ class MatrixProbe:
 
     @property
     def element_um_xy(self) -> NDArray[np.float64]:
-        """(2, n * n) x and y of the element centres, micrometres."""
+        """x and y of the element centres, (2, n * n), micrometres."""
         count = np.arange(self.n)
         x = count * self.pitch_um
         y = (count + count // self.idle_after) * self.pitch_um
@@ -52,23 +52,23 @@ class MatrixProbe:
 def must_psf(
     probe: MatrixProbe, depth_um: float, z_um: ArrayLike, y_um: ArrayLike, x_um: ArrayLike
 ) -> NDArray[np.complex64]:
-    """The image of a point on the probe's axis, one plane wave sent straight down.
+    """Image of a point on the probe's axis, for one plane wave sent straight down.
 
     Parameters
     ----------
     depth_um
-        Depth of the point under the probe, micrometres.
+        Depth of the point below the probe, micrometres.
     z_um, y_um, x_um
-        Places relative to the point, arrays of one shape, micrometres.
+        Positions relative to the point, arrays of equal shape, micrometres.
 
     Returns
     -------
-    (...) complex64 of the places' shape, 1 at the point.
+    (...) complex64 in the shape of the positions, 1 at the point.
 
     Raises
     ------
     BackendError
-        If PyMUST is not installed.
+        PyMUST is not installed.
     """
     try:
         import pymust
@@ -84,14 +84,14 @@ def must_psf(
     param.TXnow = probe.cycles
     param.width = param.height = probe.element_um * 1e-6
     param.elements = probe.element_um_xy * 1e-6
-    # Equal delays: a plane wave. Without any, simus3 fails.
+    # Equal delays give a plane wave. Without delays, simus3 fails.
     delays = np.zeros((1, probe.n**2))
     point = [np.array([value]) for value in (0.0, 0.0, depth_um * 1e-6, 1.0)]
     echoes = pymust.simus3(*point, delays, param)[0]
     signals = pymust.rf2iq(echoes, param)
     places = np.broadcast_arrays(z_um, y_um, x_um)
     metres = [np.asarray(axis, float).ravel() * 1e-6 for axis in places]
-    metres = [np.append(axis, 0.0) for axis in metres]  # the point itself, last
+    metres = [np.append(axis, 0.0) for axis in metres]  # append the point itself
     metres[0] = metres[0] + depth_um * 1e-6
     image = _beamform(pymust, signals, metres, delays, param)
     return (image[:-1] / image[-1]).reshape(places[0].shape).astype(np.complex64)
@@ -105,7 +105,7 @@ def _beamform(
     param: Any,
 ) -> NDArray[np.complex128]:
     z, y, x = metres
-    # MATLAB's column order is what the matrix multiplies.
+    # The matrix multiplies signals in MATLAB's column order.
     column = signals.ravel(order="F")
     image = np.empty(z.size, np.complex128)
     for low in range(0, z.size, _POINTS_AT_ONCE):
@@ -118,7 +118,7 @@ def _beamform(
 
 
 def full_width_um(at_um: NDArray[np.float64], magnitude: NDArray[np.floating]) -> float:
-    """Full width at half the maximum of a peak, with linear interpolation of the flanks."""
+    """Full width at half maximum of a peak, with linear interpolation of the flanks."""
     peak = int(np.argmax(magnitude))
     half = magnitude[peak] / 2
     left, right = peak, peak

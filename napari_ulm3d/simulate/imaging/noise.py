@@ -12,19 +12,19 @@ __all__ = ["add_grain", "fill_with_noise", "grain_taps", "noise_rms"]
 
 
 def noise_rms(snr_db: float | None) -> float:
-    """Rms magnitude of the noise where the mean bubble's peak is 1 (None: 0)."""
+    """RMS magnitude of the noise if the mean bubble's peak is 1 (None: 0)."""
     return 0.0 if snr_db is None else 10.0 ** (-snr_db / 20)
 
 
 def fill_with_noise(frame: NDArray[np.complex64], seed: int, number: int) -> float:
-    """Fill a frame with unit normal numbers in both parts.
+    """Fill both parts of a frame with standard normal numbers.
 
-    Every frame draws from its own generator, so that frames may be made in any order.
+    Every frame uses its own generator, so frames can be rendered in any order.
 
     Returns
     -------
     float
-        Rms magnitude of what was filled in (the square root of two: two parts of unit
+        RMS magnitude of the values (the square root of two, from two parts of unit
         variance).
     """
     parts = frame.reshape(-1).view(np.float32)
@@ -33,11 +33,11 @@ def fill_with_noise(frame: NDArray[np.complex64], seed: int, number: int) -> flo
 
 
 def grain_taps(grain_um: float, spacing_um: float, count: int) -> NDArray[np.float32]:
-    """Weights that smooth white noise until its correlation is a Gaussian of this width.
+    """Weights that smooth white noise so that its correlation is a Gaussian of this width.
 
-    The correlation of smoothed white noise is that of the weights with themselves: a
-    Gaussian wider by the square root of two. The weights' squares add up to one, so the
-    noise keeps its rms.
+    The correlation of smoothed white noise is the autocorrelation of the weights: a
+    Gaussian wider by the square root of two. The squared weights sum to one, so the
+    noise keeps its RMS.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def grain_taps(grain_um: float, spacing_um: float, count: int) -> NDArray[np.flo
     spacing_um
         Voxel spacing along the axis.
     count
-        Voxels along the axis; there are at most as many weights, an odd number.
+        Voxels along the axis; at most as many weights are returned, an odd number.
     """
     fwhm = grain_um / np.sqrt(2) / spacing_um
     half = min(int(np.ceil(1.5 * fwhm)), (count - 1) // 2)
@@ -59,7 +59,7 @@ def grain_taps(grain_um: float, spacing_um: float, count: int) -> NDArray[np.flo
 def add_grain(
     frame: NDArray[np.complex64], taps_y: NDArray[np.float32], taps_x: NDArray[np.float32]
 ) -> None:
-    """Smooth a frame (z, y, x) along y and x in place; it goes round at the borders."""
+    """Smooth a frame (z, y, x) along y and x in place, with periodic borders."""
     nz, ny, nx = frame.shape
     half_y, half_x = taps_y.size // 2, taps_x.size // 2
     plane = np.empty((ny, nx), np.complex64)

@@ -15,23 +15,23 @@ __all__ = ["ImagePsf"]
 
 @dataclass(frozen=True)
 class ImagePsf:
-    """How a bubble at r_b looks at r, for an amplitude of 1::
+    """Image of a bubble at r_b, evaluated at r, for an amplitude of 1::
 
         h(r) = g_z(z - z_b) l_y(y - y_b) l_x(x - x_b) exp(+i q 4 pi (z - z_b) / wavelength)
         g_a(d) = exp(-4 ln 2 (d / w_a)^2)
         l_a(d) = g_a(d) + s [g_a(d - o w_a) + g_a(d + o w_a)]
 
-    with the full widths at half maximum w_a (those along y and x grow with depth), the level
-    s and the distance o of the side lobes, and the share q of the two-way path's phase (1,
-    or less where oblique echoes lower the axial frequency). The Gaussian magnitude is the
-    usual model of ULM (Heiles et al., Nat. Biomed. Eng. 2022).
+    with the full widths at half maximum w_a (along y and x they grow with depth), the level
+    s and the distance o of the side lobes, and the fraction q of the two-way phase (1, or
+    less if oblique echoes lower the axial frequency). The Gaussian magnitude is the
+    usual model in ULM (Heiles et al., Nat. Biomed. Eng. 2022).
 
     Parameters
     ----------
     config
         Widths and side lobes.
     grid
-        Its top border is the depth where the widths are as configured.
+        The widths are as configured at the depth of its top border.
     wavelength_um
         Wavelength in the tissue.
     """
@@ -42,12 +42,12 @@ class ImagePsf:
 
     @property
     def phase_per_voxel(self) -> float:
-        """Two-way carrier phase from one voxel to the next along z, radians."""
+        """Two-way carrier phase between adjacent voxels along z, radians."""
         return self.config.carrier * 4 * np.pi * self.grid.spacing_um[0] / self.wavelength_um
 
     @property
     def side_level(self) -> float:
-        """Magnitude of the side lobes relative to the peak; 0 without."""
+        """Magnitude of the side lobes relative to the peak; 0 if there are none."""
         level = self.config.side_lobe_db
         return 0.0 if level is None else float(10.0 ** (level / 20))
 

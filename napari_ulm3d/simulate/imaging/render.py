@@ -1,4 +1,4 @@
-"""From scene to complex volumes."""
+"""Rendering of a scene as complex volumes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Renderer"]
 
 
 class Renderer:
-    """Makes frames: noise + tissue + bubbles, each frame on its own.
+    """Render frames from noise, tissue and bubbles, each frame independently.
 
     Amplitudes are relative to the mean bubble, whose peak is 1 (see `docs/simulation.md`).
 
     Parameters
     ----------
     config
-        The whole simulation's settings.
+        Settings of the whole simulation.
     workers
-        Threads; None: one a core. The frames do not depend on it.
+        Number of threads; None: one per core. The frames do not depend on it.
     """
 
     def __init__(self, config: SimulationConfig, workers: int | None = None) -> None:
@@ -57,14 +57,14 @@ class Renderer:
         return self._psf
 
     def render(self, scene: Sequence[SceneFrame]) -> NDArray[np.complex64]:
-        """Frames (t, z, y, x) complex64 of a scene; the only large array is the result."""
+        """Frames (t, z, y, x) complex64 of a scene; only the result takes much memory."""
         frames = np.empty((len(scene), *self._grid.shape), np.complex64)
         if len(scene) == 1 or self._workers == 1:
             for frame, seen in zip(frames, scene, strict=True):
                 self._render(frame, seen)
             return frames
         with ThreadPoolExecutor(min(self._workers, len(scene))) as pool:
-            # Draining the map raises what a frame raised.
+            # Consuming the results raises the exceptions of individual frames.
             for _ in pool.map(self._render, frames, scene):
                 pass
         return frames

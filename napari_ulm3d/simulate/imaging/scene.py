@@ -1,4 +1,4 @@
-"""The scene: the bubbles of each frame where they are seen, with their levels."""
+"""The scene: apparent positions and levels of the bubbles in each frame."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ TRUTH_COLUMNS = {
 
 @dataclass(frozen=True)
 class SceneFrame:
-    """What one frame shows.
+    """Contents of one frame.
 
     Parameters
     ----------
     bubbles
-        All bubbles, also those out of view, where they are seen (displaced by the motion).
+        All bubbles, including those out of view, at their apparent positions (with the motion).
     level_db
-        (n,) level of each over the mean bubble.
+        (n,) level of each bubble relative to the mean bubble.
     displacement_um
-        (3,) of the whole scene, z, y, x.
+        (3,) displacement of the whole scene, z, y, x.
     """
 
     bubbles: BubbleFrame
@@ -61,7 +61,7 @@ def scene_frames(
     rate_hz: float,
     seed: int,
 ) -> Iterator[SceneFrame]:
-    """Displace bubbles with the motion and give them levels, frame after frame."""
+    """Displace bubbles by the motion and assign levels, frame by frame."""
     levels = BubbleLevels(config, rate_hz, seed)
     for seen in bubbles:
         level_db = levels.step(seen.frame, seen.bubble_id)
@@ -78,7 +78,7 @@ def scene_frames(
 
 
 def truth_table(scene: Iterable[SceneFrame], grid: Grid, snr_db: float | None) -> pd.DataFrame:
-    """The bubbles within the grid's borders, a row each a frame, columns `TRUTH_COLUMNS`.
+    """Table of the bubbles inside the grid, one row per bubble and frame (`TRUTH_COLUMNS`).
 
     Parameters
     ----------

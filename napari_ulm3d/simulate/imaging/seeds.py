@@ -1,4 +1,4 @@
-"""Random numbers that depend on the seed, the purpose and the frame, and on nothing else."""
+"""Random numbers that depend only on the seed, the purpose and the frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Purpose", "generator"]
 
 
 class Purpose(IntEnum):
-    """What random numbers are for; each purpose has its own independent stream."""
+    """Purpose of random numbers; each purpose has its own independent stream."""
 
     NOISE = 1
     TISSUE = 2
@@ -24,9 +24,9 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
-    """An independent generator for a purpose and, say, a frame number.
+    """An independent generator for a purpose and, for example, a frame number.
 
-    The same arguments give the same numbers in whatever order and thread they are asked for
-    (numpy's SFC64, seeded by hashing all arguments through `numpy.random.SeedSequence`).
+    The same arguments give the same numbers in any order and on any thread (NumPy's SFC64,
+    seeded by hashing all arguments with `numpy.random.SeedSequence`).
     """
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, int(purpose), *key))))

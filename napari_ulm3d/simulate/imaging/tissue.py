@@ -1,4 +1,4 @@
-"""Tissue clutter: speckle in a few regions, each moving as one with breathing and heartbeat."""
+"""Tissue clutter: speckle in a few regions that each move rigidly with breathing and heartbeat."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 @dataclass(frozen=True)
 class Tissue:
-    """A sum of k envelopes of speckle with a weight a frame: temporal rank at most k.
+    """A weighted sum of k speckle envelopes per frame, so the temporal rank is at most k.
 
     Attributes
     ----------
     fields
         (k, z, y, x) complex64, without the axial carrier.
     reach_um
-        (k, 2) greatest axial displacement of each region by breathing and heartbeat.
+        (k, 2) maximum axial displacement of each region by breathing and heartbeat.
     delay
-        (k, 2) phase by which a region follows, radians.
+        (k, 2) phase delay of each region, radians.
     fading_phase
         (k, 2) phases of the slow change of amplitude, radians.
     """
@@ -45,13 +45,13 @@ class Tissue:
         """Axial displacement (t, k) of the regions, micrometres."""
         breath = 2 * np.pi * self.config.breathing_hz * time_s[:, None] - self.delay[:, 0]
         heart = 2 * np.pi * self.config.heart_hz * time_s[:, None] - self.delay[:, 1]
-        # A breath is a pulse with a rest after it; a heartbeat has its second harmonic.
+        # A breath is a pulse followed by a rest; a heartbeat has a second harmonic.
         pulse = (0.5 + 0.5 * np.cos(breath)) ** 4
         beat = (np.sin(heart) + 0.4 * np.sin(2 * heart)) / 1.4
         return self.reach_um[:, 0] * pulse + self.reach_um[:, 1] * beat
 
     def weights(self, time_s: NDArray[np.float64]) -> NDArray[np.complex64]:
-        """Weight (t, k) of each field at times (t,), seconds."""
+        """Weights (t, k) of the fields at times (t,), seconds."""
         phase = -4 * np.pi / self.wavelength_um * self.displacement_um(time_s)
         slow = np.sin(
             2 * np.pi * np.array([0.11, 0.37]) * time_s[:, None, None] + self.fading_phase
@@ -64,25 +64,25 @@ def make_tissue(
 ) -> Tissue:
     """Draw the speckle and the motion of the tissue.
 
-    The grid is shared among `rank` regions with soft borders (Gaussian weights about random
-    centres, the squares of which add up to one). Each has speckle of its own: complex white
-    noise smoothed by the PSF's magnitude, which is fully developed speckle (Wagner et al.,
-    IEEE Trans. Sonics Ultrason. 1983); a region's axial displacement u turns its phase by
-    ``-4 pi u / wavelength`` (a shift of the envelope by a few micrometres is neglected).
-    Displacements vary smoothly between regions. The mean of the squared magnitude over all
-    voxels and over the first 1000 frames is exactly the configured level.
+    The grid is divided into `rank` regions with soft borders (Gaussian weights around random
+    centres, whose squares sum to one). Each has its own speckle: complex white noise smoothed
+    by the PSF's magnitude, which is fully developed speckle (Wagner et al., IEEE Trans.
+    Sonics Ultrason. 1983). A region's axial displacement u changes its phase by
+    ``-4 pi u / wavelength`` (the shift of the envelope by a few micrometres is neglected).
+    Displacements vary smoothly between regions. The mean squared magnitude over all voxels
+    and the first 1000 frames is exactly the configured level.
 
     Parameters
     ----------
     psf
-        Gives the size of the speckle.
+        Determines the size of the speckle.
     n_frames
         Length of the acquisition, for the level.
 
     Raises
     ------
     ValueError
-        If `config.level_db` is None.
+        `config.level_db` is None.
     """
     if config.level_db is None:
         raise ValueError("tissue needs a level")
@@ -91,7 +91,7 @@ def make_tissue(
     position = [(np.arange(n) + 0.5) / n for n in grid.shape]
     centre = rng.random((k, 3))
     shares = np.empty((k, *grid.shape), np.float32)
-    # Regions that share the volume evenly have this radius in a unit cube.
+    # Regions that divide a unit cube evenly have this radius.
     radius = 0.6 * k ** (-1 / 3)
     for region in range(k):
         z, y, x = (
@@ -111,7 +111,7 @@ def make_tissue(
             smooth = gaussian_filter(white, sigma, mode="wrap")
             part[region] = smooth * shares[region] / smooth.std()
 
-    # Nearby regions move alike: a gradient over the volume, and a little of their own.
+    # Nearby regions move alike: a gradient over the volume plus small individual differences.
     gradient = rng.uniform(-0.35, 0.35, (3, 2))
     reach = np.clip(0.65 + (centre - 0.5) @ gradient * 1.4 + rng.normal(0, 0.05, (k, 2)), 0, 1)
     tissue = Tissue(

@@ -1,4 +1,4 @@
-"""Vessel networks: grown, or read from files."""
+"""Vessel networks, grown or read from files."""
 
 from __future__ import annotations
 

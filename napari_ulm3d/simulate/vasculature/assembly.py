@@ -1,4 +1,4 @@
-"""Join an arterial and a venous forest through a mesh of capillaries into one network."""
+"""Join an arterial and a venous forest through a capillary mesh to one network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["assemble", "feeders"]
 def feeders(
     box: NDArray[np.float64], number: int, depth: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places on the rim of the surface for arteries and for veins, in turn: (number, 3) each, um.
+    """Alternating positions of arteries and veins on the rim of the surface: (number, 3) each, um.
 
-    `depth` (2,): how far below the top of the box the two kinds run.
+    `depth` (2,): depth of the two kinds below the top of the box.
     """
     size = box[1] - box[0]
     around = 2 * (size[1] + size[2])
@@ -38,7 +38,7 @@ def feeders(
     y = np.select([side == 0, side == 1, side == 2], [0.0, s - corners[0], size[1]], around - s)
     x = np.select([side == 0, side == 1, side == 2], [s, size[2], corners[2] - s], 0.0)
     if size[1] == 0:
-        # Without a rim they come in from the two sides, one under the other.
+        # Without a rim they enter from the two sides, one below the other.
         x = np.where(np.arange(2 * number) // 2 % 2 == 0, 0.0, size[2])
         y = np.zeros(2 * number)
     points = box[0] + np.stack([np.zeros(2 * number), y, x], axis=1)
@@ -57,9 +57,9 @@ def assemble(
     config: VasculatureConfig,
     rng: np.random.Generator,
 ) -> VesselNetwork:
-    """Join two forests, of arteries and of veins, through a capillary mesh; bend everything.
+    """Join two forests, arteries and veins, through a capillary mesh, and bend all vessels.
 
-    Radii follow Murray's law from the forests' ends up; ends are nodes of the mesh.
+    Radii follow Murray's law from the forests' ends upwards; ends are nodes of the mesh.
     """
     bed = scattered(box, spacing, rng)
     nodes = np.concatenate([*(f.nodes_um for f in forests), bed])
@@ -94,7 +94,7 @@ def assemble(
     radius.append(config.capillary_radius_um * np.clip(rng.normal(1, 0.12, len(pairs)), 0.7, 1.4))
     kind.append(np.full(len(pairs), CAPILLARY, np.int8))
     kinds, radii = np.concatenate(kind), np.concatenate(radius)
-    # Wide vessels run straighter.
+    # Wide vessels are straighter.
     slender = np.minimum(2 * config.arteriole_radius_um / radii, 1.0)
     sway = config.tortuosity * np.where(kinds == CAPILLARY, 2.0, slender)
     points, segments, edge = bend(
@@ -108,10 +108,10 @@ def assemble(
 def _directions(
     forest: Forest, child: NDArray[np.int64], width: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Directions at the two ends of the edges to `child`, so that main vessels run smoothly.
+    """Directions at both ends of the edges to `child`, such that main vessels are smooth.
 
-    A node's own direction leads from its parent to its widest child; a side branch leaves
-    mostly its own way.
+    A node's own direction leads from its parent to its widest child; a side branch mostly
+    follows its own direction.
     """
     nodes, parent = forest.nodes_um, forest.parent
     main = main_children(parent, width)
@@ -133,7 +133,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 def _without_shunts(
     pairs: NDArray[np.int64], tree: NDArray[np.int64], ends: list[NDArray[np.int64]], n_nodes: int
 ) -> NDArray[np.int64]:
-    """Drop capillaries straight from an artery's end to a vein's, unless nothing else joins them."""
+    """Drop capillaries that directly join an artery and a vein, unless nothing else does."""
     shunt = np.isin(pairs, ends[0]).any(axis=1) & np.isin(pairs, ends[1]).any(axis=1)
     rest = np.concatenate([tree, pairs[~shunt]])
     graph = coo_array((np.ones(len(rest)), tuple(rest.T)), shape=(n_nodes, n_nodes))
@@ -144,7 +144,7 @@ def _without_shunts(
 def _without_dead_ends(
     pairs: NDArray[np.int64], n_nodes: int, kept: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Drop capillaries that lead nowhere, again and again; nodes in `kept` are never dead."""
+    """Repeatedly drop capillaries with a dead end; nodes in `kept` are never dead ends."""
     while True:
         degree = np.bincount(pairs.ravel(), minlength=n_nodes)
         degree[kept] = 2
@@ -157,7 +157,7 @@ def _without_dead_ends(
 def _with_all_tips(
     pairs: NDArray[np.int64], nodes: NDArray[np.float64], tips: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Join tree ends that are left without a capillary to the nearest node of the mesh."""
+    """Join tree ends without a capillary to the nearest node of the mesh."""
     meshed = np.setdiff1d(pairs, tips)
     lonely = np.setdiff1d(tips, pairs)
     if not (meshed.size and lonely.size):

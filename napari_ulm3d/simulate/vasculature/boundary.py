@@ -1,4 +1,4 @@
-"""What is known at the ends of a network: pressures, or flows."""
+"""Boundary conditions at the ends of a network: pressures or flows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["BoundaryConditions"]
 
 @dataclass(frozen=True)
 class BoundaryConditions:
-    """Pressures and flows that hold at some nodes; elsewhere no flow enters or leaves.
+    """Known pressures and flows at some nodes; elsewhere, no flow enters or leaves.
 
     Parameters
     ----------
     pressure_node, pressure_mmhg
-        (k,) nodes of known pressure and the pressures, mmHg.
+        (k,) nodes with known pressure, and the pressures, mmHg.
     flow_node, flow_nl_min
-        (j,) nodes of known flow and the flows, nl/min, positive into the network.
+        (j,) nodes with known flow, and the flows, nl/min, positive into the network.
     """
 
     pressure_node: NDArray[np.int64]
@@ -34,7 +34,7 @@ class BoundaryConditions:
     def of_pressures(
         cls, node: NDArray[np.integer], pressure_mmhg: NDArray[np.floating]
     ) -> BoundaryConditions:
-        """Pressures alone."""
+        """Boundary conditions with pressures only."""
         return cls(
             np.asarray(node, np.int64),
             np.asarray(pressure_mmhg, np.float64),
@@ -43,7 +43,7 @@ class BoundaryConditions:
         )
 
     def checked(self, network: VesselNetwork) -> BoundaryConditions:
-        """Itself, if it fits the network; `InputError` if not."""
+        """Return itself if it fits the network; otherwise raise `InputError`."""
         for node, value in (
             (self.pressure_node, self.pressure_mmhg),
             (self.flow_node, self.flow_nl_min),

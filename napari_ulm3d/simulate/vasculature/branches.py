@@ -1,4 +1,4 @@
-"""Branches: chains of segments between the nodes where vessels meet or end."""
+"""Branches: chains of segments between nodes where vessels meet or end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["branches", "smoothed"]
 def branches(network: VesselNetwork) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Each branch as its nodes (k + 1,) in order and the segments (k,) between them.
 
-    A branch runs between nodes where not just two segments meet; a ring without such a node is
-    a branch that begins and ends at one of its own.
+    A branch runs between nodes at which one or more than two segments meet; a ring without such
+    a node is a branch that begins and ends at one of its own nodes.
     """
     degree = network.degree
     by_node = np.argsort(network.segments.ravel(), kind="stable") // 2
@@ -49,15 +49,15 @@ def branches(network: VesselNetwork) -> list[tuple[NDArray[np.int64], NDArray[np
 def smoothed(network: VesselNetwork, step_um: float) -> VesselNetwork:
     """Resample the branches of a traced network in even steps, without voxel-sized noise.
 
-    Positions and radii along each branch are means over a window of about `step_um`; the nodes
-    where branches meet or end stay where they are. A flow is kept (the mean along the branch).
+    Positions and radii along each branch are averaged over a window of about `step_um`; nodes
+    where branches meet or end do not move. An existing flow is kept (its mean along the branch).
 
     Parameters
     ----------
     network
-        E.g. traced from a stack: segments of a voxel's length, radii of whole voxels.
+        For example traced from a stack: segments of voxel length, radii of whole voxels.
     step_um
-        Length of the new segments, micrometres; about a vessel's diameter suits.
+        Length of the new segments, micrometres; about a vessel's diameter is suitable.
     """
     if not (np.isfinite(step_um) and step_um > 0):
         raise ConfigError(f"step_um must be positive, not {step_um}.")
@@ -104,7 +104,7 @@ def _window_means(
     at: NDArray[np.float64],
     half: float,
 ) -> NDArray[np.float64]:
-    """(k, 3) mean of a polyline over the arc lengths within `half` of each of `at`."""
+    """Mean of a polyline over arc lengths within `half` of each value in `at`, (k, 3)."""
     piece = np.diff(arc)[:, None]
     integral = np.concatenate(
         [np.zeros((1, 3)), np.cumsum((points[1:] + points[:-1]) / 2 * piece, 0)]

@@ -1,4 +1,4 @@
-"""The settings of a grown piece of cortex."""
+"""Settings of a grown piece of cortex."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trees of a piece of cortex: vessels on the surface, those that dive, and their branches."""
+"""Vessel trees of a piece of cortex: surface vessels, penetrating vessels and their branches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Forest", "grow_forest", "penetrators"]
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees of one kind: (n, 3) nodes, um, and (n,) the parent of each, -1 for a root."""
+    """Trees of one kind: nodes (n, 3), um, and the parent of each, (n,), -1 for a root."""
 
     nodes_um: NDArray[np.float64]
     parent: NDArray[np.int64]
 
     @property
     def ends(self) -> NDArray[np.int64]:
-        """Nodes without a child."""
+        """Nodes without children."""
         return np.flatnonzero(
             np.bincount(self.parent[self.parent >= 0], minlength=len(self.parent)) == 0
         )
@@ -30,9 +30,9 @@ class Forest:
 def penetrators(
     box_um: NDArray[np.float64], spacing_um: float, artery_share: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where arteries and where veins dive from the surface: (a, 3) and (v, 3), um.
+    """Positions where arteries and veins dive from the surface: (a, 3) and (v, 3), um.
 
-    Kinds are spread evenly: among neighbours in any small region both come in their share.
+    Kinds are distributed evenly: both occur in proportion in any small region.
     """
     surface = box_um.copy()
     surface[1, 0] = surface[0, 0]
@@ -40,7 +40,7 @@ def penetrators(
     if len(points) < 2:
         points = np.repeat(surface.mean(axis=0)[None], 2, axis=0)
         points += [[0, 0, -0.2], [0, 0, 0.2]] * (surface[1] - surface[0])
-    # A rank among the sites of a strip, not a coin each, keeps the kinds from clumping.
+    # Ranks within a strip, rather than independent draws, keep the kinds from clumping.
     turn = np.floor((np.arange(len(points)) + rng.random()) * artery_share)
     artery = np.diff(np.append(turn, np.floor((len(points) + 0.5) * artery_share))) > 0
     artery[rng.integers(len(points))] |= not artery.any()
@@ -58,16 +58,16 @@ def grow_forest(
     spacing_um: float,
     rng: np.random.Generator,
 ) -> Forest:
-    """The trees of one kind, from the feeding vessels at the rim to the points they supply.
+    """Grow the trees of one kind, from the feeding vessels at the rim to the supplied points.
 
-    Vessels on the surface (at `depth_um` below the box's top) run from the feeders to the tops
-    of the penetrating vessels, which dive, a third of them through most of the depth; the
-    points to be supplied are joined to these trunks by side branches.
+    Surface vessels (at `depth_um` below the top of the box) run from the feeders to the tops
+    of the penetrating vessels, a third of which dive through most of the depth. The points to
+    be supplied are joined to these trunks by side branches.
     """
     surface = box_um[0, 0] + depth_um
     tops = tops_um.copy()
     tops[:, 0] = surface
-    # A feeder is one vessel that comes in some way before it branches.
+    # A feeder enters as a single vessel and branches some distance inside.
     inner = feeders_um + (0.08 * (box_um.mean(axis=0) - feeders_um)) * [0, 1, 1]
     pial_parent = grow(inner, tops, 0.4)
     fed = np.unique(pial_parent[pial_parent < len(inner)])
@@ -113,7 +113,7 @@ def _trunk(
     box_um: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """(n, 3) nodes of a penetrating vessel below its top: straight down, swaying slowly."""
+    """Nodes (n, 3) of a penetrating vessel below its top: straight down with slow undulations."""
     n = max(int(np.ceil(length / (0.5 * spacing_um))), 1)
     t = np.arange(1, n + 1) / n
     trunk = np.repeat(top[None], n, axis=0)

@@ -1,4 +1,4 @@
-"""Bend the straight edges of a graph into smooth vessels of short segments."""
+"""Bend the straight edges of a graph to smooth vessels of short segments."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ def bend(
     box_um: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Replace each edge by a cubic Hermite curve with some sway, cut into segments.
+    """Replace each edge by an undulating cubic Hermite curve, divided into segments.
 
     Parameters
     ----------
     nodes_um
-        (n, 3) micrometres; they stay where they are and keep their numbers.
+        (n, 3) micrometres; they keep their positions and numbers.
     edges
         (m, 2) node indices.
     leaving, arriving
         (m, 3) directions of the curve at its two ends (unit vectors).
     sway
-        (m,) standard deviation of the bulge to a side, as a share of the edge's length.
+        (m,) standard deviation of the sideways bulge, as a fraction of the edge's length.
     step_um
-        Length of a segment, about.
+        Approximate length of a segment.
     box_um
-        (2, 3) what the curves must stay inside.
+        (2, 3) box that the curves must not leave.
     rng
-        Source of the sway.
+        Random generator for the undulations.
 
     Returns
     -------
     nodes, segments, edge
-        (n', 3) all nodes, (m', 2) segments from an edge's first node to its second, and (m',)
-        the edge that each comes from.
+        (n', 3) all nodes, (m', 2) segments, directed from an edge's first node to its second,
+        and (m',) the edge of each segment.
     """
     start, end = nodes_um[edges[:, 0]], nodes_um[edges[:, 1]]
     length = np.linalg.norm(end - start, axis=1)
@@ -59,7 +59,7 @@ def bend(
         scale = length[rows, None, None]
         inner = h00 * start[rows, None] + h01 * end[rows, None]
         inner = inner + scale * (h10 * leaving[rows, None] + h11 * arriving[rows, None])
-        # The sway has no slope at the ends, so that the directions there stay.
+        # The undulations have zero slope at the ends, so the directions there do not change.
         wave = (np.sin(np.pi * t) ** 2, np.sin(np.pi * t) * np.sin(2 * np.pi * t))
         inner = inner + wave[0] * sides[0, rows, None] + wave[1] * sides[1, rows, None]
         nodes.append(np.clip(inner, box_um[0], box_um[1]).reshape(-1, 3))

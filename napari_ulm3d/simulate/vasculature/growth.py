@@ -1,4 +1,4 @@
-"""Grow trees over scattered points, and give them radii by Murray's law."""
+"""Grow trees over scattered points, with radii from Murray's law."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["grow", "main_children", "murray_radii", "scattered"]
 def grow(
     roots_um: NDArray[np.float64], points_um: NDArray[np.float64], balance: float
 ) -> NDArray[np.int64]:
-    """Join points to the nearest root through each other, short in all and short to the root.
+    """Join points to the nearest root through each other, balancing total and path length.
 
-    The point whose joining costs least comes next; a joint costs its own length plus `balance`
-    times the path back to the root: 0 gives the least total length (a minimum spanning tree),
-    large values straight ways. Cuntz, Forstner, Borst & Haeusser, PLoS Comput. Biol.
-    6:e1000877 (2010).
+    The point with the lowest cost is joined next; the cost is the length of the joint plus
+    `balance` times the path back to the root. 0 gives the smallest total length (a minimum
+    spanning tree), large values give straight paths. Cuntz, Forstner, Borst & Haeusser, PLoS
+    Comput. Biol. 6:e1000877 (2010).
 
     Parameters
     ----------
     roots_um
-        (r, 3) where trees may begin, micrometres.
+        (r, 3) possible starting points of trees, micrometres.
     points_um
-        (n, 3) points to be reached, micrometres.
+        (n, 3) points to reach, micrometres.
     balance
         Weight of the path length.
 
     Returns
     -------
     numpy.ndarray
-        (n,) parent of each point: 0..r-1 a root, r + k the point k.
+        (n,) parent of each point: 0..r-1 for a root, r + k for point k.
     """
     r, n = len(roots_um), len(points_um)
     parent = np.zeros(n, np.int64)
@@ -73,7 +73,7 @@ def grow(
 def murray_radii(
     parent: NDArray[np.int64], end_radius: NDArray[np.float64], exponent: float
 ) -> NDArray[np.float64]:
-    """Radius of the vessel that leads to each node of a forest, from its ends.
+    """Radius of the vessel that leads to each node of a forest, computed from its ends.
 
     r_parent^exponent = sum of r_child^exponent at every bifurcation (Murray, PNAS 12:207,
     1926: exponent 3).
@@ -83,14 +83,14 @@ def murray_radii(
     parent
         (n,) parent of each node, -1 for a root.
     end_radius
-        (n,) radius to use where a node is an end, um.
+        (n,) radius used at nodes that are ends, um.
     exponent
         Murray's exponent.
 
     Returns
     -------
     numpy.ndarray
-        (n,) um; for a root, that of its tree as a whole.
+        (n,) um; for a root, the radius for its whole tree.
     """
     n = len(parent)
     waiting = np.zeros(n, np.int64)
@@ -119,7 +119,7 @@ def murray_radii(
 
 
 def main_children(parent: NDArray[np.int64], radius: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) the widest child of each node, which carries its direction on; -1 at an end."""
+    """The widest child of each node, (n,), which continues its direction; -1 at an end."""
     child = np.full(len(parent), -1)
     rows = np.flatnonzero(parent >= 0)
     rows = rows[np.argsort(radius[rows], kind="stable")]
@@ -130,9 +130,9 @@ def main_children(parent: NDArray[np.int64], radius: NDArray[np.float64]) -> NDA
 def scattered(
     box_um: NDArray[np.float64], spacing_um: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """(n, 3) one random point in each cell of about `spacing_um`, so that they spread evenly.
+    """One random point in each cell of about `spacing_um`, (n, 3), for an even distribution.
 
-    An axis along which the box has no extent stays at its place.
+    Along an axis in which the box has no extent, the position is fixed.
     """
     size = box_um[1] - box_um[0]
     cells = np.maximum(np.round(size / spacing_um), 1).astype(int)

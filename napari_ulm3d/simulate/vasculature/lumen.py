@@ -1,4 +1,4 @@
-"""The voxels that vessels fill."""
+"""Voxels filled by vessels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["lumen_voxels"]
 
 
 def lumen_voxels(network: VesselNetwork, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Voxels whose centre lies in a lumen, or that a vessel's axis passes through.
+    """Find voxels whose centre lies in a lumen, or that a vessel's axis crosses.
 
     Parameters
     ----------
     network
         The vessels; radii in um.
     grid
-        The voxels; what lies outside is left out.
+        The voxels; everything outside is ignored.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def _fill(
 
 @njit(cache=True, nogil=True)
 def _crossed(start: Any, along: Any, centre: Any, spacing: Any) -> bool:
-    """Whether a segment passes through a voxel, by its slabs."""
+    """Whether a segment crosses a voxel (slab method)."""
     enter, leave = 0.0, 1.0
     for a in range(3):
         below = centre[a] - spacing[a] / 2 - start[a]

@@ -10,10 +10,10 @@ __all__ = ["relative_neighbours"]
 
 
 def relative_neighbours(points_um: NDArray[np.float64], near: int = 16) -> NDArray[np.int64]:
-    """The relative neighbourhood graph: p and q are joined if no third point is nearer to both.
+    """Relative neighbourhood graph: p and q are joined if no third point is nearer to both.
 
-    It holds the minimum spanning tree, so it is connected, and in space its nodes have about
-    three neighbours, as the nodes of capillary beds have. Toussaint, Pattern Recognition
+    It contains the minimum spanning tree, so it is connected, and in 3-D its nodes have about
+    three neighbours, like the nodes of capillary beds. Toussaint, Pattern Recognition
     12:261-268 (1980).
 
     Parameters
@@ -21,8 +21,8 @@ def relative_neighbours(points_um: NDArray[np.float64], near: int = 16) -> NDArr
     points_um
         (n, 3) micrometres.
     near
-        Only pairs within each other's `near` nearest are looked at (none further apart is
-        joined in evenly spread points).
+        Only pairs within each other's `near` nearest points are considered (in evenly
+        distributed points, no pair further apart is joined).
 
     Returns
     -------
@@ -37,7 +37,7 @@ def relative_neighbours(points_um: NDArray[np.float64], near: int = 16) -> NDArr
     distance, index = distance[:, 1:], index[:, 1:]
     joined = np.ones((n, near), bool)
     for k in range(1, near):
-        # Those nearer to p than its k-th neighbour q, and whether one is nearer to q too.
+        # Points nearer to p than its k-th neighbour q; is one of them nearer to q as well?
         to_q = np.linalg.norm(points_um[index[:, :k]] - points_um[index[:, k]][:, None], axis=2)
         joined[:, k] = ~(to_q < distance[:, k, None]).any(axis=1)
     pairs = np.stack([np.repeat(np.arange(n), near), index.ravel()], axis=1)[joined.ravel()]

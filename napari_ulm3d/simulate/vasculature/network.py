@@ -1,4 +1,4 @@
-"""The vessel network: nodes in space, straight segments between them, radii and flows."""
+"""The vessel network: nodes, straight segments between them, radii and flows."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class VesselNetwork:
         (m,) inner radius of each segment, micrometres.
     flow_nl_min
         (m,) volume flow, nl/min, positive from ``segments[:, 0]`` to ``segments[:, 1]``;
-        None where it is not known (see `simulate.flow.solve_flow`).
+        None if unknown (see `simulate.flow.solve_flow`).
     kind
-        (m,) 0 artery, 1 capillary, 2 vein, -1 unknown; None: not known at all.
+        (m,) 0 artery, 1 capillary, 2 vein, -1 unknown; None: unknown for all.
     name
-        What to call it in messages.
+        Name used in messages.
     """
 
     nodes_um: NDArray[np.float64]
@@ -88,39 +88,39 @@ class VesselNetwork:
 
     @property
     def vector_um(self) -> NDArray[np.float64]:
-        """(m, 3) from the first to the second node of each segment, micrometres."""
+        """Vector from the first to the second node of each segment, (m, 3), micrometres."""
         return self.nodes_um[self.segments[:, 1]] - self.nodes_um[self.segments[:, 0]]
 
     @property
     def length_um(self) -> NDArray[np.float64]:
-        """(m,) length of each segment, micrometres."""
+        """Length of each segment, (m,), micrometres."""
         return np.sqrt((self.vector_um**2).sum(axis=1))
 
     @property
     def volume_um3(self) -> NDArray[np.float64]:
-        """(m,) lumen of each segment as a cylinder, cubic micrometres."""
+        """Lumen of each segment as a cylinder, (m,), cubic micrometres."""
         return np.pi * self.radius_um**2 * self.length_um
 
     @property
     def mean_speed_mm_s(self) -> NDArray[np.float64]:
-        """(m,) |flow| over the lumen's area; the parabolic profile's centre has twice this."""
+        """|flow| over cross-section, (m,); the centre of the parabolic profile has twice this."""
         return np.abs(self._known_flow()) * _MM_S_UM2_PER_NL_MIN / (np.pi * self.radius_um**2)
 
     @property
     def bounds_um(self) -> NDArray[np.float64]:
-        """(2, 3) lowest and highest node positions z, y, x, micrometres."""
+        """Lowest and highest node positions z, y, x, (2, 3), micrometres."""
         if not self.n_nodes:
             return np.zeros((2, 3))
         return np.stack([self.nodes_um.min(axis=0), self.nodes_um.max(axis=0)])
 
     @property
     def degree(self) -> NDArray[np.int64]:
-        """(n,) number of segments that meet at each node."""
+        """Number of segments that meet at each node, (n,)."""
         return np.bincount(self.segments.ravel(), minlength=self.n_nodes)
 
     @property
     def net_inflow_nl_min(self) -> NDArray[np.float64]:
-        """(n,) flow that enters the network at each node (negative: leaves), nl/min."""
+        """Flow into the network at each node, (n,), nl/min; negative where it leaves."""
         flow = self._known_flow()
         leaving, arriving = (
             np.bincount(self.segments[:, k], weights=flow, minlength=self.n_nodes) for k in (0, 1)
@@ -141,10 +141,10 @@ class VesselNetwork:
         return replace(self, flow_nl_min=flow_nl_min)
 
     def scaled_to_speed(self, max_speed_mm_s: float, share: float = 1.0) -> VesselNetwork:
-        """All flows times one factor, so that the fastest centreline speed is as given (mm/s).
+        """Scale all flows by one factor to the given maximum centreline speed (mm/s).
 
-        With `share` below 1 it is the speed that this share of the moving blood's volume keeps
-        below: traced networks have a few vessels much too narrow for their flow.
+        With `share` below 1, only this fraction of the moving blood's volume is at or below that
+        speed: traced networks have a few vessels that are much too narrow for their flow.
         """
         speed = 2 * self.mean_speed_mm_s
         moving = np.flatnonzero(speed > 0)
@@ -157,7 +157,7 @@ class VesselNetwork:
         return self.with_flow(self._known_flow() * (max_speed_mm_s / speed[order[at]]))
 
     def reversed(self) -> VesselNetwork:
-        """Flow running the other way; arteries and veins exchange their names."""
+        """Reverse the flow; arteries and veins exchange their labels."""
         flow = None if self.flow_nl_min is None else -self.flow_nl_min
         kind = self.kind
         if kind is not None:
@@ -167,13 +167,13 @@ class VesselNetwork:
     def transformed(
         self, matrix: ArrayLike | float = 1.0, offset_um: ArrayLike = (0.0, 0.0, 0.0)
     ) -> VesselNetwork:
-        """Positions p (z, y, x) to ``matrix @ p + offset_um``; radii follow, speeds stay.
+        """Transform positions p (z, y, x) to ``matrix @ p + offset_um``; speeds do not change.
 
         Parameters
         ----------
         matrix
-            (3, 3), (3,) for a scale an axis, or one number. Radii are multiplied by the cube
-            root of its determinant's magnitude and flows by the square of that factor.
+            (3, 3), (3,) for one scale per axis, or one number. Radii are multiplied by the cube
+            root of the magnitude of its determinant, and flows by the square of that factor.
         offset_um
             (3,) micrometres, added last.
         """
@@ -191,7 +191,7 @@ class VesselNetwork:
         )
 
     def selected(self, mask: NDArray[np.bool_]) -> VesselNetwork:
-        """Only the segments where `mask` (m,) holds, and the nodes they touch."""
+        """Keep only the segments where `mask` (m,) is True, and their nodes."""
         used, inverse = np.unique(self.segments[mask], return_inverse=True)
         return replace(
             self,
@@ -203,7 +203,7 @@ class VesselNetwork:
         )
 
     def components(self) -> tuple[int, NDArray[np.int64]]:
-        """Number of connected components and (n,) the component of each node."""
+        """Number of connected components, and the component of each node, (n,)."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -213,7 +213,7 @@ class VesselNetwork:
         return int(count), label.astype(np.int64)
 
     def largest_component(self) -> VesselNetwork:
-        """The connected part with the greatest length of vessels."""
+        """The connected component with the greatest total vessel length."""
         if not self.n_segments:
             return self
         _, label = self.components()
@@ -227,7 +227,7 @@ class VesselNetwork:
         Parameters
         ----------
         box
-            A grid (its voxels' outer borders count) or (2, 3) lowest and highest z, y, x, um.
+            A grid (with the outer borders of its voxels), or (2, 3) lowest and highest z, y, x, um.
         """
         low, high = grid_box(box) if isinstance(box, Grid) else np.asarray(box, np.float64)
         start = self.nodes_um[self.segments[:, 0]]
@@ -239,7 +239,7 @@ class VesselNetwork:
         enter = np.where(flat, np.where(inside, -np.inf, np.inf), np.minimum(a, b)).max(axis=1)
         leave = np.where(flat, np.where(inside, np.inf, -np.inf), np.maximum(a, b)).min(axis=1)
         enter, leave = np.maximum(enter, 0.0), np.minimum(leave, 1.0)
-        # A sliver shorter than a nanometre is no vessel.
+        # Pieces shorter than a nanometre are dropped.
         keep = (leave - enter) * self.length_um > 1e-3
         nodes, segments = [self.nodes_um], self.segments.copy()
         count = self.n_nodes
@@ -256,7 +256,7 @@ class VesselNetwork:
         scale: Literal["cover", "inside", "as-is"] = "cover",
         flatten: bool | None = None,
     ) -> VesselNetwork:
-        """Centre the network on a grid, scale it evenly and crop what stands out.
+        """Centre the network on a grid, scale it uniformly and crop it to the grid.
 
         Parameters
         ----------
@@ -264,9 +264,9 @@ class VesselNetwork:
             The field of view.
         scale
             ``cover``: the network's bounds cover the whole grid; ``inside``: they just fit
-            in; ``as-is``: sizes stay, so that radii are the network's own.
+            in; ``as-is``: no scaling, so that the network keeps its own radii.
         flatten
-            Bring all vessels into the grid's middle plane in y. None: only if the grid has one
+            Project all vessels onto the grid's middle plane in y. None: only if the grid has one
             voxel along y (a 2-D acquisition).
         """
         flatten = grid.shape[1] == 1 if flatten is None else flatten
@@ -286,6 +286,6 @@ class VesselNetwork:
 
 
 def grid_box(grid: Grid) -> NDArray[np.float64]:
-    """(2, 3) the outer borders of a grid's voxels, lowest and highest z, y, x, micrometres."""
+    """Outer borders of a grid's voxels, lowest and highest z, y, x, (2, 3), micrometres."""
     low = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2
     return np.stack([low, low + np.asarray(grid.extent_um)])

@@ -16,33 +16,33 @@ __all__ = ["procedural_network"]
 def procedural_network(
     field: Grid | ArrayLike, seed: int, config: VasculatureConfig | None = None
 ) -> VesselNetwork:
-    """Grow vessels that fill a field of view as they fill a piece of cortex.
+    """Grow vessels that fill a field of view like a piece of cortex.
 
-    Feeding arteries enter at the rim of the surface (lowest z), branch over it and dive;
-    side branches of the trunks spread over the volume, and end in a mesh of capillaries that
-    drains into veins of the same build. Radii follow Murray's law from the ends up. Where the
-    field is thin along y (under a tenth of its other extents) all vessels lie in its middle
-    plane. The flow is left open: see `simulate.flow.solve_flow`.
+    Feeding arteries enter at the rim of the surface (lowest z), branch over it and dive.
+    Side branches of these trunks spread over the volume and end in a capillary mesh that
+    drains into veins with the same structure. Radii follow Murray's law from the ends upwards. If
+    the field is thin along y (less than a tenth of its other extents), all vessels lie in its
+    middle plane. The flow is not solved here: see `simulate.flow.solve_flow`.
 
     Parameters
     ----------
     field
         A grid, or the extents along z, y, x in micrometres (from 0).
     seed
-        Same seed, same network.
+        The same seed gives the same network.
     config
-        Spacings, radii, bends.
+        Spacings, radii and curvature.
 
     Returns
     -------
     VesselNetwork
-        Connected, with `kind`; segments of arteries run downstream, those of veins upstream
+        Connected, with `kind`; segments of arteries point downstream, those of veins upstream
         (from root to end).
 
     Raises
     ------
     ConfigError
-        If the field has no extent along z or x, or is too large for the spacings asked for.
+        The field has no extent along z or x, or is too large for the requested spacings.
     """
     config = config or VasculatureConfig()
     if seed < 0:
@@ -58,7 +58,7 @@ def procedural_network(
             "field; use at least "
             f"{spacing * (n_points / 200000) ** (1 / (2 if planar else 3)):.0f}."
         )
-    # The compiled parts take a second to load; the settings above must not.
+    # Loading the compiled parts takes a second; the settings must not need them.
     from napari_ulm3d.simulate.vasculature.assembly import assemble, feeders
     from napari_ulm3d.simulate.vasculature.cortex import grow_forest, penetrators
     from napari_ulm3d.simulate.vasculature.growth import scattered
@@ -77,7 +77,7 @@ def procedural_network(
 
 
 def _box(field: Grid | ArrayLike) -> tuple[NDArray[np.float64], bool]:
-    """(2, 3) the field, flattened to its middle if it is thin along y; and whether it is."""
+    """The field (2, 3), flattened to its middle if it is thin along y, and whether it was."""
     if isinstance(field, Grid):
         box = grid_box(field)
         thin = field.shape[1] == 1

@@ -1,4 +1,4 @@
-"""Read network files of T. W. Secomb's programs (Network.dat)."""
+"""Reader for network files of T. W. Secomb's programs (Network.dat)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _HEADER_LINES = 6
 
 
 def read_secomb(path: str | PathLike[str]) -> tuple[VesselNetwork, BoundaryConditions]:
-    """Read a ``Network.dat`` file: segments, flows, nodes and what is known at the ends.
+    """Read a ``Network.dat`` file: segments, flows, nodes and boundary conditions.
 
-    The format of NetFlow, FlowEstimate and Greens (github.com/secomb): six lines of header,
-    the number of segments and a line of headings, one line a segment (name, type, from, to,
+    The format of NetFlow, FlowEstimate and Greens (github.com/secomb): six header lines,
+    the number of segments and a line of headings, one line per segment (name, type, from, to,
     diameter in um, flow in nl/min, hematocrit), the same for nodes (name, x, y, z in um) and
     for boundary nodes (node, type, pressure in mmHg or flow in nl/min into the network).
-    Type 0 is a pressure; 2 is a flow, and so are 4 to 9 (in- and outflow by vessel class, as
-    FlowEstimate writes them); other types say nothing that can be imposed and are left out.
+    Type 0 is a pressure; types 2 and 4 to 9 are flows (in- and outflow by vessel class, as
+    written by FlowEstimate); other types impose no condition and are ignored.
 
     Raises
     ------
     InputError
-        If the file does not follow the format.
+        The file does not follow the format.
     """
     lines = read_lines(path)
     at = _HEADER_LINES
@@ -66,7 +66,7 @@ def read_secomb(path: str | PathLike[str]) -> tuple[VesselNetwork, BoundaryCondi
 def _table(
     path: str | PathLike[str], lines: list[str], at: int, what: str, columns: int
 ) -> tuple[NDArray[np.float64], int]:
-    """(rows, columns) the numbers of a section that begins with its count; and where it ends."""
+    """Numbers (rows, columns) of a section that begins with its count, and where it ends."""
     while at < len(lines) and not lines[at].strip():
         at += 1
     words = lines[at].split() if at < len(lines) else []

@@ -1,4 +1,4 @@
-"""Read vessel trees traced as SWC files (id type x y z radius parent)."""
+"""Reader for vessel trees traced as SWC files (id type x y z radius parent)."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ _COLUMNS = "id type x y z radius parent"
 
 
 def read_swc(path: str | PathLike[str], um_per_unit: float = 1.0) -> VesselNetwork:
-    """Read a tree (or several) from an SWC file, plain or gzip-compressed (``.swc.gz``).
+    """Read one or more trees from an SWC file, plain or gzip-compressed (``.swc.gz``).
 
-    A line is a point: id, type, x, y, z, radius, parent's id (-1: a root); lines that begin
-    with ``#`` are comments. Each point but the roots makes a segment from its parent, whose
-    radius is the mean of the two points'. Points at their parent's very place are merged into
-    it. Node 0 is the first root. Format: Cannon et al., J. Neurosci. Methods 84:49-54 (1998).
+    Each line is a point: id, type, x, y, z, radius, id of the parent (-1: a root); lines starting
+    with ``#`` are comments. Each point except the roots forms a segment with its parent; its
+    radius is the mean of the two points' radii. Points at exactly the position of their parent are
+    merged with it. Node 0 is the first root. Format: Cannon et al., J. Neurosci. Methods
+    84:49-54 (1998).
 
     Parameters
     ----------
     path
         The file.
     um_per_unit
-        Micrometres of the file's unit of length.
+        Length of the file's unit in micrometres.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a line is not a point, an id comes twice, a parent is
-        missing, parents run in a circle or nothing is left.
+        The file cannot be read, a line is not a point, an id is repeated, a parent is
+        missing, parents form a cycle, or nothing is left.
     """
     rows: list[tuple[float, ...]] = []
     for number, line in enumerate(read_lines(path), 1):
@@ -80,7 +81,7 @@ def read_swc(path: str | PathLike[str], um_per_unit: float = 1.0) -> VesselNetwo
 
 
 def read_lines(path: str | PathLike[str]) -> list[str]:
-    """The lines of a text file, gzip-compressed or not; `InputError` if it cannot be read."""
+    """Lines of a text file, gzip-compressed or not; raises `InputError` if it cannot be read."""
     try:
         data = Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -89,14 +90,14 @@ def read_lines(path: str | PathLike[str]) -> list[str]:
         raise InputError(path, f"cannot be read ({error})", "Check the file.") from error
     if b"\x00" in data:
         raise InputError(path, "is not a text file", "Give a file of lines of text.")
-    # Titles may hold anything; the numbers are ASCII.
+    # Names may contain any characters; the numbers are ASCII.
     return data.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _parents(
     path: str | PathLike[str], ident: NDArray[np.float64], parent: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """(n,) row of each point's parent, -1 for a root; refuses double ids and missing parents."""
+    """Row of each point's parent, (n,), -1 for a root; refuses repeated ids and missing parents."""
     if (ident != np.round(ident)).any() or (parent != np.round(parent)).any():
         raise InputError(path, "has ids that are not whole numbers", f"Give {_COLUMNS}.")
     order = np.argsort(ident, kind="stable")
@@ -122,12 +123,12 @@ def _parents(
 def _merged(
     path: str | PathLike[str], position: NDArray[np.float64], parent: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """(n,) for each point itself, or the ancestor at the same place; refuses circles."""
+    """Each point itself or its ancestor at the same position, (n,); refuses cycles."""
     place = np.arange(len(parent))
     done = parent < 0
     if not done.any():
         raise InputError(path, "has no root", "Give one point the parent -1.")
-    # Generation by generation from the roots, so that a parent is settled before its children.
+    # One generation after the other from the roots, so that parents come before their children.
     order = np.argsort(parent, kind="stable")
     bounds = np.searchsorted(parent[order], np.arange(len(parent) + 1))
     current = np.flatnonzero(done)

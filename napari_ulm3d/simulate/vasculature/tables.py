@@ -1,4 +1,4 @@
-"""Read a vessel network from a table of nodes and a table of segments (CSV)."""
+"""Reader for a vessel network from a table of nodes and a table of segments (CSV)."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def read_network_tables(
     nodes_csv
         Columns ``node, x_um, y_um, z_um``.
     segments_csv
-        Columns ``node_from, node_to`` and ``radius_um`` or ``diam_um``; if it has them,
+        Columns ``node_from, node_to`` and ``radius_um`` or ``diam_um``; optionally
         ``flow_nl_min`` (positive from `node_from` to `node_to`) and ``kind`` (``artery``,
-        ``capillary``, ``vein``, ``unknown`` or 0, 1, 2, -1). Further columns are passed over.
+        ``capillary``, ``vein``, ``unknown`` or 0, 1, 2, -1). Other columns are ignored.
 
     Returns
     -------
     VesselNetwork
-        Nodes that a segment touches, in ascending order of their number.
+        Nodes that belong to a segment, in ascending order of their number.
 
     Raises
     ------
     InputError
-        If a file cannot be read, a column is missing or holds something else than numbers, or
-        a segment names a node that is not there.
+        A file cannot be read, a column is missing or contains something other than numbers, or
+        a segment refers to a node that does not exist.
     """
     nodes = _read(nodes_csv, ("node", "x_um", "y_um", "z_um"))
     table = _read(segments_csv, ("node_from", "node_to"))
@@ -86,10 +86,10 @@ def network_of(
     flow_nl_min: NDArray[np.float64] | None = None,
     kind: NDArray[np.int8] | None = None,
 ) -> tuple[VesselNetwork, NDArray[np.float64]]:
-    """A network from nodes by number; and the numbers of its nodes, ascending.
+    """Build a network from nodes by number; also return the node numbers, ascending.
 
-    Segments between nodes at the same place, or from a node to itself, hold no blood to speak
-    of and are refused, as a file with such a segment is at fault.
+    Segments from a node to itself, or between nodes at the same position, have no volume.
+    They are refused, because they indicate an error in the file.
     """
     order = np.argsort(node_id, kind="stable")
     ids = node_id[order]
