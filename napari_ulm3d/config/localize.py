@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import model_validator
 
 from napari_ulm3d.config.base import OddTriple, PositiveTriple, StageConfig, setting
-from napari_ulm3d.config.networks import network_entries, networks_with
+from napari_ulm3d.config.methods.networks import network_entries, networks_with
+from napari_ulm3d.config.methods.subvoxel import subvoxel_modules, subvoxel_with
 
 __all__ = ["LocalizeConfig", "Localizer", "NetworkConfig"]
 
-_SUBVOXEL = ("gaussian", "radial", "centroid", "parabolic")
+_SUBVOXEL = tuple(subvoxel_modules())
 if TYPE_CHECKING:
     Localizer = str
 else:
     Localizer = Literal[(*_SUBVOXEL, *network_entries())]
 
 _CONVENTIONAL = {"localizer": _SUBVOXEL}
-_GAUSSIAN = {"localizer": ("gaussian",)}
+_WIDTHS, _FITTED, _REPEATED = (
+    {"localizer": subvoxel_with(name)} for name in ("fwhm_voxels", "min_fit_snr_db", "rounds")
+)
 _PLACES = {"localizer": (*_SUBVOXEL, *networks_with("min_score"))}
 _NETWORKS = {"localize.localizer": tuple(network_entries())}
 _SCORED, _WINDOWED, _DRAWN = (
@@ -72,19 +75,19 @@ class LocalizeConfig(StageConfig):
         None,
         "Full width at half maximum of a bubble, z, y, x. auto: that of the PSF.",
         "voxels",
-        when={"localizer": ("gaussian", "radial")},
+        when=_WIDTHS,
     )
     min_fit_snr_db: float = setting(
         16.0,
         "Minimum ratio of a fitted bubble's energy to the residual power around it.",
         "dB",
-        when=_GAUSSIAN,
+        when=_FITTED,
     )
     rounds: int = setting(
         2,
         "Number of detection passes. Each pass after the first searches the residual of "
         "the fitted bubbles.",
-        when=_GAUSSIAN,
+        when=_REPEATED,
         ge=1,
         le=5,
     )

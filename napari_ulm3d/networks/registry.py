@@ -1,7 +1,7 @@
 """Networks by name: what a weights file or a setting says, and the class that is meant.
 
 Those in files of this folder stand in `ARCHITECTURES`. One that stands in the file of its localizer
-(`config.networks`) is registered by `architecture`, in this package or another.
+(`config.methods.networks`) is registered by `architecture`, in this package or another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_ulm3d.config import StageConfig
-from napari_ulm3d.config.networks import network_entries
+from napari_ulm3d.config.methods.networks import network_entries
 from napari_ulm3d.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.config.base import StageConfig
 from napari_ulm3d.config.localize import Localizer
-from napari_ulm3d.config.networks import USUAL_NETWORK, network_entries
+from napari_ulm3d.config.methods.networks import USUAL_NETWORK, network_entries
 from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
 from napari_ulm3d.networks.registry import ARCHITECTURES
 from napari_ulm3d.pipeline.attempts import attempt_block

@@ -10,28 +10,18 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from drop_in import PACKAGE, drop_in
 
-import napari_ulm3d
-from napari_ulm3d.config.networks import GROUP, NetworkEntry, network_entries
+from napari_ulm3d.config.methods.networks import GROUP, NetworkEntry, network_entries
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.pipeline.localizers import network_named
 
 SPOTS = Path(__file__).with_name("spots.py")
-PACKAGE = Path(napari_ulm3d.__file__).parent
 
 
 def dropped_in(folder: Path) -> Path:
     """A copy of this package, of links, with the file among its networks."""
-    here, there = PACKAGE, folder / "napari_ulm3d"
-    for part in ("pipeline", "localizers", "networks", None):
-        there.mkdir(parents=True)
-        for entry in here.iterdir():
-            if entry.name != part:
-                (there / entry.name).symlink_to(entry)
-        if part is not None:
-            here, there = here / part, there / part
-    (there / "spots.py").write_text(SPOTS.read_text())
-    return folder
+    return drop_in(folder, "pipeline", "localizers", "networks", file=SPOTS)
 
 
 def other_package(folder: Path) -> Path:

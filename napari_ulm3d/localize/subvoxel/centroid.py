@@ -16,7 +16,9 @@ from napari_ulm3d.localize.detect import Candidates
 from napari_ulm3d.localize.subvoxel.fits import Fits, Stack
 from napari_ulm3d.localize.subvoxel.patches import BAD, EDGE, collect, symmetric_half
 
-__all__ = ["centroid"]
+__all__ = ["LOCALIZER", "centroid"]
+
+NAME = "centroid"
 
 
 def centroid(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
@@ -52,3 +54,6 @@ def _centroid(image, frame, voxel, floor, half, shift, state):  # type: ignore[n
             shift[n, 0], shift[n, 1], shift[n, 2] = mz / total, my / total, mx / total
         else:
             state[n] = BAD
+
+
+LOCALIZER = centroid

@@ -35,7 +35,10 @@ from napari_ulm3d.localize.subvoxel.joint import ALIVE, FAILED, FAINT, MERGED, s
 from napari_ulm3d.localize.subvoxel.joint_model import describe, prune, refine, restart
 from napari_ulm3d.localize.subvoxel.width import FWHM, demodulate, measure_width, split
 
-__all__ = ["gaussian"]
+__all__ = ["LOCALIZER", "gaussian"]
+
+NAME = "gaussian"
+SETTINGS = ("fwhm_voxels", "min_fit_snr_db", "rounds")
 
 _SWEEPS_EARLY, _SWEEPS_LATE, _SWEEPS_AGAIN = 3, 6, 2
 _REFINED = 5  # at most; the width and carrier of a frame of many bubbles need but one step
@@ -239,3 +242,6 @@ def _brightest(z, y, x, position, amplitude, state, half, count):  # type: ignor
         ):
             most = max(most, abs(amplitude[k]))
     return most
+
+
+LOCALIZER = gaussian

@@ -18,7 +18,9 @@ from napari_ulm3d.localize.detect import Candidates
 from napari_ulm3d.localize.subvoxel.fits import Fits, Stack
 from napari_ulm3d.localize.subvoxel.patches import BAD, EDGE, collect, symmetric_half
 
-__all__ = ["parabolic"]
+__all__ = ["LOCALIZER", "parabolic"]
+
+NAME = "parabolic"
 
 
 def parabolic(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
@@ -56,3 +58,6 @@ def _parabolic(image, frame, voxel, shift, state):  # type: ignore[no-untyped-de
                 shift[n, axis] = -slope[axis] / bend[axis]
             else:
                 state[n] = BAD
+
+
+LOCALIZER = parabolic

@@ -22,7 +22,10 @@ from napari_ulm3d.localize.subvoxel.fits import Fits, Stack
 from napari_ulm3d.localize.subvoxel.patches import BAD, EDGE, collect, symmetric_half
 from napari_ulm3d.localize.subvoxel.width import FWHM, frame_widths
 
-__all__ = ["radial"]
+__all__ = ["LOCALIZER", "radial"]
+
+NAME = "radial"
+SETTINGS = ("fwhm_voxels",)
 
 
 def radial(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
@@ -118,3 +121,6 @@ def _centre(volume, voxel, sigma, reach, shift):  # type: ignore[no-untyped-def]
     for axis in range(3):
         shift[axis] = centre[axis] * sigma[axis]
     return True
+
+
+LOCALIZER = radial

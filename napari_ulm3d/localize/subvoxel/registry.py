@@ -1,18 +1,14 @@
-"""The localizers by name: a new one is a file and a line here (and its name in the config)."""
+"""The sub-voxel localizers by name: every file of this folder that says its `NAME`."""
 
 from __future__ import annotations
 
-from napari_ulm3d.localize.subvoxel.centroid import centroid
+from importlib import import_module
+
+from napari_ulm3d.config.methods.subvoxel import subvoxel_modules
 from napari_ulm3d.localize.subvoxel.fits import Localizer
-from napari_ulm3d.localize.subvoxel.gaussian import gaussian
-from napari_ulm3d.localize.subvoxel.parabolic import parabolic
-from napari_ulm3d.localize.subvoxel.radial import radial
 
 __all__ = ["LOCALIZERS"]
 
 LOCALIZERS: dict[str, Localizer] = {
-    "gaussian": gaussian,
-    "radial": radial,
-    "centroid": centroid,
-    "parabolic": parabolic,
+    name: import_module(module).LOCALIZER for name, module in subvoxel_modules().items()
 }

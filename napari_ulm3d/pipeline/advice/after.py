@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
+from napari_ulm3d.config.methods.subvoxel import subvoxel_modules, subvoxel_with
 
 __all__ = ["verdict"]
 
@@ -75,7 +75,7 @@ def _why_nothing(
             f"The clutter filter removes {svd_first - 1} of {frames} components and probably "
             "bubbles with them: try clutter.svd_range=auto."
         )
-    if localize.localizer not in SUBVOXEL:
+    if localize.localizer not in subvoxel_modules():
         if config.sparsify.strategy == "threshold" and config.sparsify.threshold > 0.1:
             return "Too few voxels reach sparsify.threshold: try sparsify.threshold=0.1."
         return (
@@ -106,10 +106,7 @@ def _why_nothing(
 
 def _why_untracked(a_frame: float, config: PipelineConfig) -> str:
     if a_frame < 1:
-        return (
-            "There are few bubbles per frame: try link.max_gap_frames=2 or "
-            f"localize.min_fit_snr_db={config.localize.min_fit_snr_db - 4:g}."
-        )
+        return f"There are few bubbles per frame: try link.max_gap_frames=2 or {_contrast(config, -1)}."
     return (
         f"Either the localizations are noise (try {_sterner(config)}), or bubbles are "
         "missed in some frames (try link.max_gap_frames=2)."
@@ -120,6 +117,12 @@ def _sterner(config: PipelineConfig) -> str:
     if config.localize.localizer == "network":
         least = config.network.min_score or 0.3
         return f"network.min_score={min(least + 0.2, 0.9):.1f}"
-    if config.localize.localizer == "gaussian":
-        return f"localize.min_fit_snr_db={config.localize.min_fit_snr_db + 4:g}"
-    return f"localize.min_snr_db={config.localize.min_snr_db + 3:g}"
+    return _contrast(config, +1)
+
+
+def _contrast(config: PipelineConfig, sign: int) -> str:
+    """The contrast that a bubble needs, in the setting that its localizer uses, a step on."""
+    localize = config.localize
+    if localize.localizer in subvoxel_with("min_fit_snr_db"):
+        return f"localize.min_fit_snr_db={localize.min_fit_snr_db + 4 * sign:g}"
+    return f"localize.min_snr_db={localize.min_snr_db + 3 * sign:g}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.config.networks import USUAL_NETWORK
+from napari_ulm3d.config.methods.networks import USUAL_NETWORK
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.localize.pieces import time_windows

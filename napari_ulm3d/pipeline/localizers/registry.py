@@ -1,11 +1,11 @@
-"""The localizers by name: the sub-voxel ones, and the networks that `config.networks` found."""
+"""The localizers by name: the sub-voxel ones, and the networks that `config.methods.networks` found."""
 
 from __future__ import annotations
 
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.config.networks import network_entries
+from napari_ulm3d.config.methods.networks import network_entries
+from napari_ulm3d.config.methods.subvoxel import subvoxel_modules
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
 from napari_ulm3d.pipeline.localizers.conventional import Conventional
 from napari_ulm3d.pipeline.localizers.protocol import BlockLocalizer, NetworkLocalizer
 
@@ -21,7 +21,7 @@ def localizer_of(config: PipelineConfig) -> BlockLocalizer:
         It is of another package and cannot be loaded.
     """
     name = config.localize.localizer
-    return Conventional(name) if name in SUBVOXEL else network_named(name)
+    return Conventional(name) if name in subvoxel_modules() else network_named(name)
 
 
 def network_named(name: str) -> NetworkLocalizer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.config.networks import networks_with
+from napari_ulm3d.config.methods.networks import networks_with
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import link

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.config.networks import USUAL_NETWORK
+from napari_ulm3d.config.methods.networks import USUAL_NETWORK
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.config.networks import networks_with
+from napari_ulm3d.config.methods.networks import networks_with
 
 if TYPE_CHECKING:
     from napari_ulm3d.maps import Resolution

@@ -1,1 +1,1 @@
-"""The networks that localize, a file each: `config.networks` finds them here."""
+"""The networks that localize, a file each: `config.methods.networks` finds them here."""

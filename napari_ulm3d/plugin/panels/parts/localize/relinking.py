@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_ulm3d.config.networks import networks_with
+from napari_ulm3d.config.methods.networks import networks_with
 from napari_ulm3d.plugin.panels.panel import button, note
 from napari_ulm3d.plugin.session import Session
 from napari_ulm3d.plugin.state.results import Result

@@ -12,7 +12,6 @@ the settings need only the names, so the files of this package are parsed, not r
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -20,6 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from napari_ulm3d.config.methods.declared import declared
 from napari_ulm3d.errors import ConfigError
 
 __all__ = ["GROUP", "USUAL_NETWORK", "NetworkEntry", "network_entries", "networks_with"]
@@ -28,7 +28,7 @@ USUAL_NETWORK = "network"
 """The default network where one is needed and the settings name none: BubbleNet."""
 
 GROUP = "napari_ulm3d.localizers"
-_FOLDER = Path(__file__).parents[1] / "pipeline" / "localizers" / "networks"
+_FOLDER = Path(__file__).parents[2] / "pipeline" / "localizers" / "networks"
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,7 @@ def networks_with(setting: str) -> tuple[str, ...]:
 
 def _declared(path: Path) -> NetworkEntry:
     """Read a file's assignments to `NAME` and `SETTINGS`."""
-    said: dict[str, Any] = {}
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-            if name in ("NAME", "SETTINGS"):
-                said[name] = ast.literal_eval(statement.value)
+    said = declared(path, ("NAME", "SETTINGS"))
     if "NAME" not in said:
         raise TypeError(f'{path.name} must say its word in the settings, as NAME = "spots"')
     settings = said.get("SETTINGS")

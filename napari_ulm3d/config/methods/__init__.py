@@ -1,0 +1,1 @@
+"""Which localizers there are, found by reading their files."""
