@@ -1,8 +1,8 @@
-"""Work over voxels in chunks on several threads, with results that do not depend on their number.
+"""Multi-threaded computation over chunks of voxels, with results independent of the thread count.
 
-A multi-threaded BLAS splits sums differently with the number of threads, so the last bits
-of its results differ. Here BLAS runs on one thread and the chunks, whose borders depend on
-the shape alone, are spread over a pool of our own.
+A multi-threaded BLAS divides sums differently depending on the number of threads, which changes
+the last bits of its results. Here BLAS uses one thread, and chunks, whose borders depend
+only on the shape, are distributed over our own thread pool.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CHUNK_ELEMENTS = 1 << 19
-"""Elements (frames x voxels) of a chunk: a few MB, large enough for BLAS to run well."""
+"""Elements (frames x voxels) in a chunk: a few MB, large enough for efficient BLAS calls."""
 
 _blas_lock = threading.RLock()
 
 
 def n_threads() -> int:
-    """Threads to use: `NUMBA_NUM_THREADS` where set, else the processors this process may use."""
+    """Number of threads: `NUMBA_NUM_THREADS` if set, else the processors of this process."""
     asked = os.environ.get("NUMBA_NUM_THREADS", "")
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
@@ -40,26 +40,26 @@ def n_threads() -> int:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread within; one caller at a time, since the limit is the process's."""
+    """Restrict BLAS to one thread; one caller at a time, since the limit is process-wide."""
     with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
         yield
 
 
 def voxel_slices(n_voxels: int, n_frames: int) -> list[slice]:
-    """Cut voxels into chunks of a few MB over all frames; depends on the shape alone."""
+    """Divide voxels into chunks of a few MB over all frames, depending only on the shape."""
     size = max(64, _CHUNK_ELEMENTS // max(1, n_frames))
     return [slice(a, min(a + size, n_voxels)) for a in range(0, n_voxels, size)]
 
 
 def frame_slices(n_frames: int, parts: int) -> list[slice]:
-    """Cut frames into at most `parts` even, non-empty runs."""
+    """Divide frames into at most `parts` equal, non-empty ranges."""
     parts = max(1, min(parts, n_frames))
     cuts = [n_frames * k // parts for k in range(parts + 1)]
     return [slice(a, b) for a, b in pairwise(cuts) if a < b]
 
 
 def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of every item on a pool of threads; results come in the items' order."""
+    """Apply `function` to every item on a thread pool; results keep the order of the items."""
     items = list(items)
     workers = min(n_threads(), len(items))
     if workers <= 1:

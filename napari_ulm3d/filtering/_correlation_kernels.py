@@ -1,9 +1,9 @@
-"""Compiled inner loops of the correlation map; one frame at a time, no allocation inside.
+"""Compiled inner loops of the correlation map, one frame at a time, without allocations.
 
-A frame lies in a flat buffer whose rows (along x) are `pitch` apart: x voxels, then at
-least half a patch of zeros. Those zeros end one row and begin the next, so that a shift
-along any axis is a shift of one long, contiguous run, which the compiler turns into
-vector instructions.
+A frame is stored in a flat buffer whose rows (along x) are `pitch` apart: x voxels, then at
+least half a patch of zeros. These zeros end one row and begin the next, so a shift
+along any axis is a shift of one long, contiguous range, which the compiler can
+vectorize.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _OPTIONS: dict[str, Any] = {
 }
 
 EMPTY = 1e-20
-"""Patch energy, relative to the frame's strongest voxel, at or below which c is 0."""
+"""Patch energy, relative to the strongest voxel of the frame, at or below which c is 0."""
 FLAT = 1e-12
-"""Share of a real patch's energy, beyond its mean's, at or below which c is 0."""
+"""Fraction of a real patch's energy remaining after subtracting the mean, below which c is 0."""
 
 
 @njit(**_OPTIONS)
@@ -38,7 +38,7 @@ def _add_scaled(target, source, factor):  # type: ignore[no-untyped-def]
 
 @njit(**_OPTIONS)
 def _pass(target, source, taps, axis, shape, pitch, guard):  # type: ignore[no-untyped-def]
-    """target += sum_k taps[k] * source shifted by k - h along an axis, zeros outside."""
+    """target += sum_k taps[k] * source shifted by k - h along an axis, with zeros outside."""
     nz, ny, _ = shape
     plane = ny * pitch
     half = taps.size // 2
@@ -66,7 +66,7 @@ def _pass(target, source, taps, axis, shape, pitch, guard):  # type: ignore[no-u
 
 @njit(**_OPTIONS)
 def _box(first, second, half, shape, pitch, guard):  # type: ignore[no-untyped-def]
-    """Sum over the patch's in-bounds voxels; `first` in, the sum in `second`, both changed."""
+    """Sum over the in-bounds voxels of the patch from `first` to `second`; both are overwritten."""
     for step in range(3):
         axis = 2 - step
         ones = np.ones(2 * half[axis] + 1, first.dtype)
@@ -77,7 +77,7 @@ def _box(first, second, half, shape, pitch, guard):  # type: ignore[no-untyped-d
 
 @njit(**_OPTIONS)
 def _power_of_two(peak):  # type: ignore[no-untyped-def]
-    """The power of two that brings `peak` into [0.5, 1): scaling by it rounds nothing."""
+    """The power of two that scales `peak` to [0.5, 1), without rounding errors."""
     if not 0 < peak < np.inf:
         return 1.0
     return math.ldexp(1.0, -math.frexp(peak)[1])
@@ -169,7 +169,7 @@ def separable_complex(frames, fz, fy, fx, psf_energy, out):  # type: ignore[no-u
     **_OPTIONS,
 )
 def normalize_complex(frame, sums, halves, psf_energy, out):  # type: ignore[no-untyped-def]
-    """Finish one complex frame whose plain correlation `sums` is at hand."""
+    """Normalize one complex frame, given its plain correlation `sums`."""
     nz, ny, nx = frame.shape
     shape = (nz, ny, nx)
     half = (halves[0], halves[1], halves[2])
@@ -240,7 +240,7 @@ def _real_frame(frame, total, half, p1, p2, count, out, scale):  # type: ignore[
     **_OPTIONS,
 )
 def separable_real(frames, fz, fy, fx, p1, p2, count, out):  # type: ignore[no-untyped-def]
-    """Correlation of real frames with fz x fy x fx, means taken off; double precision."""
+    """Correlation of real frames with fz x fy x fx, after subtracting means; double precision."""
     nt, nz, ny, nx = frames.shape
     shape = (nz, ny, nx)
     half = (fz.size // 2, fy.size // 2, fx.size // 2)
@@ -270,7 +270,7 @@ def separable_real(frames, fz, fy, fx, p1, p2, count, out):  # type: ignore[no-u
     **_OPTIONS,
 )
 def normalize_real(frame, sums, halves, p1, p2, count, out):  # type: ignore[no-untyped-def]
-    """Finish one real frame whose plain correlation `sums` is at hand."""
+    """Normalize one real frame, given its plain correlation `sums`."""
     nz, ny, nx = frame.shape
     half = (halves[0], halves[1], halves[2])
     guard, pitch = half[2], nx + half[2]

@@ -1,9 +1,9 @@
-"""The amplitude of a block brought to where single precision can square it.
+"""Scaling of a block to an amplitude that can be squared in single precision.
 
-Frames in volts, pascals or a simulator's units may be of the order 1e-24 or 1e+24. The filter
-forms products of up to four of them, which single precision (1e-38 to 3e38) cannot hold: sums
-become 0 or infinite. A factor that is a power of two changes no digit of a number, and one factor a
-block, from the block's own largest value, depends on neither threads nor workers.
+Frames in volts, pascals or a simulator's units may be of the order of 1e-24 or 1e+24. The filter
+forms products of up to four values, beyond the range of single precision (1e-38 to 3e38): sums
+become 0 or infinite. Scaling by a power of two is exact, and using one factor per block, from
+the block's own maximum, makes the result independent of threads and workers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from napari_ulm3d.errors import InputError
 
 __all__ = ["refuse_constant", "rescale"]
 
-#: Exponents (base 2) of the largest value between which nothing is done. The fourth power of
-#: 2**20, summed over 1e9 voxels, and of a millionth of 2**-10 are both far from the limits.
+#: Range of exponents (base 2) of the maximum in which nothing is scaled. The fourth power of
+#: 2**20, summed over 1e9 voxels, and that of a millionth of 2**-10 are far from the limits.
 _LEAST, _MOST = -10, 20
 
 
 def rescale(frames: NDArray[Any]) -> int:
-    """Multiply frames by a power of two, in place, where their amplitude is extreme.
+    """Multiply frames of extreme amplitude by a power of two, in place.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def rescale(frames: NDArray[Any]) -> int:
     Returns
     -------
     int
-        The exponent: frames were multiplied by 2**exponent, 0 where they were left alone.
+        The exponent: frames were multiplied by 2**exponent (0 if unchanged).
     """
     values = frames.view(np.float32) if frames.dtype == np.complex64 else frames
     exponent = frexp(max(float(values.max()), -float(values.min())))[1]
     if _LEAST <= exponent <= _MOST or not values.any():
         return 0
-    exponent += exponent % 2  # even: the square root of the factor changes no digit either
-    # In two steps: 2**149 itself is beyond single precision.
+    exponent += exponent % 2  # even, so that the square root of the factor is exact as well
+    # In two steps, because 2**149 itself exceeds single precision.
     half = -exponent // 2
     np.ldexp(values, half, out=values)
     np.ldexp(values, -exponent - half, out=values)
@@ -49,12 +49,12 @@ def rescale(frames: NDArray[Any]) -> int:
 
 
 def refuse_constant(frames: NDArray[Any], name: str) -> None:
-    """Refuse a block in which nothing changes, so that nothing could be found.
+    """Refuse a block in which nothing changes, so that nothing can be found.
 
     Raises
     ------
     InputError
-        All values are zero, or every frame is the same.
+        All values are zero, or all frames are identical.
     """
     if len(frames) < 2 or not np.array_equal(frames[0], frames[-1]):
         return

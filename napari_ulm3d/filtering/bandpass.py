@@ -1,4 +1,4 @@
-"""Clutter filter by a temporal bandpass: a zero-phase Butterworth filter along frames."""
+"""Clutter filter by temporal bandpass: a zero-phase Butterworth filter along the frames."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def bandpass_matrix(
 ) -> NDArray[np.float64]:
     """The filter as a matrix over the frames of a block: y = F x.
 
-    Forward-backward filtering with its treatment of the ends is linear in the n_frames
-    samples, so it is one (t, t) matrix, found by filtering the unit vectors.
+    Forward-backward filtering, including its treatment of the ends, is linear in the n_frames
+    samples. It is therefore a (t, t) matrix, computed by filtering the unit vectors.
 
     Parameters
     ----------
     n_frames
-        Frames of the block.
+        Number of frames in the block.
     rate_hz
-        Frames a second.
+        Frames per second.
     cutoffs_hz
         Lower and upper cut-off, Hz.
     order
-        Order of the Butterworth filter that is run once forwards and once backwards. The
-        attenuation doubles: at the cut-offs it is 6 dB. There is no phase delay.
+        Order of the Butterworth filter, which is applied once forwards and once backwards. This
+        doubles the attenuation: it is 6 dB at the cut-offs. There is no phase delay.
 
     Returns
     -------
@@ -41,14 +41,14 @@ def bandpass_matrix(
     Raises
     ------
     ConfigError
-        A cut-off reaches half the frame rate, or there is a single frame.
+        A cut-off is at or above half the frame rate, or there is only one frame.
 
     Notes
     -----
-    Ends: the block is continued on both sides by its odd (point-mirrored) extension over
+    Ends: the block is extended on both sides by odd (point-mirrored) reflection over
     three times the filter's length, at most t - 1 frames, and the filter starts in the
-    steady state of the first sample, as `sosfiltfilt` does by default. Each block stands
-    alone; the first and last 1 / (lower cut-off) seconds are the least reliable.
+    steady state of the first sample, as in `sosfiltfilt` by default. Each block is filtered
+    separately; the first and last 1 / (lower cut-off) seconds are the least reliable.
     """
     low, high = cutoffs_hz
     nyquist = rate_hz / 2
@@ -63,7 +63,7 @@ def bandpass_matrix(
             "clutter.method=bandpass needs blocks of at least 2 frames. Use longer blocks "
             "(load.frames_per_block)."
         )
-    # Imported where it is used: a second and a half, which runs without a bandpass are spared.
+    # Imported here because it takes 1.5 s, which runs without a bandpass avoid.
     from scipy.signal import butter, sosfiltfilt
 
     sections = butter(order, (low, high), btype="bandpass", fs=rate_hz, output="sos")
@@ -80,18 +80,18 @@ def bandpass_filter(
     *,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Keep temporal frequencies within `config.bandpass_hz`, of either sign for IQ.
+    """Keep temporal frequencies within `config.bandpass_hz`, of both signs for IQ.
 
     Parameters
     ----------
     block
         (t, z, y, x) complex64 or float32.
     rate_hz
-        Frames a second.
+        Frames per second.
     config
         `bandpass_hz` and `bandpass_order`.
     out
-        Where to write, of the block's shape and dtype and C-contiguous; may be `block`
+        Output array with the block's shape and dtype, C-contiguous; may be `block`
         itself. None: a new array.
 
     Returns
@@ -111,7 +111,7 @@ def bandpass_filter(
         out = np.empty_like(block)
     elif out.shape != block.shape or out.dtype != block.dtype or not out.flags.c_contiguous:
         raise ValueError(f"out must be a C-contiguous {block.dtype} array of shape {block.shape}")
-    # The matrix is real: real and imaginary parts are columns of their own.
+    # The matrix is real, so real and imaginary parts are separate columns.
     columns = block.reshape(n_frames, -1).view(np.float32)
     target = out.reshape(n_frames, -1).view(np.float32)
 

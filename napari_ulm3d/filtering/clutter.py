@@ -1,4 +1,4 @@
-"""The clutter filter: tissue out, bubbles left."""
+"""The clutter filter, which removes tissue and keeps bubbles."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ __all__ = ["FilteredBlock", "clutter_filter"]
 
 @dataclass(frozen=True)
 class FilteredBlock:
-    """A block after the clutter filter, and what the filter did.
+    """A block after the clutter filter, with facts about the filtering.
 
     Attributes
     ----------
     frames
-        (t, z, y, x) complex64, or float32 for an envelope (of either sign: the filter
-        takes the mean away).
+        (t, z, y, x) complex64, or float32 for an envelope (of both signs, since the filter
+        removes the mean).
     components
-        First and last singular component kept, from 1; None without SVD.
+        First and last singular component kept, counted from 1; None without SVD.
     singular_values
-        float64, of the block before the filter, descending: all t of them, or, by the range
-        finder, of the components dropped; None without SVD.
+        float64, of the unfiltered block, descending: all t, or, with the range finder, those of
+        the dropped components; None without SVD.
     bandpass_hz
-        Cut-offs applied, Hz; None without bandpass.
+        Cut-off frequencies, Hz; None without bandpass.
     exponent
-        The frames were multiplied by 2**exponent before the filter (see `amplitude`).
+        The frames were multiplied by 2**exponent before filtering (see `amplitude`).
     valid
-        (z, y, x) voxels that hold data (`valid_voxels` of the block before the filter); None: all.
+        (z, y, x) voxels with data (`valid_voxels` of the unfiltered block); None: all.
     motion
-        How the tissue moved, from the block before the filter; None: it was not asked for.
+        Tissue motion estimated on the unfiltered block; None if not requested.
     """
 
     frames: NDArray[Any]
@@ -51,7 +51,7 @@ class FilteredBlock:
 
     @property
     def summary(self) -> str:
-        """One line for the log."""
+        """Summary in one line for the log."""
         parts = []
         if self.components is not None:
             first, last = self.components
@@ -64,30 +64,30 @@ class FilteredBlock:
 
 
 def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -> FilteredBlock:
-    """Remove tissue from a block. **Overwrites `block`**, so that memory stays one block.
+    """Remove tissue from a block. **Overwrites `block`**, so that only one block is in memory.
 
     Parameters
     ----------
     block
-        (t, z, y, x) complex64 (IQ) or float32 (envelope), C-contiguous; its memory becomes
-        the result's. Pass a copy to keep it.
+        (t, z, y, x) complex64 (IQ) or float32 (envelope), C-contiguous; its memory is reused
+        for the result. Pass a copy to keep it.
     rate_hz
-        Frames a second.
+        Frames per second.
     config
-        Method and its settings. With ``svd+bandpass`` the SVD comes first.
+        Method and its settings. With ``svd+bandpass``, the SVD is applied first.
 
     Raises
     ------
     ConfigError
-        The block is too short for `svd_range` or for the bandpass, or a cut-off reaches
-        half the frame rate. `block` is then untouched.
+        The block is too short for `svd_range` or the bandpass, or a cut-off is at or above
+        half the frame rate. In this case, `block` is unchanged.
     InputError
-        The block cannot be used (axes, dtype).
+        The block is not usable (axes, dtype).
     """
     block = np.ascontiguousarray(block)
     use_svd = config.method in ("svd", "svd+bandpass")
     use_bandpass = config.method in ("bandpass", "svd+bandpass")
-    if use_bandpass:  # refuse before the work
+    if use_bandpass:  # check before filtering
         bandpass_matrix(block.shape[0], rate_hz, config.bandpass_hz, config.bandpass_order)
     valid = valid_voxels(block)
     components, values = None, None

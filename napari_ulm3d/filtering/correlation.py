@@ -1,4 +1,4 @@
-"""The correlation map: how much the surroundings of every voxel look like one bubble."""
+"""The correlation map: similarity of every voxel's neighbourhood to the image of one bubble."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def correlation_map(
 ) -> NDArray[Any]:
     """Normalized cross-correlation of frames with the PSF, |c| <= 1.
 
-    Complex frames: c(r) = <psf, x_r> / (||psf|| ||x_r||), x_r the patch about voxel r and
-    <a, b> = sum conj(a) b. |c| does not depend on the strength and the phase of the
-    data; |c| = 1 where a patch is the PSF times any number, and the phase of c is then
-    that number's. Real frames (envelope): the same with the means over the patch taken
-    off both (zero-normalized), because an envelope stands on an offset; c is in [-1, 1].
+    Complex frames: c(r) = <psf, x_r> / (||psf|| ||x_r||), with x_r the patch around voxel r and
+    <a, b> = sum conj(a) b. |c| does not depend on the amplitude and phase of the data;
+    |c| = 1 if a patch is the PSF times any complex number, and the phase of c is that
+    of the number. Real frames (envelope): the same after subtracting the mean over the patch from
+    both (zero-normalized), because an envelope has an offset; c is in [-1, 1].
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter: a block or any part of
-        it, every frame stands alone.
+        it, since every frame is processed separately.
     psf
-        The PSF; real (as of `kind="envelope"`) for real frames.
+        The PSF; real (from `kind="envelope"`) for real frames.
     out
-        Where to write, of the frames' shape and dtype and C-contiguous; may be `frames`
+        Output array with the frames' shape and dtype, C-contiguous; may be `frames`
         itself. None: a new array.
 
     Returns
@@ -44,17 +44,18 @@ def correlation_map(
     Raises
     ------
     InputError
-        Frames that are not 4-D complex64 or float32.
+        The frames are not 4-D complex64 or float32.
 
     Notes
     -----
     Borders: the part of a patch outside the frame is left out of the product and of both
-    norms, so a bubble at the border still reaches |c| = 1. c is 0 where the patch holds
-    no energy: less than 1e-20 of the squared strongest value of its frame (-200 dB) or,
+    norms, so a bubble at the border still reaches |c| = 1. c is 0 if the patch has no
+    energy: less than 1e-20 of the squared maximum of its frame (-200 dB) or,
     for real frames, constant to one part in 1e6.
 
     A separable PSF is applied axis by axis, any other by FFT in double precision; the two
-    agree to rounding. Frames are spread over threads; results do not depend on how many.
+    agree to rounding errors. Frames are distributed over threads; results do not depend on
+    their number.
 
     References
     ----------
@@ -62,7 +63,7 @@ def correlation_map(
     normalization; Rauby et al., IEEE TIP (2025), arXiv 2402.09359, for the complex
     correlation map as input of ULM.
     """
-    # Compiling takes seconds the first time: not when the package is imported.
+    # The first compilation takes seconds, so it must not happen at import.
     from napari_ulm3d.filtering import _correlation_kernels as kernels
 
     if frames.ndim != 4 or frames.dtype not in (np.complex64, np.float32):
@@ -71,7 +72,7 @@ def correlation_map(
             f"The correlation map was given {frames.dtype} frames with {frames.ndim} axes",
             "Give (t, z, y, x) complex64 (IQ) or float32 (envelope) frames.",
         )
-    # The compiled loops take no read-only array (a memory map, say).
+    # The compiled loops do not accept read-only arrays (such as a memory map).
     frames = np.require(frames, requirements=("C", "W"))
     if out is None:
         out = np.empty(frames.shape, frames.dtype)
@@ -113,10 +114,10 @@ def correlation_map(
 
 
 class _Transform:
-    """Plain cross-correlation of a frame with a PSF by FFT, zeros outside the frame.
+    """Plain cross-correlation of frames with a PSF by FFT, with zeros outside the frame.
 
-    Double precision: in single precision the rounding errors of the strongest bubbles would
-    drown the weak patches that the normalization raises.
+    Uses double precision: in single precision, the rounding errors of the strongest bubbles
+    would exceed weak patches, which the normalization amplifies.
     """
 
     def __init__(self, psf: Psf, grid: tuple[int, ...], real: bool) -> None:
@@ -128,7 +129,7 @@ class _Transform:
         array = psf.array.real if real else psf.array
         for index in np.ndindex(psf.shape):
             offset = [i - h for i, h in zip(index, self.half, strict=True)]
-            # A PSF larger than the frame: what never meets it is left out.
+            # If the PSF is larger than the frame, skip the part that never overlaps it.
             if all(abs(o) < n for o, n in zip(offset, grid, strict=True)):
                 place = tuple(o % n for o, n in zip(offset, self.size, strict=True))
                 kernel[place] += array[index]
@@ -144,7 +145,7 @@ class _Transform:
 
 
 def _in_bounds_sum(weights: NDArray[np.float64], grid: tuple[int, ...]) -> NDArray[np.float64]:
-    """At every voxel of `grid`, the sum of patch weights whose voxels lie in the grid."""
+    """Sum of the patch weights whose voxels lie in the grid, at every voxel of `grid`."""
     total = np.pad(weights, [(1, 0)] * 3)
     for axis in range(3):
         total = total.cumsum(axis)

@@ -11,7 +11,7 @@ __all__ = ["power_doppler"]
 
 
 def power_doppler(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """Mean over frames of the squared magnitude, frames after the clutter filter.
+    """Mean over frames of the squared magnitude after the clutter filter.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def power_doppler(frames: NDArray[Any]) -> NDArray[np.float32]:
     if frames.ndim != 4 or not len(frames):
         raise ValueError(f"power Doppler needs frames (t, z, y, x), not {frames.shape}")
     total = np.zeros(frames.shape[1:], np.float64)
-    for frame in frames:  # a frame at a time: no array the size of the block
+    for frame in frames:  # one frame at a time, to avoid an array as large as the block
         total += np.square(frame.real, dtype=np.float64)
         if frame.dtype.kind == "c":
             total += np.square(frame.imag, dtype=np.float64)

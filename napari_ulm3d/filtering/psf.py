@@ -1,4 +1,4 @@
-"""The point-spread function (PSF): the image of one bubble about its centre."""
+"""The point-spread function (PSF): the image of one bubble around its centre."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Psf:
     Attributes
     ----------
     array
-        (pz, py, px) complex64, odd sizes, 1 at the centre. Of an envelope the imaginary
+        (pz, py, px) complex64, odd sizes, 1 at the centre. For an envelope, the imaginary
         part is zero.
     fwhm_voxels
         Full width at half maximum of the magnitude along z, y, x, voxels.
     carrier_rad
-        Phase step from a voxel to the next deeper one, radians, in (-pi, pi].
+        Phase step from one voxel to the next deeper one, radians, in (-pi, pi].
     source
-        How it was made, for the provenance.
+        How it was obtained, for the provenance.
     factors
-        1-D complex64 profiles along z, y, x, each 1 at its centre, whose outer product
-        `array` is; None when it is not separable.
+        1-D complex64 profiles along z, y, x, each 1 at its centre, whose outer product is
+        `array`; None if it is not separable.
     n_bubbles
-        Isolated bubbles of the data that it rests on.
+        Number of isolated bubbles in the data used for it.
     """
 
     array: NDArray[np.complex64]
@@ -73,7 +73,7 @@ class Psf:
         carrier_rad: float = 0.0,
         source: str = "given",
     ) -> Psf:
-        """The outer product of three profiles, each 1 at its centre."""
+        """Build the outer product of three profiles, each 1 at its centre."""
         factors: Factors = tuple(np.asarray(f, np.complex64) for f in (z, y, x))  # type: ignore[assignment]
         return cls(_outer(factors), fwhm_voxels, carrier_rad, source, factors)
 
@@ -85,11 +85,11 @@ class Psf:
 
     @property
     def energy(self) -> float:
-        """Sum of the squared magnitude."""
+        """Sum of squared magnitudes."""
         return float(np.sum(np.abs(self.array.astype(np.complex128)) ** 2))
 
     def separable(self) -> tuple[Psf, float]:
-        """The outer product of three profiles that comes close to this PSF.
+        """Approximate this PSF by the outer product of three profiles.
 
         Rank-1 higher-order SVD (De Lathauwer et al., SIAM J. Matrix Anal. Appl. 21, 1253
         (2000)): along each axis the leading singular vector of the unfolding.
@@ -99,7 +99,7 @@ class Psf:
         psf
             The separable PSF, 1 at the centre.
         error
-            Relative error ||A - g * B|| / ||A||, A this PSF, B the separable one and g the
+            Relative error ||A - g * B|| / ||A||, with A this PSF, B the separable one and g the
             best complex factor: sqrt(1 - |correlation|^2).
         """
         if self.factors is not None:
@@ -125,12 +125,12 @@ class Psf:
 
 
 def axial_phase_step(spacing_z_um: float, wavelength_um: float) -> float:
-    """Phase step of a bubble's image from a voxel to the next deeper one, radians.
+    """Phase step of a bubble's image from one voxel to the next deeper one, radians.
 
-    Beamformed IQ keeps the phase of the two-way path: about a bubble at depth z_b a voxel
-    at depth z has the phase 4 pi (z - z_b) / lambda, **growing with depth** (the delays that
-    the beamformer takes out are longer there). Steps that differ by 2 pi are the same on
-    the grid: with voxels of half a wavelength, or one, nothing is left.
+    Beamformed IQ retains the phase of the two-way path: near a bubble at depth z_b, a voxel
+    at depth z has the phase 4 pi (z - z_b) / lambda, **increasing with depth** (where the delays
+    compensated by the beamformer are longer). Steps that differ by 2 pi are indistinguishable on
+    the grid: with voxels of half or one wavelength, the step is zero.
 
     Returns
     -------
@@ -140,9 +140,9 @@ def axial_phase_step(spacing_z_um: float, wavelength_um: float) -> float:
 
 
 def patch_of(fwhm_voxels: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Patch of the correlation for a PSF's widths: a width on either side, 3 to 11 voxels.
+    """Correlation patch for the widths of a PSF: one FWHM to either side, 3 to 11 voxels.
 
-    A larger patch holds more noise beside the bubble's energy and lowers its correlation.
+    A larger patch contains more noise around the bubble, which lowers the correlation.
     """
     z, y, x = (int(np.clip(2 * round(width) + 1, 3, 11)) for width in fwhm_voxels)
     return (z, y, x)
@@ -156,22 +156,22 @@ def analytic_psf(
     *,
     carrier_rad: float | None = None,
 ) -> Psf:
-    """A Gaussian of the widths `config.widths`, with an axial carrier for IQ.
+    """A Gaussian with the widths `config.widths`, with an axial carrier for IQ.
 
     Parameters
     ----------
     config
         `fwhm_voxels`, `patch_voxels` and `carrier`.
     grid
-        The acquisition's grid. Along an axis of one voxel (2-D data) the patch is one
-        voxel thick.
+        The acquisition's grid. Along an axis with one voxel (2-D data), the patch has one
+        voxel.
     wavelength_um
-        Wavelength, um; None when unknown.
+        Wavelength, um; None if unknown.
     kind
-        ``"envelope"``: no carrier, whatever else is said.
+        ``"envelope"``: no carrier, whatever the other arguments.
     carrier_rad
-        Phase step a voxel along z, radians, as `estimate_carrier` measures it; goes
-        before the wavelength's.
+        Phase step per voxel along z, radians, as measured by `estimate_carrier`; takes
+        precedence over the value from the wavelength.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def analytic_psf(
     Raises
     ------
     ConfigError
-        `config.carrier` asks for the wavelength, which is unknown.
+        `config.carrier` needs the wavelength, which is unknown.
     """
     carrier = 0.0
     if kind == "iq" and config.carrier != "none":
@@ -213,6 +213,6 @@ def _outer(factors: Factors) -> NDArray[np.complex64]:
 
 
 def _wrap(angle: float) -> float:
-    """The same angle in (-pi, pi]; steps within rounding of 0 or 2 pi become 0."""
+    """The same angle in (-pi, pi]; steps within rounding errors of 0 or 2 pi become 0."""
     wrapped = float(-((-angle + np.pi) % (2 * np.pi) - np.pi))
     return 0.0 if abs(wrapped) < 1e-9 else wrapped

@@ -1,4 +1,4 @@
-"""The PSF measured on the data: its axial carrier, and its shape from isolated bubbles."""
+"""Estimate the PSF from the data: its axial carrier, and its shape from isolated bubbles."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from napari_ulm3d.filtering.valid import valid_voxels
 __all__ = ["estimate_carrier", "estimate_psf", "isolated_maxima", "make_psf"]
 
 _MAX_BUBBLES = 600
-"""Strongest isolated bubbles used; more add time, not precision."""
+"""Maximum number of isolated bubbles, strongest first; more only take longer."""
 _NOISE_FACTOR = 5.0
-"""A bubble must exceed the median magnitude of its frame this many times (13 dB over
+"""Minimum magnitude of a bubble relative to the median of its frame (13 dB over
 the median of Rayleigh noise: about one noise voxel in 3e7)."""
 _ISOLATION = 0.35
-"""No other maximum within a patch on either side may reach this share of the bubble's."""
+"""Other maxima within a patch on either side must be below this fraction of the bubble's."""
 _SEPARABLE_ERROR = 0.15
-"""A PSF this close to separable is made so (a correlation of 0.989): it is faster, and
-drops noise of the estimate."""
+"""A PSF with a separable approximation this close (a correlation of 0.989) is replaced
+by it, which is faster and reduces noise in the estimate."""
 
 
 def estimate_carrier(frames: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> float:
-    """Phase step from a voxel to the next deeper one, from the data.
+    """Estimate the phase step from one voxel to the next deeper one.
 
     The angle of the autocorrelation at a lag of one voxel along z, summed over all voxels
-    and frames: the axial (fast-time) counterpart of Kasai's estimator, as Loupas et al.,
-    IEEE TUFFC 42, 672 (1995), use for the centre frequency.
+    and frames: the axial (fast-time) counterpart of Kasai's estimator, used by Loupas et al.,
+    IEEE TUFFC 42, 672 (1995), for the centre frequency.
 
     Parameters
     ----------
     frames
         (t, z, y, x), after the clutter filter.
     valid
-        (z, y, x) voxels that hold data; None: all.
+        (z, y, x) voxels with data; None: all.
 
     Returns
     -------
-    Radians in (-pi, pi]; 0 for real frames, for a single voxel along z, and where the
-    autocorrelation does not stand out (5 standard deviations) from that of white noise.
+    Radians in (-pi, pi]; 0 for real frames, for a single voxel along z, and if the
+    autocorrelation does not exceed that of white noise by 5 standard deviations.
     """
     if frames.dtype.kind != "c" or frames.shape[1] < 2:
         return 0.0
@@ -53,7 +53,7 @@ def estimate_carrier(frames: NDArray[Any], valid: NDArray[np.bool_] | None = Non
     if valid is not None and not valid.all():
         both, share = valid[:-1] & valid[1:], float(valid.mean())
     lag, energy, pairs = 0j, 0.0, 0
-    for frame in frames:  # a frame at a time: no array the size of the block
+    for frame in frames:  # one frame at a time, to avoid an array as large as the block
         upper, lower = (
             (part if both is None else part[both]).ravel() for part in (frame[:-1], frame[1:])
         )
@@ -71,11 +71,11 @@ def isolated_maxima(
     limit: int = _MAX_BUBBLES,
     valid: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Bright voxels that look like one bubble each, far from any other.
+    """Find bright voxels that look like one bubble each, far from any other.
 
-    A maximum of the magnitude over its 26 neighbours, more than five times the median of
-    its frame's valid voxels, with the whole patch inside the frame, and with no other maximum of more than
-    0.35 times its magnitude within a patch's size on either side.
+    A voxel is selected if its magnitude is the maximum over its 26 neighbours and more than five
+    times the median of its frame's valid voxels, the whole patch is inside the frame, and no other
+    maximum within a patch size on either side exceeds 0.35 times its magnitude.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def isolated_maxima(
     patch
         Odd patch size along z, y, x, voxels.
     limit
-        Keep at most this many, the brightest.
+        Maximum number of voxels, brightest first.
     valid
-        (z, y, x) voxels that hold data; None: those whose value changes (`valid_voxels`).
+        (z, y, x) voxels with data; None: those whose value changes (`valid_voxels`).
 
     Returns
     -------
@@ -129,32 +129,32 @@ def isolated_maxima(
 def estimate_psf(
     frames: NDArray[Any], config: PsfConfig, valid: NDArray[np.bool_] | None = None
 ) -> Psf:
-    """The PSF as the common shape of the data's isolated bubbles.
+    """Estimate the PSF as the common shape of isolated bubbles in the data.
 
-    The carrier is taken off, each bubble is moved to the voxel centre (parabola through the
-    magnitude, cubic splines), all are scaled to the same energy, and the shape that they
-    share up to a phase each is the leading singular vector of the bubbles as rows. Bubbles
-    that correlate with it by less than 0.8 times the median are dropped and it is taken
-    anew; then the carrier is put back.
+    The carrier is removed, each bubble is shifted to the voxel centre (parabola through the
+    magnitude, cubic splines), and all are scaled to the same energy. The shape that they
+    share up to individual phases is the leading singular vector of the bubbles as rows. Bubbles
+    whose correlation with it is less than 0.8 times the median are dropped, and it is computed
+    again; then the carrier is restored.
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
     config
-        `patch_voxels` (None: `patch_of` the widths that were found) and `min_bubbles`.
+        `patch_voxels` (None: `patch_of` the estimated widths) and `min_bubbles`.
     valid
-        (z, y, x) voxels that hold data, as of `isolated_maxima`.
+        (z, y, x) voxels with data, as in `isolated_maxima`.
 
     Returns
     -------
     Psf
-        Along an axis of one voxel the patch is one voxel thick.
+        Along an axis with one voxel, the patch has one voxel.
 
     Raises
     ------
     InputError
-        Fewer than `config.min_bubbles` isolated bubbles, or no common shape.
+        There are fewer than `config.min_bubbles` isolated bubbles, or no common shape.
     """
     if config.patch_voxels is not None:
         return _estimate(frames, config.patch_voxels, config.min_bubbles, valid)
@@ -165,7 +165,7 @@ def estimate_psf(
         return psf
     try:
         return _estimate(frames, patch, config.min_bubbles, valid)
-    except InputError:  # in a larger patch fewer bubbles are alone
+    except InputError:  # fewer bubbles are isolated within a larger patch
         return psf
 
 
@@ -175,7 +175,7 @@ def _estimate(
     min_bubbles: int,
     valid: NDArray[np.bool_] | None,
 ) -> Psf:
-    """`estimate_psf` within a patch."""
+    """`estimate_psf` with a fixed patch."""
     z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
     patch = (z, y, x)
     carrier = estimate_carrier(frames, valid)
@@ -215,23 +215,23 @@ def make_psf(
     kind: Literal["iq", "envelope"],
     valid: NDArray[np.bool_] | None = None,
 ) -> Psf:
-    """The PSF that the settings ask for, for these frames.
+    """Obtain the PSF for these frames according to the settings.
 
-    ``source="data"``: `estimate_psf`, made separable where that changes it little (relative
-    error below 0.15). ``source="analytic"``: `analytic_psf`, its carrier by
+    ``source="data"``: `estimate_psf`, replaced by its separable approximation if the relative
+    error is below 0.15. ``source="analytic"``: `analytic_psf`, with the carrier selected by
     ``config.carrier``.
 
     Parameters
     ----------
     frames
-        (t, z, y, x) after the clutter filter: one block suffices.
+        (t, z, y, x) after the clutter filter; one block is enough.
     valid
-        (z, y, x) voxels that hold data, as of `isolated_maxima`.
+        (z, y, x) voxels with data, as in `isolated_maxima`.
 
     Raises
     ------
     InputError, ConfigError
-        As those functions.
+        As in those functions.
     """
     if config.source == "data":
         measured = estimate_psf(frames, config, valid)
@@ -244,9 +244,9 @@ def make_psf(
 def _centred(
     frame: NDArray[Any], place: tuple[int, int, int], patch: tuple[int, int, int], carrier: float
 ) -> NDArray[np.complex128]:
-    """A bubble's patch, carrier off, moved so that its peak is at the centre; flat."""
+    """A bubble's patch without carrier, shifted so that its peak is at the centre, flattened."""
     half = [n // 2 for n in patch]
-    # A margin for the splines; past the frame's border the nearest voxel is repeated.
+    # Margin for the splines; beyond the frame's border, the nearest voxel is repeated.
     margin = [min(h, 2) for h in half]
     ranges = [
         np.clip(np.arange(p - h - m, p + h + m + 1), 0, n - 1)
@@ -269,7 +269,7 @@ def _centred(
 
 
 def _parabola(profile: NDArray[np.float64], peak: int) -> float:
-    """Offset in voxels of the vertex through the logarithms about a peak (a Gaussian's)."""
+    """Offset of a peak in voxels, by a parabola through logarithms (exact for a Gaussian)."""
     if profile.size < 3:
         return 0.0
     left, top, right = np.log(np.maximum(profile[peak - 1 : peak + 2], 1e-30))
@@ -278,22 +278,22 @@ def _parabola(profile: NDArray[np.float64], peak: int) -> float:
 
 
 def _common_shape(rows: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Leading right singular vector: rows are this shape times a factor each, plus noise."""
+    """Leading right singular vector: each row is this shape times a factor, plus noise."""
     return np.linalg.svd(rows, full_matrices=False)[2][0]
 
 
 def _profile(array: NDArray[Any], axis: int, at: list[int] | None = None) -> NDArray[Any]:
-    """The line along an axis through the centre (or `at`)."""
+    """The profile along an axis through the centre (or `at`)."""
     index: list[Any] = [n // 2 for n in array.shape] if at is None else list(at)
     index[axis] = slice(None)
     return array[tuple(index)]
 
 
 def _fwhm(profile: NDArray[np.float64]) -> float:
-    """Full width at half maximum about the centre, voxels; exact for a Gaussian.
+    """Full width at half maximum around the centre, voxels; exact for a Gaussian.
 
-    Between samples the logarithm is taken as linear in the squared distance; where the
-    patch ends above the half, the line from the centre to its last sample goes on.
+    Between samples, the logarithm is interpolated linearly in the squared distance. If the
+    patch ends above half maximum, the line from the centre to its last sample is extrapolated.
     """
     centre = profile.size // 2
     if centre == 0:

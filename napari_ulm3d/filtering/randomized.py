@@ -1,11 +1,11 @@
-"""The strongest singular components of a block by a randomized range finder.
+"""Strongest singular components of a block, computed with a randomized range finder.
 
-Tissue fills a dozen components of hundreds, so there is no need to decompose the block. Its
-voxels are added up with random signs into a few hundred sums (a count sketch), whose leading
+Tissue occupies about a dozen of hundreds of components, so a full decomposition is unnecessary.
+The voxels are summed with random signs into a few hundred sums (a count sketch), whose leading
 left singular vectors are then improved by one power iteration on the block itself
 (Halko, Martinsson and Tropp, SIAM Review 53, 217 (2011), algorithm 4.4, with the sparse sketch of
-Clarkson and Woodruff, J. ACM 63, 54 (2017)). All passes over the block are in its own single
-precision: no Gram matrix of it is formed, so the gap between tissue and bubbles is never squared.
+Clarkson and Woodruff, J. ACM 63, 54 (2017)). All passes over the block use its own single
+precision: no Gram matrix is formed, so the ratio of tissue to bubbles is never squared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OVERSAMPLING = 10
 _BINS_PER_COMPONENT = 32
 _SEED = 0
 _STRIPS = 8
-"""Partial sums; fixed, so that the order of summation does not depend on the threads."""
+"""Number of partial sums; fixed, so that the order of summation is independent of threads."""
 
 
 def pays_off(n_components: int, n_frames: int) -> bool:
@@ -35,28 +35,28 @@ def pays_off(n_components: int, n_frames: int) -> bool:
 def leading_components(
     casorati: NDArray[Any], n_components: int
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """The strongest singular values of a block and their temporal singular vectors.
+    """Strongest singular values of a block with their temporal singular vectors.
 
     Parameters
     ----------
     casorati
-        (t, v) complex64 or float32, a row a frame.
+        (t, v) complex64 or float32, one row per frame.
     n_components
-        How many, at most t.
+        Number of components, at most t.
 
     Returns
     -------
     values
         (n_components,) float64, descending.
     vectors
-        (t, n_components) complex128 or float64, orthonormal columns. The same for the same block,
-        whatever the number of threads.
+        (t, n_components) complex128 or float64, orthonormal columns. The result does not depend
+        on the number of threads.
 
     Notes
     -----
-    Components that stand clear of the rest come out to rounding error. Where singular values lie
-    close together, as those of bubbles and noise do, the vectors mix with their neighbours, while
-    the energy they hold stays within a few per cent of one component's.
+    Well-separated components are accurate to rounding errors. Where singular values are
+    close together, as for bubbles and noise, vectors mix with their neighbours, while
+    the energy that they contain is accurate to a few per cent of one component's energy.
     """
     n_frames, n_voxels = casorati.shape
     width = min(_width(n_components), n_frames)
@@ -80,7 +80,7 @@ def _descending(decomposition: tuple[NDArray[Any], NDArray[Any]]) -> tuple[Any, 
 
 
 def _count_sketch(casorati: NDArray[Any], slices: list[slice], n_bins: int) -> NDArray[Any]:
-    """(t, n_bins) in double precision: each voxel, with a random sign, added to one sum."""
+    """(t, n_bins) in double precision: each voxel is added with a random sign to one sum."""
     n_frames, n_voxels = casorati.shape
     n_bins = min(n_bins, n_voxels)
     signs = np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0], np.float32), n_voxels)
@@ -106,13 +106,13 @@ def _power_step(part: NDArray[Any], adjoint: NDArray[Any]) -> NDArray[Any]:
 
 
 def _energies(part: NDArray[Any], adjoint: NDArray[Any]) -> NDArray[Any]:
-    # Doubled before it is squared: here the gap between tissue and bubbles is squared.
+    # Convert to double before squaring, because here the ratio of tissue to bubbles is squared.
     seen = (adjoint @ part).astype(np.result_type(part.dtype, np.float64))
     return seen @ seen.conj().T
 
 
 def _summed(step: Any, casorati: NDArray[Any], slices: list[slice], basis: Any) -> NDArray[Any]:
-    """The sum over chunks of voxels of `step`, in double precision."""
+    """Sum of `step` over chunks of voxels, in double precision."""
     adjoint = np.ascontiguousarray(basis.conj().T.astype(casorati.dtype))
     total: Any = 0.0
     for part in spread(lambda columns: step(casorati[:, columns], adjoint), slices):

@@ -1,7 +1,7 @@
-"""How many singular components are tissue, from the similarity of their spatial vectors.
+"""Number of tissue components, from the similarity of spatial singular vectors.
 
-Components of tissue light up the same region and so do those of blood, another one:
-the correlation of the magnitudes |u_n| of the spatial singular vectors is a matrix with
+Tissue components are bright in the same region, and blood components in another one, so
+the correlation matrix of the magnitudes |u_n| of the spatial singular vectors has
 two bright squares along its diagonal. The border between the squares is the cut-off.
 Baranger et al., "Adaptive spatiotemporal SVD clutter filtering for ultrafast Doppler
 imaging using similarity of spatial singular vectors", IEEE TMI 37, 1574 (2018).
@@ -23,25 +23,25 @@ __all__ = ["spatial_similarity", "tissue_components", "two_squares"]
 def spatial_similarity(
     block: NDArray[Any], values: NDArray[np.float64], vectors: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Correlation between the magnitudes of the spatial singular vectors of a block.
+    """Correlation between magnitudes of the spatial singular vectors of a block.
 
     Parameters
     ----------
     block
         (t, z, y, x) complex64 or float32.
     values, vectors
-        Of `svd_spectrum(block)`.
+        From `svd_spectrum(block)`.
 
     Returns
     -------
     (t, t): entry (n, m) is the correlation coefficient over voxels of |u_n| and |u_m| (Baranger
-    et al. 2018); 0 beside the diagonal for components without energy.
+    et al. 2018); off-diagonal entries are 0 for components without energy.
     """
     n_frames = block.shape[0]
     casorati = np.ascontiguousarray(block).reshape(n_frames, -1)
     n_voxels = casorati.shape[1]
     alive = values > max(float(values[0]), np.finfo(float).tiny) * 1e-7
-    # Unit mean square each, so that weak components are not lost beside strong ones.
+    # Scale each to unit mean square, so that weak components are not lost beside strong ones.
     gain = np.where(alive, np.sqrt(n_voxels) / np.where(alive, values, 1.0), 0.0)
     adjoint = np.ascontiguousarray((vectors * gain).conj().T.astype(block.dtype))
 
@@ -68,9 +68,9 @@ def spatial_similarity(
 def two_squares(similarity: NDArray[np.float64]) -> tuple[int, int]:
     """Fit two adjoining squares along the diagonal to a similarity matrix.
 
-    The model M(a, b) is one within rows and columns 1..a and within a+1..b, zero
-    elsewhere; (a, b) with the highest correlation coefficient between the matrix and
-    M is taken, over all pairs. The diagonal, one by construction, is left out.
+    The model M(a, b) is one within rows and columns 1..a and within a+1..b, and zero
+    elsewhere. The pair (a, b) with the highest correlation coefficient between the matrix and
+    M is chosen. The diagonal, which is one by definition, is ignored.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def two_squares(similarity: NDArray[np.float64]) -> tuple[int, int]:
     everything = n * (n - 1)
     allowed = (a >= 1) & (b >= a + 2) & (count < everything)
     mean = off_diagonal.sum() / everything
-    # The matrix's own spread is common to all pairs and left out.
+    # The spread of the matrix itself is the same for all pairs and left out.
     covariance = inside - count * mean
     deviation = np.sqrt(np.where(allowed, count * (everything - count) / everything, 1.0))
     score = np.where(allowed, covariance / deviation, -np.inf)
@@ -106,7 +106,7 @@ def two_squares(similarity: NDArray[np.float64]) -> tuple[int, int]:
 def tissue_components(
     block: NDArray[Any], values: NDArray[np.float64], vectors: NDArray[Any]
 ) -> int:
-    """Number of leading components that are tissue, by the fit of `two_squares`.
+    """Number of leading components that represent tissue, from the fit of `two_squares`.
 
     Raises
     ------

@@ -1,15 +1,15 @@
 """Clutter filter by singular value decomposition of a block (Casorati matrix).
 
-A block of t frames of v voxels is a matrix X (t, v). Tissue, strong and alike from frame
-to frame and over wide regions, gathers in the first singular components; projecting them
-out leaves bubbles and noise (Demene et al., IEEE TMI 34, 2271 (2015)). Where only a few
-components are dropped they are found by a randomized range finder (`filtering.randomized`).
-Where all are needed, the temporal singular vectors are taken from the t x t Gram matrix X X^H,
+A block of t frames with v voxels is a matrix X (t, v). Tissue, which is strong and similar
+across frames and wide regions, is concentrated in the first singular components. Projecting them
+out leaves bubbles and noise (Demene et al., IEEE TMI 34, 2271 (2015)). If only a few
+components are dropped, they are computed with a randomized range finder (`filtering.randomized`).
+If all are needed, the temporal singular vectors are computed from the t x t Gram matrix X X^H,
 since t << v.
 
-Precision: tissue stands 25-60 dB above bubbles, so the Gram matrix, where this gap is
-squared, is accumulated in double precision. In single precision its rounding errors
-would be of the size of the bubbles' eigenvalues.
+Precision: tissue is 25-60 dB above bubbles, so the Gram matrix, in which this ratio is
+squared, is accumulated in double precision. In single precision, its rounding errors
+would be as large as the bubbles' eigenvalues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from napari_ulm3d.filtering.tissue_cut import tissue_cut
 __all__ = ["kept_components", "project_components", "svd_filter", "svd_spectrum"]
 
 _STRIPS = 8
-"""Partial Gram matrices; fixed, so that the order of summation is."""
+"""Number of partial Gram matrices; fixed, so that the order of summation is fixed."""
 
 
 def svd_spectrum(block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
@@ -45,10 +45,10 @@ def svd_spectrum(block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]
     Returns
     -------
     values
-        (t,) float64, descending. If there are fewer voxels than frames the last are zero.
+        (t,) float64, descending. With fewer voxels than frames, the last ones are zero.
     vectors
-        (t, t) complex128 or float64: column k is the time course of component k,
-        orthonormal. Defined up to a phase (sign) each.
+        (t, t) complex128 or float64, orthonormal: column k is the time course of component k,
+        defined up to a phase (sign).
 
     Raises
     ------
@@ -64,7 +64,7 @@ def svd_spectrum(block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]
 
 
 def kept_components(n_frames: int, first: int, last: int) -> tuple[int, int]:
-    """The range of components kept of a block, from 1 inclusive, clipped to its frames.
+    """Range of components kept in a block, counted from 1, inclusive, clipped to its frames.
 
     Raises
     ------
@@ -94,17 +94,17 @@ def project_components(
     block
         (t, z, y, x) complex64 or float32.
     vectors
-        (t, t) temporal singular vectors of `svd_spectrum`, or (t, n) of the n strongest alone
-        where no other is dropped.
+        (t, t) temporal singular vectors from `svd_spectrum`, or (t, n) of the n strongest if no
+        others are dropped.
     kept
         First and last component kept, counted from 1.
     out
-        Where to write, of the block's shape and dtype and C-contiguous; may be `block`
+        Output array with the block's shape and dtype, C-contiguous; may be `block`
         itself. None: a new array.
 
     Returns
     -------
-    `out`: V_kept V_kept^H X, computed from whichever of the kept and the dropped vectors
+    `out`: V_kept V_kept^H X, computed from either the kept or the dropped vectors, whichever
     are fewer.
     """
     casorati = _casorati(block)
@@ -142,18 +142,18 @@ def svd_filter(
 ) -> tuple[NDArray[Any], tuple[int, int], NDArray[np.float64]]:
     """Remove the singular components outside `config.svd_range` from a block.
 
-    Without `config.svd_range` the first component kept is found by the spread of the spatial
-    singular vectors (see `filtering.tissue_cut`) and the last is the block's last; with
-    `config.svd_automatic` it is found by their similarity (see `filtering.similarity`) and the
-    last stays that of `config.svd_range`.
+    Without `config.svd_range`, the first component kept is determined by the spread of the spatial
+    singular vectors (see `filtering.tissue_cut`), and the last is the last of the block. With
+    `config.svd_automatic`, the first is determined by their similarity (see `filtering.similarity`)
+    and the last is that of `config.svd_range`.
 
     Parameters
     ----------
     block
         (t, z, y, x) complex64 or float32.
     config
-        `svd_range` counts from 1, the strongest, both ends kept, clipped to t. `decomposition`
-        "auto" takes the range finder where it is cheaper and no weak component is dropped.
+        `svd_range` counts from 1 (the strongest), includes both ends, and is clipped to t.
+        `decomposition` "auto" uses the range finder if it is faster and drops no weak component.
     out
         As in `project_components`; pass `block` to filter in place.
 
@@ -162,18 +162,18 @@ def svd_filter(
     filtered
         (t, z, y, x), the block's dtype.
     kept
-        First and last component kept, from 1.
+        First and last component kept, counted from 1.
     values
-        Singular values of the block before the filter, descending: all t, or, by the range
-        finder, those that were dropped.
+        Singular values of the unfiltered block, descending: all t, or, with the range finder,
+        those that were dropped.
 
     Raises
     ------
     ConfigError
         The block has fewer frames than the first component to keep, or the range finder is
-        asked for where it cannot serve.
+        requested but not applicable.
     InputError
-        The block cannot be used (axes, dtype).
+        The block is not usable (axes, dtype).
 
     References
     ----------
@@ -185,7 +185,7 @@ def svd_filter(
     if config.svd_range is None and not config.svd_automatic:
         first = tissue_cut(block).first
     if not config.svd_automatic:
-        kept = kept_components(n_frames, first, last)  # refuse before the work
+        kept = kept_components(n_frames, first, last)  # check before filtering
         if _randomized(config, kept, n_frames):
             values, vectors = leading_components(_casorati(block), kept[0] - 1)
             return project_components(block, vectors, kept, out=out), kept, values
@@ -203,7 +203,7 @@ def svd_filter(
 
 
 def _randomized(config: ClutterConfig, kept: tuple[int, int], n_frames: int) -> bool:
-    """Whether only the strongest components are wanted, and the range finder finds them."""
+    """Whether only the strongest components are needed, so that the range finder applies."""
     first, last = kept
     if config.decomposition == "randomized" and last < n_frames:
         raise ConfigError(
@@ -242,7 +242,7 @@ def _gram(casorati: NDArray[Any]) -> NDArray[Any]:
     def partial(strip: int) -> NDArray[Any]:
         gram = np.zeros((n_frames, n_frames), double, order="F")
         for columns in slices[strip::_STRIPS]:
-            # The transpose is Fortran-ordered, as BLAS wants it, without a copy.
+            # The transpose is Fortran-ordered, as required by BLAS, without a copy.
             part = casorati[:, columns].astype(double).T
             if complex_input:
                 gram = zherk(1.0, part, beta=1.0, c=gram, trans=2, overwrite_c=1)
@@ -253,5 +253,5 @@ def _gram(casorati: NDArray[Any]) -> NDArray[Any]:
     total = np.zeros((n_frames, n_frames), double, order="F")
     for gram in spread(partial, range(min(_STRIPS, len(slices)))):
         total += gram
-    # BLAS summed conj(X) X^T, the conjugate of what is wanted.
+    # BLAS computed conj(X) X^T, the conjugate of the desired matrix.
     return total.conj() if complex_input else total

@@ -1,11 +1,11 @@
-"""How many singular components are tissue: those that light up everywhere, not in a few places.
+"""Number of tissue components: their spatial vectors extend everywhere, not to a few places.
 
-Tissue fills the volume; a bubble is a spot. So the power of a spatial singular vector of tissue is
-spread over a large share of the voxels, that of bubbles over few. The share is the participation
-ratio (sum |u|^2)^2 / (n sum |u|^4): 1 / 2 for fully developed speckle, and for noise, which comes
-last; a hundredth or less for bubbles. Where it falls from one component to the next ones, in the
-logarithm, the tissue ends. How far the singular values fall there counts as well, since strong
-tissue may be a few bright spots too.
+Tissue fills the volume; a bubble is a spot. The power of a tissue component's spatial singular
+vector is therefore spread over a large fraction of the voxels, that of bubbles over few. The
+measure is the participation ratio (sum |u|^2)^2 / (n sum |u|^4): 1 / 2 for fully developed
+speckle, and for noise, which comes last; a hundredth or less for bubbles. Tissue ends where its
+logarithm drops from one component to the next ones. The drop of the singular values counts as
+well, since strong tissue may also consist of a few bright spots.
 """
 
 from __future__ import annotations
@@ -20,31 +20,29 @@ from napari_ulm3d.filtering.randomized import leading_components
 
 __all__ = ["TissueCut", "cut_of_spectrum", "participation", "tissue_cut"]
 
-_FEWEST = 8  # frames, below which there is nothing to compare
-_MOST = 40  # components looked at
+_FEWEST = 8  # minimum number of frames for a comparison
+_MOST = 40  # components considered
 _SIDE = 3  # components compared on either side of a cut
-_ENERGY = (
-    0.25  # weight of a fall of the singular values, nepers of power, beside that of the spread
-)
-_MOST_ENERGY = 0.5  # nepers: within tissue the energy falls steeply, too
-_CLEAR = 0.9  # least fall that tells tissue from bubbles
-_NOISE = 0.3  # spectra spread over more than this share of the frequencies are noise's
+_ENERGY = 0.25  # weight of a drop of the singular values, nepers of power, relative to the spread
+_MOST_ENERGY = 0.5  # nepers, limited because the energy also falls steeply within tissue
+_CLEAR = 0.9  # smallest drop that separates tissue from bubbles
+_NOISE = 0.3  # spectra that fill more than this fraction of the frequencies are noise
 
 
 @dataclass(frozen=True)
 class TissueCut:
-    """Where tissue ends.
+    """The end of the tissue components.
 
     Attributes
     ----------
     first
-        First singular component kept, counted from 1; 1: no tissue was recognized.
+        First singular component kept, counted from 1; 1: no tissue was detected.
     fall
-        How clearly: the fall of the spread and of the energy there, nepers.
+        Clarity: the drop of spread and energy at the cut, nepers.
     values_db
-        Singular values over their median of those looked at, dB.
+        Singular values relative to their median over the components considered, dB.
     participation
-        Of the same components.
+        Participation ratio of the same components.
     """
 
     first: int
@@ -54,14 +52,14 @@ class TissueCut:
 
 
 def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> TissueCut:
-    """The first component to keep, from a block before the clutter filter.
+    """Find the first component to keep, from an unfiltered block.
 
     Parameters
     ----------
     block
         (t, z, y, x) complex64 or float32.
     valid
-        (z, y, x) voxels that hold data; None: all.
+        (z, y, x) voxels with data; None: all.
     """
     n_frames = len(block)
     if n_frames < _FEWEST:
@@ -93,7 +91,7 @@ def cut_of_spectrum(
     shares: NDArray[np.float64],
     occupied: NDArray[np.float64],
 ) -> TissueCut:
-    """The cut from the components' singular values, participation and share of the spectrum.
+    """Find the cut from singular values, participation ratios and spectral occupancy.
 
     Parameters
     ----------
@@ -115,6 +113,6 @@ def cut_of_spectrum(
 
 
 def _occupied(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of the Doppler spectrum that each temporal vector fills: about 1 / 2 for noise."""
+    """Fraction of the Doppler spectrum filled by each temporal vector: about 1 / 2 for noise."""
     power = np.abs(np.fft.fft(vectors, axis=0)) ** 2
     return np.asarray(power.sum(axis=0) ** 2 / (len(power) * np.square(power).sum(axis=0)))

@@ -1,4 +1,4 @@
-"""Vessel maps from tracks: accumulation, saturation, resolution."""
+"""Vessel maps from tracks: accumulation, saturation and resolution."""
 
 from __future__ import annotations
 

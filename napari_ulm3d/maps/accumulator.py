@@ -1,7 +1,7 @@
-"""Tracks to vessel maps: density, speed, axial velocity, direction.
+"""Accumulation of tracks into vessel maps: density, speed, axial velocity, direction.
 
 The maps are those of PALA (Heiles et al., Nat. Biomed. Eng. 6:605-616, 2022,
-`ULM_Track2MatOut`): a track counts once in every voxel it passes through. `direction`
+`ULM_Track2MatOut`): a track counts once in every voxel that it crosses. `direction`
 is PALA's `MatOut_zdir` as a signed density: tracks going deeper minus tracks coming up.
 """
 
@@ -27,29 +27,29 @@ __all__ = ["MapAccumulator", "accumulate"]
 
 _ROWS_AT_ONCE = 100_000
 _VOXELS_AT_ONCE = 1 << 19
-# Measured at most, of a table that is full and of the merging of what was written.
+# Largest measured value, for a full table and for merging rows written to disk.
 _BYTES_A_VOXEL = 80
 _FEWEST_VOXELS = 512
 _COLUMNS = ["z_um", "y_um", "x_um", "time_s", "vz_mm_s", "speed_mm_s"]
 
 
 class MapAccumulator:
-    """Adds tracks up into maps, as many times as wanted; memory grows with occupied voxels.
+    """Accumulates tracks into maps in any number of steps; memory grows with occupied voxels.
 
-    About 60 bytes an occupied voxel, or no more than `bound` allows. The maps do not depend,
-    to the bit, on the bound, on how the tracks were split over calls of `add`, nor on their
-    order; the two half sets depend on the order alone.
+    Memory is about 60 bytes per occupied voxel, or limited by `bound`. The maps are bit-identical
+    whatever the bound, the division of tracks over calls of `add`, and their order; the
+    two half sets depend only on the order.
 
     Parameters
     ----------
     grid
         Grid of the acquisition.
     config
-        `resolution_factor` gives the maps' grid, ``grid.isotropic(factor)``; `fsc` says
-        whether the two half sets are kept; `smoothing_um` how far the maps are smoothed.
+        `resolution_factor` defines the grid of the maps, ``grid.isotropic(factor)``; `fsc`
+        selects whether the two half sets are kept; `smoothing_um` is the width of the smoothing.
     bound
-        Memory for what is added up, past which it goes to a temporary file; None: as much as
-        it needs. The finished maps come on top.
+        Memory limit for accumulation, beyond which a temporary file is used; None:
+        unlimited. The finished maps need additional memory.
     """
 
     def __init__(self, grid: Grid, config: MapConfig, bound: MemoryBound | None = None) -> None:
@@ -85,13 +85,13 @@ class MapAccumulator:
 
     @property
     def n_voxels(self) -> int:
-        """Number of voxels that a track has passed through."""
+        """Number of voxels crossed by a track."""
         return self._settled()
 
     def add(self, tracks: Tracks) -> None:
-        """Add tracks; a track must come whole, in one call.
+        """Add tracks; each track must be complete in one call.
 
-        Positions outside the grid are left out, with the stretches leading there.
+        Positions outside the grid are ignored, with the segments that lead there.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class MapAccumulator:
             self._slots = traverse.rehash(self._index, self._rows, size)
 
     def _write_out(self) -> None:
-        """Move the table's rows to the disk."""
+        """Move the rows of the table to disk."""
         assert self._bound is not None
         at_once = max(1024, (self._most_rows or 0) // 16)
         if self._runs is None:
@@ -187,7 +187,7 @@ class MapAccumulator:
             column[:] = 0
 
     def _settled(self) -> int:
-        """Number of voxels; what is partly on the disk is there as a whole afterwards."""
+        """Number of voxels; if some are on disk, all are there afterwards."""
         if self._runs is None:
             return self._rows
         if self._rows:
@@ -198,14 +198,14 @@ class MapAccumulator:
     def _table(
         self, *names: str, at_once: int = _VOXELS_AT_ONCE
     ) -> Iterator[dict[str, NDArray[Any]]]:
-        """Columns of the table in the order of voxels, in portions."""
+        """Columns of the table in the order of voxels, in parts."""
         order = np.argsort(self._index[: self._rows])
         for low in range(0, order.size, at_once):
             part = order[low : low + at_once]
             yield {name: getattr(self, f"_{name}")[part] for name in names}
 
     def _gathered(self, *names: str) -> Iterator[tuple[slice, Any]]:
-        """Columns of all voxels, as `_table`, each with its place among all."""
+        """Columns of all voxels, like `_table`, each part with its position."""
         start = 0
         for part in self._table(*names) if self._runs is None else self._runs.portions():
             stop = start + part[names[0]].size
@@ -213,20 +213,20 @@ class MapAccumulator:
             start = stop
 
     def maps(self) -> dict[str, VesselMap]:
-        """The maps so far, all on the fine grid.
+        """The current maps, all on the fine grid.
 
         ``density``
             Number of tracks through each voxel.
         ``speed``
-            Mean over those tracks of their mean speed within the voxel, mm/s.
+            Mean speed of each track in the voxel, averaged over its tracks, mm/s.
         ``velocity_z``
-            The same of the axial velocity, positive away from the probe, mm/s.
+            The same for the axial velocity, positive away from the probe, mm/s.
         ``direction``
             Tracks going deeper minus tracks coming up, by the sign of each track's mean
-            axial velocity within the voxel.
+            axial velocity in the voxel.
 
-        With `config.smoothing_um` they are smoothed (see `smooth_maps`); nothing else is: not
-        the halves, nor the arrival times.
+        With `config.smoothing_um`, these maps are smoothed (see `smooth_maps`), but not the
+        halves and arrival times.
         """
         n = self._settled()
         index = np.empty(n, np.int64)
@@ -244,12 +244,12 @@ class MapAccumulator:
         return smooth_maps(maps, self.config.smoothing_um)
 
     def halves(self) -> tuple[VesselMap, VesselMap]:
-        """Densities of two half sets: tracks of even and of odd rank, in the order added.
+        """Densities of two half sets: tracks with even and odd rank, in the order added.
 
         Raises
         ------
         ConfigError
-            `config.fsc` is off, so they were not kept.
+            `config.fsc` is off, so they were not stored.
         """
         if not self.config.fsc:
             raise ConfigError("The half data sets were not kept. Set maps.fsc=true.")
@@ -264,7 +264,7 @@ class MapAccumulator:
         )
 
     def arrival_times_s(self) -> NDArray[np.float32]:
-        """(n_voxels,) when each occupied voxel was first reached, seconds, ascending."""
+        """Time at which each occupied voxel was first reached, (n_voxels,), seconds, ascending."""
         if self._runs is None:
             return np.sort(self._reached[: self._rows])
         times_s = np.empty(self._settled(), np.float32)
@@ -288,14 +288,14 @@ class MapAccumulator:
 
 
 def accumulate(tracks: Tracks, grid: Grid, config: MapConfig) -> dict[str, VesselMap]:
-    """Maps of all tracks at once; see `MapAccumulator.maps`.
+    """Compute the maps of all tracks at once; see `MapAccumulator.maps`.
 
     Parameters
     ----------
     tracks
-        Rows sorted by track and frame (they are sorted here otherwise).
+        Rows sorted by track and frame (otherwise they are sorted here).
     grid
-        Grid of the acquisition, not of the map.
+        Grid of the acquisition, not of the maps.
     """
     accumulator = MapAccumulator(grid, config)
     accumulator.add(tracks)

@@ -1,9 +1,9 @@
-"""Rows of voxels on disk, where a table of them would not fit into memory.
+"""Rows of voxels on disk, for tables that do not fit into memory.
 
-As in a log-structured merge tree (O'Neil et al., Acta Informatica 33:351-385, 1996): a full
-table is appended as one run, sorted by voxel, without a look at what is there already, and
-runs are merged into one when they have grown to twice what the last merging left. So the disk
-is read and written in order, and each row a few times only, however long the acquisition.
+As in a log-structured merge tree (O'Neil et al., Acta Informatica 33:351-385, 1996), a full
+table is appended as one run, sorted by voxel, without reading existing data. Runs are
+merged into one when they have grown to twice the result of the last merge. The disk
+is thus accessed sequentially, and each row only a few times, however long the acquisition.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_ulm3d.errors import ResultsError
 
 __all__ = ["ROW", "MemoryBound", "SortedRuns"]
 
-#: What a voxel has gathered: whole numbers, and its first arrival.
+#: Accumulated values of a voxel: whole numbers, and its first arrival.
 ROW = np.dtype(
     [
         ("index", "<i8"), ("speed", "<i8"), ("axial", "<i8"),
@@ -37,15 +37,15 @@ Rows = NDArray[Any]
 
 @dataclass(frozen=True)
 class MemoryBound:
-    """Memory for maps that accumulate, and where the rest of them goes.
+    """Memory limit of accumulating maps, and the place for data beyond it.
 
     Attributes
     ----------
     n_bytes
-        Most memory of the table of voxels.
+        Maximum memory of the table of voxels.
     folder
-        For a temporary file, which has no name where the system allows it, so that nothing is
-        left behind however the process ends; None: the system's folder for temporary files.
+        Folder for a temporary file, which has no name if the system allows it, so that nothing
+        is left behind however the process ends; None: the system's temporary folder.
     """
 
     n_bytes: int
@@ -58,19 +58,19 @@ class SortedRuns:
     Parameters
     ----------
     folder
-        Where the file lives; None: the system's folder for temporary files.
+        Folder for the file; None: the system's temporary folder.
     rows_at_once
-        How many rows are held in memory while runs are merged, about.
+        Approximate number of rows in memory while runs are merged.
     """
 
     def __init__(self, folder: Path | None, rows_at_once: int) -> None:
         self._folder, self._at_once = folder, rows_at_once
         self._file = self._new_file()
-        self._starts = [0]  # of each run, in rows, then the end of the last
+        self._starts = [0]  # start of each run, in rows, then the end of the last
         self._after_merging = 0
 
     def append(self, portions: Iterable[Rows]) -> None:
-        """Add a run: rows of distinct voxels, ascending, in portions."""
+        """Append a run: rows of distinct voxels, ascending, in parts."""
         self._starts.append(self._written(self._file, self._starts[-1], portions))
         if len(self._starts) == 2:
             self._after_merging = self._starts[-1]
@@ -78,13 +78,13 @@ class SortedRuns:
             self._merge()
 
     def settle(self) -> int:
-        """Make one run of all; return its number of rows."""
+        """Merge everything into one run; return its number of rows."""
         if len(self._starts) > 2:
             self._merge()
         return self._starts[-1]
 
     def portions(self) -> Iterator[Rows]:
-        """The rows in ascending order, one a voxel."""
+        """The rows in ascending order, one per voxel."""
         self.settle()
         for low in range(0, self._starts[-1], self._at_once):
             yield self._read(low, min(low + self._at_once, self._starts[-1]))
@@ -96,7 +96,7 @@ class SortedRuns:
         self._file, self._starts, self._after_merging = merged, [0, n_rows], n_rows
 
     def _merged(self) -> Iterator[Rows]:
-        """All runs' rows in ascending order, those of one voxel added up."""
+        """Rows of all runs in ascending order, summed per voxel."""
         at, ends = self._starts[:-1], self._starts[1:]
         portion = max(1, self._at_once // len(at))
         held = [np.empty(0, ROW) for _ in at]
@@ -108,7 +108,7 @@ class SortedRuns:
             last = [rows["index"][-1] for rows in held if rows.size]
             if not last:
                 return
-            # Up to here no run has anything more to come.
+            # Up to this voxel, all rows of all runs have been read.
             counts = [int(np.searchsorted(r["index"], min(last), side="right")) for r in held]
             yield _added_up(np.concatenate([r[:n] for r, n in zip(held, counts, strict=True)]))
             held = [rows[n:] for rows, n in zip(held, counts, strict=True)]
@@ -149,12 +149,12 @@ class SortedRuns:
 
 
 def _close(file: BinaryIO) -> None:
-    with suppress(OSError):  # what a full disk had no room for is not wanted any more
+    with suppress(OSError):  # data that did not fit on a full disk is no longer needed
         file.close()
 
 
 def _added_up(rows: Rows) -> Rows:
-    """One row a voxel, ascending; sums are of whole numbers, so their order does not matter."""
+    """One row per voxel, ascending; sums are of whole numbers, so their order does not matter."""
     rows = rows[np.argsort(rows["index"], kind="stable")]
     first = np.flatnonzero(np.diff(rows["index"], prepend=-1))
     if first.size == rows.size:

@@ -1,11 +1,11 @@
 """Resolution of a map by Fourier shell (3-D) or ring (2-D) correlation of two halves.
 
-Tracks are split into two half sets of alternating rank, each is made into a density,
+Tracks are divided into two half sets of alternating rank, each is converted to a density map,
 and the two are correlated by spatial frequency (van Heel & Schatz, "Fourier shell
 correlation threshold criteria", J. Struct. Biol. 151:250-262, 2005; for ULM: Hingot et
 al., "Measuring image resolution in ultrasound localization microscopy", IEEE Trans.
-Med. Imaging 40:3812-3819, 2021). Memory is bounded: the densest tiles of the map are
-transformed one after the other, and their spectra are added before the ratio is taken.
+Med. Imaging 40:3812-3819, 2021). To limit memory, the densest tiles of the map are
+transformed one after the other, and their spectra are summed before the ratio is computed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FIXED_THRESHOLD", "Resolution", "half_bit_threshold", "resolution"]
 #: The fixed criterion 1/7 (0.143; Rosenthal & Henderson 2003, Nieuwenhuizen et al. 2013).
 FIXED_THRESHOLD = 1.0 / 7.0
 
-# Share of each tile edge, both ends together, over which the Tukey window falls off.
+# Fraction of each tile edge, both ends together, over which the Tukey window decays.
 _TAPER = 0.5
 
 _AT_ONCE = 1 << 19
@@ -34,33 +34,33 @@ _AT_ONCE = 1 << 19
 
 @dataclass(frozen=True)
 class Resolution:
-    """A Fourier shell correlation and the resolutions read from it.
+    """A Fourier shell correlation and the resulting resolutions.
 
     Attributes
     ----------
     frequency_per_um
         (shells,) spatial frequency of each shell, 1/um, up to Nyquist.
     correlation
-        (shells,) correlation of the two halves; NaN where a shell holds no signal.
+        (shells,) correlation of the two halves; NaN for shells without signal.
     half_bit
-        (shells,) 1/2-bit threshold for half sets (signal-to-noise ratio 0.2071 a half).
+        (shells,) 1/2-bit threshold for half sets (signal-to-noise ratio 0.2071 per half).
     n_independent
-        (shells,) effective number n of coefficients in the shell, conjugate ones counted, so
-        that halves of pure noise correlate with a spread of 1 / sqrt(n).
+        (shells,) effective number n of coefficients in the shell, including conjugate ones, such
+        that halves of pure noise correlate with a standard deviation of 1 / sqrt(n).
     resolution_um
-        Period where the curve first falls below `half_bit`. Twice the voxel if it never
-        does (the voxel limits, not the data). NaN if it never rises above it.
+        Period at which the curve first falls below `half_bit`. Twice the voxel size if it never
+        does (limited by the voxel, not the data). NaN if it never exceeds it.
     resolution_fixed_um
         The same for the fixed threshold 1/7.
     limited_by_voxel
         Whether `resolution_um` is the Nyquist period rather than a crossing.
     notes
-        How it was computed and what to beware of, one sentence each.
+        How it was computed, and caveats, one sentence each.
     axes_um
-        Along z, y, x: `resolution_um` of the coefficients within 45 degrees of the axis alone;
-        NaN along an axis of one voxel, and where the curve never rises above the threshold.
+        `resolution_um` along z, y, x, from only the coefficients within 45 degrees of the axis;
+        NaN along an axis with one voxel, and if the curve never exceeds the threshold.
     axes_correlation
-        (3, shells) their correlation.
+        (3, shells) correlation of these coefficients.
     """
 
     frequency_per_um: NDArray[np.float64]
@@ -75,9 +75,9 @@ class Resolution:
     axes_correlation: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 0)))
 
     def to_table(self) -> pd.DataFrame:
-        """The curve, a row a shell: frequency_per_um, correlation, half_bit, fixed, n_independent.
+        """The curve by shell: frequency_per_um, correlation, half_bit, fixed, n_independent.
 
-        With correlation_z, correlation_y, correlation_x, each along one axis.
+        Also correlation_z, correlation_y, correlation_x, along one axis each.
         """
         along = zip("zyx", self.axes_correlation, strict=True)
         axes = {f"correlation_{name}": curve for name, curve in along if curve.size}
@@ -99,7 +99,7 @@ def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64
     Parameters
     ----------
     n_independent
-        Number of Fourier coefficients in each shell, see `Resolution`.
+        Number of Fourier coefficients in each shell; see `Resolution`.
     """
     root = np.sqrt(np.maximum(n_independent, 1.0))
     return (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
@@ -108,16 +108,16 @@ def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64
 def resolution(
     first: VesselMap, second: VesselMap, tile_voxels: int = 96, max_tiles: int = 8
 ) -> Resolution:
-    """Fourier shell correlation of two half maps on one grid (ring where an axis is single).
+    """Fourier shell correlation of two half maps on one grid (ring if an axis has one voxel).
 
     Parameters
     ----------
     first, second
         Densities of the halves, from `MapAccumulator.halves`.
     tile_voxels
-        Edge of the tiles, about: each axis is cut evenly into tiles of 2/3 to 3/2 of it.
+        Approximate edge of the tiles: each axis is divided evenly into tiles of 2/3 to 3/2 of it.
     max_tiles
-        At most this many tiles, those with most counts, enter.
+        Maximum number of tiles; those with the most counts are used.
 
     Raises
     ------
@@ -145,9 +145,9 @@ def resolution(
         correlations = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
     correlation = correlations[0]
 
-    # A real map's coefficients come in conjugate pairs, but each has two parts: pure noise
-    # correlates with a spread of 1 / sqrt(all coefficients). A taper ties neighbours within
-    # the shell together, along its surface (one dimension less than the map).
+    # The coefficients of a real map are conjugate pairs, but each has two parts: pure noise
+    # correlates with a standard deviation of 1 / sqrt(all coefficients). A taper correlates
+    # neighbours within the shell, along its surface (one dimension less than the map).
     counted = np.broadcast_to(multiplicity, _half(tile)).ravel()
     resolved = sum(n > 1 for n in tile)
     kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in windows]))
@@ -180,7 +180,7 @@ def resolution(
 def _notes(
     tile: tuple[int, int, int], n_tiles: int, by_half_bit: float, nyquist_um: float
 ) -> tuple[str, ...]:
-    """How the resolution was measured, and what limits it."""
+    """Describe how the resolution was measured, and what limits it."""
     dimension = "shell" if min(tile) > 1 else "ring"
     notes = [
         (
@@ -208,7 +208,7 @@ def _notes(
 
 
 def _tiling(grid: Grid, edge: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Tile size and number of tiles along each axis; tiles meet, the rest is margin."""
+    """Tile size and number of tiles along each axis; tiles are adjacent, the rest is margin."""
     z, y, x = (max(1, round(n / edge)) for n in grid.shape)
     counts = (z, y, x)
     a, b, c = (n // k for n, k in zip(grid.shape, counts, strict=True))
@@ -238,7 +238,7 @@ def _densest(
     counts: tuple[int, int, int],
     max_tiles: int,
 ) -> list[int]:
-    """Numbers of the tiles with most counts, of those that both halves reach."""
+    """Numbers of the tiles with the most counts, among those with tracks of both halves."""
     totals = []
     for half in (first, second):
         total = np.zeros(int(np.prod(counts)))
@@ -269,9 +269,9 @@ def _cut(
 
 
 def _tukey(n: int) -> NDArray[np.float32]:
-    """Periodic Tukey window of n samples (a single sample is kept as it is).
+    """Periodic Tukey window of n samples (1 for a single sample).
 
-    Harris, Proc. IEEE 66, 51 (1978); that of SciPy, whose `scipy.signal` takes a second to import.
+    Harris, Proc. IEEE 66, 51 (1978); as in SciPy, whose `scipy.signal` takes a second to import.
     """
     if n == 1:
         return np.ones(1, np.float32)
@@ -287,7 +287,7 @@ def _spectrum(
 
     a, b, c = windows
     window = a[:, None, None] * b[None, :, None] * c[None, None, :]
-    # Without its weighted mean, or the window's own spectrum would correlate.
+    # Subtract the weighted mean, or the window's own spectrum would correlate.
     mean = float((tile * window).sum(dtype=np.float64) / window.sum(dtype=np.float64))
     tile -= np.float32(mean)
     tile *= window
@@ -303,7 +303,7 @@ def _shells(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], float]:
     """Shell of each coefficient of the half spectrum, shell frequencies, multiplicity, Nyquist.
 
-    Shell 0 is the mean; shells past Nyquist are all given the last number.
+    Shell 0 is the mean; all shells beyond Nyquist get the last number.
     """
     resolved = [k for k in range(3) if tile[k] > 1] or [0]
     width = 1.0 / max(tile[k] * spacing_um[k] for k in resolved)
@@ -329,7 +329,7 @@ def _summed(
     cones: list[NDArray[np.intp]],
     n_shells: int,
 ) -> NDArray[np.float64]:
-    """(1 + cones, 3, shells) products of spectra: of all coefficients, then about each axis."""
+    """Products of spectra, (1 + cones, 3, shells): of all coefficients, then around each axis."""
     sums = np.zeros((1 + len(cones), 3, n_shells))
     for spectra in pairs:
         products = (
@@ -354,7 +354,7 @@ def _of_shells(
 def _cones(
     tile: tuple[int, int, int], spacing_um: tuple[float, float, float]
 ) -> list[NDArray[np.intp]]:
-    """Coefficients of the half spectrum within 45 degrees of the z, y and x axis."""
+    """Coefficients of the half spectrum within 45 degrees of the z, y and x axes."""
     squares = []
     for axis, (n, s) in enumerate(zip(tile, spacing_um, strict=True)):
         line = np.fft.rfftfreq(n, s) if axis == 2 else np.fft.fftfreq(n, s)
@@ -369,10 +369,10 @@ def _crossing_um(
     threshold: NDArray[np.float64],
     nyquist_um: float,
 ) -> float:
-    """Period where the curve first falls below the threshold; see `Resolution`."""
+    """Period at which the curve first falls below the threshold; see `Resolution`."""
     margin = np.nan_to_num(correlation, nan=-1.0) - threshold
     above = margin >= 0
-    # The curve has to begin above: a spike far out is noise, not resolution.
+    # The curve has to start above it: an isolated peak at high frequency is noise.
     begin = np.flatnonzero(above[: max(3, above.size // 10)])
     if not begin.size:
         return float("nan")

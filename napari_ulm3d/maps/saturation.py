@@ -1,4 +1,4 @@
-"""Saturation: how much of the map has been reached as the acquisition goes on.
+"""Saturation: the fraction of the map reached over the course of the acquisition.
 
 Hingot et al., "Microvascular flow dictates the compromise between spatial resolution
 and acquisition time in ultrasound localization microscopy", Sci. Rep. 9:2456 (2019).
@@ -33,30 +33,30 @@ def saturation(
 def saturation_curve(
     accumulator: MapAccumulator, n_points: int = 100, duration_s: float | None = None
 ) -> pd.DataFrame:
-    """The saturation curve of what has been accumulated.
+    """Compute the saturation curve of an accumulator.
 
     Parameters
     ----------
     accumulator
-        Holding the tracks; it keeps the first arrival in each voxel, so this is cheap.
+        Accumulator with the tracks; it stores the first arrival in each voxel, so this is fast.
     n_points
-        Rows of the table, evenly spaced in time.
+        Number of rows of the table, evenly spaced in time.
     duration_s
         End of the time axis; None: time of the last track row.
 
     Returns
     -------
     pd.DataFrame
-        ``time_s`` from 0, ``voxels_reached`` up to then, ``share_of_grid`` (of all voxels
-        of the fine grid), ``share_of_final`` (of the voxels reached in the end; 0
-        throughout where there are none).
+        ``time_s`` from 0, ``voxels_reached`` until then, ``share_of_grid`` (of all voxels
+        of the fine grid), ``share_of_final`` (of all voxels reached in the end; 0
+        throughout if there are none).
     """
     if n_points < 2:
         raise ValueError(f"a curve needs at least two points, not {n_points}")
     arrivals = accumulator.arrival_times_s()
     end = accumulator.last_time_s if duration_s is None else duration_s
     time_s = np.linspace(0.0, end, n_points)
-    # Arrivals are kept in single precision: compare in it, or the last ones fall outside.
+    # Arrivals have single precision: compare in single precision, or the last ones are missed.
     reached = np.searchsorted(arrivals, time_s.astype(np.float32), side="right")
     return pd.DataFrame(
         {

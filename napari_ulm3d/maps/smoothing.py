@@ -1,9 +1,9 @@
-"""Smoothing maps with a Gaussian, over the occupied part of the grid.
+"""Gaussian smoothing of maps over the occupied part of the grid.
 
-Counts are convolved as they are, so that their sum stays. Means (speed, axial velocity) are
-averaged over the tracks that the Gaussian reaches: sums and counts are both convolved before
-the one is divided by the other (normalized convolution; Knutsson & Westin, CVPR 1993), so
-that a vessel's border is not drawn towards zero by the empty voxels beside it.
+Counts are convolved directly, which preserves their sum. Means (speed, axial velocity) are
+averaged over the tracks within reach of the Gaussian: sums and counts are convolved separately,
+then divided (normalized convolution; Knutsson & Westin, CVPR 1993), so that empty voxels
+do not pull the border of a vessel towards zero.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["smooth_counts", "smooth_maps", "smooth_means"]
 
-# The Gaussian ends after this many standard deviations.
+# The Gaussian is truncated after this many standard deviations.
 _REACH = 3.0
-# Further than this many from a single straight track, a smoothed map is empty.
+# Beyond this many standard deviations from a single straight track, a smoothed map is empty.
 _KEPT_WITHIN = 2.0
 _VOXELS_AT_ONCE = 1 << 24
 
 
 def smooth_maps(maps: dict[str, VesselMap], sigma_um: float) -> dict[str, VesselMap]:
-    """Vessel maps after a Gaussian; 0 returns them as they are.
+    """Smooth vessel maps with a Gaussian; 0 returns them unchanged.
 
     Parameters
     ----------
     maps
-        ``density``, and any of ``speed``, ``velocity_z`` (means over the tracks of a voxel)
-        and ``direction`` (signed counts), on one grid. Other maps are left as they are.
+        ``density``, and any of ``speed``, ``velocity_z`` (means over the tracks in a voxel)
+        and ``direction`` (signed counts), on one grid. Other maps are not changed.
     sigma_um
         Standard deviation, micrometres.
     """
@@ -49,13 +49,13 @@ def smooth_maps(maps: dict[str, VesselMap], sigma_um: float) -> dict[str, Vessel
 
 
 def smooth_counts(counts: VesselMap, sigma_um: float) -> VesselMap:
-    """Counts, or signed counts, convolved with a Gaussian of standard deviation `sigma_um`.
+    """Convolve counts, or signed counts, with a Gaussian of standard deviation `sigma_um`.
 
-    What lies further than two standard deviations from every track is left empty; axes of one
+    Voxels further than two standard deviations from every track stay empty; axes with one
     voxel are not smoothed.
     """
     sigma = _sigma_voxels(counts, sigma_um)
-    # Signed counts may cancel; their magnitude says where tracks were.
+    # Signed counts can cancel; their magnitude shows where tracks were.
     magnitude = (
         VesselMap(counts.name, counts.grid, counts.index, np.abs(counts.values))
         if (counts.values < 0).any()
@@ -65,14 +65,14 @@ def smooth_counts(counts: VesselMap, sigma_um: float) -> VesselMap:
 
 
 def smooth_means(mean: VesselMap, counts: VesselMap, sigma_um: float) -> VesselMap:
-    """Means of each voxel's tracks, averaged under a Gaussian by the number of tracks.
+    """Smooth the means over each voxel's tracks, weighted by the number of tracks.
 
     Parameters
     ----------
     mean
-        Where it holds nothing and `counts` does, the mean is zero.
+        If it is empty in a voxel of `counts`, the mean is zero.
     counts
-        Tracks in each voxel, on the same grid.
+        Number of tracks in each voxel, on the same grid.
     sigma_um
         Standard deviation, micrometres.
     """
@@ -95,7 +95,7 @@ _Convolved = Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.f
 
 
 def _gathered(like: VesselMap, parts: _Convolved, sigma: list[float], *, mean: bool) -> VesselMap:
-    """The voxels close to a track, as a map that is named as another one."""
+    """The voxels close to a track, as a map named like another one."""
     index, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     least = _least(sigma)
     for first, top, bottom in parts:
@@ -108,7 +108,7 @@ def _gathered(like: VesselMap, parts: _Convolved, sigma: list[float], *, mean: b
 
 
 def _least(sigma: list[float]) -> np.float32:
-    """What a single straight track leaves `_KEPT_WITHIN` standard deviations away from it."""
+    """Value of a smoothed single straight track at `_KEPT_WITHIN` standard deviations from it."""
     resolved = [s for s in sigma if s > 0]
     across = len(resolved) - 1
     peak = np.prod([1 / (np.sqrt(2 * np.pi) * max(s, 0.4)) for s in resolved[:across]])
@@ -116,9 +116,9 @@ def _least(sigma: list[float]) -> np.float32:
 
 
 def _convolved(pair: tuple[VesselMap, VesselMap], sigma: list[float]) -> _Convolved:
-    """Two maps, convolved within the box that holds the second, some planes at a time.
+    """Convolve two maps within the bounding box of the second, some planes at a time.
 
-    Yields flat indices, ascending, and the two values of each voxel.
+    Yields flat indices, ascending, and both values of each voxel.
     """
     from scipy.ndimage import gaussian_filter
 

@@ -1,11 +1,11 @@
-"""From tracks to the voxels they pass through: compiled loops.
+"""From tracks to the voxels that they cross: compiled loops.
 
-A track is the polyline through its rows. Every segment is walked voxel by voxel
+A track is the polyline through its rows. Every segment is traversed voxel by voxel
 (Amanatides & Woo, "A fast voxel traversal algorithm for ray tracing", Eurographics
-1987), so that no sampling step has to be chosen and a line has no gaps: two voxels that
-follow each other share a face. Speed and axial velocity vary linearly along a segment;
-a voxel receives their mean over the stretches of the track inside it, which for linear
-variation is exactly the value at each stretch's middle, weighted by its length.
+1987), so there is no sampling step to choose and a line has no gaps: consecutive voxels
+share a face. Speed and axial velocity vary linearly along a segment; a voxel receives
+their mean over the parts of the track inside it, which for linear
+variation is exactly the value at each part's midpoint, weighted by its length.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from napari_ulm3d._caches import njit
 
 __all__ = ["FIXED_POINT", "Paths", "VoxelTable", "deposit", "rehash", "voxel_bounds"]
 
-# Velocities are summed as whole multiples of 1 nm/s: integer sums do not depend on the
-# order of tracks, so a resumed or re-chunked run gives bit-identical maps.
+# Velocities are summed as integer multiples of 1 nm/s: integer sums do not depend on the
+# order of tracks, so resumed runs and other chunk sizes give bit-identical maps.
 FIXED_POINT = 1e6
 
 _HASH = np.uint64(0x9E3779B97F4A7C15)
-# Least weight (um) of a point or touched corner: decides only where no stretch has a length.
+# Smallest weight (um), for points or touched corners; matters only if no part has a length.
 _POINT_WEIGHT = 1e-6
 
 
 class Paths(NamedTuple):
-    """Tracks as polylines, a row a point.
+    """Tracks as polylines, one row per point.
 
     Attributes
     ----------
     points
         (n, 3) in voxels of the map, voxel i covering [i, i + 1).
     speed, axial, time_s
-        (n,) at each point.
+        (n,) values at each point.
     starts
         (tracks + 1,) first row of each track.
     bounds
         (tracks,) from `voxel_bounds`.
     spacing_um
-        (3,) of the map's voxels.
+        (3,) voxel size of the map.
     """
 
     points: NDArray[np.float64]
@@ -55,16 +55,16 @@ class Paths(NamedTuple):
 
 
 class VoxelTable(NamedTuple):
-    """Columns by row, and the hash table that finds a voxel's row.
+    """Columns by row, and the hash table that maps voxels to rows.
 
     Attributes
     ----------
     slots
-        Row + 1 of each slot; 0 is free.
+        Row + 1 in each slot; 0 is free.
     voxel
         Flat index of each row's voxel.
     n_tracks, even, direction, speed_sum, axial_sum, reached_s
-        What is summed. `even` may be empty: halves are not kept then.
+        The sums. `even` may be empty; halves are then not kept.
     mark
         All zero between calls.
     """
@@ -81,7 +81,7 @@ class VoxelTable(NamedTuple):
 
 
 class _Visits(NamedTuple):
-    """The rows that one track has visited, and its sums in each."""
+    """Rows visited by one track, with its sums in each."""
 
     row: NDArray[np.int64]
     weight: NDArray[np.float64]
@@ -90,7 +90,7 @@ class _Visits(NamedTuple):
 
 
 class _Walker(NamedTuple):
-    """The voxel that a walk is in, its direction, the steps left and 1 / length along each axis."""
+    """Current voxel of a walk, its direction, remaining steps and 1 / length along each axis."""
 
     voxel: NDArray[np.int64]
     step: NDArray[np.int64]
@@ -100,7 +100,7 @@ class _Walker(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def _slot_of(slots: Any, index: Any, voxel: int) -> Any:
-    """Position in the open-addressing table that holds `voxel`, or the free one for it."""
+    """Position of `voxel` in the open-addressing table, or the free slot for it."""
     mask = slots.size - 1
     mixed = np.uint64(voxel) * _HASH
     slot = np.int64((mixed >> np.uint64(32)) & np.uint64(mask))
@@ -111,9 +111,9 @@ def _slot_of(slots: Any, index: Any, voxel: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def rehash(index: NDArray[np.int64], rows: int, size: int) -> NDArray[np.int32]:
-    """A table of `size` (a power of two) slots over the first `rows` voxel indices.
+    """Build a table with `size` (a power of two) slots for the first `rows` voxel indices.
 
-    A slot holds row + 1; 0 is free.
+    A slot contains row + 1; 0 is free.
     """
     slots = np.zeros(size, np.int32)
     for row in range(rows):
@@ -125,7 +125,7 @@ def rehash(index: NDArray[np.int64], rows: int, size: int) -> NDArray[np.int32]:
 def voxel_bounds(
     points: NDArray[np.float64], starts: NDArray[np.int64], shape: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """At most how many voxels each track can touch; points (n, 3) in voxels."""
+    """Upper limit of the voxels that each track can touch; points (n, 3) in voxels."""
     bounds = np.zeros(starts.size - 1, np.int64)
     for track in range(starts.size - 1):
         total = 1
@@ -140,7 +140,7 @@ def voxel_bounds(
 
 @njit(cache=True, nogil=True)
 def _clip(points: Any, k: int, shape: Any) -> tuple[float, float]:
-    """The part (t_in, t_out) of segment k inside the grid; empty when t_in >= t_out.
+    """The part (t_in, t_out) of segment k inside the grid; empty if t_in >= t_out.
 
     Liang & Barsky, ACM Trans. Graph. 3:1 (1984).
     """
@@ -161,7 +161,7 @@ def _clip(points: Any, k: int, shape: Any) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def _enter_point(paths: Paths, k: int, shape: Any, walker: _Walker) -> bool:
-    """Put the walker into the voxel of a row's own point; whether that is in the grid."""
+    """Move the walker to the voxel of a row's own point; return whether that is in the grid."""
     for axis in range(3):
         p = paths.points[k, axis]
         if p < 0.0 or p >= shape[axis]:
@@ -173,9 +173,9 @@ def _enter_point(paths: Paths, k: int, shape: Any, walker: _Walker) -> bool:
 
 @njit(cache=True, nogil=True)
 def _enter_segment(paths: Paths, k: int, shape: Any, walker: _Walker) -> tuple[float, float, float]:
-    """Put the walker where segment k enters the grid; (t_in, t_out), and its whole length, um.
+    """Move the walker to where segment k enters the grid; return t_in, t_out and its length, um.
 
-    Empty when t_in >= t_out.
+    Empty if t_in >= t_out.
     """
     points, length = paths.points, 0.0
     t_in, t_out = _clip(points, k, shape)
@@ -198,7 +198,7 @@ def _enter_segment(paths: Paths, k: int, shape: Any, walker: _Walker) -> tuple[f
 
 @njit(cache=True, nogil=True)
 def _row_of(table: VoxelTable, flat: int, rows: int) -> tuple[int, int]:
-    """Row of a voxel, made anew if there is none, and how many rows there are now."""
+    """Row of a voxel, added if there is none, and the new number of rows."""
     slot = _slot_of(table.slots, table.voxel, flat)
     if table.slots[slot] == 0:
         table.voxel[rows] = flat
@@ -213,11 +213,11 @@ def _walk(
     paths: Paths, k: int, ends: tuple[float, float, float], following: int, shape: Any,
     walker: _Walker, table: VoxelTable, visits: _Visits, n_visited: int, rows: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Walk a segment voxel by voxel from where the walker is; return (voxels visited, rows)."""
+    """Traverse a segment from the walker's voxel; return (voxels visited, rows)."""
     voxel, step, left = walker.voxel, walker.step, walker.left
     t, t_out, length = ends
     while True:
-        # Which face of the voxel the segment leaves through, and where.
+        # Face through which the segment leaves the voxel, and where.
         nearest, out = -1, t_out
         for axis in range(3):
             if left[axis] > 0:
@@ -254,7 +254,7 @@ def _walk(
 
 @njit(cache=True, nogil=True)
 def _add_visits(table: VoxelTable, visits: _Visits, n_visited: int, even: bool) -> None:
-    """Add a whole track's means to the rows that it visited."""
+    """Add the means of a whole track to the rows that it visited."""
     for visit in range(n_visited):
         row, weight = visits.row[visit], visits.weight[visit]
         table.mark[row] = 0
@@ -276,11 +276,11 @@ def deposit(
     Parameters
     ----------
     shape
-        (3,) of the map.
+        (3,) shape of the map.
     track, rank
-        The track to begin with, and its rank among all tracks (parity picks the half).
+        First track to add, and its rank among all tracks (its parity selects the half).
     rows
-        How many rows of the table are in use.
+        Number of rows of the table in use.
     """
     capacity = min(table.voxel.size, table.slots.size // 2)
     widest = 0

@@ -1,10 +1,10 @@
-"""The networks, each in its own file, and their weight files.
+"""The networks, one per file, and their weight files.
 
-`DeepSTULM` (dense) and `SparseDeepSTULM` are those of Rauby et al. (arXiv 2402.09359): complex
-frames to one super-resolved volume of trajectories. `MaskCNN` chooses the voxels to keep.
+`DeepSTULM` (dense) and `SparseDeepSTULM` are the networks of Rauby et al. (arXiv 2402.09359), from
+complex frames to one super-resolved volume of trajectories. `MaskCNN` selects the voxels to keep.
 `BubbleNet` localizes bubbles on the input's voxels. `CompletionNet`, `SuperResolutionNet` and
-`SegmentationNet` (in `volumes`) work on whole vessel maps. All are built by name with `registry.build`
-and loaded with `weights.load_network`.
+`SegmentationNet` (in `volumes`) process whole vessel maps. All are built by name with
+`registry.build` and loaded with `weights.load_network`.
 """
 
 from __future__ import annotations
@@ -72,5 +72,5 @@ _WHERE = {
 }
 
 
-# Loaded when first used: torch takes a second or two to import.
+# Loaded on first use, because importing torch takes a second or two.
 __getattr__ = lazily(globals(), _WHERE)

@@ -1,9 +1,9 @@
-"""Sizes of the networks of Rauby et al. (arXiv 2402.09359), shared by their dense and sparse form.
+"""Sizes of the networks of Rauby et al. (arXiv 2402.09359), shared by dense and sparse versions.
 
-The publication names the stages and their channels; what it leaves open was chosen so that all
-three published parameter counts come out (2-D dense 1.04 M, 2-D sparse 1.05 M, 3-D sparse 3.12 M).
+The publication specifies the stages and their channels; the remaining choices reproduce all
+three published parameter counts (2-D dense 1.04 M, 2-D sparse 1.05 M, 3-D sparse 3.12 M).
 Layers, with d = 1 + `space_axes` axes, K = 3^d, and a bias in every convolution; batch norm (two
-numbers a channel) follows all but the last of the output and of the heads:
+parameters per channel) follows all but the last convolution of the output and of the heads:
 
 ===============================  =============================  ==========  ==========
 layer                            weights                        2-D + t     3-D + t
@@ -21,10 +21,10 @@ heads before an up-sampling: 3   3 * 16 K                           1 299       
 ===============================  =============================  ==========  ==========
 
 The numbers include biases and batch norms. The dense network has no heads: 1 044 945; sparse in
-2-D 1 046 244, in 3-D 3 120 772. Ours, not the publication's: the kernel of the first two
+2-D 1 046 244, in 3-D 3 120 772. Our own choices: the kernel of the first two
 up-samplings (3 along every axis), their 32 channels and the 1x1 convolution that merges the skip;
-the kernel of the last three (2 in space, 1 in time, so that no two voxels write to one place); 3
-along every axis in the transitions, the heads and the first layer of the output.
+the kernel of the last three (2 in space, 1 in time, so that no two voxels write to the same
+position); 3 along every axis in the transitions, the heads and the first layer of the output.
 """
 
 from __future__ import annotations
@@ -74,49 +74,49 @@ class DeepSTULMConfig(StageConfig):
 
     @property
     def upsampling(self) -> int:
-        """Super-resolution factor along each axis of space."""
+        """Super-resolution factor along each spatial axis."""
         return int(2**self.doublings)
 
     @property
     def axes(self) -> int:
-        """Axes of the network's grid: time and space."""
+        """Number of axes of the network's grid: time and space."""
         return 1 + self.space_axes
 
     @property
     def head_time_stride(self) -> int:
-        """Frames in one time step where the high-resolution stages and their heads run."""
+        """Frames per time step in the high-resolution stages and their heads."""
         return self.time_pools[0] * self.time_pools[1] * self.transition_pool
 
     @property
     def coarsest(self) -> int:
-        """Voxels along an axis of space that the coarsest level takes together."""
+        """Input voxels per voxel of the coarsest level, along a spatial axis."""
         return 4
 
     @property
     def context_voxels(self) -> int:
-        """How far a prediction looks in space, in voxels of the input."""
+        """Spatial reach of a prediction, in voxels of the input."""
         reach, n = self.kernel // 2, self.convolutions
-        # At strides 2 and 4 down, 2 and 1 up, each with an up-sampling from twice its stride.
+        # Strides 2 and 4 down, 2 and 1 up, each with an up-sampling from twice its stride.
         v_net = self.input_kernel // 2 + reach * ((2 + 4 + 2 + 1) * n + 4 + 2)
-        # Transition, then at each doubling a head, and convolutions on voxels of half the size.
+        # Transition, then for each doubling a head and convolutions on voxels of half the size.
         fine = 1 + sum((n + 1) / 2**k for k in range(1, self.doublings + 1)) + 1
         last = 2 / 2**self.doublings
         return ceil(v_net + reach * (fine + last)) + self.coarsest - 1
 
     def cube(self, side: int) -> tuple[int, ...]:
-        """A kernel of one side along time and space."""
+        """A kernel with equal sides along time and space."""
         return (side,) * self.axes
 
     def in_space(self, side: int) -> tuple[int, ...]:
-        """A kernel or stride in space that leaves time alone."""
+        """A kernel or stride that acts only in space."""
         return (1, *(side,) * self.space_axes)
 
     def in_time(self, side: int) -> tuple[int, ...]:
-        """A kernel or stride in time that leaves space alone."""
+        """A kernel or stride that acts only in time."""
         return (side, *(1,) * self.space_axes)
 
     def kernels(self, side: int) -> list[tuple[int, ...]]:
-        """The kernels that make up one convolution of this side, in order."""
+        """The kernels that make up one convolution with this side, in order."""
         return [self.in_space(side), self.in_time(side)] if self.separable else [self.cube(side)]
 
 

@@ -1,10 +1,10 @@
-"""`BubbleNet`: a sparse space-time U-Net that localizes bubbles on the voxels kept.
+"""`BubbleNet`: a sparse space-time U-Net that localizes bubbles on the kept voxels.
 
-Every kept voxel gets the probability that a bubble belongs to it, where below the voxel the
-bubble is, how sure that is, how it moves and how bright it is. There is no finer grid: time
-and memory follow the number of kept voxels. Probability, offset and uncertainty a pixel follow
-DECODE (Speiser et al., Nat. Methods 18, 1082 (2021)), here in three dimensions and time on
-sparse tensors.
+For every kept voxel it predicts the probability that a bubble belongs to it, the bubble's
+offset from the voxel with its uncertainty, its velocity and its brightness. There is no finer
+grid: time and memory scale with the number of kept voxels. Predicting probability, offset and
+uncertainty per pixel follows DECODE (Speiser et al., Nat. Methods 18, 1082 (2021)), extended to
+three dimensions and time on sparse tensors.
 """
 
 from __future__ import annotations
@@ -69,42 +69,42 @@ class BubbleNetConfig(StageConfig):
 
     @property
     def context_frames(self) -> int:
-        """How far a prediction looks ahead and back: as far as the convolutions over time reach."""
+        """Temporal reach of a prediction in both directions: that of the convolutions over time."""
         levels = len(self.channels)
         return self.time_kernel // 2 * (1 + self.blocks * (2 * levels - 1))
 
     @property
     def stride(self) -> int:
-        """Voxels along an axis that the coarsest level takes together."""
+        """Input voxels per voxel of the coarsest level, along an axis."""
         return int(2 ** (len(self.channels) - 1))
 
     @property
     def context_voxels(self) -> int:
-        """How far a prediction looks along z, y, x: a voxel a convolution, of its level's size."""
+        """Reach of a prediction along z, y, x: one voxel of its level per convolution."""
         *finer, coarsest = (2**level for level in range(len(self.channels)))
         convolutions = 1 + 2 * self.blocks * sum(finer) + self.blocks * coarsest
-        # Where it lies in the coarsest voxel decides on which side that reaches further.
+        # The position within the coarsest voxel determines on which side the reach is longer.
         return int(convolutions + self.stride - 1)
 
 
 @dataclass(frozen=True)
 class BubbleOutput:
-    """Predictions, a row each kept voxel.
+    """Predictions, one row per kept voxel.
 
     Attributes
     ----------
     logit
         (n,) log-odds that a bubble belongs to the voxel.
     offset
-        (n, 3) bubble minus voxel along z, y, x, voxels.
+        (n, 3) bubble position minus voxel along z, y, x, voxels.
     log_sigma
         (n, 3) natural logarithm of the standard deviation of the offset, voxels.
     velocity
-        (n, 3) voxels a frame.
+        (n, 3) voxels per frame.
     level
-        (n,) log10 of the bubble's amplitude over the noise's; 20 times that is its SNR in dB.
+        (n,) log10 of the ratio of bubble amplitude to noise; 20 times this is the SNR in dB.
     coordinates
-        The voxels, those of the input.
+        The voxels of the input.
     """
 
     logit: Tensor
@@ -118,8 +118,8 @@ class BubbleOutput:
 class ComplexConv(nn.Module):
     """Submanifold convolution of complex features with complex weights, without bias.
 
-    Features are all real parts, then all imaginary parts. A turn of the input's phase turns the
-    output's alike.
+    Features are all real parts, then all imaginary parts. A phase rotation of the input rotates
+    the output in the same way.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, ...]) -> None:
@@ -142,12 +142,12 @@ class ComplexConv(nn.Module):
 
 
 class PhaseStem(nn.Module):
-    """First layer: linear filters of the complex neighbourhood, seen from the voxel's own phase.
+    """First layer: linear filters of the complex neighbourhood, relative to the voxel's own phase.
 
-    Filters over space, then over time, act on the complex values; the result is turned by the
-    phase of the voxel's correlation. So the phases of the neighbours relative to the voxel are
-    all there (interference of two bubbles, the Doppler step to the next frame), and the unknown
-    phase of a bubble, which differs with its depth and with the tissue above it, drops out.
+    Filters over space, then over time, act on the complex values; the result is rotated by the
+    phase of the voxel's correlation. This preserves the phases of the neighbours relative to the
+    voxel (interference of two bubbles, Doppler step to the next frame), and removes the unknown
+    phase of a bubble, which varies with its depth and with the tissue above it.
     """
 
     def __init__(self, filters: int, time_kernel: int) -> None:
@@ -162,19 +162,19 @@ class PhaseStem(nn.Module):
         self.out_channels = 4 * filters + N_CHANNELS - 4
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        """(n, `N_CHANNELS`) features of `bubblenet_input.collate` to (n, out_channels)."""
+        """Features from `bubblenet_input.collate` (n, `N_CHANNELS`) to (n, out_channels)."""
         f = x.features
         unit = f[:, 0:2] / f[:, 4:5].clamp_min(1e-12)
         of_correlation = _turn(self.correlation(x.with_features(f[:, 0:2])).features, unit)
         of_amplitude = _turn(self.amplitude(x.with_features(f[:, 2:4])).features, unit)
-        # Neighbours relative to the voxel; what is far brighter than it is drawn in.
+        # Neighbours relative to the voxel; values far brighter than it are compressed.
         own = f[:, 2:4].square().sum(1, keepdim=True).sqrt() + 1
         relative = torch.asinh(of_amplitude / own)
         return x.with_features(torch.cat([of_correlation, relative, f[:, 4:]], dim=1))
 
 
 def _turn(features: Tensor, unit: Tensor) -> Tensor:
-    """Complex features times the conjugate of a complex number of modulus 1 a row."""
+    """Complex features times the conjugate of one unit complex number per row."""
     real, imag = features.chunk(2, dim=1)
     u, v = unit[:, 0:1], unit[:, 1:2]
     return torch.cat([real * u + imag * v, imag * u - real * v], dim=1)
@@ -183,7 +183,7 @@ def _turn(features: Tensor, unit: Tensor) -> Tensor:
 class _Block(nn.Module):
     """x + time(act(norm(space(act(norm(x)))))); normalized over channels, voxel by voxel.
 
-    Unlike batch statistics these do not depend on how many bubbles share a window.
+    Unlike batch statistics, this does not depend on the number of bubbles in a window.
     """
 
     def __init__(self, channels: int, time_kernel: int) -> None:
@@ -206,12 +206,12 @@ def _over_time(frames: int) -> tuple[int, int, int, int]:
 
 
 class BubbleNet(nn.Module):
-    """The localizer; see the module's text.
+    """The localizer; see the module's docstring.
 
     Parameters
     ----------
     config
-        Its size.
+        Its sizes.
     """
 
     def __init__(self, config: BubbleNetConfig | None = None) -> None:
@@ -239,21 +239,21 @@ class BubbleNet(nn.Module):
         with torch.no_grad():
             last.weight.mul_(0.1)
             last.bias.zero_()
-            last.bias[0] = -2.5  # about one kept voxel in thirteen holds a bubble
+            last.bias[0] = -2.5  # about one in thirteen kept voxels contains a bubble
             last.bias[10] = 0.8
 
     def forward(self, x: SparseTensor) -> BubbleOutput:
-        """Predictions on the input's voxels.
+        """Predict on the input's voxels.
 
         Parameters
         ----------
         x
-            (n, `N_CHANNELS`) features on t, z, y, x, as of `bubblenet_input.collate`.
+            (n, `N_CHANNELS`) features on t, z, y, x, from `bubblenet_input.collate`.
 
         Raises
         ------
         ConfigError
-            Another number of channels or axes.
+            The input has another number of channels or axes.
         """
         if x.channels != N_CHANNELS or x.ndim != 4:
             raise ConfigError(
@@ -274,9 +274,9 @@ class BubbleNet(nn.Module):
         return BubbleOutput(
             logit=out[:, 0],
             offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),
-            # From 0.02 to 2.7 voxels, about 0.22 at first.
+            # From 0.02 to 2.7 voxels, initially about 0.22.
             log_sigma=-1.5 + 2.5 * torch.tanh(out[:, 4:7]),
-            # Most bubbles move a few hundredths of a voxel a frame.
+            # Most bubbles move a few hundredths of a voxel per frame.
             velocity=0.1 * out[:, 7:10],
             level=out[:, 10],
             coordinates=x.coordinates,

@@ -1,4 +1,4 @@
-"""What `BubbleNet` reads: kept voxels with their correlation and their amplitude."""
+"""Input of `BubbleNet`: kept voxels with their correlation and amplitude."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ N_CHANNELS = 9
 """Real and imaginary part of the correlation and of the amplitude, |c|, level, three widths."""
 
 _MEDIAN_OF_RAYLEIGH = float(np.sqrt(np.log(2)))
-"""Median magnitude of complex Gaussian noise over its rms."""
+"""Median magnitude of complex Gaussian noise divided by its RMS."""
 
 
 @dataclass(frozen=True)
 class BubbleInput:
-    """Kept voxels of consecutive frames, in quantities that know no unit.
+    """Kept voxels of consecutive frames, in dimensionless quantities.
 
     Attributes
     ----------
     coordinates
-        (n, 4) int32: t, z, y, x, sorted in that order.
+        (n, 4) int32: t, z, y, x, sorted lexicographically.
     correlation
-        (n,) complex64 correlation with the PSF, the axial carrier taken off.
+        (n,) complex64 correlation with the PSF, without the axial carrier.
     amplitude
-        (n,) complex64 filtered frames there over the level of the noise, the carrier taken off.
+        (n,) complex64 values of the filtered frames over the noise level, without the carrier.
     shape
         (t, z, y, x) of the dense frames.
     fwhm_voxels
         Widths of the PSF along z, y, x.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     """
 
     coordinates: NDArray[np.int32]
@@ -71,12 +71,12 @@ class BubbleInput:
         )
 
     def part(self, rows: NDArray[np.intp], box: Sequence[tuple[int, int]]) -> BubbleInput:
-        """The voxels of some rows, ascending, which lie in a box of t, z, y, x; counted from there.
+        """Select voxels in a box of t, z, y, x; coordinates are relative to the box.
 
         Parameters
         ----------
         rows
-            Which.
+            Rows of these voxels, ascending.
         box
             First and past-the-last index along each axis.
         """
@@ -92,14 +92,14 @@ class BubbleInput:
         )
 
     def mirrored(self, axes: Collection[int]) -> tuple[BubbleInput, NDArray[np.intp]]:
-        """The mirror image along some axes, and the row of this input that each of its rows was.
+        """Mirror along some axes; also return the original row of each new row.
 
-        Depth mirrored, the phase of a bubble would fall where it grew: the values are conjugated.
+        Mirroring depth reverses the phase gradient of a bubble, so the values are conjugated.
 
         Parameters
         ----------
         axes
-            Of 0 to 3: t, z, y, x.
+            Axes from 0 to 3: t, z, y, x.
         """
         coordinates = self.coordinates.copy()
         for axis in axes:
@@ -115,9 +115,9 @@ class BubbleInput:
 
 
 def noise_level(frames: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> float:
-    """Level of the noise of filtered frames: its rms, from the median magnitude.
+    """Noise level of filtered frames: its RMS, estimated from the median magnitude.
 
-    Bubbles fill a small share of the voxels that hold data, so the median is the noise's
+    Bubbles fill a small fraction of the voxels with data, so the median is that of the noise
     (Rayleigh).
 
     Parameters
@@ -125,12 +125,12 @@ def noise_level(frames: NDArray[Any], valid: NDArray[np.bool_] | None = None) ->
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
     valid
-        (z, y, x) voxels that hold data (`filtering.valid_voxels`); None: those that are not
+        (z, y, x) voxels with data (`filtering.valid_voxels`); None: those that are not
         always zero.
 
     Returns
     -------
-    The rms; 0 where no voxel holds data.
+    The RMS; 0 if no voxel has data.
     """
     magnitude = np.abs(frames[:: max(1, len(frames) // 16)])
     if valid is None:
@@ -148,30 +148,30 @@ def bubble_input(
     carrier_rad: float,
     level: float,
 ) -> BubbleInput:
-    """The network's input from filtered frames and the voxels kept of their correlation map.
+    """The network's input from filtered frames and the voxels kept in their correlation map.
 
     Parameters
     ----------
     frames
         (t, z, y, x) filtered frames.
     kept
-        Voxels kept of the correlation map of these frames.
+        Voxels kept in the correlation map of these frames.
     fwhm_voxels, carrier_rad
-        Of the PSF: widths, and phase step from a voxel to the next deeper one.
+        Widths of the PSF, and its phase step from one voxel to the next deeper one.
     level
-        Level of the noise (`noise_level`), of the whole block.
+        Noise level of the whole block (`noise_level`).
 
     Raises
     ------
     ConfigError
-        Frames and voxels are not of one shape.
+        Frames and voxels differ in shape.
     """
     if frames.shape != kept.shape:
         raise ConfigError(
             f"The kept voxels of frames {kept.shape} do not match frames {frames.shape}. "
             "Sparsify the correlation map of these frames."
         )
-    # About a bubble the phase grows with depth by the carrier; without it, a bubble has one phase.
+    # Around a bubble the phase increases with depth by the carrier; without it, it is constant.
     carrier = np.exp(-1j * carrier_rad * np.arange(kept.shape[1])).astype(np.complex64)
     turn = carrier[kept.coordinates[:, 1]]
     floor = float(np.finfo(np.float32).tiny)
@@ -191,14 +191,14 @@ def collate(
     device: torch.device | str = "cpu",
     backend: Backend | None = None,
 ) -> SparseTensor:
-    """Windows of one shape as a batch, (n, `N_CHANNELS`) features.
+    """Windows of equal shape as a batch, (n, `N_CHANNELS`) features.
 
-    Rows are those of the windows, one after the other.
+    Rows are those of the windows, one window after the other.
 
     Raises
     ------
     ConfigError
-        Windows of unlike shape.
+        The windows differ in shape.
     """
     import torch
 

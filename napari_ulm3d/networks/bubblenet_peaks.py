@@ -1,4 +1,4 @@
-"""From predictions a voxel to bubbles: voxels that point at one place become one localization."""
+"""From voxel-wise predictions to bubbles: nearby predictions become one localization."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BubblePredictions:
-    """Places where a bubble may be: one a voxel, or, after `find_peaks`, one a bubble.
+    """Possible bubble positions: one per voxel or, after `find_peaks`, one per bubble.
 
     Attributes
     ----------
     frame
         (n,) int64, ascending.
     probability
-        (n,) that there is a bubble.
+        (n,) probability of a bubble.
     position
         (n, 3) z, y, x, fractional voxel indices.
     sigma
         (n, 3) standard deviation of the position, voxels.
     velocity
-        (n, 3) voxels a frame.
+        (n, 3) voxels per frame.
     level
-        (n,) log10 of the amplitude over the noise's.
+        (n,) log10 of the ratio of amplitude to noise.
     """
 
     frame: NDArray[np.int64]
@@ -47,7 +47,7 @@ class BubblePredictions:
 
     @classmethod
     def concat(cls, parts: Sequence[BubblePredictions]) -> BubblePredictions:
-        """One after the other."""
+        """Concatenate the parts."""
         names = ("frame", "probability", "position", "sigma", "velocity", "level")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -55,29 +55,29 @@ class BubblePredictions:
 def find_peaks(
     voxels: BubblePredictions, radius: tuple[float, float, float], min_score: float
 ) -> BubblePredictions:
-    """Greedy non-maximum suppression that adds probabilities up.
+    """Greedy non-maximum suppression with summation of probabilities.
 
-    In every frame the voxel of the highest probability takes with it all voxels whose
-    predicted places lie within an ellipsoid of half axes `radius` about its own; then the
-    highest of those left, and so on. A bubble between two voxels is often predicted by both,
+    In every frame, the voxel with the highest probability is grouped with all voxels whose
+    predicted positions lie within an ellipsoid with semi-axes `radius` around its own; then the
+    next remaining voxel follows. A bubble between two voxels is often predicted by both,
     each with half of the probability, so the group's score is the sum, at most 1 (DECODE's
-    integration over neighbours). Its place is the mean weighted by probability over variance;
-    its sigma holds the mean variance and the spread of the places; velocity and level are
+    integration over neighbours). Its position is the mean weighted by probability over variance;
+    its sigma combines the mean variance and the spread of the positions; velocity and level are
     means weighted by probability.
 
     Parameters
     ----------
     voxels
-        Candidates; frames ascending.
+        Candidates, with ascending frames.
     radius
-        Half axes along z, y, x, voxels: bubbles closer than that are not told apart.
+        Semi-axes along z, y, x, voxels: closer bubbles are not separated.
     min_score
-        Bubbles of a lower score are left out.
+        Bubbles with a lower score are dropped.
 
     Returns
     -------
     BubblePredictions
-        Sorted by frame, then falling score.
+        Sorted by frame, then by descending score.
     """
     n = len(voxels)
     order = np.lexsort((-voxels.probability, voxels.frame))
@@ -96,7 +96,7 @@ def find_peaks(
 
 @njit(cache=True, nogil=True)
 def _merge(frame, table, radius):  # type: ignore[no-untyped-def]
-    """Rows by frame and falling probability, to groups: their first row, and the merged row."""
+    """Group rows sorted by frame and descending probability: first row and merged row of each."""
     n = len(frame)
     first = np.empty(n, np.int64)
     merged = np.zeros((n, 11))

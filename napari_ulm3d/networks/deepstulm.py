@@ -1,9 +1,9 @@
-"""The dense network in 2-D + t: the one that the sparse network stands for, without sparsity.
+"""The dense network in 2-D + t, the counterpart of the sparse network.
 
-After Milecki et al. (IEEE TMI 2021) as Rauby et al. (arXiv 2402.09359) compare with it: the same
-stages as `networks.sparse_deepstulm` on the whole grid, without heads and pruning. On a sparse
-tensor that has all voxels both compute the same numbers. In 3-D + t its convolutions would need
-four axes, which PyTorch has not, and memory that nobody has: that is what the sparse one is for.
+After Milecki et al. (IEEE TMI 2021), as used for comparison by Rauby et al. (arXiv 2402.09359):
+the same stages as `networks.sparse_deepstulm` on the whole grid, without heads and pruning. On a
+sparse tensor with all voxels, both compute the same numbers. In 3-D + t its convolutions would
+need four axes, which PyTorch lacks, and prohibitive memory; the sparse network avoids both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DeepSTULM(nn.Module):
     Raises
     ------
     ConfigError
-        Three axes in space.
+        The sizes have three spatial axes.
     """
 
     def __init__(self, config: DeepSTULMConfig | None = None) -> None:
@@ -71,7 +71,7 @@ class DeepSTULM(nn.Module):
         Raises
         ------
         ConfigError
-            An input of other axes or channels.
+            The input has other axes or channels.
         """
         if x.ndim != 5 or x.shape[1] != 2:
             raise ConfigError(
@@ -91,7 +91,7 @@ class DeepSTULM(nn.Module):
 
 
 class _BatchNorm(nn.BatchNorm3d):
-    """As the sparse network's: of a single value the running statistics serve, in training too."""
+    """Like the sparse network's: a single value uses the running statistics, even in training."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == x.shape[1]:
@@ -118,7 +118,7 @@ def _convolve(c: DeepSTULMConfig, a: int, b: int, side: int) -> list[nn.Module]:
 
 
 def _activation(channels: int) -> list[nn.Module]:
-    # In place: the normalized values serve nothing else, the backward pass included.
+    # In place: the normalized values are not needed elsewhere, not even in the backward pass.
     return [_BatchNorm(channels), nn.ELU(inplace=True)]
 
 
@@ -143,7 +143,7 @@ class _Input(nn.Module):
 
 
 class _Down(nn.Module):
-    """Wider, coarser in time and space, then convolutions around which a residual goes."""
+    """Increase channels, reduce time and space, then residual convolutions."""
 
     def __init__(self, c: DeepSTULMConfig, a: int, b: int, time_pool: int) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class _Down(nn.Module):
 
 
 class _Up(nn.Module):
-    """Back to the grid of a skip that is pooled in time, merged with it, then convolutions."""
+    """Up-sample to the grid of a skip pooled in time, merge with it, then convolutions."""
 
     def __init__(self, c: DeepSTULMConfig, a: int, skip: int, b: int, skip_time_pool: int) -> None:
         super().__init__()
@@ -177,14 +177,14 @@ class _Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         skip = self.pool_skip(skip)
-        # Of an odd length the coarse grid reaches one voxel over the border.
+        # For odd lengths, the coarse grid extends one voxel beyond the border.
         up = self.up(x)[..., : skip.shape[-2], : skip.shape[-1]]
         x = self.merge(torch.cat([self.activation(up), skip], dim=1))
         return self.body(x) + x
 
 
 class _High(nn.Module):
-    """Twice the resolution in space by a transposed convolution, then convolutions."""
+    """Double the spatial resolution by a transposed convolution, then convolutions."""
 
     def __init__(self, c: DeepSTULMConfig, n: int) -> None:
         super().__init__()

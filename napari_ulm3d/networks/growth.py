@@ -1,4 +1,4 @@
-"""Weights of a network in a larger one that computes the same, to train on from there."""
+"""Transfer of weights to a larger network with the same output, to continue training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["grown"]
 
 
 def grown(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """Weights with their kernels widened by zeros on both sides alike.
+    """Widen the kernels of weights by zeros on both sides.
 
-    A convolution with such a kernel gives what it gave before, so that a training goes on from
-    what was learned and finds out what the farther neighbours are good for (after Net2Net,
+    A convolution with such a kernel gives the same result, so that training continues from
+    what was learned and can begin to use more distant neighbours (after Net2Net,
     Chen, Goodfellow and Shlens, ICLR 2016).
 
     Parameters
@@ -22,12 +22,12 @@ def grown(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[s
     weights
         State of the smaller network; kernels are (c_out, *kernel, c_in).
     wanted
-        State of the larger one, of which only the shapes are read.
+        State of the larger network; only the shapes are used.
 
     Returns
     -------
     dict or None
-        State for the larger network; None where it is not the smaller one with wider kernels.
+        State for the larger network; None if it differs in more than wider kernels.
     """
     if weights.keys() != wanted.keys():
         return None

@@ -1,9 +1,9 @@
-"""The small dense network that says which voxels to keep: the learned way from dense to sparse.
+"""Small dense network that selects the voxels to keep: the learned step from dense to sparse.
 
-One of the strategies that Rauby et al. (arXiv 2402.09359) compare, beside a threshold and the
-largest values; they do not give its layers. Here every convolution is split into one in space
-and one in time, so that the same code serves 2-D and 3-D frames and a frame's neighbours in time
-count, without convolutions of four axes.
+One of the strategies compared by Rauby et al. (arXiv 2402.09359), besides a threshold and the
+largest values; they do not specify its layers. Here every convolution is split into one in space
+and one in time, so that the same code serves 2-D and 3-D frames and uses neighbouring frames
+without 4-D convolutions.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class MaskCNNConfig(StageConfig):
 
 
 class MaskCNN(nn.Module):
-    """Frames (batch, 2, t, z, y, x) to the probability that a voxel is worth keeping.
+    """Frames (batch, 2, t, z, y, x) to the probability that a voxel should be kept.
 
-    2-D frames have a y axis of length 1, so that one network reads both: along such an axis
-    a kernel meets nothing but its padding.
+    2-D frames have a y axis of length 1, so that one network accepts both: along such an axis,
+    a kernel only meets its padding.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ class MaskCNN(nn.Module):
         self.output = nn.Conv3d(widths[-1], 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, t, z, y, x): above 0 the probability is above one half.
+        """Logits (batch, t, z, y, x): above 0 means a probability above one half.
 
         Raises
         ------
         ConfigError
-            An input of other axes or channels.
+            The input has other axes or channels.
         """
         if x.ndim != 6 or x.shape[1] != 2:
             raise ConfigError(
@@ -71,14 +71,14 @@ class MaskCNN(nn.Module):
         return self.output(frames).reshape(batch, t, *space)
 
     def mask(self, x: Tensor) -> Tensor:
-        """(batch, t, z, y, x) bool: the voxels to keep."""
+        """Voxels to keep, (batch, t, z, y, x) bool."""
         with torch.no_grad():
             return torch.sigmoid(self(x)) > self.config.threshold
 
     def sparsify(
         self, x: Tensor, flat: bool = False, backend: Backend | None = None
     ) -> SparseTensor:
-        """The voxels of (batch, 2, t, z, y, x) that the mask keeps; `flat` leaves y out."""
+        """The voxels of (batch, 2, t, z, y, x) kept by the mask; `flat` drops the y axis."""
         mask = self.mask(x)
         if flat:
             if x.shape[4] != 1:
@@ -102,7 +102,7 @@ class _Layer(nn.Module):
         y = self.space(frames)
         _, channels, *space = y.shape
         t = len(y) // batch
-        # (batch, voxels, channels, t): a series in time for every voxel.
+        # (batch, voxels, channels, t): a time series for every voxel.
         series = y.reshape(batch, t, channels, -1).permute(0, 3, 2, 1)
         series = self.time(series.reshape(-1, channels, t))
         y = series.reshape(batch, -1, channels, t).permute(0, 3, 2, 1)

@@ -1,4 +1,4 @@
-"""Memory of the networks: what a prediction needs a voxel, and what a dense network stores."""
+"""Memory of the networks: requirement of a prediction per voxel, and storage of a dense network."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = [
 ]
 
 _SHARE = 0.6
-"""Of the free memory, what the network may take: the block and its maps need some, too."""
+"""Fraction of the free memory for the network; the block and its maps need memory, too."""
 
 _AT_MOST = {"cpu": 1_000_000, "cuda": 4_000_000}
-"""Voxels of a window, however much memory there is: more are no faster."""
+"""Maximum number of voxels in a window, however much memory there is: more are not faster."""
 
 
 def forward_bytes(config: BubbleNetConfig) -> float:
-    """Bytes a kept voxel that a prediction by `BubbleNet` needs at its peak.
+    """Peak memory of a prediction by `BubbleNet`, in bytes per kept voxel.
 
-    Measured as the growth of the process's peak memory over 25,000 to 260,000 voxels at
-    occupancies of 5 to 100 %, widths of the first level from 8 to 64: the kernel maps and the input
+    Measured as the growth of the process's peak memory for 25,000 to 260,000 voxels at
+    occupancies of 5 to 100 % and first-level widths from 8 to 64: kernel maps and input
     take 800 bytes, features as much as twelve tensors of the first level's width. Most of the
-    measured values lie 10 to 40 % below.
+    measured values are 10 to 40 % lower.
     """
     return 800.0 + 48.0 * max(config.channels[0], config.stem)
 
@@ -48,18 +48,18 @@ def most_voxels(
     memory_gb: float | None = None,
     at_once: int | None = None,
 ) -> int:
-    """How many voxels a window of `BubbleNet` may have.
+    """Maximum number of voxels in a window of `BubbleNet`.
 
     Parameters
     ----------
     config
-        Of the network.
+        Sizes of the network.
     device
-        Where it runs.
+        Device on which it runs.
     memory_gb
-        Memory for all windows that are computed at once, GB; None: 60 % of what is free.
+        Memory for all windows computed at once, GB; None: 60 % of the free memory.
     at_once
-        How many those are on the CPU; None: as many as there are threads.
+        Number of windows computed at once on the CPU; None: the number of threads.
     """
     limit = _AT_MOST["cuda" if str(device).startswith("cuda") else "cpu"]
     fitting = window_bytes(device, memory_gb, at_once) / forward_bytes(config)
@@ -69,12 +69,12 @@ def most_voxels(
 def window_bytes(
     device: torch.device | str, memory_gb: float | None = None, at_once: int | None = None
 ) -> float:
-    """Memory for one window: all there is on a GPU, else its share among those computed at once.
+    """Memory for one window: all on a GPU, otherwise its share among those computed at once.
 
     Parameters
     ----------
     device, memory_gb, at_once
-        As of `most_voxels`.
+        As in `most_voxels`.
     """
     import torch
 
@@ -85,55 +85,55 @@ def window_bytes(
 
 
 def trajectory_bytes(config: SparseDeepSTULMConfig, n_kept: int, n_columns: int) -> float:
-    """Bytes that a prediction by `SparseDeepSTULM` needs at its peak, at most.
+    """Upper limit of the peak memory of a prediction by `SparseDeepSTULM`, bytes.
 
-    Measured as `forward_bytes` for the small presets in 2-D and 3-D, without pruning, which
-    takes less: at most 130 bytes a kept voxel and channel, and 65 a fine voxel and channel.
+    Measured like `forward_bytes` for the small presets in 2-D and 3-D, without pruning (which
+    needs less): at most 130 bytes per kept voxel and channel, and 65 per fine voxel and channel.
 
     Parameters
     ----------
     config
-        Of the network.
+        Sizes of the network.
     n_kept
-        Voxels kept of the window.
+        Number of kept voxels in the window.
     n_columns
-        Of these, how many differ in place or in the time step of the high-resolution stages.
+        Number of these that differ in position or in the time step of the high-resolution stages.
     """
     fine = n_columns * config.upsampling**config.space_axes
     return config.channels * (130.0 * n_kept + 65.0 * fine)
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
-    """Memory that a network can have on a device."""
+    """Memory available to a network on a device."""
     if str(device).startswith("cuda"):
         import torch
 
         at = torch.device(device)
-        # What PyTorch has reserved and does not use counts as taken there, and is free for it.
+        # Memory reserved but unused by PyTorch counts as used there, but is available to it.
         spare = torch.cuda.memory_reserved(at) - torch.cuda.memory_allocated(at)
         return int(torch.cuda.mem_get_info(at)[0]) + spare
     return free_memory()
 
 
 def stored_bytes(config: DeepSTULMConfig, shape: Sequence[int]) -> int:
-    """What a dense network keeps from the forward for the backward pass, in bytes of float32.
+    """Memory that a dense network stores from the forward for the backward pass, bytes of float32.
 
-    A convolution with its batch norm and activation keeps two tensors of its output's size (the
-    batch norm's input; the activation's result, which the next layer reads too), one more where
-    it is split into space and time; a sum keeps its result; a max-pool its result and int64
-    positions. Weights are not counted.
+    A convolution with its batch norm and activation stores two tensors of its output's size (the
+    input of the batch norm, and the activation's result, which the next layer also uses), and a
+    third if it is split into space and time; a sum stores its result, a max-pool its result and
+    int64 positions. Weights are not counted.
 
     Parameters
     ----------
     config
-        Sizes, of three axes in space too.
+        Sizes, possibly with three spatial axes.
     shape
-        One window: t, z, x or t, z, y, x.
+        Shape of one window: t, z, x or t, z, y, x.
 
     Raises
     ------
     ConfigError
-        A window of other axes.
+        The window has other axes.
     """
     if len(shape) != config.axes:
         raise ConfigError(

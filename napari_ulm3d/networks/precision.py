@@ -14,19 +14,19 @@ __all__ = ["half_precision"]
 
 
 def half_precision(precision: str, device: torch.device | str) -> AbstractContextManager[Any]:
-    """Within it, convolutions and matrix products compute in 16 bits where that was asked for.
+    """Context in which convolutions and matrix products use 16 bits, if requested.
 
     Parameters
     ----------
     precision
-        ``full``, ``half`` or ``auto``, which is ``full``.
+        ``full``, ``half`` or ``auto``, which means ``full``.
     device
-        Where the network is.
+        Device of the network.
 
     Raises
     ------
     ConfigError
-        ``half`` off CUDA, where it would be slower.
+        ``half`` was requested without CUDA, where it would be slower.
     """
     if precision != "half":
         return nullcontext()

@@ -1,7 +1,7 @@
-"""Networks by name: what a weights file or a setting says, and the class that is meant.
+"""Networks by name: the classes to which weights files and settings refer.
 
-Those in files of this folder stand in `ARCHITECTURES`. One that stands in the file of its localizer
-(`config.methods.networks`) is registered by `architecture`, in this package or another.
+Networks in this folder are listed in `ARCHITECTURES`. A network defined in the file of its
+localizer (`config.methods.networks`) is registered by `architecture`, in this package or another.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 Network = TypeVar("Network", bound="type[nn.Module]")
 
-# Architecture to (module, network, settings); imported when first built, since torch is heavy.
+# Architecture to (module, network, settings); imported when first built, because torch is slow.
 ARCHITECTURES: dict[str, tuple[str, str, str]] = {
     "DeepSTULM": ("deepstulm", "DeepSTULM", "DeepSTULMConfig"),
     "SparseDeepSTULM": ("sparse_deepstulm", "SparseDeepSTULM", "SparseDeepSTULMConfig"),
@@ -51,12 +51,12 @@ _registered: dict[str, tuple[type[nn.Module], type[StageConfig]]] = {}
 
 
 def architecture(config: type[StageConfig]) -> Callable[[Network], Network]:
-    """Register a network under its class's name, so that weights files can name it.
+    """Register a network under the name of its class, so that weights files can refer to it.
 
     Parameters
     ----------
     config
-        Its settings: the one argument of its class, kept as its attribute `config`.
+        Its settings: the only argument of its class, stored as its attribute `config`.
     """
 
     def register(network: Network) -> Network:
@@ -68,14 +68,14 @@ def architecture(config: type[StageConfig]) -> Callable[[Network], Network]:
 
 @dataclass(frozen=True)
 class Preset:
-    """A network with its sizes, by name."""
+    """Named sizes of a network."""
 
     architecture: str
     settings: dict[str, Any]
 
 
 # A quarter of the channels' products, a third (2-D) or a fifth (3-D) of the taps, and one
-# high-resolution stage less, which is the one that costs most: for training on a CPU.
+# high-resolution stage less (the most expensive one), for training on a CPU.
 _SMALL: dict[str, Any] = {
     "channels": 8,
     "separable": True,
@@ -104,26 +104,26 @@ def config_of(architecture: str, settings: dict[str, Any]) -> StageConfig:
 
     Raises
     ------
-    ConfigError
+    The architecture or a setting is unknown, or a value is out of range.
         An unknown architecture or setting, or a value out of range.
     """
     return _entry(architecture)[1].from_dict(settings)
 
 
 def build(architecture: str, settings: dict[str, Any] | StageConfig | None = None) -> nn.Module:
-    """A network with new weights, drawn from torch's random generator.
+    """Build a network with new weights from torch's random generator.
 
     Parameters
     ----------
     architecture
-        A name of `ARCHITECTURES`.
+        A name in `ARCHITECTURES`.
     settings
-        Its settings, plain or validated; None takes the defaults.
+        Its settings, plain or validated; None: the defaults.
 
     Raises
     ------
     ConfigError
-        As of `config_of`.
+        As in `config_of`.
     """
     if not isinstance(settings, StageConfig):
         settings = config_of(architecture, settings or {})
@@ -131,7 +131,7 @@ def build(architecture: str, settings: dict[str, Any] | StageConfig | None = Non
 
 
 def preset(name: str) -> nn.Module:
-    """A network of `PRESETS` with new weights.
+    """Build a network from `PRESETS` with new weights.
 
     Raises
     ------
@@ -144,12 +144,12 @@ def preset(name: str) -> nn.Module:
 
 
 def name_of(network: nn.Module) -> str:
-    """The name under which weights files know a network.
+    """Name of a network in weights files.
 
     Raises
     ------
     ConfigError
-        It is not registered.
+        The network is not registered.
     """
     name = type(network).__name__
     if name not in ARCHITECTURES and name not in _registered:
@@ -163,7 +163,7 @@ def _entry(architecture: str) -> tuple[type[nn.Module], type[StageConfig]]:
         module = import_module(f"napari_ulm3d.networks.{place}")
         return getattr(module, network), getattr(module, config)
     if architecture not in _registered:
-        for entry in network_entries().values():  # of files that nobody has imported yet
+        for entry in network_entries().values():  # defined in files not imported yet
             entry.load()
     if architecture not in _registered:
         raise ConfigError(f"There is no network {architecture!r}. Use one of {_known()}.")

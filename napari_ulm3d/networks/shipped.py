@@ -1,4 +1,4 @@
-"""Finding a network by the name of shipped weights or by its file, and keeping it loaded."""
+"""Find a network by the name of shipped weights or by file, and cache it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["LoadedNetwork", "find_weights", "load_weights", "weights_facts"]
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A network ready to predict, and where it came from.
+    """A network ready to predict, and its source.
 
     Attributes
     ----------
     network
-        In evaluation mode, on `device`. Shared by all who load the same file: not to be changed.
+        In evaluation mode, on `device`. Shared by all users of the same file; must not be changed.
     card
-        Of its weights file.
+        Card of its weights file.
     path, sha256
-        The file.
+        The weights file and its hash.
     device
         ``cpu`` or ``cuda``.
     """
@@ -46,12 +46,12 @@ class LoadedNetwork:
     device: str
 
     def facts(self) -> dict[str, Any]:
-        """What a run records of it, as plain values."""
+        """Facts recorded by a run, as plain values."""
         return {**weights_facts(self.path, self.sha256, self.card), "device": self.device}
 
 
 def weights_facts(path: Path, sha256: str, card: WeightsCard) -> dict[str, Any]:
-    """What a run records of a weights file, as plain values."""
+    """Facts on a weights file that a run records, as plain values."""
     return {
         "name": card.name or path.stem,
         "architecture": card.architecture,
@@ -62,20 +62,20 @@ def weights_facts(path: Path, sha256: str, card: WeightsCard) -> dict[str, Any]:
 
 
 def find_weights(wanted: str | None, default: str) -> Path:
-    """The weights file that a setting means.
+    """Resolve a setting to a weights file.
 
     Parameters
     ----------
     wanted
-        A file, or a name of `shipped_weights`; a name goes before a file of that name. None
-        takes the default.
+        A file, or a name in `shipped_weights`, which takes precedence over a file of that name.
+        None: the default.
     default
-        Name of the shipped weights that the setting's owner takes.
+        Name of the shipped weights that are the default of the setting.
 
     Raises
     ------
     ConfigError
-        No weights of that name are shipped.
+        There are no shipped weights of that name.
     InputError
         There is no such file.
     """
@@ -102,21 +102,21 @@ def find_weights(wanted: str | None, default: str) -> Path:
 def load_weights(
     path: str | PathLike[str], architectures: tuple[str, ...], device: str = "cpu"
 ) -> LoadedNetwork:
-    """The network of a weights file; of a file that did not change it is loaded once.
+    """Load the network of a weights file; an unchanged file is loaded only once.
 
     Parameters
     ----------
     path
         The file.
     architectures
-        Names of `networks.registry.ARCHITECTURES`, one of which it must hold.
+        Accepted names of `networks.registry.ARCHITECTURES`.
     device
-        Where the network shall live.
+        Device for the network.
 
     Raises
     ------
     InputError
-        As of `load_network`, or the network is another one.
+        As in `load_network`, or the file contains another network.
     """
     card = read_card(path)
     if card.architecture not in architectures:

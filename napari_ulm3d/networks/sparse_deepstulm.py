@@ -1,13 +1,13 @@
 """The sparse network of Rauby et al. (arXiv 2402.09359; IEEE TIP 2025), in 2-D + t and 3-D + t.
 
 A V-net on the kept voxels of the complex correlation map. Two down stages pool time and space;
-two up stages return to the input's voxels in space, with skips that are pooled in time; then
-high-resolution stages double the resolution in space, at a coarse time step, and all of time is
-pooled to one volume: the probability that a trajectory crosses a voxel. Written from the
-publication's description; `networks.architecture` counts its parameters layer by layer.
+two up stages return to the input's voxels in space, with skips that are pooled in time. Then
+high-resolution stages double the spatial resolution, at a coarse time step, and time is
+pooled to a single volume: the probability that a trajectory crosses a voxel. Written from the
+description in the publication; `networks.architecture` lists its parameters layer by layer.
 
-Every up-sampling in the high-resolution part multiplies the voxels by four (2-D) or eight (3-D).
-Pruning keeps those alone that a head finds likely to hold a trajectory.
+Every up-sampling in the high-resolution part multiplies the number of voxels by four (2-D) or eight
+(3-D). Pruning keeps only those in which a head predicts a trajectory.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ __all__ = ["SparseDeepSTULM", "TrajectoryPrediction", "likely_voxels"]
 
 @dataclass(frozen=True)
 class TrajectoryPrediction:
-    """What the network says of a batch of windows.
+    """Predictions for a batch of windows.
 
     Parameters
     ----------
     output
         1 channel: probability that a trajectory crosses a voxel of the super-resolved grid, one
-        time step. None where a cascade stopped before.
+        time step. None if a cascade stopped earlier.
     heads
-        The same at the resolution before each up-sampling, coarse to fine, with the time step
-        at which the head ran (`SparseTensor.stride`).
+        The same before each up-sampling, from coarse to fine, with the time step at which the
+        head ran (`SparseTensor.stride`).
     """
 
     output: SparseTensor | None
@@ -56,7 +56,7 @@ class TrajectoryPrediction:
 
     @property
     def tensors(self) -> tuple[SparseTensor, ...]:
-        """Heads, then the output if there is one: all that is supervised."""
+        """Heads, then the output if there is one: everything that is supervised."""
         return self.heads if self.output is None else (*self.heads, self.output)
 
 
@@ -98,15 +98,15 @@ class SparseDeepSTULM(nn.Module):
         Parameters
         ----------
         x
-            Axes t, z, x or t, z, y, x; 2 channels, the real and the imaginary part.
+            Axes t, z, x or t, z, y, x; 2 channels, real and imaginary part.
         stages
-            High-resolution stages to run, for cascaded training: with fewer than all of them
-            there is no output, and the last head is the result. None runs all.
+            Number of high-resolution stages to run, for cascaded training: with fewer than all,
+            there is no output, and the last head is the result. None: all.
 
         Raises
         ------
         ConfigError
-            An input of other axes or channels, or stages that there are not.
+            The input has other axes or channels, or there are fewer stages.
         """
         c = self.config
         if x.ndim != c.axes or x.channels != 2:
@@ -140,14 +140,14 @@ class SparseDeepSTULM(nn.Module):
 
 
 def likely_voxels(probability: SparseTensor, threshold: float = 0.5) -> Tensor:
-    """(n,) bool: voxels above a probability; of a sample that has none, its most likely voxel.
+    """Voxels above a probability, (n,) bool; if a sample has none, its most likely voxel.
 
     Parameters
     ----------
     probability
         1 channel.
     threshold
-        A voxel must lie above it. Of equal maxima the first in order is kept.
+        The probability must exceed it. Among equal maxima, the first is kept.
     """
     values, sample = probability.features.detach()[:, 0], probability.indices[:, 0]
     keep = values > threshold
@@ -165,7 +165,7 @@ def _convolve(c: SparseDeepSTULMConfig, a: int, b: int, side: int) -> list[nn.Mo
 
 
 def _activation(channels: int) -> list[nn.Module]:
-    # In place: the normalized values serve nothing else, the backward pass included.
+    # In place: the normalized values are not needed elsewhere, not even in the backward pass.
     return [BatchNorm(channels), ELU(inplace=True)]
 
 
@@ -191,7 +191,7 @@ class _Input(nn.Module):
 
 
 class _Down(nn.Module):
-    """Wider, coarser in time and space, then convolutions around which a residual goes."""
+    """Increase channels, reduce time and space, then residual convolutions."""
 
     def __init__(self, c: SparseDeepSTULMConfig, a: int, b: int, time_pool: int) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class _Down(nn.Module):
 
 
 class _Up(nn.Module):
-    """Back to the voxels of a skip that is pooled in time, merged with it, then convolutions."""
+    """Up-sample to the voxels of a skip pooled in time, merge with it, then convolutions."""
 
     def __init__(
         self, c: SparseDeepSTULMConfig, a: int, skip: int, b: int, skip_time_pool: int
@@ -225,7 +225,7 @@ class _Up(nn.Module):
 
 
 class _High(nn.Module):
-    """Twice the resolution in space: every voxel makes all its children, then convolutions."""
+    """Double the spatial resolution: every voxel creates all its children, then convolutions."""
 
     def __init__(self, c: SparseDeepSTULMConfig, n: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Weight files: safetensors with a card that says what the network is and how it was trained.
+"""Weight files: safetensors with a card that describes the network and its training.
 
-Nothing is ever unpickled: a pickle can run any program when it is opened. The card stands as
-JSON in the file's header, so that a weights file is whole by itself.
+Nothing is ever unpickled, because opening a pickle can run any code. The card is JSON
+in the file's header, so a weights file is self-contained.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ _FOLDER = Path(__file__).parent / "weights"
 
 
 class WeightsCard(BaseModel):
-    """What the weights are, and how they came to be.
+    """Description of weights and their training.
 
     Attributes
     ----------
     architecture
-        A name of `networks.registry.ARCHITECTURES`.
+        A name in `networks.registry.ARCHITECTURES`.
     config
         The network's settings.
     name
-        What people call it.
+        Display name.
     data
-        What it was trained on, as plain values: simulation settings, seeds, normalization.
+        Training data, as plain values: simulation settings, seeds, normalization.
     seed, steps, hours, device
-        Of the training.
+        Facts about the training.
     scores
-        On held-out data, by name.
+        Scores on held-out data, by name.
     notes
-        What a user must know, for instance that it was trained for less than it needs.
+        Information for users, for instance that training was shorter than needed.
     version
-        Of this package, when it was written.
+        Version of this package that wrote the file.
     weights_sha256
-        Hash of the weights themselves, which `load_network` compares; empty in older files.
+        Hash of the weights, which `load_network` verifies; empty in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -79,28 +79,28 @@ class WeightsCard(BaseModel):
 
 
 def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) -> WeightsCard:
-    """Write a network's weights and card; the file appears whole or not at all.
+    """Write a network's weights and card; the file appears complete or not at all.
 
     Parameters
     ----------
     path
-        Where to; written over if it is there.
+        Target; overwritten if it exists.
     network
-        One of the registry, with its `config`. Parameters and buffers (running statistics) are
-        stored as they are.
+        A registered network, with its `config`. Parameters and buffers (running statistics) are
+        stored unchanged.
     **facts
-        Fields of `WeightsCard` besides architecture and config.
+        Fields of `WeightsCard` other than architecture and config.
 
     Returns
     -------
     WeightsCard
-        What was written.
+        The card that was written.
 
     Raises
     ------
     ConfigError
-        A network that the registry does not know, a fact that the card has no place for, or a
-        weight that is not finite.
+        The network is not registered, a fact is not a field of the card, or a weight is not
+        finite.
     ResultsError
         The file cannot be written.
     """
@@ -137,31 +137,31 @@ def save_weights(path: str | PathLike[str], network: nn.Module, **facts: Any) ->
 
 
 def read_card(path: str | PathLike[str]) -> WeightsCard:
-    """The card of a weights file, without its weights.
+    """Read the card of a weights file, without its weights.
 
     Raises
     ------
     InputError
-        The file is absent, a pickle, broken, or without a card of this program.
+        The file is missing, a pickle, damaged, or has no card of this program.
     """
     with _opened(path) as file:
         return _card(path, file)
 
 
 def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Module, WeightsCard]:
-    """The network that a weights file holds, ready to predict (in `eval` mode).
+    """Load the network in a weights file, ready to predict (in `eval` mode).
 
     Parameters
     ----------
     path
         The file.
     device
-        Where the network shall live.
+        Device for the network.
 
     Raises
     ------
     InputError
-        As of `read_card`, or weights that are not those of the card, or do not fit its network.
+        As in `read_card`, or the weights do not match the card or the network.
     """
     import torch
 
@@ -176,7 +176,7 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
             f"contains a network that this version cannot build ({error})",
             "Update napari-ulm3d.",
         ) from error
-    # The first weights are drawn and thrown away: leave the caller's random numbers alone.
+    # The initial weights are discarded: do not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         network = build(card.architecture, settings)
     _check_fit(path, network.state_dict(), tensors)
@@ -191,12 +191,12 @@ def load_network(path: str | PathLike[str], device: str = "cpu") -> tuple[nn.Mod
 
 
 def shipped_weights() -> dict[str, Path]:
-    """The weight files that come with the package, by name."""
+    """The weight files included in the package, by name."""
     return {file.stem: file for file in sorted(_FOLDER.glob("*.safetensors"))}
 
 
 def weights_hash(path: str | PathLike[str]) -> str:
-    """SHA-256 of a weights file, which a run records with its results.
+    """SHA-256 of a weights file, as recorded by a run.
 
     Raises
     ------
@@ -231,10 +231,10 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
 
 
 def _is_pickle(path: Path) -> bool:
-    """A zip, which is what torch.save writes, or a pickle of protocol 2 to 5.
+    """Whether the file is a zip, as written by torch.save, or a pickle of protocol 2 to 5.
 
-    A safetensors file begins with the length of its header, eight bytes that can look like a
-    pickle's first two; the brace that opens its JSON tells them apart.
+    A safetensors file begins with the length of its header, eight bytes that can look like the
+    first two of a pickle; the opening brace of its JSON distinguishes them.
     """
     with open(path, "rb") as file:
         head = file.read(9)
@@ -256,7 +256,7 @@ def _card(path: str | PathLike[str], file: Any) -> WeightsCard:
 
 
 def _tensors_hash(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and bytes, in the order of the names."""
+    """SHA-256 of names, types, shapes and bytes, sorted by name."""
     import torch
 
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""From dense frames of the correlation map to the few voxels that matter."""
+"""From dense frames of the correlation map to the few relevant voxels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STRATEGIES: dict[str, Strategy] = {
     "contrast": sparsify_contrast,
     "learned": sparsify_learned,
 }
-"""How voxels are chosen, by the name in `SparsifyConfig.strategy`."""
+"""Selection functions by the name in `SparsifyConfig.strategy`."""
 
 
 def sparsify_block(
@@ -51,29 +51,29 @@ def sparsify_block(
     *,
     device: Device = "auto",
 ) -> SparseFrames:
-    """Sparsify a block that comes in chunks of frames; no more than one chunk is held.
+    """Sparsify a block given in chunks of frames; only one chunk is in memory.
 
     Parameters
     ----------
     chunks
         Consecutive frames of the block's correlation map, each (t, z, y, x) complex64 or
-        float32. A chunk may be a buffer that is written anew for the next one.
+        float32. A chunk may be a buffer that is reused for the next one.
     config
         The strategy and its settings.
     first_frame
-        Number of the block's first frame over the whole acquisition.
+        Number of the block's first frame in the whole acquisition.
     device
-        Where the network of the strategy ``learned`` runs.
+        Device for the network of the strategy ``learned``.
 
     Returns
     -------
     SparseFrames
-        Over all the chunks' frames. The same however the block was cut.
+        Over the frames of all chunks. The result does not depend on the division into chunks.
 
     Raises
     ------
     ConfigError
-        There is no such strategy, or no weights for it.
+        The strategy does not exist or has no weights.
     InputError
         The chunks' grids differ, or a chunk does not have four axes.
     """

@@ -1,4 +1,4 @@
-"""Gathering kept voxels chunk by chunk into one `SparseFrames`."""
+"""Collects kept voxels chunk by chunk into one `SparseFrames`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Collector", "power", "shape_of"]
 
 
 def power(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """Squared magnitude |c|^2, float32 of the frames' shape."""
+    """Squared magnitude |c|^2, float32 in the shape of the frames."""
     out = np.square(frames.real, dtype=np.float32)
     if frames.dtype.kind == "c":
         out += np.square(frames.imag, dtype=np.float32)
@@ -23,7 +23,7 @@ def power(frames: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def shape_of(chunk: NDArray[Any], earlier: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """The chunk's (z, y, x), checked to be that of the chunks before it."""
+    """Shape (z, y, x) of a chunk, checked against the previous chunks."""
     if chunk.ndim != 4:
         raise InputError(
             None,
@@ -43,7 +43,7 @@ def shape_of(chunk: NDArray[Any], earlier: tuple[int, ...] | None) -> tuple[int,
 
 @dataclass
 class Collector:
-    """Kept voxels, as flat indices over the whole block and their values."""
+    """Kept voxels, as flat indices over the whole block with their values."""
 
     first_frame: int = 0
     n_frames: int = 0
@@ -52,7 +52,7 @@ class Collector:
     values: list[NDArray[np.complex64]] = field(default_factory=list)
 
     def add(self, chunk: NDArray[Any], mask: NDArray[np.bool_]) -> None:
-        """Keep the voxels of the next chunk (t, z, y, x) where `mask` holds."""
+        """Keep the voxels of the next chunk (t, z, y, x) where `mask` is True."""
         self.grid = shape_of(chunk, self.grid)
         kept = np.flatnonzero(mask)
         self.index.append(kept + self.n_frames * int(np.prod(self.grid)))
@@ -60,7 +60,7 @@ class Collector:
         self.n_frames += len(chunk)
 
     def result(self) -> SparseFrames:
-        """Everything kept, in the order t, z, y, x."""
+        """All kept voxels, in the order t, z, y, x."""
         if self.grid is None:
             raise ValueError("sparsification needs at least one chunk of frames")
         index = np.concatenate(self.index)

@@ -1,4 +1,4 @@
-"""Keep voxels that stand out from their surroundings by a signal-to-noise ratio in dB."""
+"""Keep voxels with a minimum signal-to-noise ratio in dB relative to their surroundings."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from napari_ulm3d.sparsify.collect import Collector, shape_of
 __all__ = ["local_background", "local_contrast_db", "sparsify_contrast", "stands_out"]
 
 _NEIGHBOUR_WEIGHT = 0.2
-"""Weight of the 26 nearest voxels in the background; the voxel itself has none."""
+"""Weight of the 26 nearest voxels in the background; the voxel itself has weight 0."""
 
 
 def local_background(magnitude: NDArray[np.float32], patch: tuple[int, int, int]) -> NDArray[Any]:
-    """Mean magnitude about every voxel of a frame: the level of noise and clutter.
+    """Mean magnitude around every voxel of a frame: the level of noise and clutter.
 
     The weighted mean over the patch, with weight 0 for the voxel itself, 0.2 for its 26
-    neighbours and 1 elsewhere, after the frame's local maxima (over 26 neighbours) were set
-    to zero, so that bubbles close by do not count as noise. This is the background of
-    Open-3DULM (Chabouh et al., Commun. Eng. 2025). One thing differs: at the border the
-    weights are normalized over the part of the patch inside the frame, where Open-3DULM
-    counts zeros outside, which raises the contrast there.
+    neighbours and 1 elsewhere, after setting the frame's local maxima (over 26 neighbours)
+    to zero so that nearby bubbles do not count as noise. This is the background of
+    Open-3DULM (Chabouh et al., Commun. Eng. 2025), except at the border: here the
+    weights are normalized over the part of the patch inside the frame, while Open-3DULM
+    includes zeros outside, which increases the contrast there.
 
     Parameters
     ----------
     magnitude
-        (z, y, x) float32, not negative.
+        (z, y, x) float32, non-negative.
     patch
         Odd size along z, y, x, voxels.
 
@@ -43,15 +43,15 @@ def local_background(magnitude: NDArray[np.float32], patch: tuple[int, int, int]
     """
     peaks = maximum_filter(magnitude, size=3, mode="constant") == magnitude
     rest = np.where(peaks, np.float32(0), magnitude).astype(np.float64)
-    # A patch with no voxel but its own has no background: its weight is NaN.
+    # A patch that contains only the voxel itself has no background: its weight is NaN.
     total = np.maximum(_weighted_sum(rest, patch), 0) / _weights(magnitude.shape, patch)
     return np.where(np.isnan(total), np.inf, total)
 
 
 def local_contrast_db(frame: NDArray[Any], patch: tuple[int, int, int]) -> NDArray[np.float32]:
-    """20 log10 of every voxel's magnitude over its `local_background`, dB.
+    """20 log10 of the ratio of every voxel's magnitude to its `local_background`, dB.
 
-    -inf where the voxel is zero; +inf where a voxel stands in nothing but zeros.
+    -inf if the voxel is zero; +inf if only the background is zero.
     """
     magnitude = np.abs(frame).astype(np.float32)
     background = local_background(magnitude, patch)
@@ -69,10 +69,10 @@ def stands_out(contrast_db: NDArray[np.float32], config: SparsifyConfig) -> NDAr
 def sparsify_contrast(
     chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
 ) -> SparseFrames:
-    """Voxels whose local contrast reaches `config.min_snr_db` (see `local_background`).
+    """Keep voxels whose local contrast reaches `config.min_snr_db` (see `local_background`).
 
-    Open-3DULM measures it at local maxima of the filtered frames alone; here every voxel
-    is measured, so the flanks of a bright bubble are kept with it.
+    Open-3DULM measures the contrast only at local maxima of the filtered frames; here it is
+    measured at every voxel, so the flanks of a bright bubble are kept with it.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def sparsify_contrast(
     config
         `min_snr_db` and `patch_voxels`.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     """
     kept = Collector(first_frame)
     for chunk in chunks:
@@ -95,7 +95,7 @@ def sparsify_contrast(
 
 @lru_cache(maxsize=8)
 def _weights(shape: tuple[int, ...], patch: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Sum of the weights inside the frame, NaN where none is."""
+    """Sum of the weights inside the frame; NaN if there are none."""
     weights = _weighted_sum(np.ones(shape), patch)
     weights[weights < 1e-9] = np.nan
     weights.setflags(write=False)

@@ -1,4 +1,4 @@
-"""Keep the voxels that a small network finds worth keeping (see `networks.mask_cnn`)."""
+"""Keep voxels selected by a small network (see `networks.mask_cnn`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_WEIGHTS = "mask"
 """Name of the shipped weights."""
 
 _FRAMES_AT_ONCE = 8
-"""Frames of a group; groups begin at multiples of it, however the block comes."""
+"""Frames in a group; groups begin at multiples of this, however the chunks are divided."""
 
 
 def sparsify_learned(
@@ -32,23 +32,23 @@ def sparsify_learned(
     first_frame: int = 0,
     device: Device = "auto",
 ) -> SparseFrames:
-    """Voxels that the mask network of `config.weights` keeps (Rauby et al., arXiv 2402.09359).
+    """Keep voxels selected by the mask network `config.weights` (Rauby et al., arXiv 2402.09359).
 
     Parameters
     ----------
     chunks
         Consecutive frames of the correlation map, each (t, z, y, x) complex or real.
     config
-        `weights`: a file or the name of shipped weights; None: those shipped as ``mask``.
+        `weights`: a file or the name of shipped weights; None: the shipped ``mask``.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     device
-        Where the network runs.
+        Device for the network.
 
     Raises
     ------
     ConfigError, InputError
-        There are no such weights, or they are not a mask network's.
+        There are no such weights, or they are not those of a mask network.
     """
     where = resolve_device(device)
     network = _network(config, where)
@@ -61,10 +61,10 @@ def sparsify_learned(
 def frames_that_decide(
     config: SparsifyConfig, frame: int, n_frames: int, device: Device = "auto"
 ) -> tuple[int, int]:
-    """First and past-the-last of a block's frames that decide which voxels of a frame are kept.
+    """Range of a block's frames that determine which voxels of a frame are kept (end exclusive).
 
-    `sparsify_learned` of these alone, which begin at a group of frames, keeps of `frame` what
-    it keeps when given the whole block.
+    Applied to these frames alone, which begin at a group, `sparsify_learned` keeps the same
+    voxels of `frame` as for the whole block.
     """
     reach = len(_network(config, resolve_device(device)).hidden)
     group = frame // _FRAMES_AT_ONCE
@@ -80,7 +80,7 @@ def _network(config: SparsifyConfig, device: str) -> Any:
 def _masked(
     network: MaskCNN, chunks: Iterable[NDArray[Any]], device: str
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """Groups of frames with their masks; a group sees as many frames beside it as count."""
+    """Groups of frames with their masks, each computed with all neighbouring frames in reach."""
     reach = len(network.hidden)  # each layer but the last convolves over three frames
     held: NDArray[Any] | None = None
     begun, done, grid = 0, 0, None  # numbers of the first frame held and of the next group's first

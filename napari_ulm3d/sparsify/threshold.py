@@ -24,7 +24,7 @@ def reaches_threshold(powers: NDArray[np.float32], config: SparsifyConfig) -> ND
 def sparsify_threshold(
     chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
 ) -> SparseFrames:
-    """Voxels with |c|^2 >= `config.threshold` (Rauby et al., arXiv 2402.09359).
+    """Keep voxels with |c|^2 >= `config.threshold` (Rauby et al., arXiv 2402.09359).
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def sparsify_threshold(
     config
         `threshold`, on the squared magnitude; 0 keeps every voxel.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     """
     kept = Collector(first_frame)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Keep the k strongest voxels of a block, from a stream of chunks."""
+"""Keep the k strongest voxels of a block from a stream of chunks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["sparsify_topk"]
 def sparsify_topk(
     chunks: Iterable[NDArray[Any]], config: SparsifyConfig, first_frame: int = 0
 ) -> SparseFrames:
-    """The `config.top_k` voxels of largest |c|^2 of all chunks together.
+    """Keep the `config.top_k` voxels with the largest |c|^2 over all chunks.
 
-    Of equal voxels the earlier in the order t, z, y, x is kept, so the result does not
-    depend on how the block is cut into chunks. Voxels of zero are never kept, so there can
+    Among equal voxels, the earlier in the order t, z, y, x is kept, so the result does not
+    depend on the division into chunks. Zero voxels are never kept, so there can
     be fewer than `top_k`. Memory: the kept voxels and one chunk; the weakest voxel kept
-    so far is the bar for later chunks.
+    so far is the threshold for later chunks.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def sparsify_topk(
     config
         `top_k`, over the whole block.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     """
     limit = config.top_k
     index = np.empty(0, np.int64)
@@ -60,7 +60,7 @@ def sparsify_topk(
 
 
 def _strongest(powers: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Ascending positions of the `count` largest; of equal ones the first."""
+    """Ascending positions of the `count` largest values; among equal ones, the first."""
     cut = np.partition(powers, powers.size - count)[powers.size - count]
     above = np.flatnonzero(powers > cut)
     ties = np.flatnonzero(powers == cut)[: count - above.size]

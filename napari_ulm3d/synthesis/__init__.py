@@ -1,9 +1,9 @@
-"""Analysis by synthesis: the bubbles that were found must explain the frames.
+"""Analysis by synthesis: localized bubbles must explain the frames.
 
-What a localizer proposes is fitted to the IQ data, all bubbles together, with the image of a
-bubble as it was measured in these data (`image`). Along tracks the places hold each other, so
-that bubbles are told apart while they pass one another (`chaining`, `kernels`). Tracks are
-continued past their ends and maxima of what is left over become bubbles (`proposals`); those
+The proposals of a localizer are fitted jointly to the IQ data, with the image of a
+bubble measured in these data (`image`). Positions along tracks constrain each other, so
+bubbles remain separated while they pass each other (`chaining`, `kernels`). Tracks are
+extended beyond their ends, and maxima of the residual become bubbles (`proposals`); bubbles
 that explain nothing are dropped (`selection`).
 """
 

@@ -1,4 +1,4 @@
-"""The bubbles of a block while they are fitted: places, amplitudes, and tracks."""
+"""The bubbles of a block during the fit: positions, amplitudes and tracks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Bubbles:
-    """One row a bubble and frame, sorted by frame; fits write into the arrays.
+    """One row per bubble and frame, sorted by frame; fits modify the arrays.
 
     Attributes
     ----------
@@ -28,23 +28,23 @@ class Bubbles:
     amplitude
         (n,) complex; 0: not fitted yet.
     n_frames
-        Of the block.
+        Number of frames in the block.
     before, after
         (n,) rows of the same bubble in the frames before and after; -1: none.
     anchor
-        (n, 3) where the fit began.
+        (n, 3) initial position of the fit.
     noise
-        (n,) power of the residual about the bubble.
+        (n,) power of the residual around the bubble.
     moved
         (n,) last step, voxels.
     said, trust
-        (n, 3) the place that a localizer gave, voxels, and its precision (0: none).
+        (n, 3) position from a localizer, voxels, and its precision (0: none).
     given
-        (n,) whether a localizer gave it, or it was proposed here.
+        (n,) whether it comes from a localizer rather than from a proposal.
     energy
-        (n,) of the image over the noise's power.
+        (n,) energy of the image relative to the noise power.
     deviation
-        (n, 3) standard deviation of the place, voxels.
+        (n, 3) standard deviation of the position, voxels.
     """
 
     frame: Ints
@@ -77,12 +77,12 @@ class Bubbles:
         return len(self.frame)
 
     def begin(self) -> None:
-        """Every bubble may move again, from where it is."""
+        """Let every bubble move again, from its current position."""
         self.anchor = self.place.copy()
         self.moved[:] = 1.0
 
     def changed(self, keep: NDArray[np.bool_], frame: Ints, place: Floats) -> Bubbles:
-        """Those that are kept, with their links to each other, and new ones."""
+        """The bubbles to keep, with their mutual links, and new ones."""
         n = int(keep.sum())
         frames = np.concatenate([self.frame[keep], frame])
         order = np.argsort(frames, kind="stable")
@@ -94,7 +94,7 @@ class Bubbles:
         )
         row = np.empty(len(order), np.int64)
         row[order] = np.arange(len(order))
-        new = np.full(len(self) + 1, -1)  # the last entry is what row -1 becomes
+        new = np.full(len(self) + 1, -1)  # the last entry maps row -1
         new[:-1][keep] = row[:n]
         out.before[row[:n]] = new[self.before[keep]]
         out.after[row[:n]] = new[self.after[keep]]
@@ -103,7 +103,7 @@ class Bubbles:
         return out
 
     def tracks(self) -> tuple[Ints, Ints]:
-        """(n,) label of each row's track, and how many rows it has."""
+        """Label of each row's track, (n,), and its number of rows."""
         return _labels(self.before, self.after)
 
 

@@ -1,9 +1,9 @@
-"""Which bubbles of consecutive frames are one: links that the frames before and after support.
+"""Links between bubbles in consecutive frames, supported by the frames before and after.
 
-Two frames do not say which of several bubbles goes where; four mostly do, as a bubble hardly
-changes its velocity from one frame to the next. A link from i to j costs the least second
-difference that it has with any link out of j, and with any into i. Each pair of frames is
-then assigned at the least cost.
+Two frames do not determine which of several bubbles goes where, but four usually do, since a
+bubble's velocity hardly changes between frames. The cost of a link from i to j is the smallest
+second difference with any link out of j, plus that with any link into i. Each pair of frames is
+then assigned at minimum cost.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from napari_ulm3d.link.assignment import cheapest
 __all__ = ["chain"]
 
 _UNLINKED = 0.9
-"""A link that one side supports costs about a half, one that neither does costs 1."""
+"""A link supported on one side costs about a half, an unsupported one costs 1."""
 _NEAR = 0.1
-"""Weight of the displacement: of two links that are supported alike the shorter one."""
+"""Weight of the displacement, to prefer the shorter of two equally supported links."""
 
 SHORTEST = 3
-"""Rows of a track, at least: fewer have no second difference."""
+"""Minimum number of rows in a track: fewer have no second difference."""
 
 
 def chain(
@@ -36,24 +36,24 @@ def chain(
     Parameters
     ----------
     first
-        (t + 1,) the rows of frame k are first[k] to first[k + 1] - 1.
+        (t + 1,) frame k has rows first[k] to first[k + 1] - 1.
     place
-        (n, 3) places.
+        (n, 3) positions.
     gate
-        (3,) longest displacement: half axes of an ellipsoid, in units of `place`.
+        (3,) maximum displacement: semi-axes of an ellipsoid, in units of `place`.
     bend
-        (3,) largest second difference, likewise.
+        (3,) maximum second difference, likewise.
 
     Returns
     -------
-    (n,) rows before and after each row, -1 for none; tracks have three rows or more.
+    (n,) rows before and after each row, -1 for none; tracks have at least three rows.
     """
     return _chain(first, place, gate, bend)
 
 
 @njit(cache=True, nogil=True)
 def _pairs(first, place, gate):  # type: ignore[no-untyped-def]
-    """Links within the gate as compressed rows, and their squared lengths in gates."""
+    """Links within the gate as compressed rows, and their squared lengths in units of the gate."""
     rows = np.zeros(len(place) + 1, np.int64)
     column = np.empty(4 * len(place) + 16, np.int64)
     length = np.empty(column.size)

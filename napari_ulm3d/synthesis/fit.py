@@ -13,29 +13,29 @@ from napari_ulm3d.synthesis.image import BubbleImage
 __all__ = ["JointFit"]
 
 _WINDOW = 1.4
-"""Half of an image's window in full widths at half maximum."""
+"""Half width of an image's window, in full widths at half maximum."""
 _MARGIN = 2
 _MEASURED_WITH = 160.0
-"""Least energy of bubbles that the image is measured on (22 dB)."""
+"""Minimum energy of bubbles used to measure the image (22 dB)."""
 _ALONE_WIDTHS = 1.5
 _FEWEST, _MOST = 30, 4000
 
 
 class JointFit:
-    """Frames of a block, the image of a bubble, and what all bubbles together leave over.
+    """Frames of a block, the image of a bubble, and the residual after subtracting all bubbles.
 
     Parameters
     ----------
     frames
-        (t, z, y, x) complex64, filtered. Not written to.
+        (t, z, y, x) complex64, filtered. Not modified.
     image
-        What a bubble looks like.
+        The image of a bubble.
     noise_rms
-        Level of the noise: the residual about a bubble is taken to be no weaker.
+        Noise level: a lower limit for the residual around a bubble.
     jerk
         (3,) standard deviation of the second difference of a track, voxels.
     limit
-        Farthest a bubble may go in one fit along each axis, voxels.
+        Maximum displacement of a bubble in one fit along each axis, voxels.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class JointFit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels of a frame."""
+        """Shape of a frame."""
         z, y, x = self.frames.shape[1:]
         return z, y, x
 
     def use(self, image: BubbleImage) -> None:
-        """Fit with another image from now on."""
+        """Use another image from now on."""
         self.image = image
         self._table, self._slope = image.tables(int(self.half.max()) + _MARGIN)
 
     def restart(self, bubbles: Bubbles) -> None:
-        """Take the images of these bubbles off the frames anew; they may move again."""
+        """Recompute the residual for these bubbles, which may move again."""
         bubbles.begin()
         np.copyto(self.left, self.frames)
         kernels.take_off(
@@ -78,7 +78,7 @@ class JointFit:
         )  # fmt: skip
 
     def sweep(self, bubbles: Bubbles, times: int) -> None:
-        """Gauss-Newton steps of every bubble; then `noise`, `energy` and `deviation` of each."""
+        """Gauss-Newton steps for all bubbles, then update `noise`, `energy` and `deviation`."""
         for turn in range(times):
             if turn % 3 == 0:
                 self._measure_noise(bubbles)
@@ -101,9 +101,9 @@ class JointFit:
         )
 
     def measure_image(self, bubbles: Bubbles) -> bool:
-        """Correct the image by what bright bubbles that stand alone leave over.
+        """Correct the image using the residual of bright, isolated bubbles.
 
-        False where there are too few of them. Call `restart` after it.
+        Returns False if there are too few. Call `restart` afterwards.
         """
         scaled = np.column_stack([bubbles.frame * 1e3, bubbles.place / self.fwhm])
         apart = cKDTree(scaled).query(scaled, 2)[0][:, 1] if len(bubbles) > 1 else np.inf
@@ -122,7 +122,7 @@ class JointFit:
                 self.left, bubbles.first, bubbles.place, bubbles.amplitude, chosen, self.half,
                 self._table, self._slope, axis, distance, lack, weight,
             )  # fmt: skip
-            # No single bright bubble says what the image is.
+            # No single bright bubble should determine the image.
             capped = np.minimum(weight[:n], 4 * np.median(weight[:n]))
             image = image.corrected(int(axis), distance[:n], lack[:n], capped)
         self.use(image)

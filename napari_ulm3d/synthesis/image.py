@@ -1,14 +1,14 @@
-"""The image of a bubble as the data have it: a Gaussian corrected by Hermite functions.
+"""Image of a bubble measured in the data: a Gaussian corrected by Hermite functions.
 
-A joint fit is only as good as the image that it assumes: whatever a Gaussian lacks (side
-lobes, a pulse that rings, a curved wavefront) stands beside a bright bubble like another
-bubble. Along each axis the profile is
+A joint fit is only as good as the assumed image: anything missing in a Gaussian (side
+lobes, a ringing pulse, a curved wavefront) appears beside a bright bubble like another
+bubble. Along each axis, the profile is
 
     h(d) = exp(i w d) sum_n c_n H_n(d / s) exp(-d^2 / 2 s^2)
 
-with polynomials H_n that are orthonormal under exp(-d^2 / s^2) and complex c_n: asymmetry,
-tails and phase in a few numbers, smooth between the voxels (the Gauss-Hermite series that
-van der Marel & Franx, ApJ 407, 525 (1993), use for line profiles).
+with polynomials H_n that are orthonormal under exp(-d^2 / s^2) and complex c_n. They represent
+asymmetry, tails and phase with a few numbers, smoothly between the voxels (the Gauss-Hermite
+series used by van der Marel & Franx, ApJ 407, 525 (1993), for line profiles).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class BubbleImage:
     sigma
         (3,) standard deviation of the Gaussian, voxels.
     carrier
-        (3,) phase step a voxel, radians.
+        (3,) phase step per voxel, radians.
     coefficients
-        (3, n) complex, of the Hermite functions; the first 1 and the others 0: a Gaussian.
+        (3, n) complex coefficients of the Hermite functions; 1, 0, 0, ... is a Gaussian.
     """
 
     sigma: NDArray[np.float64]
@@ -50,17 +50,17 @@ class BubbleImage:
 
     @classmethod
     def gaussian(cls, psf: Psf, order: int = 8) -> BubbleImage:
-        """A Gaussian of the PSF's widths and axial carrier, to be corrected up to an order."""
+        """A Gaussian with the PSF's widths and axial carrier, correctable up to an order."""
         coefficients = np.zeros((3, order + 1), np.complex128)
         coefficients[:, 0] = 1
         carrier = np.array([psf.carrier_rad, 0.0, 0.0])
         return cls(np.asarray(psf.fwhm_voxels) * _SIGMA, carrier, coefficients)
 
     def profile(self, axis: int, distance: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """The image along one axis at distances (voxels) from the bubble, of peak 1.
+        """The image along one axis at distances (voxels) from the bubble, with peak 1.
 
-        The bubble is where a Gaussian fits its image best, so that places do not shift with
-        the correction.
+        The bubble's position is that of the best-fitting Gaussian, so that the correction does not
+        shift positions.
         """
         at = np.arange(-3.0, 3.001, 0.01) * self.sigma[axis]
         fine = self.functions(axis, at) @ self.coefficients[axis]
@@ -80,7 +80,7 @@ class BubbleImage:
         )
 
     def tables(self, reach: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-        """(3, n) profiles and their derivatives from -reach to reach voxels, `FINE` a voxel."""
+        """Profiles and their derivatives, (3, n), from -reach to reach voxels, `FINE` per voxel."""
         distance = np.arange(-reach * FINE, reach * FINE + 1) / FINE
         table = np.empty((3, distance.size), np.complex64)
         slope = np.empty_like(table)
@@ -98,16 +98,16 @@ class BubbleImage:
         lack: NDArray[np.complex128],
         weight: NDArray[np.float64],
     ) -> BubbleImage:
-        """The image with what it lacks along one axis added, by weighted least squares.
+        """Add the missing part of the image along one axis, by weighted least squares.
 
         Parameters
         ----------
         distance
-            (m,) from the bubble, voxels.
+            (m,) distance from the bubble, voxels.
         lack
-            (m,) what was measured there less the profile (of peak 1).
+            (m,) measured value minus the profile (of peak 1).
         weight
-            (m,) of the squares.
+            (m,) weights of the squares.
         """
         at = np.arange(-3.0, 3.001, 0.01) * self.sigma[axis]
         peak = np.abs(self.functions(axis, at) @ self.coefficients[axis]).max()

@@ -1,8 +1,8 @@
-"""The sums of the joint fit: one bubble's image against what the models leave over.
+"""Inner products of the joint fit: one bubble's image with the residual.
 
 A frame is modelled as the sum over bubbles of a_k h_z(z - z_k) h_y(y - y_k) h_x(x - x_k) with
 complex amplitudes a_k and tabulated complex profiles h (see `image`). The *residual*, the
-frames less all models, is kept in memory. Profiles separate along the axes, so that a bubble
+frames minus all models, is kept in memory. Profiles separate along the axes, so a bubble
 costs two passes over its window.
 """
 
@@ -16,14 +16,14 @@ from napari_ulm3d._caches import njit
 __all__ = ["COLOURS", "FINE", "evidence", "profile_samples", "residual_powers", "sweep", "take_off"]
 
 FINE = 32
-"""Entries of a profile's table a voxel."""
+"""Entries per voxel in a profile's table."""
 COLOURS = 3
-"""A bubble's expected place depends on those up to two frames away, so frames of one colour,
-every third one, can be fitted at the same time and the result does not depend on threads."""
+"""A bubble's expected position depends on those up to two frames away. Frames of one colour,
+every third one, can therefore be fitted in parallel, with results independent of threads."""
 
 _CONTRACT = {"contract"}
 _LARGEST_STEP = 0.5  # voxels in one Gauss-Newton step
-_STILL = 0.01  # voxels: a bubble that moved less, among such bubbles, has converged
+_STILL = 0.01  # voxels: a bubble that moved less, and whose neighbours did, has converged
 
 
 @njit(cache=True, nogil=True)
@@ -51,7 +51,7 @@ def _window(shape, place, half, table, slope, low, size, g, gd, sums):  # type: 
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
 def _project(left, low, size, g, gd):  # type: ignore[no-untyped-def]
-    """Inner products of the image, and of its derivatives along z, y, x, with the residual."""
+    """Inner products of the residual with the image and its derivatives along z, y, x."""
     s, sz, sy, sx = 0j, 0j, 0j, 0j
     zero = np.float32(0)
     for i in range(size[0]):
@@ -91,10 +91,10 @@ def _add(left, amplitude, low, size, g):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _expected(k, place, before, after, mean):  # type: ignore[no-untyped-def]
-    """Place by those before and after, as their second differences vanish; and its weight.
+    """Position with zero second differences, from the rows before and after, and its weight.
 
-    A bubble is part of up to three second differences along its track; the weight is the
-    precision that they give it, in units of that of one second difference.
+    A bubble is part of up to three second differences along its track; the weight is their total
+    precision, in units of the precision of one second difference.
     """
     mean[:] = 0.0
     weight = 0.0
@@ -115,7 +115,7 @@ def _expected(k, place, before, after, mean):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _rests(k, low, high, place, moved, before, after, half):  # type: ignore[no-untyped-def]
-    """Whether a bubble, all whose windows reach its core, and its own next places stood still."""
+    """Whether a bubble, its own neighbours and all bubbles that overlap its core are still."""
     if moved[k] > _STILL:
         return False
     for j in (before[k], after[k]):
@@ -137,14 +137,14 @@ def sweep(  # type: ignore[no-untyped-def]
     left, colour, first, place, anchor, amplitude, before, after, said, trust, noise, jerk,
     moved, half, limit, table, slope,
 ):  # fmt: skip
-    """One Gauss-Newton step of every bubble in the frames of a colour.
+    """Perform one Gauss-Newton step of every bubble in the frames of a colour.
 
-    Bubbles are visited one after the other on the residual that the others leave (block
+    Bubbles are updated one after the other on the residual of the others (block
     coordinate descent; Fessler & Hero 1994). The amplitude is eliminated from the step and
-    matched anew after it. Along a track the place is held by the second difference of the
-    places, normal of standard deviation `jerk`, and where `trust` is not 0 by the place that was
-    `said`, with that precision. A bubble of amplitude 0 is new and gets its
-    matched amplitude.
+    fitted again afterwards. Along a track, the position is constrained by its second difference,
+    normally distributed with standard deviation `jerk`, and, if `trust` is not 0, by the position
+    `said`, with that precision. A bubble with amplitude 0 is new and gets its fitted
+    amplitude.
     """
     n_turns = (left.shape[0] - colour + COLOURS - 1) // COLOURS
     for turn in prange(n_turns):
@@ -170,7 +170,7 @@ def sweep(  # type: ignore[no-untyped-def]
             weight = _expected(k, place, before, after, mean)
             for i, si in enumerate((sz, sy, sx)):
                 # The amplitude is eliminated, after which the axes of a separable image do not
-                # mix. The image moves against its argument: its derivative by the place is -gd.
+                # mix. The image moves against its argument: its derivative by position is -gd.
                 slant = sums[i, 1] / sums[i, 0].real
                 bend = sums[i, 2].real / sums[i, 0].real - abs(slant) ** 2
                 scale = 2.0 / noise[k]
@@ -201,7 +201,7 @@ def sweep(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, parallel=True)
 def take_off(left, first, place, amplitude, half, table, slope):  # type: ignore[no-untyped-def]
-    """Take the images of all bubbles off the frames."""
+    """Subtract the images of all bubbles from the frames."""
     for t in prange(left.shape[0]):
         shape = np.array(left.shape[1:])
         low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
@@ -216,7 +216,7 @@ def take_off(left, first, place, amplitude, half, table, slope):  # type: ignore
 
 @njit(cache=True, nogil=True, parallel=True)
 def residual_powers(left, first, place, half, floor, out):  # type: ignore[no-untyped-def]
-    """Mean |residual|^2 in the window of each bubble, at least `floor`, into `out` (n,)."""
+    """Write the mean |residual|^2 in each bubble's window, at least `floor`, to `out` (n,)."""
     for t in prange(left.shape[0]):
         for k in range(first[t], first[t + 1]):
             total, many = 0.0, 0
@@ -240,10 +240,10 @@ def evidence(  # type: ignore[no-untyped-def]
     shape, first, place, amplitude, before, after, trust, noise, jerk, half, table, slope,
     energy, deviation,
 ):  # fmt: skip
-    """Energy of each image over the noise's power, and standard deviation of its place.
+    """Energy of each image relative to the noise power, and standard deviation of its position.
 
-    Written into `energy` (n,) and `deviation` (n, 3) voxels: the Cramer-Rao bound with the other
-    bubbles held, together with what the track says of the place; 0 along an axis of one voxel.
+    Written to `energy` (n,) and `deviation` (n, 3) voxels: the Cramer-Rao bound for fixed other
+    bubbles, combined with the track's constraint on the position; 0 along an axis with one voxel.
     """
     for t in prange(first.size - 1):
         low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
@@ -266,11 +266,11 @@ def evidence(  # type: ignore[no-untyped-def]
 def profile_samples(  # type: ignore[no-untyped-def]
     left, first, place, amplitude, chosen, half, table, slope, axis, distance, value, weight
 ):
-    """The residual of chosen bubbles seen through the profiles along the other two axes.
+    """Project the residual of chosen bubbles on the profiles along the other two axes.
 
     Writes, for each voxel along `axis` in the window of each bubble, its distance from the
-    bubble (voxels), what the profile lacks there, and the weight of that in least squares.
-    Returns how many were written.
+    bubble (voxels), the missing part of the profile there, and its weight in least squares.
+    Returns the number of samples written.
     """
     shape = np.array(left.shape[1:])
     low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)

@@ -1,4 +1,4 @@
-"""Where bubbles may be that were not found: past the ends of tracks, and in what is left over."""
+"""Positions of possibly missed bubbles: beyond the ends of tracks, and in the residual."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from napari_ulm3d.synthesis.bubbles import Bubbles
 __all__ = ["continued", "left_over"]
 
 _LOOK_BACK = 5
-"""Rows at a track's end that its velocity is taken from."""
+"""Number of rows at the end of a track from which its velocity is estimated."""
 _TELLS = 4
-"""A track of fewer rows is not continued."""
+"""Tracks with fewer rows are not continued."""
 _SATELLITE = 0.2
-"""Weaker leftovers beside a bubble are what its image does not have."""
+"""Weaker residuals beside a bubble are attributed to errors of its image."""
 _OVER_NOISE = 3.0
 
 Floats = NDArray[np.float64]
@@ -24,14 +24,14 @@ Ints = NDArray[np.int64]
 
 
 def continued(bubbles: Bubbles, shape: tuple[int, int, int], apart: Floats) -> tuple[Ints, Floats]:
-    """Frames and places one frame past both ends of each track.
+    """Extrapolate each track by one frame at both ends.
 
     Parameters
     ----------
     shape
-        Of a frame, voxels.
+        Shape of a frame, voxels.
     apart
-        (3,) half axes within which another bubble holds the place already.
+        (3,) semi-axes within which another bubble already occupies the position.
     """
     _, length = bubbles.tracks()
     size = np.array(shape, np.int64)
@@ -53,7 +53,7 @@ def _continued(frame, first, place, before, after, length, size, apart):  # type
             t = frame[k] + (1 if way == 0 else -1)
             if on[k] >= 0 or t < 0 or t >= first.size - 1:
                 continue
-            # Least squares of the last places on a straight line, one frame further.
+            # Linear least squares through the last positions, extrapolated by one frame.
             mean, slope, square, rows, row = np.zeros(3), np.zeros(3), 0.0, 0, k
             while row >= 0 and rows < _LOOK_BACK:
                 rows += 1
@@ -84,18 +84,18 @@ def _continued(frame, first, place, before, after, length, size, apart):  # type
 def left_over(
     left: NDArray[np.complex64], bubbles: Bubbles, half: Ints, noise_rms: float, min_snr_db: float
 ) -> tuple[Ints, Floats]:
-    """Frames and places of the maxima of the residual that stand out, and are no satellites.
+    """Significant maxima of the residual that are not side lobes of a brighter bubble.
 
     Parameters
     ----------
     left
-        (t, z, y, x) frames less all images.
+        (t, z, y, x) frames minus all images.
     half
-        (3,) half of the images' window.
+        (3,) half width of the images' window.
     noise_rms
-        Level of the noise.
+        Noise level.
     min_snr_db
-        Least contrast over the residual about a maximum.
+        Minimum contrast relative to the residual around a maximum.
     """
     z, y, x = (int(2 * h + 1) for h in half)
     found, _ = detect_maxima(np.abs(left), (z, y, x), min_snr_db, 1_000_000)
@@ -110,7 +110,7 @@ def left_over(
 
 @njit(cache=True, nogil=True)
 def _brightest(frame, at, first, place, strength, half):  # type: ignore[no-untyped-def]
-    """Largest amplitude of the bubbles whose window, and a little more, holds a place."""
+    """Largest amplitude of the bubbles whose slightly enlarged window contains a position."""
     out = np.zeros(frame.size)
     for n in range(frame.size):
         for k in range(first[frame[n]], first[frame[n] + 1]):

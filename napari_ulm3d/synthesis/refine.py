@@ -1,4 +1,4 @@
-"""From a localizer's bubbles to those that explain the frames: start, add, drop, fit again."""
+"""Refine a localizer's bubbles to those that explain the frames: fit, add and drop."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _HIT_WAVELENGTHS = 0.25
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How bubbles are refined.
+    """Settings of the refinement.
 
     Attributes
     ----------
     mode
-        ``frame``: each frame by itself; ``window``: places along tracks hold each other, and
-        tracks are continued past their ends.
+        ``frame``: each frame separately; ``window``: positions along tracks constrain each other,
+        and tracks are continued beyond their ends.
     max_speed_mm_s
-        Of a bubble along a track.
+        Maximum speed of a bubble along a track.
     trust_sigma
-        Whether the localizations' own standard deviations hold them to their places, as those
-        of a network may, which has seen more than one frame.
+        Whether the standard deviations of the localizations constrain their positions, as is
+        appropriate for a network, which has seen more than one frame.
     """
 
     mode: Literal["frame", "window"] = "window"
@@ -68,49 +68,49 @@ def refine_localizations(
     first_frame: int = 0,
     stop: Callable[[], bool] | None = None,
 ) -> Localizations:
-    """The bubbles that explain a block of frames, beginning with those that a localizer found.
+    """Find the bubbles that explain a block of frames, starting from a localizer's.
 
-    All bubbles are fitted together; the image of a bubble is measured on those that stand
-    alone. Then, a few times: they are linked, fitted with their tracks, dropped where they
-    explain nothing, and new ones are tried past the ends of tracks and in what is left over.
-    A new bubble stays where it is in a track with bubbles that were found, or in one of six
-    frames and more.
+    All bubbles are fitted jointly; the image of a bubble is measured on isolated ones.
+    Then, a few times, they are linked, fitted with their tracks, dropped if they
+    explain nothing, and new ones are tried beyond the ends of tracks and in the residual.
+    A new bubble is kept if it is in a track with localized bubbles, or in a track of at least
+    six frames.
 
     Parameters
     ----------
     frames
-        (t, z, y, x) complex64, filtered. Not written to.
+        (t, z, y, x) complex64, filtered. Not modified.
     found
-        Where to begin; those of other frames are left out.
+        Initial bubbles; those in other frames are ignored.
     psf
-        Widths and carrier of the image to begin with.
+        Initial widths and carrier of the image.
     grid
-        Spacing and origin of the frames' voxels.
+        Spacing and origin of the frames.
     rate_hz
-        Volumes a second.
+        Volumes per second.
     noise_rms
-        Level of the noise of the frames.
+        Noise level of the frames.
     wavelength_um
-        None: half of the PSF's width along z stands in for it.
+        None: half of the PSF's width along z is used instead.
     settings
         Mode, speed and trust; None: the defaults.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     stop
-        Asked between fits.
+        Called between fits; a true result cancels.
 
     Returns
     -------
     Localizations
-        Sorted by frame, with `sigma_*_um` of the fit (other bubbles held), velocities along the
-        tracks (NaN of bubbles that are in none), `snr_db`, the energy of a bubble's image over
-        the noise's power, and `score`, the probability of an error below a quarter of the
-        wavelength by sigma, halved for a bubble in no track.
+        Sorted by frame, with `sigma_*_um` from the fit (other bubbles fixed), velocities along
+        the tracks (NaN for bubbles without a track), `snr_db`, the energy of a bubble's image
+        relative to the noise power, and `score`, the probability by sigma that the error is
+        below a quarter of the wavelength, halved for bubbles without a track.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     settings = settings or Synthesis()
     spacing = np.asarray(grid.spacing_um)
@@ -143,7 +143,7 @@ def _rounds(
     rate_hz: float,
     ask: Callable[[], None],
 ) -> tuple[Bubbles, NDArray[np.bool_]]:
-    """Link, fit, drop, propose; the bubbles of the last round and which of them stay."""
+    """Link, fit, drop and propose; return the bubbles of the last round and which to keep."""
     window = settings.mode == "window"
     apart = _APART_SIGMAS * fit.image.sigma
     gate = settings.max_speed_mm_s * 1000 / rate_hz / spacing
@@ -177,7 +177,7 @@ def _rounds(
 def _bubbles(
     found: Localizations, grid: Grid, first_frame: int, n_frames: int, trust_sigma: bool
 ) -> Bubbles:
-    """Those of the block, to be fitted."""
+    """The localizations of the block, prepared for the fit."""
     frame = found.frames - first_frame
     order = np.argsort(frame, kind="stable")
     order = order[(frame[order] >= 0) & (frame[order] < n_frames)]

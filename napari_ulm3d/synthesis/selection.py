@@ -1,4 +1,4 @@
-"""Which bubbles stay: those that explain something which no other one explains."""
+"""Selection of bubbles that explain something not explained by others."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from napari_ulm3d.synthesis.chaining import SHORTEST
 __all__ = ["supported"]
 
 _LONG = 6
-"""Rows of a track that may cross another one."""
+"""Minimum number of rows in a track that may cross another one."""
 _TOGETHER = 0.5
-"""Two tracks that share this much of the shorter one are one bubble."""
+"""Two tracks that share this fraction of the shorter one are one bubble."""
 
 
 def supported(
     bubbles: Bubbles, least_track: float, least_alone: float, apart: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """(n,) which bubbles to keep.
+    """Select the bubbles to keep, (n,).
 
     Parameters
     ----------
     bubbles
-        With their `energy`, the gain in log-likelihood for which each one stands.
+        With their `energy`, the gain in log-likelihood that each one provides.
     least_track, least_alone
-        Least energy: of a bubble in a track the geometric mean with its neighbours there, which
-        share their places with it; of one that is alone its own.
+        Minimum energy: in a track, of the geometric mean with its neighbours, which constrain
+        its position; otherwise, of the bubble alone.
     apart
-        (3,) half axes within which two bubbles of a frame are one, unless they are long tracks
-        that cross.
+        (3,) semi-axes within which two bubbles in a frame are one, unless they belong to long
+        tracks that cross.
     """
     label, length = bubbles.tracks()
     level = np.log(np.maximum(bubbles.energy, 1e-6))
@@ -56,7 +56,7 @@ def _close(i, j, place, apart):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _shared(i, j, way, place, apart):  # type: ignore[no-untyped-def]
-    """Frames from i and j on, one way along both tracks, and those where the two are close."""
+    """Count frames from i and j in one direction along both tracks, and those with both close."""
     many, close = 0, 0
     i, j = way[i], way[j]
     while i >= 0 and j >= 0:
@@ -70,7 +70,7 @@ def _shared(i, j, way, place, apart):  # type: ignore[no-untyped-def]
 def _drop_doubles(  # type: ignore[no-untyped-def]
     first, place, strength, before, after, label, length, apart, keep
 ):
-    """Of two bubbles in one place keep that of the longer track, or the brighter one."""
+    """Of two bubbles at one position, keep that in the longer track, or the brighter one."""
     gone = np.zeros(label.size + 1, np.bool_)
     for t in range(first.size - 1):
         for i in range(first[t], first[t + 1]):

@@ -1,3 +1,3 @@
-"""Training: simulated data on the fly, losses, and a loop that stops and goes on exactly."""
+"""Training: simulated data on the fly, losses, and a loop that resumes reproducibly."""
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Weights of several trainings in one: `python -m napari_ulm3d.train.average OUT FILE FILE ...`
 
-Trainings that went on from the same weights on other data end in the same valley of the loss;
-the mean of their weights often serves all of their data as well as the best of them does (model
-soups, Wortsman et al., ICML 2022, arXiv 2203.05482).
+Trainings that continued from the same weights with different data end in the same valley of
+the loss; the mean of their weights often performs as well on all of their data as the best of them
+(model soups, Wortsman et al., ICML 2022, arXiv 2203.05482).
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ __all__ = ["average_weights"]
 def average_weights(
     files: Sequence[str | PathLike[str]], out: str | PathLike[str], **facts: Any
 ) -> WeightsCard:
-    """Write the mean of the weights of several files, each counting alike.
+    """Write the unweighted mean of the weights in several files.
 
     Parameters
     ----------
     files
-        Two weights files or more, of one architecture and size.
+        Two or more weights files with the same architecture and sizes.
     out
-        File to write.
+        Target file.
     **facts
-        Fields of the `WeightsCard`, for instance scores on validation scenes. What is not
-        given: name and data are the first file's, steps and hours the sum over all files.
+        Fields of the `WeightsCard`, for instance scores on validation scenes. By default,
+        name and data are those of the first file, steps and hours the sum over all files.
 
     Returns
     -------
     WeightsCard
-        The card of the new file; its data name the files that it was made of.
+        The card of the new file; its data name the source files.
 
     Raises
     ------
     ConfigError
-        Fewer than two files, or unlike networks.
+        There are fewer than two files, or the networks differ.
     InputError
         A file cannot be read.
     """
@@ -80,7 +80,7 @@ def average_weights(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Command-line entry point; returns the exit code."""
     names = list(sys.argv[1:] if arguments is None else arguments)
     if len(names) < 3:
         print(__doc__.splitlines()[0], file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A training's state as one safetensors file: tensors, and everything else as JSON in its header."""
+"""State of a training as one safetensors file: tensors, and everything else in its header."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _REMEDY = "Start the training again in another folder."
 
 @dataclass
 class TrainingState:
-    """All that a training needs to go on to the same bit.
+    """Everything needed to continue a training with bit-identical results.
 
-    There is no state of random numbers: every draw follows from the seeds and the step.
+    No random state is stored: all random numbers follow from the seeds and the step.
 
     Attributes
     ----------
     model, average
-        The network trained, and the running mean of its weights.
+        The trained network, and the running mean of its weights.
     optimizer
-        The optimizer of `model`.
+        Optimizer of `model`.
     step
-        Steps done.
+        Number of completed steps.
     seconds
-        Time spent on them.
+        Time spent on these steps.
     best_score, best_step
-        Of the best validation; NaN and -1 before the first one.
+        From the best validation; NaN and -1 before the first one.
     best
-        The averaged weights at that step, by name; empty before.
+        The averaged weights at that step, by name; empty before the first validation.
     curve, validations
-        A row each log line and each validation.
+        One row per log line, and one per validation.
     config
-        The training's settings, as plain values.
+        Settings of the training, as plain values.
     """
 
     model: nn.Module
@@ -63,7 +63,7 @@ _FACTS = ("step", "seconds", "best_score", "best_step", "curve", "validations", 
 
 
 def save_state(path: str | PathLike[str], state: TrainingState) -> None:
-    """Write a checkpoint; it appears whole or not at all.
+    """Write a checkpoint; it appears complete or not at all.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def save_state(path: str | PathLike[str], state: TrainingState) -> None:
 
 
 def read_progress(path: str | PathLike[str]) -> tuple[int, float]:
-    """Steps of a checkpoint, and the seconds that they took; zeros where there is none."""
+    """Number of steps in a checkpoint, and their time in seconds; zeros without a checkpoint."""
     from safetensors import safe_open
 
     if not Path(path).is_file():
@@ -98,7 +98,7 @@ def read_progress(path: str | PathLike[str]) -> tuple[int, float]:
 
 
 def read_average(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint, those of its last step, by name."""
+    """The averaged weights at the last step of a checkpoint, by name."""
     from safetensors import safe_open
 
     with safe_open(str(path), framework="pt") as file:
@@ -107,12 +107,12 @@ def read_average(path: str | PathLike[str]) -> dict[str, Tensor]:
 
 
 def load_state(path: str | PathLike[str], state: TrainingState) -> None:
-    """Fill a fresh state (of the same network and optimizer) from a checkpoint.
+    """Load a checkpoint into a new state (with the same network and optimizer).
 
     Raises
     ------
     InputError
-        The file is absent, broken, of another program, or of another network.
+        The file is missing, damaged, from another program, or for another network.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,7 +1,7 @@
-"""The settings of a training run; the same file trains on a CPU and on a GPU.
+"""Settings of a training run; the same file works on a CPU and on a GPU.
 
-`TrainingConfig` holds what all tasks share, `TrainConfig` is that of `BubbleNet`; the others
-stand in `trajectory_config` and `mask_config`. A file's `task` says which one it is.
+`TrainingConfig` contains the settings shared by all tasks, `TrainConfig` is for `BubbleNet`;
+the others are in `trajectory_config` and `mask_config`. A file's `task` selects among them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
 def refuse_test_seeds(first: int, count: int) -> None:
-    """Seeds first..first + count - 1 must not touch those of the standard test sets.
+    """Refuse seeds first..first + count - 1 if any is in the standard test sets.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def refuse_test_seeds(first: int, count: int) -> None:
 
 
 class DataConfig(StageConfig):
-    """From which simulated scenes windows are cut."""
+    """Simulated scenes from which windows are cut."""
 
     random: RandomizationConfig = RandomizationConfig()
     first_seed: int = setting(
@@ -114,7 +114,7 @@ class LossConfig(StageConfig):
 
 
 class OptimizerConfig(StageConfig):
-    """Adam with decoupled weight decay, warm-up, then a rate that falls."""
+    """Adam with decoupled weight decay, warm-up, then a decreasing rate."""
 
     learning_rate: float = setting(2e-3, "Maximum learning rate.", gt=0)
     warmup_steps: int = setting(100, "Number of steps of linear warm-up.", ge=0)
@@ -136,7 +136,7 @@ class OptimizerConfig(StageConfig):
 
 
 class ValidationConfig(StageConfig):
-    """Scenes of fixed settings and held-out seeds; the best score picks the weights."""
+    """Scenes with fixed settings and held-out seeds; the best score selects the weights."""
 
     preset: str = setting("mouse-brain-15MHz", "Settings of the scenes.")
     shape: tuple[int, int, int] | None = setting(
@@ -163,12 +163,12 @@ class ValidationConfig(StageConfig):
 
     @property
     def n_scenes(self) -> int:
-        """Scenes in all, each of a seed of its own."""
+        """Total number of scenes, each with its own seed."""
         return (len(self.bubbles) + len(self.crowds)) * self.scenes
 
 
 class TrainingConfig(StageConfig):
-    """What the training of every network needs; each task adds its network, data and loss."""
+    """Training settings of every network; each task adds its network, data and loss."""
 
     name: str = setting("network", "Name of the weights.")
     notes: tuple[str, ...] = setting((), "Description for the card of the weights.")
@@ -189,23 +189,23 @@ class TrainingConfig(StageConfig):
 
     @property
     def steps_per_group(self) -> int:
-        """Steps that a group of scenes lasts."""
+        """Number of steps for which a group of scenes is used."""
         data = self.data
         windows = data.scenes_per_group * data.windows_per_scene * data.passes
         return max(1, windows // self.batch_windows)
 
     @property
     def n_scenes(self) -> int:
-        """Scenes that the whole training draws."""
+        """Number of scenes drawn in the whole training."""
         return -(-self.steps // self.steps_per_group) * self.data.scenes_per_group
 
     def check_seeds(self) -> None:
-        """Training, validation and test seeds must not meet.
+        """Check that training, validation and test seeds are disjoint.
 
         Raises
         ------
         ConfigError
-            They do.
+            They are not.
         """
         data, held = self.data, self.validation
         n_held = held.n_scenes

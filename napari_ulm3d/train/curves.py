@@ -1,4 +1,4 @@
-"""The course of a training as CSV and PNG, written anew each time."""
+"""Progress of a training as CSV and PNG, rewritten on each update."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = Sequence[dict[str, float]]
 
 
 def write_csv(path: Path, rows: Rows) -> None:
-    """Rows as CSV; columns are those of all rows in the order of their first appearance."""
+    """Write rows as CSV; columns are those of all rows in order of first appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
@@ -25,7 +25,7 @@ def write_csv(path: Path, rows: Rows) -> None:
 
 
 def write_plot(path: Path, curve: Rows, validations: Rows, metric: str = "jaccard") -> None:
-    """Loss and its terms, and validation scores, over steps.
+    """Plot the loss with its terms, and validation scores, against steps.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def _names(rows: Rows) -> list[str]:
 
 
 def _running_median(rows: Rows, names: list[str]) -> Rows:
-    """Single batches scatter so widely that the course would be hidden."""
+    """Smooth the curves, because individual batches scatter too widely."""
     half = len(rows) // 40
     near = [rows[max(0, k - half) : k + half + 1] for k in range(len(rows))]
     return [
-        # A term may begin later than the training, with a phase of its own.
+        # A term may begin later than the training, in its own phase.
         {"step": row["step"]}
         | {n: float(median([r[n] for r in some if n in r] or [nan])) for n in names}
         for row, some in zip(rows, near, strict=True)

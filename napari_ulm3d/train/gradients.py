@@ -1,4 +1,4 @@
-"""The gradient of a batch: at once, or window by window in several threads."""
+"""The gradient of a batch, computed at once or window by window in several threads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def batch_gradient(
 ) -> Loss:
     """Set the gradient of the weights to that of the batch's loss.
 
-    On the CPU, where the task names each window's share of the loss, every window is computed by
-    one thread, as many at once as PyTorch may use threads. The sum is taken in the order of the
-    windows, so that it has the same bits for any number of threads.
+    On the CPU, if the task gives each window's share of the loss, every window is computed by
+    one thread, with as many windows at once as PyTorch may use threads. They are summed in the
+    order of the windows, so the result is bit-identical for any number of threads.
 
     Returns
     -------

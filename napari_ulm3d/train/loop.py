@@ -1,4 +1,4 @@
-"""The training of any task: steps, checkpoints, validations, final weights."""
+"""Training loop of any task: steps, checkpoints, validations, final weights."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = ["learning_rate", "new_state", "train", "train_step"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
-# What may differ between the pieces of one training without changing its result.
+# Settings that may change when a training is resumed, without changing its result.
 _FREE = ("device", "checkpoint_steps", "log_steps", "notes", "inference")
 
-# In which sizes the network to start from may be smaller.
+# Sizes in which the network to start from may be smaller.
 _GROWS = {"time_kernel"}
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Linear warm-up, then as `config.schedule` says."""
+    """Linear warm-up, then `config.schedule`."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     if config.schedule == "drops":
@@ -47,12 +47,12 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
 
 
 def new_state(task: Task, device: str = "cpu") -> TrainingState:
-    """Network and optimizer at the start, drawn by the training's seed or of `config.start`.
+    """Network and optimizer at the start, initialized from the seed or from `config.start`.
 
     Raises
     ------
     ConfigError, InputError
-        The weights to start from are not there, or are another network's.
+        The weights to start from are missing, or those of another network.
     """
     config = task.config
     with torch.random.fork_rng(devices=[]):
@@ -89,7 +89,7 @@ def _load_start(model: torch.nn.Module, start: str) -> None:
 def train_step(
     state: TrainingState, windows: Sequence[Any], task: Task, device: str = "cpu"
 ) -> dict[str, float]:
-    """One step of the optimizer on a batch; the loss and its terms."""
+    """Perform one optimizer step on a batch; returns the loss and its terms."""
     config = task.config
     model, rate = state.model, learning_rate(state.step, config.steps, config.optimizer)
     row = {"step": float(state.step + 1), "rate": rate, "voxels": float(task.voxels(windows))}
@@ -114,12 +114,12 @@ def train_step(
 
 @torch.no_grad()
 def _average(state: TrainingState, decay: float) -> None:
-    # Early on a long memory would hold on to the random start.
+    # Early on, a long memory would retain the random initial weights.
     decay = min(decay, state.step / (state.step + 9.0))
     pairs = zip(state.average.parameters(), state.model.parameters(), strict=True)
     for mean, new in pairs:
         mean.lerp_(new, 1 - decay)
-    # Batch norm: running statistics are averaged too, its counter is taken as it is.
+    # Batch norm: running statistics are averaged, too; its counter is copied.
     for kept, latest in zip(state.average.buffers(), state.model.buffers(), strict=True):
         if kept.is_floating_point():
             kept.lerp_(latest, 1 - decay)
@@ -137,29 +137,29 @@ def train(
     task: Task | None = None,
     stream: BatchStream | None = None,
 ) -> TrainingState:
-    """Train, or go on with a training.
+    """Start or resume a training.
 
-    Writes into `out`: ``train.json`` (settings), ``log.txt``, ``checkpoint.safetensors``,
-    ``curve.csv``, ``validation.csv``, ``curves.png``, and with each better validation
-    ``<name>.safetensors``, the averaged weights with their card. A training that was stopped
-    and goes on ends with the same bits as one that was not, on a CPU with the same library
-    versions and number of threads; on CUDA some sums are taken in an order that varies.
+    Writes to `out`: ``train.json`` (settings), ``log.txt``, ``checkpoint.safetensors``,
+    ``curve.csv``, ``validation.csv``, ``curves.png``, and at each better validation
+    ``<name>.safetensors``, the averaged weights with their card. On a CPU, with the same library
+    versions and number of threads, a training that was stopped and resumed gives bit-identical
+    results; on CUDA, the order of some sums varies.
 
     Parameters
     ----------
     config
-        All settings. To resume, they must be those of the checkpoint (but for `device`,
+        All settings. To resume, they must match the checkpoint (except `device`,
         `checkpoint_steps`, `log_steps`, `notes` and `inference`).
     out
-        The training's folder.
+        Folder of the training.
     resume
-        Go on from the checkpoint in `out`.
+        Continue from the checkpoint in `out`.
     max_minutes
-        Stop after so long, with a checkpoint; None: train to the end.
+        Stop after this time, with a checkpoint; None: train to the end.
     say
-        Gets each line of the log.
+        Called with each line of the log.
     task, stream
-        Task and batches, instead of those that `config` describes.
+        Task and batches that replace those from `config`.
 
     Returns
     -------
@@ -168,11 +168,11 @@ def train(
     Raises
     ------
     ConfigError
-        Seeds that meet, settings unlike the checkpoint's, or a gradient that is not finite.
+        Overlapping seeds, settings that differ from the checkpoint, or a non-finite gradient.
     ResultsError
-        There is a training in `out` already and `resume` is not set.
+        `out` already contains a training and `resume` is not set.
     InputError
-        There is no usable checkpoint to resume.
+        There is no usable checkpoint to resume from.
     """
     config.check_seeds()
     device = resolve_device(config.device)
@@ -230,7 +230,7 @@ def _validate(
         return
     state.validations.append({"step": float(state.step), **scores})
     log(f"step {state.step} validation: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
-    if not scores["score"] <= state.best_score:  # the first one's best is NaN
+    if not scores["score"] <= state.best_score:  # NaN before the first validation
         state.best_score, state.best_step = scores["score"], state.step
         state.best = {name: value.clone() for name, value in average.state_dict().items()}
         save_weights(
@@ -243,7 +243,7 @@ def _validate(
 def _facts(
     state: TrainingState, config: TrainingConfig, scores: dict[str, float], device: str
 ) -> dict[str, Any]:
-    """What the card says besides the network."""
+    """Contents of the card other than the network."""
     notes = config.notes
     if state.step < config.steps:
         notes = (*notes, f"Weights of step {state.step} of a training with {config.steps} steps.")
@@ -261,7 +261,7 @@ def _facts(
 
 def _same_settings(stored: dict[str, Any], config: TrainingConfig) -> None:
     try:
-        # Settings that did not exist then have the values that they had then: the defaults.
+        # Settings added later had their default values at that time.
         before = type(config).from_dict(stored)
     except ConfigError as error:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The tasks by name: their settings from a TOML file, and the task that settings describe."""
+"""Tasks by name: reading their settings from TOML, and creating the task."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ TASKS: dict[str, type[TrainingConfig]] = {
 
 
 def read_config(path: str | PathLike[str]) -> TrainingConfig:
-    """The settings in a file, by the task that it names (`bubblenet` if it names none).
+    """Read settings from a file, for the task that it names (default `bubblenet`).
 
     Raises
     ------
     ConfigError
-        No such file, no TOML, an unknown task or setting, or a value out of range.
+        The file is missing or not TOML, or has an unknown task or setting, or a value out of range.
     """
     try:
         with open(path, "rb") as file:
             task = tomllib.load(file).get("task", "bubblenet")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        task = "bubblenet"  # whose reader tells what is wrong with the file
+        task = "bubblenet"  # its reader reports what is wrong with the file
     if task not in TASKS:
         raise ConfigError(f"{path}: there is no task {task!r}. Set task to {', '.join(TASKS)}.")
     return TASKS[task].from_toml(path)
 
 
 def make_task(config: TrainingConfig) -> Task:
-    """The task that settings describe.
+    """Create the task for these settings.
 
     Raises
     ------
     ConfigError
-        Settings of no task.
+        The settings belong to no task.
     """
     if isinstance(config, TrainConfig):
         from napari_ulm3d.train.bubbles.task import BubbleTask

@@ -1,4 +1,4 @@
-"""Simulated scenes brought to the correlation map, as inference would see them."""
+"""Simulated scenes processed up to the correlation map, as in inference."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _CHUNK = 50
 
 @dataclass(frozen=True)
 class CorrelatedScene:
-    """A simulated block after clutter filter and correlation, with its truth.
+    """A simulated block after clutter filter and correlation, with its ground truth.
 
     Attributes
     ----------
     frames, correlation
-        (t, z, y, x) complex64: filtered frames and their correlation map.
+        (t, z, y, x) complex64: filtered frames, and their correlation map.
     truth
-        The simulator's table; `frame` counts from the block's first one.
+        The simulator's table; `frame` counts from the first frame of the block.
     psf
-        What the frames were correlated with.
+        The PSF used for the correlation.
     level
-        The noise's rms in the filtered frames.
+        RMS of the noise in the filtered frames.
     """
 
     frames: NDArray[np.complex64]
@@ -58,7 +58,7 @@ class CorrelatedScene:
 
 @dataclass(frozen=True)
 class SceneDraw:
-    """Settings drawn for one training scene, and the generator for what is drawn after them."""
+    """Settings of one training scene, and the generator for subsequent draws."""
 
     config: SimulationConfig
     clutter: ClutterConfig
@@ -68,12 +68,12 @@ class SceneDraw:
 
 
 def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
-    """What a training seed stands for; the same for the same seed.
+    """Draw the scene of a training seed; the same seed gives the same scene.
 
     Raises
     ------
     ConfigError
-        The seed is kept for test sets.
+        The seed is reserved for test sets.
     """
     scene = randomize(seed, config.random).replace(n_frames=config.scene_frames)
     rng = np.random.default_rng((seed, 1))
@@ -92,22 +92,22 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
 def clutter_for(
     scene: SimulationConfig, clutter: ClutterConfig, filter_without_tissue: bool
 ) -> ClutterConfig:
-    """The filter of a scene: none where there is no tissue, unless that shall be filtered too."""
+    """The filter for a scene: none without tissue, unless such scenes should be filtered, too."""
     if filter_without_tissue or scene.clutter.level_db is not None:
         return clutter
     return clutter.replace(method="none")
 
 
 def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, SimulationConfig]]:
-    """Group and settings of each validation scene, each with a seed of its own.
+    """Group and settings of each validation scene, each with its own seed.
 
-    The group is the number of bubbles, or ``crowd-D`` of crowds whose bubbles are about D
-    wavelengths from the nearest other one.
+    The group is the number of bubbles, or ``crowd-D`` for crowds in which the nearest bubbles are
+    about D wavelengths apart.
 
     Raises
     ------
     ConfigError
-        A seed is kept for the test sets, or there is no such preset.
+        A seed is reserved for the test sets, or there is no such preset.
     """
     refuse_test_seeds(config.first_seed, config.n_scenes)
     base = preset(config.preset).replace(n_frames=config.scene_frames)
@@ -142,13 +142,13 @@ def correlate_scene(
     Parameters
     ----------
     config
-        The scene; all its frames are one block.
+        The scene; all of its frames form one block.
     clutter
-        The filter.
+        The clutter filter.
     width_factor
-        Width of the PSF that is correlated with, over the true one at half depth.
+        Ratio of the assumed PSF width to the true one at half depth.
     keep_frames
-        Only the first frames are kept after the filter; None: all.
+        Number of frames kept after the filter, from the first; None: all.
     """
     simulation = simulate(config)
     frames, truth = next(simulation.blocks(config.n_frames))

@@ -1,4 +1,4 @@
-"""Batches in a fixed order, their scenes simulated in the background."""
+"""Batches in a fixed order, with scenes simulated in the background."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["BatchStream"]
 
 
 class BatchStream:
-    """The batch of any step, whatever step was asked for before.
+    """Batches for any step, independent of the steps requested before.
 
-    Scenes come in groups. A group's windows are shuffled by the training's seed and the
-    group's number, so a training that goes on at some step sees what it would have seen.
-    While one group is trained on, the next one is made.
+    Scenes come in groups. A group's windows are shuffled with the training's seed and the
+    group's number, so a resumed training gets the same batches as an uninterrupted one.
+    While one group is used for training, the next one is simulated.
 
     Parameters
     ----------
     config
-        The training.
+        Settings of the training.
     make
-        The windows of a scene, from its seed.
+        Creates the windows of a scene from its seed.
     """
 
     def __init__(self, config: TrainingConfig, make: Callable[[int], list[Any]]) -> None:
@@ -47,7 +47,7 @@ class BatchStream:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, step: int) -> list[Any]:
-        """The windows of a step (from 0)."""
+        """The windows for a step (from 0)."""
         config = self._config
         group, place = divmod(step, config.steps_per_group)
         for g in [g for g in self._groups if g not in (group, group + 1)]:

@@ -1,4 +1,4 @@
-"""What the training loop asks of a task: network, data, loss, validation."""
+"""Interface between the training loop and a task: network, data, loss, validation."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Loss:
 
 
 class Task(Protocol, Generic[W]):
-    """A network to train, and on what. W is what a window of it holds.
+    """A network to train, with its data. W is the type of a window.
 
-    Everything that is drawn at random follows from a seed or the step, so that a training that
-    was stopped goes on to the same bits.
+    All random numbers follow from a seed or the step, so that a resumed training gives
+    bit-identical results.
 
     Attributes
     ----------
     metric
-        The score by name (``jaccard``): validations hold it as ``metric_...`` and its mean as
+        Name of the score (``jaccard``): validations contain it as ``metric_...`` and its mean as
         ``score``.
     """
 
@@ -52,15 +52,15 @@ class Task(Protocol, Generic[W]):
         ...
 
     def network(self) -> nn.Module:
-        """The network with new weights, drawn from torch's random generator."""
+        """The network with new weights from torch's random generator."""
         ...
 
     def windows(self, seed: int) -> list[W]:
-        """The windows of one training scene; the same for the same seed."""
+        """The windows of one training scene; the same seed gives the same windows."""
         ...
 
     def voxels(self, windows: Sequence[W]) -> int:
-        """Voxels that a batch holds; a batch of none is no step."""
+        """Number of voxels in a batch; batches with none are skipped."""
         ...
 
     def loss(self, model: nn.Module, windows: Sequence[W], step: int, device: str) -> Loss:
@@ -68,16 +68,16 @@ class Task(Protocol, Generic[W]):
         ...
 
     def shares(self, windows: Sequence[W]) -> Sequence[float] | None:
-        """Each window's share in the batch's loss, where that is a mean over windows.
+        """Each window's share of the batch's loss, if that is a mean over windows.
 
-        They can then be computed one by one. None: they cannot, as where batch statistics are
-        taken.
+        The windows can then be computed one by one. None: they cannot, for instance because of
+        batch statistics.
         """
         ...
 
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float] | None:
-        """Scores on held-out scenes by name, ``score`` among them, after `step` steps.
+        """Scores on held-out scenes by name, including ``score``, after `step` steps.
 
-        None: there is nothing to score yet. The scenes are made when first needed.
+        None: there is nothing to score yet. The scenes are created when first needed.
         """
         ...

@@ -18,21 +18,21 @@ from napari_ulm3d.train.config import LossConfig
 __all__ = ["BatchTargets", "batch_targets", "bubble_loss", "count_loss", "mixture_loss"]
 
 _VELOCITY_UNIT, _VELOCITY_SHARE = 0.03, 0.2
-"""Errors of velocity are counted in this many voxels a frame and this share of the speed."""
+"""Tolerances of the velocity error: voxels per frame, and fraction of the speed."""
 
 
 @dataclass(frozen=True)
 class BatchTargets:
-    """The targets of a batch as tensors; rows are those of the batch.
+    """The targets of a batch as tensors; rows refer to the batch.
 
     Attributes
     ----------
     voxel, near, offset, velocity, level
-        As of `Targets`, of all windows.
+        As in `Targets`, for all windows.
     frame
-        (m,) number of the bubble's frame over the batch's windows.
+        (m,) number of the bubble's frame, counted over the windows of the batch.
     axes
-        (m, 3) 1 along axes whose positions mean something, else 0.
+        (m, 3) 1 along axes with meaningful positions, else 0.
     """
 
     voxel: Tensor
@@ -50,7 +50,7 @@ def batch_targets(
     n_frames: int,
     device: torch.device | str = "cpu",
 ) -> BatchTargets:
-    """Targets of several windows of `n_frames` frames, whose voxels follow each other."""
+    """Concatenate the targets of windows of `n_frames` frames with consecutive voxels."""
     first = np.cumsum([0, *n_voxels[:-1]])
 
     def rows(name: str) -> Tensor:
@@ -85,10 +85,10 @@ def mixture_loss(
 ) -> Tensor:
     """Mean over bubbles of -log sum_k p_k N(bubble; voxel_k + offset_k, sigma_k).
 
-    The voxels about a bubble are a mixture of Gaussians weighted by their probabilities
-    (DECODE's localization loss), so no voxel is told which bubble is its own. Unlike there the
+    The voxels around a bubble form a mixture of Gaussians weighted by their probabilities
+    (DECODE's localization loss), so no voxel is assigned to the bubble. Unlike in DECODE, the
     weights are not divided by their sum over the frame: the sum over k is the density of
-    predicted bubbles at the true one, and only the voxels nearby matter.
+    predicted bubbles at the true one, and only nearby voxels matter.
 
     Parameters
     ----------
@@ -97,10 +97,10 @@ def mixture_loss(
     offset, log_sigma
         (n, 3), voxels.
     targets
-        m bubbles; of none the loss is 0.
+        m bubbles; the loss is 0 without bubbles.
     doubt
-        Bubbles weigh as their sigma to this power. At 0 the places pull with the error over
-        sigma squared, so that lone bubbles, of which the network is sure, outweigh the close
+        Bubbles are weighted by their sigma to this power. At 0, the gradient is the error over
+        sigma squared, so isolated bubbles, of which the network is certain, outweigh close
         ones, whose sigma grows instead (Seitzer et al., ICLR 2022, whose beta is half of it).
     """
     if not len(targets.near):
@@ -133,11 +133,11 @@ def count_loss(
     Parameters
     ----------
     probability, frame
-        (n,) of each voxel, and the frame it is in.
+        (n,) probability of each voxel, and its frame.
     true_counts
-        (frames,) bubbles of each frame.
+        (frames,) number of bubbles in each frame.
     variance_floor
-        Added to the variance, which vanishes where all is certain.
+        Added to the variance, which vanishes when everything is certain.
     """
     zeros = probability.new_zeros(len(true_counts))
     mean = zeros.index_add(0, frame, probability)
@@ -148,29 +148,29 @@ def count_loss(
 def bubble_loss(
     output: BubbleOutput, targets: BatchTargets, config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum of all terms, and the terms.
+    """The weighted sum of all terms, and the individual terms.
 
     detection
-        Binary cross entropy of the voxels, those to which a bubble is assigned being 1: the
-        sum over voxels divided by the number of bubbles and a hundredth of the voxels, so that
-        a window almost without bubbles does not outweigh the others.
+        Binary cross entropy of the voxels, which is 1 for those assigned to a bubble: the
+        sum over voxels divided by the number of bubbles plus a hundredth of the voxels, so that
+        windows with hardly any bubbles do not outweigh the others.
     position
         `mixture_loss`.
     count
         `count_loss`.
     velocity, level
-        Smooth L1 at the assigned voxels, mean over bubbles; velocities in units of
-        0.03 voxels a frame, which is how far most bubbles move, and a fifth of the bubble's
-        speed more, or a few bubbles that move by voxels would outweigh all else.
+        Smooth L1 at the assigned voxels, mean over bubbles. Velocities are in units of
+        0.03 voxels per frame, typical for most bubbles, plus a fifth of the bubble's
+        speed; otherwise a few bubbles that move by voxels would dominate.
 
     Parameters
     ----------
     output
-        Predictions of a batch.
+        Predictions for a batch.
     targets
         Its targets.
     config
-        The weights.
+        Weights of the terms.
     """
     assigned = targets.voxel >= 0
     rows = targets.voxel[assigned]

@@ -1,4 +1,4 @@
-"""What a window should be predicted as: its bubbles, and the voxels that stand for them."""
+"""Targets of a window: its bubbles, and the voxels assigned to them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Bubbles:
     Attributes
     ----------
     frame
-        (m,) int64, counted like the voxels' t.
+        (m,) int64, in the same frame numbers as the voxels' t.
     position
         (m, 3) fractional voxel indices z, y, x.
     velocity
-        (m, 3) voxels a frame.
+        (m, 3) voxels per frame.
     level
-        (m,) log10 of the amplitude over the noise's rms; NaN without noise.
+        (m,) log10 of the ratio of amplitude to noise RMS; NaN without noise.
     """
 
     frame: Ints
@@ -41,7 +41,7 @@ class Bubbles:
     level: Floats
 
     def window(self, start: int, stop: int) -> Bubbles:
-        """Those of frames start..stop-1, counted from 0 again."""
+        """Bubbles in frames start..stop-1, counted from 0 again."""
         rows = (self.frame >= start) & (self.frame < stop)
         return Bubbles(
             self.frame[rows] - start, self.position[rows], self.velocity[rows], self.level[rows]
@@ -49,7 +49,7 @@ class Bubbles:
 
 
 def true_bubbles(truth: pd.DataFrame, grid: Grid, rate_hz: float) -> Bubbles:
-    """A simulation's truth in voxels and frames."""
+    """Convert a simulation's ground truth to voxels and frames."""
     velocity = truth[VELOCITY_MM_S].to_numpy(np.float64) * 1000 / rate_hz
     level = truth["snr_db"].to_numpy(np.float32) / 20
     return Bubbles(
@@ -62,22 +62,22 @@ def true_bubbles(truth: pd.DataFrame, grid: Grid, rate_hz: float) -> Bubbles:
 
 @dataclass(frozen=True)
 class Targets:
-    """The bubbles of a window that a kept voxel can stand for.
+    """Bubbles in a window that can be found from the kept voxels.
 
     Attributes
     ----------
     voxel
-        (m,) row of the voxel that stands for each bubble, -1 where none was left; no row twice.
+        (m,) row of the voxel assigned to each bubble, -1 if none was left; rows are unique.
     near
-        (m, k) rows of the kept voxels nearest to each bubble, nearest first, -1 beyond.
+        (m, k) rows of the kept voxels nearest to each bubble, nearest first, padded with -1.
     offset
-        (m, k, 3) float32 bubble minus voxel, voxels; 0 beyond.
+        (m, k, 3) float32 bubble minus voxel, voxels; padded with 0.
     frame
         (m,) int64.
     velocity, level
-        As of `Bubbles`.
+        As in `Bubbles`.
     axes
-        (3,) whether positions along z, y, x mean something: axes of more than one voxel.
+        (3,) whether positions along z, y, x are meaningful: axes with more than one voxel.
     """
 
     voxel: Ints
@@ -99,9 +99,9 @@ def make_targets(
     reach: float = 1.5,
     neighbours: int = 12,
 ) -> Targets:
-    """Targets of kept voxels.
+    """Compute targets for kept voxels.
 
-    A bubble without a kept voxel within `reach` cannot be found from them and is left out.
+    A bubble without a kept voxel within `reach` cannot be found and is left out.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def make_targets(
     shape
         (t, z, y, x) of the window.
     bubbles
-        The true ones.
+        The true bubbles.
     reach
-        Farthest a voxel may be from a bubble, voxels.
+        Maximum distance of a voxel from a bubble, voxels.
     neighbours
-        At most this many voxels a bubble.
+        Maximum number of voxels per bubble.
     """
     axes = np.asarray(shape[1:]) > 1
     m = len(bubbles.frame)
@@ -123,7 +123,7 @@ def make_targets(
     distance = np.full((m, neighbours), np.inf)
     if m and len(coordinates):
         place = bubbles.position * axes
-        # Time becomes an axis on which frames are out of one another's reach.
+        # Time becomes another axis, stretched so that frames are out of reach of each other.
         stretch = 4 * (reach + 1)
         tree = cKDTree(np.column_stack([coordinates[:, 0] * stretch, coordinates[:, 1:] * axes]))
         points = np.column_stack([bubbles.frame * stretch, place])
@@ -147,23 +147,23 @@ def make_targets(
 
 
 def assign_voxels(near: Ints, distance: NDArray[np.float64], n_voxels: int) -> Ints:
-    """Each bubble its own voxel, closest pairs first.
+    """Assign a separate voxel to each bubble, closest pairs first.
 
-    Two bubbles in one voxel come apart: the nearer one takes it, the other its next nearest
-    voxel that is free.
+    If two bubbles share a voxel, the nearer one gets it, and the other its next nearest
+    free voxel.
 
     Parameters
     ----------
     near
         (m, k) rows of voxels, -1 for none.
     distance
-        (m, k) their distances.
+        (m, k) distances to these.
     n_voxels
         Number of voxels.
 
     Returns
     -------
-    (m,) the voxel of each bubble, -1 where none was left.
+    (m,) voxel of each bubble, -1 if none was left.
     """
     order = np.argsort(distance, axis=None, kind="stable")
     return _assign(near, order, n_voxels)

@@ -19,14 +19,14 @@ __all__ = ["BubbleTask"]
 
 
 class BubbleTask:
-    """Bubbles from kept voxels; the score is the mean Jaccard index (see `train.validate`).
+    """Localizing bubbles from kept voxels; the score is the mean Jaccard index (`train.validate`).
 
     Parameters
     ----------
     config
         All settings.
     scenes
-        Validation scenes instead of those that `config` describes.
+        Validation scenes that replace those from `config`.
     """
 
     metric = "jaccard"
@@ -45,7 +45,7 @@ class BubbleTask:
         return sum(len(window.block) for window in windows)
 
     def shares(self, windows: Sequence[Window]) -> list[float]:
-        """By bubbles and, for windows almost without any, by voxels, as in `bubble_loss`."""
+        """By number of bubbles and, for windows almost without them, voxels; see `bubble_loss`."""
         sizes = [len(w.targets) + 0.01 * len(w.block) for w in windows]
         return [size / sum(sizes) for size in sizes]
 

@@ -1,4 +1,4 @@
-"""How good a network is, on scenes of fixed settings and held-out seeds."""
+"""Validation of a network on scenes with fixed settings and held-out seeds."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 @dataclass(frozen=True)
 class ValidationScene:
-    """A scene and the group that it is scored in: its number of bubbles, or kind of crowd."""
+    """A scene with its scoring group: the number of bubbles, or the kind of crowd."""
 
     group: int | str
     scene: Scene
 
 
 def validation_scenes(config: ValidationConfig, data: DataConfig) -> list[ValidationScene]:
-    """The scenes of all groups, each with a seed of its own.
+    """The scenes of all groups, each with its own seed.
 
     Raises
     ------
     ConfigError
-        A seed is kept for the test sets, or there is no such preset.
+        A seed is reserved for the test sets, or there is no such preset.
     """
     scenes = []
     for group, settings in validation_settings(config):
@@ -55,15 +55,15 @@ def validate(
     config: NetworkConfig,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
-    """Scores by name, at the least score (of 0.05 to 0.5) that gives the best mean.
+    """Scores by name, at the score threshold (0.05 to 0.5) with the best mean.
 
     Returns
     -------
     dict
         ``score``: mean Jaccard index at a quarter of the wavelength over the groups;
-        ``min_score``: the least score at which it was reached; ``jaccard_G``, ``precision_G``,
-        ``recall_G`` and ``rmse_um_G`` for the group G, a number of bubbles or a kind of crowd.
-        A ratio over nothing counts as 0.
+        ``min_score``: the score threshold at which it was reached; ``jaccard_G``, ``precision_G``,
+        ``recall_G`` and ``rmse_um_G`` for each group G, a number of bubbles or a kind of crowd.
+        Ratios without a denominator count as 0.
     """
     low = config.replace(min_score=_SCORES[0])
     found = [
@@ -109,6 +109,6 @@ def _truth(scene: Scene) -> Truth:
     bubbles = scene.bubbles
     table = pd.DataFrame(scene.grid.to_um(bubbles.position), columns=POSITION_UM)
     table["frame"] = bubbles.frame
-    # Who is who between frames does not matter for localization.
+    # The identity of bubbles across frames does not matter for localization.
     table["bubble_id"] = np.arange(len(table))
     return Truth(table)

@@ -1,4 +1,4 @@
-"""Windows with targets from simulated scenes, each the work of one seed alone."""
+"""Windows with targets from simulated scenes, each determined by a single seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Scene:
-    """A simulated block after filter, correlation and sparsification, with its truth."""
+    """A simulated block after filter, correlation and sparsification, with its ground truth."""
 
     block: BubbleInput
     bubbles: Bubbles
@@ -39,7 +39,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Window:
-    """Kept voxels of a few frames and what they should be predicted as."""
+    """Kept voxels of a few frames, with their targets."""
 
     block: BubbleInput
     targets: Targets
@@ -53,14 +53,14 @@ def make_scene(
     width_factor: float = 1.0,
     keep_frames: int | None = None,
 ) -> Scene:
-    """Simulate one block and bring it to the network's input.
+    """Simulate one block and convert it to the network's input.
 
     Parameters
     ----------
     config, clutter, width_factor, keep_frames
-        As of `correlate_scene`.
+        As in `correlate_scene`.
     threshold
-        Least |c|^2 of voxels kept.
+        Minimum |c|^2 of kept voxels.
     """
     made = correlate_scene(
         config, clutter=clutter, width_factor=width_factor, keep_frames=keep_frames
@@ -78,12 +78,12 @@ def make_scene(
 
 
 def training_windows(seed: int, config: DataConfig) -> list[Window]:
-    """The windows of one training scene; the same for the same seed.
+    """The windows of one training scene; the same seed gives the same windows.
 
     Raises
     ------
     ConfigError
-        The seed is kept for test sets.
+        The seed is reserved for test sets.
     """
     draw = draw_scene(seed, config)
     scene = make_scene(
@@ -112,7 +112,7 @@ def window_starts(config: DataConfig) -> list[int]:
 
 
 def _cut(block: BubbleInput, bubbles: Bubbles, max_voxels: int) -> tuple[BubbleInput, Bubbles]:
-    """Leave out whole frames at the end, so that few enough voxels are left (one frame at least).
+    """Drop whole frames at the end to limit the number of voxels (at least one frame is kept).
 
     The window keeps its shape, so that it fits into a batch.
     """
@@ -126,7 +126,7 @@ def _cut(block: BubbleInput, bubbles: Bubbles, max_voxels: int) -> tuple[BubbleI
 def flipped(
     block: BubbleInput, bubbles: Bubbles, axes: NDArray[np.bool_]
 ) -> tuple[BubbleInput, Bubbles]:
-    """Mirror a window along the chosen ones of t, z, y, x.
+    """Mirror a window along the selected axes of t, z, y, x.
 
     Parameters
     ----------

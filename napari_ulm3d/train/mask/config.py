@@ -1,4 +1,4 @@
-"""The settings of a training of the mask network."""
+"""Settings of a training of the mask network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Half = Annotated[int, Field(ge=0)]
 
 
 class MaskDataConfig(DataConfig):
-    """From which scenes windows are cut, and what the mask shall keep of them."""
+    """Scenes from which windows are cut, and the voxels that the mask should keep."""
 
     flat_share: float = setting(
         0.5,

@@ -30,21 +30,21 @@ __all__ = ["MaskTask", "MaskWindow", "mask_windows"]
 
 @dataclass(frozen=True)
 class MaskWindow:
-    """One sample: frames of the correlation map (t, z, y, x) complex64, and voxels to keep."""
+    """One sample: frames of the correlation map (t, z, y, x) complex64, and the voxels to keep."""
 
     frames: NDArray[np.complex64]
     wanted: NDArray[np.bool_]
 
 
 class MaskTask:
-    """The voxels around bubbles; the score is the Dice coefficient of the mask with them.
+    """Selecting the voxels around bubbles; the score is the Dice coefficient of the mask.
 
     Parameters
     ----------
     config
         All settings.
     scenes
-        Validation windows instead of those that `config` describes: number of bubbles, window.
+        Validation windows that replace those from `config`: number of bubbles, window.
     """
 
     metric = "dice"
@@ -65,10 +65,10 @@ class MaskTask:
         return sum(window.frames.size for window in windows)
 
     def shares(self, windows: Sequence[MaskWindow]) -> None:
-        """Batch statistics are taken of all windows together."""
+        """None, because batch statistics are computed over all windows together."""
 
     def loss(self, model: nn.Module, windows: Sequence[MaskWindow], step: int, device: str) -> Loss:
-        """Mean over windows; planes and volumes do not fit into one tensor."""
+        """Mean over windows, since planes and volumes do not fit into one tensor."""
         config = self.config.loss
         weight = torch.tensor(config.positive_weight, device=device)
         dice, entropy = [], []
@@ -101,7 +101,7 @@ class MaskTask:
         return out
 
     def scenes(self) -> list[tuple[int | str, MaskWindow]]:
-        """Group and a window of each validation scene; made once."""
+        """Group and one window of each validation scene; created once."""
         if self._scenes is None:
             held, data = self.config.validation, self.config.data
             self._scenes = []
@@ -114,12 +114,12 @@ class MaskTask:
 
 
 def mask_windows(seed: int, config: MaskDataConfig) -> list[MaskWindow]:
-    """The windows of one training scene; the same for the same seed.
+    """The windows of one training scene; the same seed gives the same windows.
 
     Raises
     ------
     ConfigError
-        The seed is kept for test sets.
+        The seed is reserved for test sets.
     """
     if np.random.default_rng((seed, 2)).random() < config.flat_share:
         base = config.random.base
@@ -145,10 +145,10 @@ def _window(scene: CorrelatedScene, start: int, stop: int, config: MaskDataConfi
 def _mirrored(window: MaskWindow, axes: NDArray[np.bool_]) -> MaskWindow:
     chosen = tuple(np.flatnonzero(axes).tolist())
     frames = np.flip(window.frames, chosen)
-    # Depth mirrored, the phase of a bubble would fall where it grew.
+    # Mirroring depth reverses the phase gradient of a bubble.
     frames = frames.conj() if axes[1] else frames
-    # Copied, not only made contiguous: an axis of one voxel keeps its negative stride there,
-    # which torch refuses.
+    # Copy rather than only make contiguous: otherwise an axis with one voxel keeps its negative
+    # stride, which torch refuses.
     return MaskWindow(frames.copy(), np.flip(window.wanted, chosen).copy())
 
 

@@ -1,4 +1,4 @@
-"""The settings of a training of the paper's networks."""
+"""Settings of a training of the paper's networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Steps = Annotated[int, Field(ge=1)]
 
 
 class TrajectoryDataConfig(DataConfig):
-    """From which scenes windows are cut, and which of their voxels are kept."""
+    """Scenes from which windows are cut, and the selection of their voxels."""
 
     strategy: Literal["threshold", "topk", "learned", "all"] = setting(
         "threshold", "How to choose the voxels of a window."
@@ -41,10 +41,10 @@ class TrajectoryDataConfig(DataConfig):
 
 
 class TrajectoryLossConfig(StageConfig):
-    """Weights of the terms of the loss, mean over the output and, sparse, the heads.
+    """Weights of the terms of the loss, averaged over the output and, if sparse, the heads.
 
-    Soft Dice alone (the publication's loss) has hardly a gradient once a prediction is empty; a
-    little cross entropy leads out of there, and much of it keeps the prediction empty where few
+    Soft Dice alone (the publication's loss) has almost no gradient once a prediction is empty. A
+    little cross entropy helps to recover from there; too much keeps the prediction empty if few
     voxels are true.
     """
 
@@ -56,7 +56,7 @@ class TrajectoryLossConfig(StageConfig):
 
 
 class TrajectoryValidationConfig(ValidationConfig):
-    """Held-out scenes; the score is the mean Dice coefficient, by the publication's protocol."""
+    """Held-out scenes; the score is the mean Dice coefficient, with the publication's protocol."""
 
     preset: str = setting("paper2d", "Settings of the scenes.")
     bubbles: tuple[Annotated[int, Field(ge=0)], ...] = setting(
@@ -85,7 +85,7 @@ class TrajectoryTrainConfig(TrainingConfig):
     @model_validator(mode="before")
     @classmethod
     def _of_preset(cls, values: Any) -> Any:
-        """The preset's settings with those of `network` over them."""
+        """The preset's settings, overridden by those in `network`."""
         if not isinstance(values, dict):
             return values
         name = values.get("preset", cls.model_fields["preset"].default)
@@ -128,11 +128,11 @@ class TrajectoryTrainConfig(TrainingConfig):
 
     @property
     def sparse(self) -> bool:
-        """Whether the network reads kept voxels alone."""
+        """Whether the network reads only the kept voxels."""
         return self.architecture == "SparseDeepSTULM"
 
     def stages(self, step: int) -> int:
-        """High-resolution stages that are trained at a step (from 0)."""
+        """Number of high-resolution stages trained at a step (from 0)."""
         ahead = 0
         for k in range(len(self.phase_steps)):
             ahead += step < sum(self.phase_steps[: k + 1])

@@ -1,8 +1,8 @@
-"""Soft Dice, on dense and on sparse predictions, and the deep supervision of all heads.
+"""Soft Dice for dense and sparse predictions, with deep supervision of all heads.
 
 Soft Dice after Milletari et al. (3DV 2016), with plain sums as in Rauby et al. (arXiv 2402.09359):
-``1 - (2 sum(p g) + s) / (sum(p) + sum(g) + s)``, a sample at a time, then the mean over samples.
-The smoothing s makes an empty prediction of an empty target right.
+``1 - (2 sum(p g) + s) / (sum(p) + sum(g) + s)``, computed per sample, then averaged over samples.
+With the smoothing s, an empty prediction of an empty target is perfect.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def soft_dice(prediction: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor
     target
         The same shape, binary.
     smooth
-        Added to both sides of the fraction.
+        Added to numerator and denominator.
 
     Returns
     -------
     Tensor
-        A scalar from 0 to 1.
+        A scalar between 0 and 1.
 
     Raises
     ------
     ConfigError
-        Shapes that differ.
+        The shapes differ.
     """
     if prediction.shape != target.shape:
         raise ConfigError(
@@ -57,25 +57,25 @@ def sparse_soft_dice(
     smooth: float = 1.0,
     unreachable: Tensor | None = None,
 ) -> Tensor:
-    """As `soft_dice`, of a prediction that is zero where it has no voxel.
+    """Like `soft_dice`, for a sparse prediction that is zero in all other voxels.
 
     Parameters
     ----------
     prediction
         1 channel of probabilities.
     target
-        The voxels that are true, on the same grid. Those that the prediction has not count as
-        missed.
+        The true voxels, on the same grid. Those missing in the prediction count as
+        false negatives.
     smooth
-        Added to both sides of the fraction.
+        Added to numerator and denominator.
     unreachable
-        (batch,) true voxels besides those of `target`, for which the prediction's grid has no
-        place.
+        (batch,) number of true voxels besides those in `target` that cannot be represented on
+        the prediction's grid.
 
     Raises
     ------
     ConfigError
-        Grids that differ, or more than one channel.
+        The grids differ, or there is more than one channel.
     """
     own = prediction.coordinates
     if not own.same_grid(target) or prediction.channels != 1:
@@ -85,7 +85,7 @@ def sparse_soft_dice(
         )
     p, sample = prediction.features[:, 0], own.indices[:, 0].long()
     hit = torch.isin(own.keys(), target.keys())
-    # One sum a sample and no scattered addition: the same bits every time.
+    # One sum per sample and no scatter-add, so the result is reproducible to the bit.
     rows = [sample == b for b in range(own.batch_size)]
     total = torch.stack([p[row].sum() for row in rows])
     overlap = torch.stack([p[row & hit].sum() for row in rows])
@@ -98,19 +98,19 @@ def sparse_soft_dice(
 def trajectory_target(
     trajectories: Sequence[Trajectories], prediction: SparseTensor
 ) -> Coordinates:
-    """The voxels that the true trajectories cross, on the grid and stride of a prediction.
+    """Voxels crossed by the true trajectories, on the grid and stride of a prediction.
 
     Parameters
     ----------
     trajectories
-        One window a sample of the batch.
+        One window per sample of the batch.
     prediction
-        Output or head; its own `stride` says what a voxel is in time and space.
+        Output or head; its `stride` gives the size of a voxel in time and space.
 
     Raises
     ------
     ConfigError
-        Another number of windows than of samples, or windows of another shape.
+        The numbers of windows and samples differ, or a window has another shape.
     """
     grid = prediction.coordinates
     if len(trajectories) != grid.batch_size:
@@ -120,7 +120,7 @@ def trajectory_target(
     parts = []
     for sample, window in enumerate(trajectories):
         shape = tuple(-(-n // s) for n, s in zip(window.shape, grid.stride, strict=False))
-        # Pooling to one time step multiplies the stride by more than the frames there are.
+        # Pooling to one time step can multiply the stride beyond the number of frames.
         if len(window.shape) != grid.ndim or shape != grid.shape:
             raise ConfigError(
                 f"The truth of a window {window.shape} does not match {grid}. Give the truth of "
@@ -135,23 +135,23 @@ def trajectory_target(
 def trajectory_loss(
     prediction: TrajectoryPrediction, trajectories: Sequence[Trajectories], smooth: float = 1.0
 ) -> tuple[Tensor, tuple[float, ...]]:
-    """Mean soft Dice over the heads and the output, each against a target on its own grid.
+    """Mean soft Dice over heads and output, each compared with a target on its own grid.
 
     Parameters
     ----------
     prediction
-        What the network gave, with all of its stages or a part of them.
+        Prediction of the network, with all of its stages or some of them.
     trajectories
-        Truth, one window a sample of the batch.
+        Ground truth, one window per sample of the batch.
     smooth
-        As of `soft_dice`.
+        As in `soft_dice`.
 
     Returns
     -------
     loss : Tensor
         A scalar, for the backward pass.
     parts : tuple of float
-        Loss of each head, coarse to fine, then of the output.
+        Loss of each head, from coarse to fine, then of the output.
     """
     losses = torch.stack(
         [

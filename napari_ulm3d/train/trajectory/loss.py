@@ -1,4 +1,4 @@
-"""The loss of the paper's networks: soft Dice, and cross entropy to get away from nothing."""
+"""Loss of the paper's networks: soft Dice, plus cross entropy to recover from empty predictions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from napari_ulm3d.train.trajectory.targets import Trajectories
 __all__ = ["Target", "dense_trajectory_loss", "right_target", "sparse_trajectory_loss"]
 
 Target = Callable[[Sequence[Trajectories], SparseTensor, bool], tuple[Coordinates, Tensor | None]]
-"""True voxels on a prediction's grid, and how many a sample have no place on it; the last
-argument says whether the prediction is a head."""
+"""Returns true voxels on a prediction's grid, and the number per sample that cannot be
+represented on it; the last argument says whether the prediction is a head."""
 
 
 def right_target(
     truth: Sequence[Trajectories], prediction: SparseTensor, head: bool
 ) -> tuple[Coordinates, Tensor | None]:
-    """The target at the very stride where the head runs."""
+    """The target at exactly the stride at which the head runs."""
     return trajectory_target(truth, prediction), None
 
 
@@ -37,19 +37,19 @@ def sparse_trajectory_loss(
 ) -> Loss:
     """Mean over heads and output of Dice and cross entropy, each on its own grid.
 
-    The cross entropy is the mean over the voxels that the prediction has; those that it lacks
-    count for Dice alone.
+    The cross entropy is averaged over the voxels of the prediction; missing voxels
+    only affect the Dice term.
 
     Parameters
     ----------
     prediction
-        All stages or a part of them.
+        All stages or some of them.
     truth
-        One window a sample.
+        One window per sample.
     config
-        Weights.
+        Weights of the terms.
     target
-        How targets are made; another one serves to study what the published code does.
+        Creates the targets; alternatives serve to study the published code.
     """
     dice, entropy = [], []
     for tensor in prediction.tensors:
@@ -61,14 +61,14 @@ def sparse_trajectory_loss(
 
 
 def dense_trajectory_loss(output: Tensor, truth: Tensor, config: TrajectoryLossConfig) -> Loss:
-    """The same of a dense output; the cross entropy is the mean over all voxels.
+    """The loss for a dense output; cross entropy is averaged over all voxels.
 
     Parameters
     ----------
     output, truth
         (batch, 1, 1, z, x): probabilities, and true voxels.
     config
-        Weights.
+        Weights of the terms.
     """
     dice = soft_dice(output, truth, config.smooth)
     return _total(dice, _entropy(output, truth), dice, config)

@@ -1,9 +1,9 @@
-"""What a trajectory network shall say: the true trajectories as binary volumes of any resolution.
+"""Targets of a trajectory network: true trajectories as binary volumes at any resolution.
 
 A bubble's positions in consecutive frames are joined by straight segments, so that a fast bubble
-leaves no gaps on the fine grid. The same samples give every target, at the stride in time and
-space of the very tensor that is compared with them: a head that runs at 128 frames a step gets
-targets of 128 frames a step.
+leaves no gaps on the fine grid. The same samples serve for every target, at the stride in time and
+space of the tensor with which it is compared: a head that runs at 128 frames per step gets
+targets with 128 frames per step.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ __all__ = ["Trajectories", "bubble_mask", "sample_trajectories", "trajectory_vol
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Points along the true trajectories of one window.
+    """Points along the true trajectories in one window.
 
     Parameters
     ----------
     points
-        (m, 1 + d) float64: frames since the window's start, then voxels of the input along z, y,
-        x (or z, x) from the grid's border: voxel k reaches from k to k + 1.
+        (m, 1 + d) float64: frames since the start of the window, then voxels of the input along
+        z, y, x (or z, x) from the border of the grid: voxel k extends from k to k + 1.
     shape
-        (t, *space): frames and voxels of the window.
+        (t, *space): frames and voxels in the window.
     """
 
     points: NDArray[np.float64]
     shape: tuple[int, ...]
 
     def voxels(self, stride: Sequence[Fraction | int]) -> NDArray[np.int64]:
-        """(n, 1 + d) voxels that the trajectories cross, sorted, without doubles.
+        """Unique voxels crossed by the trajectories, sorted, (n, 1 + d).
 
         Parameters
         ----------
         stride
             Size of a voxel by axis, in frames and in voxels of the input; 1/8 for eight voxels
-            to an input's one.
+            per input voxel.
         """
         steps = tuple(Fraction(s) for s in stride)
         if len(steps) != len(self.shape) or min(steps) <= 0:
@@ -68,21 +68,21 @@ def sample_trajectories(
     upsampling: int = 8,
     flat: bool = False,
 ) -> Trajectories:
-    """Points along the trajectories in a window, at most half a fine voxel apart.
+    """Sample the trajectories in a window at most half a fine voxel apart.
 
     Parameters
     ----------
     truth
-        Columns frame, bubble_id, z_um, y_um, x_um, as the simulator gives it; `frame` counts
-        over the whole acquisition. Rows of other frames are left out.
+        Columns frame, bubble_id, z_um, y_um, x_um, as given by the simulator; `frame` counts
+        over the whole acquisition. Rows of other frames are ignored.
     grid
-        Voxels of the input.
+        Voxel grid of the input.
     first_frame, n_frames
-        The window.
+        Range of frames of the window.
     upsampling
-        Finest grid that shall be filled without gaps, voxels to one of the input.
+        Finest grid to fill without gaps, in voxels per input voxel.
     flat
-        Leave y out, for networks on z, x.
+        Leave out y, for networks on z, x.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def sample_trajectories(
     start, move = points[joined], points[joined + 1] - points[joined]
     reach = np.abs(move[:, 1:]).max(axis=1, initial=0)
     parts = np.maximum(1, np.ceil(2 * upsampling * reach)).astype(np.int64)
-    # The segment's end is a point of its own already; its start is too (step 0 is left out).
+    # The end of the segment is already a point of its own, as is its start (step 0 is skipped).
     steps = parts - 1
     row = np.repeat(np.arange(len(joined)), steps)
     step = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 1
@@ -128,9 +128,9 @@ def trajectory_volume(
     trajectories
         One window.
     upsampling
-        Voxels to one of the input, along each axis of space.
+        Voxels per input voxel, along each spatial axis.
     time_stride
-        Frames a time bin; None makes one bin of the whole window.
+        Frames per time bin; None: one bin for the whole window.
 
     Returns
     -------
@@ -152,14 +152,14 @@ def bubble_mask(
     n_frames: int,
     radius: tuple[int, int, int] = (1, 1, 1),
 ) -> NDArray[np.bool_]:
-    """The voxels around true bubbles: what `networks.mask_cnn` shall keep.
+    """Voxels around true bubbles, which `networks.mask_cnn` should keep.
 
     Parameters
     ----------
     truth, grid, first_frame, n_frames
-        As of `sample_trajectories`.
+        As in `sample_trajectories`.
     radius
-        Voxels kept on either side of a bubble's own, along z, y, x.
+        Voxels kept on either side of a bubble's own voxel, along z, y, x.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def bubble_mask(
 
 
 def _voxel_positions(truth: pd.DataFrame, grid: Grid) -> NDArray[np.float64]:
-    """(n, 3) positions in voxels from the grid's border."""
+    """Positions (n, 3) in voxels from the border of the grid."""
     positions = truth[["z_um", "y_um", "x_um"]].to_numpy(np.float64)
     return (positions - grid.origin_um) / grid.spacing_um + 0.5
 

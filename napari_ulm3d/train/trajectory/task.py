@@ -1,4 +1,4 @@
-"""The training of the paper's networks, dense and sparse, cascaded or not."""
+"""Training of the paper's networks, dense and sparse, cascaded or not."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _BINARY = 0.5
 
 
 class TrajectoryTask:
-    """Volumes of trajectories from frames of the correlation map.
+    """Predicting volumes of trajectories from frames of the correlation map.
 
-    The score is the mean over the numbers of bubbles of one Dice coefficient each: outputs of a
-    scene's windows are binarised, added up and compared with all of its trajectories.
+    The score is the mean over bubble numbers of one Dice coefficient each: the outputs for a
+    scene's windows are binarized, summed and compared with all trajectories in the scene.
 
     Parameters
     ----------
     config
         All settings.
     scenes
-        Validation windows instead of those that `config` describes: number of bubbles, and the
+        Validation windows that replace those from `config`: number of bubbles, and the
         windows of one scene.
     target
-        Targets of the heads and the output.
+        Creates the targets of the heads and the output.
     """
 
     metric = "dice"
@@ -78,7 +78,7 @@ class TrajectoryTask:
         return sum(len(window.frames) for window in windows)
 
     def shares(self, windows: Sequence[TrajectoryWindow]) -> None:
-        """Batch statistics are taken of all windows together."""
+        """None, because batch statistics are computed over all windows together."""
 
     def loss(
         self, model: nn.Module, windows: Sequence[TrajectoryWindow], step: int, device: str
@@ -107,7 +107,7 @@ class TrajectoryTask:
         }
 
     def scenes(self) -> list[tuple[int | str, list[TrajectoryWindow]]]:
-        """Group and windows of each validation scene; made once."""
+        """Group and windows of each validation scene; created once."""
         if self._scenes is None:
             held, data = self.config.validation, self.config.data
             size = data.window_frames
@@ -138,14 +138,14 @@ class TrajectoryTask:
 def predicted_volume(
     model: nn.Module, window: TrajectoryWindow, device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """What a network says of one window: (1, z, x) or (1, z, y, x) probabilities at its x.
+    """Prediction for one window: probabilities (1, z, x) or (1, z, y, x) at its resolution.
 
     Parameters
     ----------
     model
         `SparseDeepSTULM` or `DeepSTULM`, in evaluation mode, on `device`.
     window
-        Of no kept voxel at all the result is zero.
+        If no voxel was kept, the result is zero.
     """
     up = cast(SparseDeepSTULM | DeepSTULM, model).config.upsampling
     if not len(window.frames):
@@ -159,6 +159,6 @@ def predicted_volume(
 
 
 def network_input(windows: Sequence[TrajectoryWindow], device: str = "cpu") -> SparseTensor:
-    """Windows as a batch, without y where the truth has none."""
+    """Windows as a batch, without y if the ground truth has none."""
     flat = len(windows[0].truth.shape) == 3
     return SparseTensor.from_frames([w.frames for w in windows], flat=flat, device=device)

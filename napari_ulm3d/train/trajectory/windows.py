@@ -1,4 +1,4 @@
-"""Windows for the paper's networks: frames of the correlation map, and the true trajectories."""
+"""Windows for the paper's networks: frames of the correlation map with true trajectories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_ulm3d.train.trajectory.targets import Trajectories, sample_trajector
 __all__ = ["Keep", "TrajectoryWindow", "keeper", "mirrored", "scene_windows", "training_windows"]
 
 Keep = Callable[[NDArray[np.complex64], float], SparseFrames]
-"""From a window of the correlation map and a threshold to the voxels that are kept."""
+"""Selects the kept voxels from a window of the correlation map and a threshold."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrajectoryWindow:
     frames
         Kept voxels of the correlation map.
     truth
-        The trajectories on the axes of the network (without y in 2-D).
+        Trajectories on the axes of the network (without y in 2-D).
     """
 
     frames: SparseFrames
@@ -40,7 +40,7 @@ class TrajectoryWindow:
 
 
 def keeper(config: TrajectoryDataConfig) -> Keep:
-    """How the voxels of a window are chosen, by `config.strategy`."""
+    """Function that selects the voxels of a window according to `config.strategy`."""
 
     def keep(window: NDArray[np.complex64], threshold: float) -> SparseFrames:
         if config.strategy == "topk":
@@ -66,20 +66,20 @@ def scene_windows(
     threshold: float = 0.1,
     max_voxels: int | None = None,
 ) -> list[TrajectoryWindow]:
-    """Windows of a scene.
+    """Cut windows from a scene.
 
     Parameters
     ----------
     scene
-        Correlation map and truth.
+        The scene, with correlation map and ground truth.
     starts, size
-        First frames, and frames of a window.
+        First frame of each window, and frames per window.
     upsampling
-        Of the network.
+        Factor of the network.
     keep, threshold
-        Chooses the voxels.
+        Selection of the voxels.
     max_voxels
-        Of a window of more kept voxels, frames at the end are left out, with their truth.
+        In windows with more kept voxels, frames at the end are dropped with their ground truth.
     """
     flat = scene.correlation.shape[2] == 1
     windows = []
@@ -95,21 +95,21 @@ def scene_windows(
 def training_windows(
     seed: int, config: TrajectoryDataConfig, upsampling: int, keep: Keep
 ) -> list[TrajectoryWindow]:
-    """The windows of one training scene; the same for the same seed.
+    """The windows of one training scene; the same seed gives the same windows.
 
     Parameters
     ----------
     seed
-        Of the scene.
+        Seed of the scene.
     config
-        Scenes, windows.
+        Settings of scenes and windows.
     upsampling, keep
-        As of `scene_windows`.
+        As in `scene_windows`.
 
     Raises
     ------
     ConfigError
-        The seed is kept for test sets.
+        The seed is reserved for test sets.
     """
     draw = draw_scene(seed, config)
     scene = correlate_scene(draw.config, clutter=draw.clutter, width_factor=draw.width_factor)
@@ -133,9 +133,9 @@ def training_windows(
 def mirrored(
     window: TrajectoryWindow, axes: NDArray[np.bool_], phase_rad: float = 0.0
 ) -> TrajectoryWindow:
-    """A window mirrored along the chosen ones of t, z, y, x, its phase turned as a whole.
+    """Mirror a window along the selected axes of t, z, y, x, and rotate its overall phase.
 
-    Depth mirrored, the phase of a bubble would fall where it grew: the values are conjugated.
+    Mirroring depth reverses the phase gradient of a bubble, so the values are conjugated.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def mirrored(
     axes
         (4,) bool.
     phase_rad
-        What all values are turned by.
+        Phase added to all values.
     """
     frames, shape = window.frames, window.frames.shape
     chosen = tuple(np.flatnonzero(axes).tolist())
@@ -156,7 +156,7 @@ def mirrored(
     values = values.conj() if axes[1] else values
     frames = replace(frames, coordinates=coordinates[order], values=values)
     points, space = window.truth.points.copy(), window.truth.shape
-    # Without y the columns are t, z, x.
+    # Without y, the columns are t, z, x.
     columns = {axis: k for k, axis in enumerate([0, 1, 2, 3] if len(space) == 4 else [0, 1, 3])}
     for axis in chosen:
         if axis in columns:
@@ -168,7 +168,7 @@ def mirrored(
 
 
 def _cut(kept: SparseFrames, max_voxels: int | None) -> tuple[SparseFrames, int]:
-    """Kept voxels without frames at the end, so that few enough are left; and frames left."""
+    """Drop frames at the end to limit the kept voxels; also return the number of frames left."""
     n_frames = kept.shape[0]
     if max_voxels is None or len(kept) <= max_voxels:
         return kept, n_frames
