@@ -1,4 +1,4 @@
-"""The number of threads of the filters, set where they ask for it."""
+"""Fixture that sets the number of threads of the filters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from napari_ulm3d.filtering import _chunks, correlation
 
 @pytest.fixture
 def use_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Sets how many threads the filters use.
+    """Set the number of threads of the filters.
 
-    Not by NUMBA_NUM_THREADS: numba reads it at every compilation, and refuses another number than
-    that of the threads it has.
+    NUMBA_NUM_THREADS is not suitable: numba reads it at every compilation and refuses a number
+    other than that of its running threads.
     """
 
     def use(number: int) -> None:

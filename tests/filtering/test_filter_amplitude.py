@@ -1,4 +1,4 @@
-"""Amplitudes at the edges of single precision change neither bubbles nor maps."""
+"""Amplitudes at the limits of single precision change neither bubbles nor maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = ["clutter.svd_range=2,40", "link.min_length_frames=4", "load.frames_p
 
 
 def movie() -> np.ndarray[Any, Any]:
-    """Three bubbles that move through noise, (t, z, y, x) complex64."""
+    """Three bubbles moving through noise, (t, z, y, x) complex64."""
     rng = np.random.default_rng(0)
     shape = (40, 18, 10, 14)
     frames = 0.02 * (rng.normal(size=shape) + 1j * rng.normal(size=shape))
@@ -51,14 +51,14 @@ def test_scaled_movies_have_the_same_bubbles(localizer: str, real: bool) -> None
             (scaled.localizations.table, plain.localizations.table),
             (scaled.tracks.table, plain.tracks.table),
         ):
-            if real and localizer == "gaussian":  # its last digits decide on one faint bubble
+            if real and localizer == "gaussian":  # one faint bubble depends on the last digits
                 assert len(mine) == pytest.approx(len(theirs), rel=0.02), exponent
                 continue
             assert len(mine) == len(theirs), exponent
             np.testing.assert_allclose(
                 mine.to_numpy(float), theirs.to_numpy(float), rtol=1e-4, atol=0.5
             )
-        # The power is in the squared unit of the data as far as a map can hold it.
+        # The power is in the squared unit of the data, as far as a map can represent it.
         power, reference = scaled.maps["power_doppler"], plain.maps["power_doppler"]
         assert np.isfinite(power.values).all()
         assert power.values.max() > 0
@@ -69,13 +69,13 @@ def test_scaled_movies_have_the_same_bubbles(localizer: str, real: bool) -> None
 @pytest.mark.parametrize("factor", [1e-24, 1e-12, 1e12, 1e24])
 def test_double_precision(factor: float) -> None:
     plain, scaled = run(MOVIE), run(MOVIE.astype(np.complex128) * factor)
-    # No power of two: the last digits differ, and with them a bubble at a threshold.
+    # Not a power of two: the last digits differ, and with them bubbles at a threshold.
     assert len(scaled.localizations) == pytest.approx(len(plain.localizations), rel=0.03)
     assert scaled.report.n_tracks == pytest.approx(plain.report.n_tracks, abs=1)
 
 
 @pytest.mark.parametrize("factor", [1e-60, 1e60])
-def test_beyond_single_precision_is_said(factor: float) -> None:
+def test_values_beyond_single_precision_are_reported(factor: float) -> None:
     with pytest.raises(InputError, match=r"single precision.*Scale"):
         run(MOVIE.astype(np.complex128) * factor)
 
@@ -94,7 +94,7 @@ def test_a_movie_in_which_nothing_moves_is_refused(frames: Any, said: str) -> No
 
 
 @given(st.integers(-100, 100), st.booleans())
-def test_rescaling_changes_no_digit(exponent: int, real: bool) -> None:
+def test_rescaling_is_exact(exponent: int, real: bool) -> None:
     rng = np.random.default_rng(abs(exponent))
     base = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     frames = base if real else (base + 1j * base[::-1]).astype(np.complex64)

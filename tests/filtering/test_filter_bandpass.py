@@ -63,7 +63,7 @@ def test_bandpass_in_place_short_blocks_and_threads(use_threads):
 
 
 @pytest.mark.parametrize("rate", [240.0, 200.0])
-def test_cut_off_at_nyquist_names_both(rate):
+def test_a_cut_off_at_nyquist_names_both_frequencies(rate):
     block = noise(np.random.default_rng(0), (20, 2, 2, 2))
     before = block.copy()
     with pytest.raises(ConfigError, match=rf"120 Hz.*{rate:g} Hz.*{rate / 2:g} Hz"):

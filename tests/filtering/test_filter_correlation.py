@@ -1,4 +1,4 @@
-"""Correlation map and matched filter against brute force, and their invariances."""
+"""Correlation map compared with brute force, and its invariances."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def random_psf(rng, sizes, real=False):
 
 
 def brute_force(frames, psf):
-    """Voxel by voxel, from the definition in the docstring."""
+    """Voxel-wise evaluation of the definition in the docstring."""
     real = frames.dtype == np.float32
     half = [n // 2 for n in psf.shape]
     out = np.zeros(frames.shape, complex)
@@ -62,7 +62,7 @@ def test_equals_brute_force_separable_and_not(grid, sizes, real, seed):
     frames = noise(rng, (2, *grid), real)
     psf = random_psf(rng, sizes, real)
     if real and np.prod(np.minimum(sizes, grid)) < 2:
-        assert not correlation_map(frames, psf).any()  # one voxel less its mean is nothing
+        assert not correlation_map(frames, psf).any()  # one voxel minus its mean is zero
         return
     expected = brute_force(frames, psf)
     for variant in (psf, replace(psf, factors=None)):
@@ -106,7 +106,7 @@ def test_noiseless_bubble_gives_one_anywhere(real, factored, place):
     frame[z : z + 7, y : y + 5, x : x + 7] = amplitude * psf.array
     frames = frame[None, 3:-3, 2:-2, 3:-3].astype(np.complex64)
     if real:
-        frames = frames.real + np.float32(40)  # an envelope's offset does not matter
+        frames = frames.real + np.float32(40)  # the offset of an envelope does not matter
     c = correlation_map(frames, psf)[0, z, y, x]
     assert abs(c) == pytest.approx(1, abs=2e-6)
     np.testing.assert_allclose(c, amplitude / abs(amplitude), atol=1e-5)
@@ -147,7 +147,7 @@ def test_empty_patches_give_zero(real, factored):
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("factored", [True, False])
 def test_weak_bubble_beside_a_strong_one(real, factored):
-    """80 dB below another in the same frame, c is still exact: no leakage of rounding."""
+    """80 dB below another bubble in the same frame, c is still exact: rounding does not leak."""
     rng = np.random.default_rng(6)
     psf = random_psf(rng, (3, 3, 3), real)
     frames = np.zeros((1, 7, 7, 24), complex)
@@ -160,7 +160,7 @@ def test_weak_bubble_beside_a_strong_one(real, factored):
 
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("factored", [True, False])
-def test_threads_chunks_and_in_place_do_not_change_a_bit(use_threads, real, factored):
+def test_threads_chunks_and_in_place_are_bit_identical(use_threads, real, factored):
     rng = np.random.default_rng(4)
     psf = random_psf(rng, (5, 3, 5), real)
     psf = psf if factored else replace(psf, factors=None)
@@ -171,14 +171,14 @@ def test_threads_chunks_and_in_place_do_not_change_a_bit(use_threads, real, fact
     np.testing.assert_array_equal(correlation_map(frames, psf), expected)
     parts = [correlation_map(frames[a : a + 2], psf) for a in range(0, 7, 2)]
     np.testing.assert_array_equal(np.concatenate(parts), expected)
-    frames.setflags(write=False)  # as of a memory map
+    frames.setflags(write=False)  # as for a memory map
     np.testing.assert_array_equal(correlation_map(frames, psf), expected)
     buffer = frames.copy()
     assert correlation_map(buffer, psf, out=buffer) is buffer
     np.testing.assert_array_equal(buffer, expected)
 
 
-def test_bad_input_is_named():
+def test_bad_input_is_named_in_the_error():
     psf = random_psf(np.random.default_rng(0), (3, 3, 3))
     with pytest.raises(InputError, match="complex128"):
         correlation_map(np.zeros((1, 3, 3, 3), complex), psf)

@@ -1,4 +1,4 @@
-"""The PSF: analytic, its carrier, separability, and its estimate from simulated bubbles."""
+"""The PSF: analytic, carrier, separability, and estimation from simulated bubbles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRID = Grid((24, 20, 22), (60.0, 100.0, 100.0))
 
 
 def bubbles(rng, grid, n_frames, per_frame, fwhm, carrier, noise=0.05, real=False):
-    """Frames with Gaussian bubbles at sub-voxel places far from each other, and their carrier."""
+    """Frames with widely separated Gaussian bubbles at sub-voxel positions, with their carrier."""
     frames = np.zeros((n_frames, *grid), complex)
     zz, yy, xx = np.mgrid[tuple(slice(0, n) for n in grid)]
     width = 4 * np.log(2) / np.square(fwhm)
@@ -48,7 +48,7 @@ def bubbles(rng, grid, n_frames, per_frame, fwhm, carrier, noise=0.05, real=Fals
     return (frames + noise / np.sqrt(2) * white).astype(np.complex64)
 
 
-def test_analytic_has_the_widths_asked_for():
+def test_analytic_has_the_requested_widths():
     psf = analytic_psf(PsfConfig(fwhm_voxels=(4, 2, 6), patch_voxels=(7, 5, 9)), GRID, None)
     assert psf.shape == (7, 5, 9)
     assert psf.array[3, 2, 4] == 1
@@ -157,7 +157,7 @@ def test_estimate_finds_the_shape(grid, fwhm, carrier, real):
             assert psf.fwhm_voxels[axis] == pytest.approx(fwhm[axis], rel=0.05)
     made = make_psf(config, frames, Grid(grid, (50.0,) * 3), None, "envelope" if real else "iq")
     assert made.factors is not None
-    # It finds bubbles as well as the truth does.
+    # It detects bubbles as well as the true PSF does.
     best = np.abs(correlation_map(frames[:3], truth)).reshape(3, -1).max(axis=1)
     own = np.abs(correlation_map(frames[:3], made)).reshape(3, -1).max(axis=1)
     assert (own > best - 0.03).all()
@@ -165,14 +165,14 @@ def test_estimate_finds_the_shape(grid, fwhm, carrier, real):
 
 @pytest.mark.parametrize("fwhm", [(2.5, 3.0, 4.5), (3.0, 9.0, 2.5)])
 def test_estimated_widths_are_not_blurred_by_the_grid(fwhm):
-    """Averaging without moving bubbles to the voxel centre would widen 2.5 voxels by 4 %."""
+    """Averaging without shifting bubbles to the voxel centre would widen 2.5 voxels by 4 %."""
     frames = bubbles(np.random.default_rng(7), (24, 26, 22), 40, 2, fwhm, 1.0, noise=0.005)
     psf = estimate_psf(frames, PsfConfig(source="data"))
     np.testing.assert_allclose(psf.fwhm_voxels, fwhm, rtol=0.015)
 
 
-def test_estimate_finds_a_shape_that_is_no_gaussian():
-    """Bubbles on voxel centres with a skewed, non-separable image: found as it is."""
+def test_estimate_finds_a_non_gaussian_shape():
+    """Bubbles on voxel centres with a skewed, non-separable image: the shape is recovered."""
     rng = np.random.default_rng(3)
     zz, yy, xx = np.mgrid[-3:4, -3:4, -3:4]
     image = np.exp(-((zz + 0.3 * xx) ** 2 + yy**2 + xx**2) / 3) * np.exp(0.2j * xx * zz)
@@ -203,7 +203,7 @@ def test_too_few_bubbles_are_refused():
 
 
 @pytest.mark.parametrize("carrier", ["data", "wavelength"])
-def test_make_psf_takes_the_carrier_from_where_it_is_told(carrier):
+def test_make_psf_uses_the_selected_carrier(carrier):
     frames = bubbles(np.random.default_rng(5), GRID.shape, 4, 3, (3, 3, 3), 1.0)
     psf = make_psf(PsfConfig(carrier=carrier), frames, GRID, 150.0, "iq")
     assert psf.carrier_rad == pytest.approx(1.0 if carrier == "data" else -0.4 * np.pi, abs=0.05)
@@ -244,14 +244,14 @@ def test_psf_and_settings_are_checked():
         SparsifyConfig().replace(patch_voxels=(6, 7, 7))
 
 
-def test_the_carrier_is_of_the_voxels_that_hold_data() -> None:
+def test_the_carrier_uses_only_voxels_with_data() -> None:
     rng = np.random.default_rng(2)
     frames = rng.normal(size=(6, 20, 8, 8, 2)) @ [1, 1j]
     carrier = np.exp(0.7j * np.arange(20))[:, None, None]
     valid = np.zeros((20, 8, 8), np.bool_)
     valid[:, 2:5] = True
     wave = (frames[:, :1] * carrier).astype(np.complex64)
-    # Outside, what a filter made of nothing: strong, with a carrier of its own.
+    # Outside: filtered constants, strong and with a different carrier.
     seen = np.where(valid, wave, 50 * wave.conj())
     assert estimate_carrier(seen, valid) == pytest.approx(0.7, abs=1e-3)
     assert estimate_carrier(seen, valid) == pytest.approx(estimate_carrier(wave[:, :, 2:5]))

@@ -1,4 +1,4 @@
-"""The randomized range finder against numpy's full decomposition."""
+"""The randomized range finder compared with numpy's full decomposition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_ulm3d.filtering.randomized import leading_components, pays_off
 
 
 def block_of(values, n_frames, n_voxels, seed, real=False):
-    """(t, v) with exactly these singular values."""
+    """A block (t, v) with exactly these singular values."""
     rng = np.random.default_rng(seed)
 
     def unitary(n):
@@ -36,7 +36,7 @@ def block_of(values, n_frames, n_voxels, seed, real=False):
     seed=st.integers(0, 10_000),
 )
 @settings(deadline=None, max_examples=12)
-def test_tissue_that_stands_clear_is_found_exactly(n_tissue, gap_db, real, seed):
+def test_well_separated_tissue_is_found_exactly(n_tissue, gap_db, real, seed):
     n_frames = 100
     tissue = 10 ** (gap_db / 20) * np.linspace(3.0, 1.0, n_tissue)
     rest = np.linspace(0.3, 0.1, n_frames - n_tissue)
@@ -44,13 +44,13 @@ def test_tissue_that_stands_clear_is_found_exactly(n_tissue, gap_db, real, seed)
     values, vectors = leading_components(block, n_tissue)
     np.testing.assert_allclose(values, tissue, rtol=1e-3)
     np.testing.assert_allclose(vectors.conj().T @ vectors, np.eye(n_tissue), atol=1e-6)
-    # Cosines of the angles between the two subspaces.
+    # Cosines of the principal angles between the two subspaces.
     cosines = np.linalg.svd(u[:, :n_tissue].conj().T @ vectors, compute_uv=False)
     assert cosines.min() > 1 - 1e-3
 
 
-def test_where_values_lie_close_the_energy_is_right():
-    """As bubbles and noise behind the tissue: vectors mix, what they hold does not change."""
+def test_energy_is_correct_for_close_singular_values():
+    """As for bubbles and noise after the tissue: vectors mix, but their energy does not change."""
     values = np.concatenate([[3000.0, 400.0, 90.0], np.linspace(4.0, 2.0, 197)])
     block, _ = block_of(values, 200, 6000, 1)
     found, vectors = leading_components(block, 11)
@@ -60,7 +60,7 @@ def test_where_values_lie_close_the_energy_is_right():
     np.testing.assert_allclose(found[:3], values[:3], rtol=1e-5)
 
 
-def test_the_filter_takes_out_what_the_full_decomposition_takes_out():
+def test_the_filter_agrees_with_the_full_decomposition():
     values = np.concatenate([[3000.0, 900.0, 400.0, 200.0, 120.0], np.linspace(4.0, 2.0, 145)])
     block, _ = block_of(values, 150, 12 * 10 * 14, 2)
     block = block.reshape(150, 12, 10, 14)
@@ -74,7 +74,7 @@ def test_the_filter_takes_out_what_the_full_decomposition_takes_out():
     np.testing.assert_allclose(filtered["randomized"], filtered["full"], atol=0.02 * scale)
 
 
-def test_the_same_bits_whatever_the_threads(use_threads):
+def test_results_are_bit_identical_for_any_number_of_threads(use_threads):
     block, _ = block_of(np.linspace(50, 1, 80), 80, 20_000, 3)
     results = []
     for threads in (1, 2, 3):
@@ -97,7 +97,7 @@ def test_fewer_voxels_than_components(shape):
     assert np.isfinite(vectors).all()
 
 
-def test_it_is_taken_where_it_is_cheaper_and_serves():
+def test_it_is_used_if_faster_and_applicable():
     assert pays_off(11, 200)
     assert not pays_off(11, 60)
     rng = np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""SVD clutter filter against numpy's SVD, and the automatic cut-off on known clutter."""
+"""SVD clutter filter compared with numpy's SVD, and the automatic cut-off for known clutter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def noise(rng, shape, dtype=np.complex64):
 
 
 def oracle(block, first, last):
-    """The filter by the full decomposition, in double precision."""
+    """The filter by full decomposition, in double precision."""
     casorati = block.reshape(len(block), -1).astype(np.complex128)
     u, s, vh = np.linalg.svd(casorati, full_matrices=False)
     kept = slice(first - 1, last)
@@ -31,7 +31,7 @@ def oracle(block, first, last):
 
 
 def tissue_and_bubbles(rng, shape, rank, tissue_db, noise_db=-20.0):
-    """Tissue of exactly `rank` components on one echogenicity map; bubbles in three vessels."""
+    """Tissue with exactly `rank` components on one echogenicity map; bubbles in three vessels."""
     t, z, y, x = shape
     echo = np.exp(4 * gaussian_filter(rng.standard_normal((z, y, x)), 2))
     speckle = noise(rng, (z, y, x)) * echo
@@ -76,7 +76,7 @@ def test_equals_full_svd(t, z, y, x, real, data):
     assert kept == (first, min(last, t))
     assert filtered.dtype == dtype
     scale = np.abs(block).max()
-    # With fewer voxels than frames the null space may be kept or not: it holds nothing.
+    # With fewer voxels than frames, the null space may be kept or not: it has no energy.
     np.testing.assert_allclose(filtered, oracle(block, first, last), atol=2e-5 * scale)
     expected = np.linalg.svd(block.reshape(t, -1).astype(complex), compute_uv=False)
     np.testing.assert_allclose(values[: expected.size], expected, rtol=1e-5, atol=1e-5 * scale)
@@ -85,13 +85,13 @@ def test_equals_full_svd(t, z, y, x, real, data):
 @pytest.mark.parametrize("tissue_db", [25.0, 60.0])
 @pytest.mark.parametrize("last", [60, 40])
 def test_precision_under_strong_tissue(tissue_db, last):
-    """The squared gap of 120 dB in the Gram matrix costs no accuracy at the bubbles' level."""
+    """The squared ratio of 120 dB in the Gram matrix does not affect the bubbles' accuracy."""
     rng = np.random.default_rng(3)
     block, rest = tissue_and_bubbles(rng, (60, 14, 10, 12), 6, tissue_db)
     filtered, _, values = svd_filter(block, ClutterConfig(svd_range=(7, last)))
     expected = oracle(block, 7, last)
     level = np.sqrt(np.mean(np.abs(rest) ** 2))
-    # What float32 samples of this tissue can hold at all: their rounding.
+    # Rounding error of float32 samples of this tissue.
     rounding = 10 ** (tissue_db / 20) * 6e-8
     error = np.sqrt(np.mean(np.abs(filtered - expected) ** 2))
     assert error < level * 1e-5 + 10 * rounding
@@ -133,7 +133,7 @@ def test_spectrum_is_orthonormal_and_descending():
     np.testing.assert_allclose(np.abs(np.sum(u.conj() * vectors, axis=0)), 1, atol=1e-6)
 
 
-def test_threads_do_not_change_a_bit(use_threads):
+def test_threads_are_bit_identical(use_threads):
     block = noise(np.random.default_rng(2), (64, 30, 24, 20))
     config = ClutterConfig(svd_range=(5, 50), svd_automatic=True)
     results = []
@@ -147,7 +147,7 @@ def test_threads_do_not_change_a_bit(use_threads):
         assert kept == results[0][1]
 
 
-def test_short_block_says_what_to_do():
+def test_a_short_block_has_a_remedy():
     block = noise(np.random.default_rng(0), (8, 3, 3, 3))
     with pytest.raises(ConfigError, match=r"12 to 200.*8 frames.*Lower clutter\.svd_range"):
         svd_filter(block, ClutterConfig(svd_range=(12, 200)))
@@ -169,7 +169,7 @@ def test_automatic_cut_finds_the_rank(rank, tissue_db, noise_db):
     assert kept == (tissue_components(block, values, vectors) + 1, 80)
     if kept[0] - 1 >= rank:
         error = np.linalg.norm(filtered - rest) / np.linalg.norm(rest)
-        assert error < 0.6  # all tissue is gone; some of the bubbles went with it
+        assert error < 0.6  # all tissue is removed, with some of the bubbles
 
 
 def test_similarity_is_the_correlation_of_magnitudes():
@@ -183,7 +183,7 @@ def test_similarity_is_the_correlation_of_magnitudes():
 
 @given(st.integers(4, 30), st.data())
 @settings(deadline=None)
-def test_two_squares_are_found_again(n, data):
+def test_two_squares_are_recovered(n, data):
     a = data.draw(st.integers(2, n - 2))
     b = data.draw(st.integers(a + 2, n))
     matrix = np.full((n, n), 0.1)
@@ -197,7 +197,7 @@ def test_two_squares_are_found_again(n, data):
 def test_two_squares_equals_brute_force(seed):
     matrix = np.random.default_rng(seed).random((9, 9))
     matrix += matrix.T
-    np.fill_diagonal(matrix, 20 * np.random.default_rng(seed).random(9))  # must not matter
+    np.fill_diagonal(matrix, 20 * np.random.default_rng(seed).random(9))  # must be ignored
     off = ~np.eye(9, dtype=bool)
 
     def score(a, b):

@@ -1,4 +1,4 @@
-"""The first component kept, where the tissue is known."""
+"""The first component kept, for known tissue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_ulm3d.simulate.config import ClutterModelConfig, GridConfig, Microbu
 
 
 def _block(rank: int, level_db: float | None, step: float) -> np.ndarray:
-    """Frames of one region of 2.8 mm, sampled every `step` wavelengths."""
+    """Frames of a region of 2.8 mm, sampled every `step` wavelengths."""
     n = round(28 / step)
     config = SimulationConfig(
         grid=GridConfig(shape=(n, 1, n), voxel_um=(98.56 * step, 98.56, 98.56 * step)),
@@ -29,7 +29,7 @@ def _block(rank: int, level_db: float | None, step: float) -> np.ndarray:
 @pytest.mark.parametrize("rank", [2, 5])
 def test_tissue_is_cut_and_bubbles_are_not_at_any_sampling(rank: int, step: float) -> None:
     cut = tissue_cut(_block(rank, 25.0, step))
-    # A region that moves by a share of a wavelength fills a few components.
+    # A region that moves by a fraction of a wavelength occupies a few components.
     assert 2 <= cut.first <= 4 * rank + 2
 
 
@@ -54,12 +54,12 @@ def test_masked_voxels_do_not_move_the_cut() -> None:
     assert tissue_cut(masked, valid).first == tissue_cut(inside).first
 
 
-def test_a_few_frames_have_nothing_to_compare() -> None:
+def test_too_few_frames_for_a_comparison() -> None:
     assert tissue_cut(np.ones((4, 3, 3, 3), np.complex64)).first == 1
 
 
 def test_a_steep_fall_of_the_energy_within_tissue_is_not_its_end() -> None:
-    # Strong moving speckle: the first component towers over eight more, which fill the volume too.
+    # Strong moving speckle: one dominant component and eight more that also fill the volume.
     values = 10 ** (np.array([78, 59, 52, 41, 38, 35, 26, 23, 20, *np.linspace(17, 0, 20)]) / 20)
     shares = np.array([0.24, 0.11, 0.16, 0.13, 0.2, 0.09, 0.17, 0.13, 0.16, *[0.04] * 20])
     assert cut_of_spectrum(values, shares, np.full(29, 0.1)).first == 10

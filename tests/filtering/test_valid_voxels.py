@@ -15,7 +15,7 @@ SHAPE = (40, 12, 12, 12)
 
 @pytest.fixture(params=[0.0, 0.7], ids=["zero", "constant"])
 def masked(request) -> tuple[np.ndarray, np.ndarray]:
-    """Noise of rms 1, and a constant in more than half of the voxels; which are noise."""
+    """Noise with RMS 1, with a constant in more than half of the voxels; also the noise mask."""
     rng = np.random.default_rng(2)
     frames = ((rng.normal(size=(*SHAPE, 2)) @ [1, 1j]) / np.sqrt(2)).astype(np.complex64)
     valid = np.zeros(SHAPE[1:], bool)
@@ -25,7 +25,7 @@ def masked(request) -> tuple[np.ndarray, np.ndarray]:
     return frames, valid
 
 
-def test_voxels_that_never_change_hold_no_data(masked) -> None:
+def test_voxels_that_never_change_have_no_data(masked) -> None:
     frames, valid = masked
     assert np.array_equal(valid_voxels(frames), valid)
     frames[-1, 0, 0, 0] = 5.0  # changes in the last frame alone
@@ -41,7 +41,7 @@ def test_the_noise_level_is_that_of_the_voxels_with_data(masked) -> None:
     assert noise_level(filtered.frames, filtered.valid) == pytest.approx(1.0, rel=0.06)
 
 
-def test_noise_beside_a_mask_is_no_bubble(masked) -> None:
+def test_noise_beside_a_mask_is_not_a_bubble(masked) -> None:
     frames, valid = masked
     assert len(isolated_maxima(frames, (3, 3, 3), valid=valid)) == 0
     frames[7, 6, 6, 6] = 40.0

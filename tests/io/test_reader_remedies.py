@@ -1,4 +1,4 @@
-"""What a message about a file advises works when it is typed."""
+"""The advice in messages about files works when it is followed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
 def advice() -> dict[str, set[str]]:
-    """Every text in io/ that names an option, by its file, with the options."""
+    """All texts in io/ that mention an option, by file, with the options."""
     found: dict[str, set[str]] = {}
     root = Path(napari_ulm3d.io.__file__).parent
     for path in root.rglob("*.py"):
@@ -43,11 +43,11 @@ def option_names() -> set[str]:
     return {o for command in commands for p in command.params for o in p.opts}
 
 
-def test_every_option_that_is_advised_exists() -> None:
+def test_every_advised_option_exists() -> None:
     assert set().union(*advice().values()) <= option_names()
 
 
-# Situations in which a message advises an option, by the file that has the text.
+# Situations in which a message advises an option, by the file with the text.
 Situation = Callable[[Path], Path]
 
 
@@ -152,21 +152,21 @@ SITUATIONS: list[tuple[Situation, list[str], str]] = [
     (two_movies, ["--variable", "first", "--axes", "tzxc"], "stored/axes.py"),
     (trailing_pair, ["--axes", "ctzx"], "stored/axes.py"),
 ]
-#: Values where the advice names the option alone, or one after the other is asked for.
+#: Values for advice that only names the option, or for options requested one after the other.
 FREE = {"--variable": ["other", "first"], "--axes": ["zx"]}
-#: Their situations are those of the results folder, of `missing_error` and of other tests.
+#: Covered by tests of the results folder, of `missing_error`, and others.
 ELSEWHERE = {
     "results.py", "export.py", "facts/resolve.py", "open/acquisition.py",
     "formats/uff/reader.py", "formats/nifti/reader.py",
 }  # fmt: skip
 
 
-def test_every_file_that_advises_an_option_has_a_situation() -> None:
+def test_every_file_that_advises_an_option_is_covered() -> None:
     assert set(advice()) <= {where for _, _, where in SITUATIONS} | ELSEWHERE
 
 
 def told(path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What `info` says that is wrong; "" where the file would open."""
+    """The problem reported by `info`; "" if the file would open."""
     said = ["--voxel-um", "50", "50", "50", "--rate", "100"]
     code = main(["info", str(path), *said, *options])
     captured = capsys.readouterr()
@@ -177,7 +177,7 @@ def told(path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def advised(message: str) -> list[list[str]]:
-    """The options that a message tells to give, each way out a list."""
+    """The options advised by a message, one list per solution."""
     ways = []
     for match in re.finditer(r"(--[a-z-]+)(?: ('[^']*'|[a-z0-9][\w.{}()]*))?", message):
         option, value = match.groups()
@@ -194,7 +194,7 @@ def advised(message: str) -> list[list[str]]:
     SITUATIONS,
     ids=[f"{s.__name__} {' '.join(g)}".strip() for s, g, _ in SITUATIONS],
 )
-def test_what_a_message_advises_works(
+def test_the_advice_of_a_message_works(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     situation: Situation,
@@ -214,7 +214,7 @@ def test_what_a_message_advises_works(
             kept = given[i : i + 2]
         again = told(path, [*kept, *way], capsys)
         if again and "--axes" in again and way[0] == "--variable":
-            # The array is named; its axes are asked for next.
+            # After naming the array, the axes are requested.
             again = told(path, [*kept, *way, *advised(again)[0]], capsys)
         outcomes.append(again)
     if any(way[1] in FREE[way[0]] for way in ways if way[0] == "--variable"):

@@ -1,4 +1,4 @@
-"""The assignment against brute force and scipy."""
+"""The assignment compared with brute force and scipy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def points(most: int):
 @given(points(5), points(5), st.sampled_from([0.3, 0.75, 1.5, 10.0]))
 @settings(max_examples=150, deadline=None)
 def test_brute_force(source: Points, target: Points, gate: float) -> None:
-    """Of all ways to link, the most links, then the least sum of squares."""
+    """Among all ways to link, it has the most links, then the least sum of squares."""
     cost = squared(source, target)
     n, m = cost.shape
     best = (0, 0.0)
@@ -58,7 +58,7 @@ def test_brute_force(source: Points, target: Points, gate: float) -> None:
 @pytest.mark.parametrize("crowding", [0.5, 1.5, 4.0])
 @pytest.mark.parametrize("flat", [False, True], ids=["3-D", "2-D"])
 def test_scipy_on_the_full_matrix(crowding: float, flat: bool) -> None:
-    """Equal to linear_sum_assignment with one column a source for "no link"."""
+    """It equals linear_sum_assignment with one column per source for "no link"."""
     rng = np.random.default_rng(3)
     for _ in range(60):
         n, m = rng.integers(1, 60, 2)
@@ -77,10 +77,10 @@ def test_scipy_on_the_full_matrix(crowding: float, flat: bool) -> None:
 
 
 def test_optimal_where_greedy_is_not() -> None:
-    """The nearest pair is given up where that saves more elsewhere."""
+    """The nearest pair is given up if that saves more elsewhere."""
     source = np.array([[0.0, 0, 0], [1.0, 0, 0]])
     target = np.array([[0.9, 0, 0], [2.5, 0, 0]])
-    # Greedy links 1 to 0 (0.1 apart) and leaves 0 to go 2.5; the optimum shifts both on.
+    # Greedy linking joins 1 to 0 (0.1 apart), so 0 must move by 2.5; the optimum shifts both.
     np.testing.assert_array_equal(solve(source, target, 3.0), [0, 1])
     np.testing.assert_array_equal(solve(source, target, 0.95), [-1, 0])
 
@@ -102,7 +102,7 @@ def test_coincident_points_are_each_linked_once() -> None:
 
 
 def test_expected_shifts_decide_between_neighbours() -> None:
-    """Two bubbles that swap places: nearest says they stay, their velocities say they cross."""
+    """Two bubbles exchange places: by distance they stay, by their velocities they cross."""
     source = np.array([[0.0, 0, 0], [2.0, 0, 0]])
     target = np.array([[0.1, 0, 0], [1.9, 0, 0]])
     assert solve(source, target, 3.0).tolist() == [0, 1]
@@ -116,7 +116,7 @@ def test_shifts_do_not_lengthen_the_gate() -> None:
     assert assign(source, half, target, half, 1.9).tolist() == [-1]
     assert assign(source, -half, target, -half, 2.1).tolist() == [-1]
     assert assign(source, half, target, half, 2.1).tolist() == [0]
-    # Nor does it help that there are many sources, so that a link is worth much.
+    # A large number of sources, which makes each link more valuable, does not change this.
     many, none = np.zeros((9, 3)), np.zeros((9, 3))
     many[1:, 0] = 100.0
     none[0] = -half

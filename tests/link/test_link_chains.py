@@ -1,4 +1,4 @@
-"""Chains through the frames: gaps, numbers, and MATLAB's simpletracker as oracle."""
+"""Chains through the frames: gaps, numbering, and MATLAB's simpletracker as reference."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from napari_ulm3d.link.chains import ChainBuilder, chain_labels
 
 
 def test_reproduces_simpletracker(shared_data: Path) -> None:
-    """All 16 tracks of MATLAB's simpletracker, numbers included.
+    """All 16 tracks of MATLAB's simpletracker, including their numbers.
 
-    Its max_gap_closing of 10 is a distance in frames, and its gate is the same for all of
-    them, so ten gates of max_linking_distance say the same.
+    Its max_gap_closing of 10 is a distance in frames, and its gate is the same for all gaps,
+    which corresponds to ten gates of max_linking_distance.
     """
     file = shared_data / "reference" / "trackerData.mat"
     content = scipy.io.loadmat(file, struct_as_record=False, squeeze_me=True)
@@ -43,7 +43,7 @@ def test_a_gap_is_closed_up_to_its_length() -> None:
 
 
 def test_frame_to_frame_links_come_before_gaps() -> None:
-    """A bubble that went missing does not take one that another chain goes on with."""
+    """A bubble that was missed does not take a point with which another chain continues."""
     frame, x = [0, 1, 2, 2], [0.0, 2.0, 2.5, 9.0]
     assert labels(frame, x, [1.0, 5.0]) == [0, 1, 1, 2]
 
@@ -70,7 +70,7 @@ def test_gaps_are_closed_at_the_end_too() -> None:
     st.integers(1, 4),
 )
 @settings(max_examples=150, deadline=None)
-def test_every_point_once_and_numbers_in_order(points, gap: int, least: int) -> None:
+def test_every_point_occurs_once_and_numbers_are_in_order(points, gap: int, least: int) -> None:
     points = sorted(points)
     frame = np.array([point[0] for point in points], int)
     x = np.array([point[1] / 4 for point in points])
@@ -94,14 +94,14 @@ def test_every_point_once_and_numbers_in_order(points, gap: int, least: int) -> 
         apart = np.diff(frame[chain.rows])
         assert ((apart >= 1) & (apart <= gap + 1)).all()
         assert (np.abs(np.diff(x[chain.rows])) <= np.array(gates)[apart - 1]).all()
-    # Dropping short chains changes no other chain.
+    # Dropping short chains does not change other chains.
     full = chain_labels(frame, x[:, None], gates) if len(frame) else np.empty(0, int)
     for chain in chains:
         assert np.flatnonzero(full == full[chain.rows[0]]).tolist() == chain.rows
 
 
 def test_memory_is_bounded_by_live_chains() -> None:
-    """However many frames go by, what the builder holds does not grow."""
+    """The memory of the builder does not grow with the number of frames."""
     builder = ChainBuilder([1.0, 1.0, 1.0], min_points=4)
     rng = np.random.default_rng(0)
     for frame in range(400):
@@ -116,7 +116,7 @@ def test_memory_is_bounded_by_live_chains() -> None:
         assert len(builder._undecided) <= 20 * 12
 
 
-def test_the_builder_starts_anew_after_finish() -> None:
+def test_the_builder_can_be_reused_after_finish() -> None:
     builder = ChainBuilder([1.0, 1.0])
     point = np.zeros((1, 3))
     for frame in (0, 1):
@@ -127,7 +127,7 @@ def test_the_builder_starts_anew_after_finish() -> None:
 
 @pytest.mark.parametrize("hinted", ["end", "start"])
 def test_expected_steps_scale_with_the_gap(hinted: str) -> None:
-    """Half a step of 0.9 a frame means 1.8 over two frames, on either side of the gap."""
+    """Half a step of 0.9 per frame means 1.8 over two frames, on either side of the gap."""
 
     def x(*values: float) -> NDArray[np.float64]:
         return np.array([[0.0, 0.0, value] for value in values])

@@ -1,4 +1,4 @@
-"""Tracks that arise by chance: counted where it is known which localizations are noise."""
+"""Estimated tracks by chance, compared with scenes in which false localizations are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EDGE_UM = 3000.0
 def scene(
     bubbles: int, noise: int, *, frames: int = 120, seen: float = 0.85, seed: int = 0
 ) -> tuple[Localizations, np.ndarray]:
-    """Bubbles that stream through tubes, and false localizations anywhere; which are false."""
+    """Bubbles that flow through tubes, with random false localizations; also returns which."""
     rng = np.random.default_rng(seed)
     begin, ends = rng.uniform(0, EDGE_UM, (2, bubbles, 3))
     pace = rng.uniform(2, 15, bubbles) * 1000 / RATE / np.linalg.norm(ends - begin, axis=1)
@@ -43,7 +43,7 @@ def scene(
 
 
 def truly_false(found: Localizations, false: np.ndarray, length: int) -> float:
-    """Share of the tracks of at least a length of which most localizations are false."""
+    """Fraction of the tracks of at least a length with mostly false localizations."""
     label = chain_labels(found.frames, found.positions_um, [30.0 * 1000 / RATE])
     points = np.bincount(label)
     of_noise = np.bincount(label, weights=false) > points / 2
@@ -58,13 +58,13 @@ def test_the_share_of_false_tracks_is_within_a_factor_of_one_and_a_half(
     chance = chance_tracks(found, RATE, LinkConfig())
     for length in (2, 3):
         true = truly_false(found, false, length)
-        if true > 0.03:  # below, a handful of tracks decides
+        if true > 0.03:  # below this, a handful of tracks decides
             assert true / 1.5 < chance.share(length) < true * 1.5
         else:
             assert chance.share(length) < 0.05
 
 
-def test_the_plain_control_holds_bubbles_too() -> None:
+def test_the_plain_control_includes_bubbles() -> None:
     found, false = scene(160, 60)
     chance = chance_tracks(found, RATE, LinkConfig())
     plain = chance.permuted[2:].sum() / chance.tracks[2:].sum()
@@ -72,7 +72,7 @@ def test_the_plain_control_holds_bubbles_too() -> None:
     assert chance.by_chance[2:].sum() <= chance.permuted[2:].sum()
 
 
-def test_counts_of_all_tracks_are_those_of_the_linker() -> None:
+def test_track_counts_agree_with_the_linker() -> None:
     found, _ = scene(20, 20)
     chance = chance_tracks(found, RATE, LinkConfig())
     lengths = np.bincount(link(found, RATE, LinkConfig(min_length_frames=2)).table["track_id"])
@@ -85,7 +85,7 @@ def test_counts_of_all_tracks_are_those_of_the_linker() -> None:
     np.testing.assert_array_equal(chance.by_chance, again.by_chance)
 
 
-def test_auto_takes_the_least_length_that_keeps_false_tracks_under_a_twentieth() -> None:
+def test_auto_selects_the_shortest_length_with_under_a_twentieth_false_tracks() -> None:
     found, false = scene(40, 250)
     chance = chance_tracks(found, RATE, LinkConfig())
     length = chance.least_length()
@@ -96,7 +96,7 @@ def test_auto_takes_the_least_length_that_keeps_false_tracks_under_a_twentieth()
     assert link(found, RATE, AUTO).table.equals(given_.table)
 
 
-def test_only_noise_gives_no_length_at_which_it_may_be_kept() -> None:
+def test_no_length_is_accepted_for_pure_noise() -> None:
     found, _ = scene(1, 400, frames=30, seen=0.0)
     chance = chance_tracks(found, RATE, LinkConfig())
     assert chance.share(2) > 0.9
@@ -122,7 +122,9 @@ def test_the_choice_does_not_depend_on_the_chunks(cuts: list[int], breaks: set[i
     assert joined.equals(whole.table) or not len(whole)
 
 
-def test_a_long_stream_is_held_only_until_there_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_stream_is_held_back_only_until_the_sample_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("napari_ulm3d.link.chance._MOST_ROWS", 500)
     found, _ = scene(10, 5, frames=120)
     chunks = [
@@ -144,25 +146,25 @@ def test_no_track_crosses_a_break_in_the_control_either() -> None:
     assert chance.tracks[2:].sum() == chance.permuted[2:].sum() == 0
 
 
-def test_labels_without_gaps_are_those_of_the_builder() -> None:
+def test_labels_without_gaps_agree_with_the_builder() -> None:
     found, _ = scene(40, 40, frames=30)
     kept = ~np.isin(found.frames, [7, 8])
     frame, place = found.frames[kept], found.positions_um[kept]
     shift = np.random.default_rng(0).normal(0, 20, place.shape)
     gate = 90.0
-    # A second gate that nothing passes takes the path of the builder.
+    # A second gate that nothing passes selects the code path of the builder.
     slow = chain_labels(frame, place, [gate, 1e-9], shift, [15])
     np.testing.assert_array_equal(chain_labels(frame, place, [gate], shift, [15]), slow)
 
 
-def test_nothing_found_is_no_error() -> None:
+def test_no_localizations_are_not_an_error() -> None:
     chance = chance_tracks(Localizations.empty(), RATE, LinkConfig())
     assert np.isnan(chance.share(2))
     assert len(chance.to_table()) == 1
     assert len(link(Localizations.empty(), RATE, AUTO)) == 0
 
 
-def test_the_word_auto_is_taken_on_the_command_line_and_kept() -> None:
+def test_the_word_auto_is_accepted_on_the_command_line_and_kept() -> None:
     config = PipelineConfig().with_settings(["link.min_length_frames=auto"])
     assert config.link.min_length_frames is None
     assert PipelineConfig().with_settings(config.assignments()) == config

@@ -1,4 +1,4 @@
-"""Resampling along the track."""
+"""Resampling tracks along their length."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def tracks(*ways: list[tuple[float, float, float]]) -> Tracks:
     return Tracks(pd.concat(parts, ignore_index=True))
 
 
-def test_worked_by_hand() -> None:
-    """A track of 6 + 4 um round a corner in steps of 2.5 um."""
+def test_manual_result() -> None:
+    """A track of 6 + 4 um around a corner in steps of 2.5 um."""
     out = interpolate(tracks([(0, 0, 0), (6, 0, 0), (6, 0, 4)]), 2.5)
     np.testing.assert_allclose(
         out.positions_um, [[0, 0, 0], [2.5, 0, 0], [5, 0, 0], [6, 0, 1.5], [6, 0, 4]], atol=1e-12
@@ -33,7 +33,7 @@ def test_worked_by_hand() -> None:
     assert list(out.table.columns) == list(tracks([(0, 0, 0)]).table.columns)
 
 
-def test_equal_steps_and_both_ends() -> None:
+def test_steps_are_equal_and_both_ends_are_kept() -> None:
     rng = np.random.default_rng(0)
     ways = [rng.normal(size=(n, 3)).cumsum(axis=0).tolist() for n in (2, 9, 40)]
     given = tracks(*ways)
@@ -57,12 +57,12 @@ def test_a_resting_bubble_keeps_its_ends() -> None:
     assert out["frame"].tolist() == [10, 14, 10, 10, 11]
 
 
-def test_a_pause_on_the_way() -> None:
+def test_a_pause_within_a_track() -> None:
     out = interpolate(tracks([(0, 0, 0), (0, 0, 1), (0, 0, 1), (0, 0, 2)]), 0.5).table
     np.testing.assert_allclose(out["x_um"], [0, 0.5, 1, 1.5, 2])
 
 
-def test_nothing_and_nonsense() -> None:
+def test_empty_and_invalid_input() -> None:
     assert len(interpolate(Tracks.empty(), 1.0)) == 0
     for step in (0.0, -1.0, np.nan):
         with pytest.raises(ConfigError, match="step_um"):

@@ -61,7 +61,7 @@ def test_a_straight_track_at_constant_speed_is_exact(window: int) -> None:
 
 
 def test_the_speed_limit_is_in_mm_s_whatever_the_axis() -> None:
-    """Positions are micrometres, so anisotropic voxels need no care: 30 mm/s is 120 um here."""
+    """Positions are in micrometres, so anisotropic voxels do not matter: 30 mm/s is 120 um here."""
     for axis in range(3):
         for step, n_tracks in ((119.9, 1), (120.1, 0)):
             position = np.zeros((12, 3))
@@ -76,14 +76,14 @@ def test_the_gate_is_a_sphere_in_um() -> None:
 
 
 def crossing(second_x: float) -> tuple[Localizations, np.ndarray, np.ndarray]:
-    """Two bubbles that move at 80 um a frame along x, towards each other, 20 um apart in z."""
+    """Two bubbles that approach each other at 80 um per frame along x, 20 um apart in z."""
     frames, one = straight([0, 0, 0], [0, 0, 20], range(21))
     _, other = straight([20, 0, second_x], [0, 0, -20], range(21))
     return table(np.repeat(frames, 2), np.stack((one, other), axis=1)), one, other
 
 
 def test_crossing_tracks_stay_apart() -> None:
-    """They meet on a frame, 20 um apart: the least sum of squares keeps each on its way."""
+    """They meet on a frame, 20 um apart: the least sum of squares keeps both tracks straight."""
     both, one, other = crossing(1600.0)
     tracks = link(both, RATE, LinkConfig(smoothing_frames=1))
     assert tracks.n_tracks == 2
@@ -99,13 +99,13 @@ def test_predicted_velocities_guide_the_linking() -> None:
     guided = both.table.assign(vz_mm_s=0.0, vy_mm_s=0.0, vx_mm_s=np.tile([20.0, -20.0], 21))
     tracks = link(Localizations(guided), RATE, config)
     np.testing.assert_allclose(tracks.positions_um, np.concatenate((one, other)), atol=1e-9)
-    # Twice the time, twice the way: the same through a gap at the meeting.
+    # Twice the time and twice the distance: the same holds across a gap at the meeting point.
     seen = ~guided["frame"].isin([10])
     gap = link(Localizations(guided[seen]), RATE, LinkConfig(smoothing_frames=1, max_gap_frames=1))
     np.testing.assert_allclose(gap.positions_um, np.concatenate((one, other)), atol=1e-9)
 
 
-def test_a_missing_velocity_is_no_velocity() -> None:
+def test_a_missing_velocity_is_ignored() -> None:
     plain = crowd()
     unknown = plain.table.assign(**dict.fromkeys(VELOCITY_MM_S, np.nan))
     expected = link(plain, RATE, LOOSE).table
@@ -124,12 +124,12 @@ def test_gaps() -> None:
     np.testing.assert_array_equal(tracks.frames, frames)
     np.testing.assert_allclose(tracks.positions_um, position, atol=1e-9)
     np.testing.assert_allclose(tracks.table["score"], score, rtol=1e-6)
-    # Filled frames are rows but no localizations: 17 were seen.
+    # Filled frames are rows but not localizations: 17 were observed.
     assert link(missed, RATE, LinkConfig(min_length_frames=18, max_gap_frames=2)).n_tracks == 0
 
 
 def test_the_gate_grows_with_the_gap() -> None:
-    """A bubble at 29 mm/s missed once moves 232 um between two sightings."""
+    """A bubble at 29 mm/s that is missed once moves 232 um between two detections."""
     frames, position = straight([0, 0, 0], [0, 0, 29], range(10))
     seen = frames != 4
     missed = table(frames[seen], position[seen])
@@ -137,7 +137,7 @@ def test_the_gate_grows_with_the_gap() -> None:
     assert link(missed, RATE, config).n_tracks == 1
 
 
-def test_short_tracks_are_dropped_and_numbers_follow() -> None:
+def test_short_tracks_are_dropped_and_the_rest_renumbered() -> None:
     long, short = np.arange(9), np.arange(8)
     frame = np.concatenate((short, long + 2, long + 1))
     position = np.zeros((26, 3))
@@ -167,21 +167,21 @@ def test_columns_and_order() -> None:
 @given(st.lists(st.integers(0, 1100), max_size=12), st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_chunks_do_not_matter(cuts: list[int], gap: int) -> None:
-    """Bit for bit the same tracks however the rows are cut, within frames too."""
+    """Bit-identical tracks however the rows are divided into chunks, even within frames."""
     whole = crowd()
     config = LinkConfig(max_gap_frames=gap, min_length_frames=4)
     expected = link(whole, RATE, config)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     chunks = [Localizations(whole.table.iloc[a:b]) for a, b in pairwise(edges)]
     parts = list(link_frames(chunks, RATE, config))
-    assert len(parts) == len(chunks) + 1  # one answer a chunk, one at the end
+    assert len(parts) == len(chunks) + 1  # one table per chunk, one at the end
     got = Tracks.concat(parts).table
     got = got.sort_values(["track_id", "frame"], kind="stable", ignore_index=True)
     pd.testing.assert_frame_equal(got, expected.table, check_exact=True)
 
 
-def test_tracks_are_yielded_as_frames_go_by() -> None:
-    """A chunk's tracks come before the next chunk is asked for."""
+def test_tracks_are_yielded_while_frames_arrive() -> None:
+    """The tracks of a chunk are returned before the next chunk is requested."""
     asked = []
 
     def chunks():
@@ -191,7 +191,7 @@ def test_tracks_are_yielded_as_frames_go_by() -> None:
             yield table(frames, position)
 
     tracks = link_frames(chunks(), RATE)
-    # The last frame of a chunk may go on in the next, so the first track needs the second chunk.
+    # The last frame of a chunk may continue in the next, so the first track needs two chunks.
     assert len(next(tracks)) == 0
     assert next(tracks).table["track_id"].unique().tolist() == [0]
     assert asked == [0, 1]
@@ -208,7 +208,7 @@ def test_breaks_cut_tracks() -> None:
         [20, 39],
         [40, 59],
     ]
-    # A break at a frame without localizations cuts all the same.
+    # A break at a frame without localizations has the same effect.
     without = table(frames[frames != 20], position[frames != 20])
     gap = LinkConfig(max_gap_frames=3)
     assert (link(without, RATE, gap).n_tracks, link(without, RATE, gap, breaks=[20]).n_tracks) == (
@@ -230,13 +230,13 @@ def test_same_input_same_output() -> None:
     )
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_empty_input_gives_empty_output() -> None:
     assert len(link(Localizations.empty(), RATE)) == 0
     assert [len(tracks) for tracks in link_frames([], RATE)] == [0]
     assert sum(len(tracks) for tracks in link_frames([Localizations.empty()] * 3, RATE)) == 0
 
 
-def test_one_frame_makes_no_track() -> None:
+def test_a_single_frame_gives_no_track() -> None:
     assert len(link(table([5] * 10, np.zeros((10, 3))), RATE, LOOSE)) == 0
 
 
@@ -247,7 +247,7 @@ def test_coincident_bubbles() -> None:
     assert not tracks.table["speed_mm_s"].any()
 
 
-def test_bad_input_is_named() -> None:
+def test_bad_input_is_named_in_the_error() -> None:
     good = table([0, 1], np.zeros((2, 3)))
     with pytest.raises(ConfigError, match="frame rate"):
         link(good, 0.0)

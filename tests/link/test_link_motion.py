@@ -1,4 +1,4 @@
-"""Gap filling, smoothing and velocities, against cases worked by hand and numpy."""
+"""Gap filling, smoothing and velocities compared with manual results and numpy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def smooth(x: list[float], window: int):
     return smoothed[:, 2], velocity[:, 2]
 
 
-def test_worked_by_hand() -> None:
+def test_manual_result() -> None:
     """MATLAB: smooth([0 3 0 10 0 5 1], 5) = [0 1 2.6 3.6 3.2 2 1]."""
     smoothed, velocity = smooth([0, 3, 0, 10, 0, 5, 1], 5)
     np.testing.assert_allclose(smoothed, [0, 1, 2.6, 3.6, 3.2, 2, 1], atol=1e-12)
@@ -27,7 +27,7 @@ def test_worked_by_hand() -> None:
     np.testing.assert_allclose(velocity, [2, 2.6, 2.6, 0.6, -1.6, -2.2, -2], atol=1e-12)
 
 
-def test_an_even_window_counts_as_one_less() -> None:
+def test_an_even_window_is_reduced_by_one() -> None:
     x = np.random.default_rng(0).normal(size=20).tolist()
     np.testing.assert_array_equal(smooth(x, 6)[0], smooth(x, 5)[0])
     np.testing.assert_array_equal(smooth(x, 2)[0], x)
@@ -61,7 +61,7 @@ def test_tracks_do_not_mix() -> None:
         np.testing.assert_array_equal(velocity[start : start + len(part)], alone[1])
 
 
-def test_gaps_are_filled_on_the_straight_line() -> None:
+def test_gaps_are_interpolated_linearly() -> None:
     rows = np.array([[3, 0.0, 1.0], [5, 4.0, 0.0], [6, 5.0, 0.5], [0, 7.0, 0.0], [4, 3.0, 1.0]])
     filled, first = fill_gaps(rows, np.array([0, 3, 5]))
     assert first.tolist() == [0, 4, 9]
@@ -83,7 +83,7 @@ def test_gaps_are_filled_on_the_straight_line() -> None:
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=30, unique=True))
 @settings(max_examples=50, deadline=None)
-def test_filling_is_numpy_interp(frames: list[int]) -> None:
+def test_filling_agrees_with_numpy_interp(frames: list[int]) -> None:
     frame = np.array(sorted(frames), float)
     x = np.sin(frame)
     filled, first = fill_gaps(np.column_stack((frame, x)), np.array([0, len(frame)]))

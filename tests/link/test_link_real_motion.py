@@ -1,4 +1,4 @@
-"""Linking on the motion of real microbubbles: published tracks, taken apart and linked again."""
+"""Linking with the motion of real microbubbles: published tracks, separated and relinked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_ulm3d.link.chains import chain_labels
 
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_published_tracks_are_found_again(crops: Path, every: int) -> None:
-    """At 1,000, 500 and 250 frames a second: hardly a link joins two bubbles."""
+    """At 1,000, 500 and 250 frames per second, hardly any link joins two bubbles."""
     cells = scipy.io.loadmat(crops / "mouse_brain_tracks.mat")["tracks"][:, 0]
     assert len(cells) == 60
     rows = np.concatenate([np.column_stack([cell[:, :4], np.full(len(cell), k)])

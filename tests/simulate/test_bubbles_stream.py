@@ -1,4 +1,4 @@
-"""Bubbles in networks: profile, branching, steadiness, lumen, streaming."""
+"""Bubbles in networks: profile, branching, steady state, lumen, streaming."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tube(radius=20.0, length=1000.0, speed=2.0) -> VesselNetwork:
 
 
 def fork() -> VesselNetwork:
-    """One vessel of 10 um that parts into three; shares of flow 0.5, 0.3, 0.2."""
+    """One vessel of 10 um that branches into three, with fractions of the flow 0.5, 0.3, 0.2."""
     nodes = np.array([[0, 0, 0], [0, 0, 300], [200, 0, 400], [0, 0, 600], [-100, 50, 400.0]])
     segments = np.array([[0, 1], [1, 2], [3, 1], [1, 4]])
     flow = 20.0 * np.array([1.0, 0.5, -0.3, 0.2])
@@ -64,7 +64,7 @@ def test_bubbles_fill_a_tube_evenly_and_follow_the_parabola():
 
 
 def test_bubbles_enter_in_proportion_to_the_flow_on_their_streamline():
-    # Entered within the last frame: r/R by flux, whose cumulative share is 2u - u^2.
+    # Bubbles that entered within the last frame: the flux-weighted r/R has the CDF 2u - u^2.
     short = stream(tube(length=1e5), 4000, rate=2.0, frames=40, config=POINTS)
     first = 4000
     shares = []
@@ -85,12 +85,12 @@ def test_positions_advance_by_the_velocity(pulsatility):
         same = a.bubble_id == b.bubble_id
         moved = (b.position_um - a.position_um)[same] / 1e-3 / 1000
         mean = (a.velocity_mm_s + b.velocity_mm_s)[same] / 2
-        # Trapezoid of a sine over 1 of 200 ms.
+        # Trapezoidal integral of a sine over 1 of 200 ms.
         assert moved == pytest.approx(mean, abs=1e-4 + 0.002 * pulsatility)
     if pulsatility:
         speeds = np.array([f.velocity_mm_s[:, 2].max() for f in frames])
         assert speeds.max() / speeds.min() == pytest.approx(1.4 / 0.6, rel=0.02)
-        # Over a beat they come as far as in steady flow.
+        # Over a heartbeat they travel as far as in steady flow.
         assert config.elapsed(0.2) == pytest.approx(0.2)
         assert config.elapsed(0.1) > 0.1
 
@@ -123,7 +123,7 @@ def test_the_first_frame_is_in_the_steady_state():
     ).pvalue > 0.01  # fmt: skip
 
 
-def test_a_steady_number_and_numbers_that_never_return(cortex):
+def test_the_number_is_constant_and_ids_are_never_reused(cortex):
     seen: set[int] = set()
     previous: set[int] = set()
     for frame in stream(cortex, 57, rate=50.0, frames=400):
@@ -164,7 +164,7 @@ def test_no_bubble_is_outside_the_lumen_or_jumps(cortex):
         assert step.max() <= 25.0 * 1000 / 400 + 1e-6
 
 
-def test_speeds_keep_their_limits(cortex):
+def test_speeds_stay_within_their_limits(cortex):
     config = BubbleConfig(max_speed_mm_s=5.0, min_speed_mm_s=0.8, pulsatility=0.3, heart_rate_hz=9)
     straight = tube(length=1e4, speed=20.0)
     for network in (cortex, straight):
@@ -205,7 +205,7 @@ def test_memory_does_not_grow_with_the_stream(supply):
     assert grown < 100_000
 
 
-def test_bubbles_are_counted_in_the_field_of_view(cortex):
+def test_the_number_of_bubbles_is_that_in_the_field_of_view(cortex):
     grid = Grid((20, 20, 20), (12, 12, 12), (200, 200, 200))
     frames = stream(cortex, 45, rate=100.0, frames=50, grid=grid)
     low = np.array(grid.origin_um) - 6
@@ -234,7 +234,7 @@ def test_a_loop_of_flow_without_an_inlet_is_refused():
         stream(loop.with_flow(None))
 
 
-def test_bad_numbers_are_refused_at_once():
+def test_bad_numbers_are_refused_immediately():
     for bad in ({"n": -1}, {"seed": -1}, {"n": np.nan}, {"rate": 0.0}, {"frames": -3}):
         with pytest.raises(ConfigError):
             stream(tube(), **bad)
@@ -249,7 +249,7 @@ def test_no_bubbles_and_no_frames():
     assert stream(tube(), 5, frames=0) == []
 
 
-def test_a_long_way_round_tight_bends_stays_sound():
+def test_tight_bends_give_valid_positions():
     # A coil of segments much shorter than the vessel is wide.
     t = np.linspace(0, 12 * np.pi, 1500)
     nodes = np.stack([8 * t, 20 * np.cos(t), 20 * np.sin(t)], axis=1)

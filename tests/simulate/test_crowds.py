@@ -1,4 +1,4 @@
-"""Crowds: distances and speeds as they were drawn, streams that meet, the same for the same seed."""
+"""Crowds: distances and speeds as drawn, streams that meet, reproducibility."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def nearest_wavelengths(config: SimulationConfig, every: int = 20) -> np.ndarray
 
 @pytest.mark.parametrize("paired", [0.0, 1.0])
 @pytest.mark.parametrize("apart", [0.6, 1.5, 3.0])
-def test_bubbles_are_as_close_as_asked_for(apart, paired):
+def test_bubbles_have_the_requested_distances(apart, paired):
     crowd = {"nearest_wavelengths": (apart, apart), "paired_share": paired, "streams": 4}
     seen = [nearest_wavelengths(crowded(seed, **crowd)) for seed in range(8)]
-    # Crossing streams come closer than each one's own bubbles, and a tube's ends are thinner.
+    # Crossing streams come closer than bubbles within each one, and tubes are sparser at the ends.
     assert np.median(np.concatenate(seen)) == pytest.approx(apart, rel=0.35)
 
 
-def test_crowds_cover_distances_and_speeds_evenly_over_the_logarithm():
+def test_distances_and_speeds_of_crowds_are_log_uniform():
     near, speed = [], []
     for seed in range(60):
         config = randomize(seed, ALL_CROWDS)
@@ -66,12 +66,12 @@ def test_positions_follow_the_velocities():
     for a, b in pairwise(frames):
         stay = a.bubble_id == b.bubble_id
         assert stay.mean() > 0.9
-        moved = (b.position_um - a.position_um)[stay] * 5.0  # um a frame to mm/s
+        moved = (b.position_um - a.position_um)[stay] * 5.0  # um per frame to mm/s
         meant = 0.5 * (a.velocity_mm_s + b.velocity_mm_s)[stay]
         np.testing.assert_allclose(moved, meant, atol=0.05)
 
 
-def test_a_bubble_that_begins_anew_has_a_new_number_and_is_out_of_view():
+def test_a_restarted_bubble_has_a_new_number_and_is_out_of_view():
     config = crowded(5, speed_mm_s=(30.0, 40.0), streams=6).replace(n_frames=200)
     seen: dict[int, int] = {}
     inside = {k: set() for k in range(config.n_frames)}
@@ -86,7 +86,7 @@ def test_a_bubble_that_begins_anew_has_a_new_number_and_is_out_of_view():
     assert not any(k in inside[seen[k]] for k in born)
 
 
-def test_a_plane_keeps_its_bubbles_in_it():
+def test_bubbles_of_a_plane_stay_in_it():
     flat = BASE.replace(grid=GridConfig(shape=(40, 1, 60), voxel_um=(98.56, 400.0, 98.56)))
     config = flat.replace(crowd=CrowdConfig(nearest_wavelengths=(2.0, 2.0)))
     frames = list(crowd_bubbles(config))
@@ -97,7 +97,7 @@ def test_a_plane_keeps_its_bubbles_in_it():
         assert np.abs(seen.position_um[:, 1]).max(initial=0.0) <= 200.0
 
 
-def test_the_same_seed_makes_the_same_crowd_and_images():
+def test_the_same_seed_gives_the_same_crowd_and_images():
     config = crowded(7)
     one, two = simulate(config), simulate(config)
     assert one.truth.equals(two.truth)

@@ -1,4 +1,4 @@
-"""Simulated frames against what the model's definition says, worked out with plain numpy."""
+"""Simulated frames compared with the definition of the model, evaluated with plain numpy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLAIN = SimulationConfig(
 
 
 def with_bubbles(config: SimulationConfig, *positions_um: tuple[float, float, float]) -> Simulation:
-    """A simulation of bubbles that stand still."""
+    """A simulation of stationary bubbles."""
     position = np.array(positions_um, float).reshape(-1, 3)
     n = len(position)
 
@@ -63,7 +63,7 @@ def test_a_bubble_is_a_gaussian_with_the_two_way_phase() -> None:
     w = (150.0, 200.0 * wide, 220.0 * wide)
     exponent = ((z - 507) / w[0]) ** 2 + ((y - 431) / w[1]) ** 2 + ((x - 555) / w[2]) ** 2
     expected = np.exp(-4 * np.log(2) * exponent) * np.exp(4j * np.pi * (z - 507.0) / 100.0)
-    np.testing.assert_allclose(frame, expected, atol=1.5e-3)  # cut off at -60 dB
+    np.testing.assert_allclose(frame, expected, atol=1.5e-3)  # truncated at -60 dB
 
 
 def test_two_bubbles_interfere_by_their_depths() -> None:
@@ -75,7 +75,7 @@ def test_two_bubbles_interfere_by_their_depths() -> None:
     assert np.abs(both).max() < 0.4 * np.abs(alone[0]).max()
 
 
-def test_side_lobes_stand_beside_the_bubble_at_their_level() -> None:
+def test_side_lobes_have_their_position_and_level() -> None:
     psf = PsfModelConfig(
         fwhm_um=(150.0, 160.0, 160.0), widening_per_mm=0.0, side_lobe_db=-20.0, side_lobe_offset=2.0
     )
@@ -88,7 +88,7 @@ def test_side_lobes_stand_beside_the_bubble_at_their_level() -> None:
     assert np.abs(frame[4, 0, 8]) == pytest.approx(0.1, rel=0.01)
 
 
-def test_bubbles_out_of_view_are_seen_at_the_border_but_are_not_in_the_truth() -> None:
+def test_bubbles_out_of_view_are_visible_at_the_border_but_not_in_the_truth() -> None:
     simulation = with_bubbles(PLAIN, (-40.0, 400.0, 500.0), (400.0, 400.0, 500.0))
     assert set(simulation.truth["bubble_id"]) == {1}
     lone = with_bubbles(PLAIN, (-40.0, 400.0, 500.0)).acquisition.read(0, 1)

@@ -1,4 +1,4 @@
-"""Our phase and shape against the wave simulator PyMUST."""
+"""Our phase and shape compared with the wave simulator PyMUST."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from napari_ulm3d.simulate.imaging.must import MatrixProbe, full_width_um, must_psf
 
 
-def test_the_probe_has_its_idle_rows() -> None:
+def test_the_probe_has_its_unused_rows() -> None:
     x, y = MatrixProbe().element_um_xy
     assert np.ptp(x) == pytest.approx(31 * 300)
     assert np.ptp(y) == pytest.approx(34 * 300)
@@ -23,7 +23,7 @@ def test_full_width_of_a_gaussian_is_its_width() -> None:
         full_width_um(at, np.ones(301))
 
 
-def test_the_phase_grows_with_depth_by_the_two_way_path() -> None:
+def test_the_phase_increases_with_depth_by_the_two_way_path() -> None:
     pytest.importorskip("pymust", reason="PyMUST is not installed (extra 'simulate')")
     probe = MatrixProbe(n=12, idle_after=4)
     z = np.arange(-6, 7) * probe.wavelength_um / 16

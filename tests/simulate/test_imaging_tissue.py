@@ -1,4 +1,4 @@
-"""Tissue clutter and bubble levels: level, rank, slowness, statistics."""
+"""Tissue clutter and bubble levels: level, rank, slow motion, statistics."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_tissue_is_speckle_of_the_size_of_the_psf() -> None:
     frame = tissue_alone(config)[0].astype(np.complex128)
     z = 60.0 * np.arange(48)
     envelope = frame * np.exp(-4j * np.pi * z / config.wavelength_um)[:, None, None]
-    # Fully developed: the intensity is exponential. Thinned out, so that samples are independent.
+    # Fully developed: the intensity is exponential. Thinned out to independent samples.
     intensity = np.abs(envelope[::8, ::8, ::8].ravel()) ** 2
     assert stats.kstest(intensity / intensity.mean(), "expon").pvalue > 1e-3
     # White noise smoothed with a Gaussian is correlated over sqrt(2) times its width.
@@ -76,14 +76,14 @@ def test_tissue_is_speckle_of_the_size_of_the_psf() -> None:
     assert ahead / np.mean(np.abs(envelope) ** 2) == pytest.approx(expected, abs=0.06)
 
 
-def test_shifted_tissue_turns_its_phase_as_a_bubble_does() -> None:
+def test_shifted_tissue_changes_its_phase_like_a_bubble() -> None:
     config = CONFIG.replace(n_frames=1, psf=PsfModelConfig(fwhm_um=(900.0, 900.0, 900.0)))
     still, deeper = tissue_alone(config)[0], tissue_alone(config, (12.0, 0.0, 0.0))[0]
     turned = np.angle(np.vdot(still, deeper))
     assert turned == pytest.approx(-4 * np.pi * 12.0 / config.wavelength_um, abs=0.05)
 
 
-def test_tissue_shifted_by_a_voxel_is_the_tissue_of_the_next_voxel() -> None:
+def test_tissue_shifted_by_one_voxel_equals_the_next_voxel() -> None:
     config = CONFIG.replace(n_frames=1)
     still = tissue_alone(config)[0]
     moved = tissue_alone(config, (0.0, 150.0, 300.0))[0]
@@ -109,13 +109,13 @@ def test_levels_are_normal_and_drift_with_their_correlation_time() -> None:
     assert series[0].mean() == pytest.approx(0.0, abs=0.2)
     assert series[0].std() == pytest.approx(np.hypot(3, 2), rel=0.05)
     both = series - series[0]
-    # Var(x_t - x_0) = 2 sd^2 (1 - exp(-t / tau)), whatever the constant part.
+    # Var(x_t - x_0) = 2 sd^2 (1 - exp(-t / tau)), independent of the constant part.
     for lag in (1, 10, 50):
         expected = 2 * 4.0 * (1 - np.exp(-lag / 10))
         assert both[lag].var() == pytest.approx(expected, rel=0.1)
 
 
-def test_levels_follow_bubbles_that_come_and_go() -> None:
+def test_levels_follow_bubbles_that_enter_and_leave() -> None:
     config = MicrobubbleConfig(amplitude_sd_db=3.0, drift_sd_db=0.0)
     levels = BubbleLevels(config, rate_hz=100.0, seed=1)
     first = levels.step(0, np.array([5, 2, 9]))

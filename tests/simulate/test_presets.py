@@ -32,7 +32,7 @@ def test_presets_are_consistent(name: str) -> None:
     assert config.name == name
     stated = {"15": 15.6e6, "7.": 7.8e6}[config.probe.split(", ")[-1][:2]]
     assert config.frequency_hz == pytest.approx(stated, rel=0.01)
-    # The image of a bubble must be sampled: at least about 1.5 voxels a width.
+    # The image of a bubble must be sampled with at least about 1.5 voxels per width.
     resolved = [
         w / v
         for w, v, n in zip(config.psf.fwhm_um, config.grid.voxel_um, config.grid.shape, strict=True)
@@ -50,7 +50,7 @@ def test_the_mouse_brain_is_that_of_open_3dulm() -> None:
     assert (config.rate_hz, config.wavelength_um) == (260.0, 98.56)
 
 
-def test_unknown_names_are_answered_with_the_known() -> None:
+def test_unknown_names_list_known_ones() -> None:
     with pytest.raises(ConfigError, match="mouse-brain-15MHz"):
         preset("moose")
     with pytest.raises(ConfigError, match="standard-40"):
@@ -166,7 +166,7 @@ def test_random_settings_lie_in_their_ranges(seed: int) -> None:
     assert 2 <= config.bubbles.n_bubbles <= 200
 
 
-def test_random_settings_vary_and_spare_the_test_seeds() -> None:
+def test_random_settings_vary_and_avoid_the_test_seeds() -> None:
     drawn = [randomize(seed, RandomizationConfig(clutter_share=0.5)) for seed in range(30)]
     assert len({config.wavelength_um for config in drawn}) == 30
     assert {config.clutter.level_db is None for config in drawn} == {True, False}
@@ -175,7 +175,7 @@ def test_random_settings_vary_and_spare_the_test_seeds() -> None:
             randomize(seed)
 
 
-def test_random_planes_keep_their_slice_and_do_not_leave_it() -> None:
+def test_random_planes_keep_their_slice() -> None:
     base = preset("paper2d")
     config = randomize(1, RandomizationConfig(base=base))
     assert config.grid.voxel_um[1] == base.grid.voxel_um[1]
@@ -239,7 +239,7 @@ def test_the_command_lists_names(command) -> None:  # type: ignore[no-untyped-de
         (("--out", "x", "--preset", "paper2d", "--format", "dicom"), "dicom"),
     ],
 )
-def test_the_command_says_what_is_wrong(command, arguments: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_command_reports_errors(command, arguments: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
     result = command(*arguments)
     assert isinstance(result.exception, ConfigError)
     assert said in str(result.exception)

@@ -1,4 +1,4 @@
-"""What is written is what the laboratories' own programs would read."""
+"""Simulated files as the laboratories' own programs would read them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_sparsetensorulm_needs_frames_without_tissue_and_enough_of_them(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_truth_and_settings_stand_beside_the_frames(tmp_path: Path) -> None:
+def test_truth_and_settings_are_beside_the_frames(tmp_path: Path) -> None:
     counts: list[tuple[int, int]] = []
     folder = write_simulation(
         SIMULATION, tmp_path / "out", frames_per_file=10, progress=lambda *n: counts.append(n)
@@ -140,7 +140,7 @@ def test_truth_and_settings_stand_beside_the_frames(tmp_path: Path) -> None:
     assert counts == [(10, 23), (20, 23), (23, 23)]
 
 
-def test_a_simulation_is_replaced_only_when_asked_and_nothing_else_ever(tmp_path: Path) -> None:
+def test_only_a_simulation_is_replaced_and_only_on_request(tmp_path: Path) -> None:
     target = tmp_path / "out"
     write_simulation(SIMULATION, target)
     with pytest.raises(ResultsError, match="exists"):

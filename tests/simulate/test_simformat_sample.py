@@ -1,4 +1,4 @@
-"""The sample acquisition: what is shipped is what its seed makes."""
+"""The sample acquisition: the shipped files agree with their seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shipped() -> Path:
     return SHIPPED
 
 
-def test_the_shipped_sample_is_small_and_made_from_its_seed(shipped: Path) -> None:
+def test_the_shipped_sample_is_small_and_agrees_with_its_seed(shipped: Path) -> None:
     assert sum(p.stat().st_size for p in shipped.iterdir()) <= 5_000_000
     assert SimulationConfig.from_toml(shipped / "simulation.toml") == sample_config()
     simulation = simulate(sample_config())
@@ -43,7 +43,7 @@ def test_the_sample_is_found(shipped: Path) -> None:
     assert sample_data_path() == shipped
 
 
-def test_without_the_repository_the_sample_is_made_once(
+def test_without_the_repository_the_sample_is_generated_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = sample_config().replace(
@@ -63,7 +63,7 @@ def write_nothing(folder: Path) -> Path:
     raise AssertionError(f"{folder} was made twice")
 
 
-def test_writing_replaces_an_earlier_sample_only_when_asked(
+def test_writing_replaces_an_earlier_sample_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = sample_config().replace(

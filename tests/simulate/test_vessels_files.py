@@ -1,4 +1,4 @@
-"""Reading networks: SWC trees, tables, Secomb's files; and rubbish in their place."""
+"""Reading networks: SWC trees, tables, Secomb's files, and invalid files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_tree_in_the_order_z_y_x(tmp_path: Path):
     assert again.radius_um == pytest.approx(2 * network.radius_um)
 
 
-def test_points_at_one_place_are_merged(tmp_path: Path):
+def test_points_at_the_same_position_are_merged(tmp_path: Path):
     path = tmp_path / "tree.swc"
     path.write_text("1 2 0 0 0 1 -1\n2 2 0 0 0 1 1\n3 2 0 0 0 1 2\n4 2 5 0 0 1 3\n")
     assert read_swc(path).segments.tolist() == [[0, 1]]
@@ -70,7 +70,7 @@ def test_bad_trees_are_refused_in_one_sentence(tmp_path: Path, text, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_torn_archive_and_a_missing_file_are_refused(tmp_path: Path):
+def test_a_truncated_archive_and_a_missing_file_are_refused(tmp_path: Path):
     path = tmp_path / "torn.swc.gz"
     path.write_bytes(gzip.compress(TREE.encode())[:-12])
     with pytest.raises(InputError, match="cannot be read"):
@@ -95,7 +95,7 @@ def test_any_bytes_give_a_network_or_an_input_error(tmp_path: Path, data):
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60))
-def test_any_tree_survives_the_file(tmp_path: Path, seed, n):
+def test_any_tree_survives_a_round_trip(tmp_path: Path, seed, n):
     rng = np.random.default_rng(seed)
     ids = rng.permutation(10 * n)[:n]
     parent = np.array([-1, *(rng.integers(0, k) for k in range(1, n))])
@@ -162,7 +162,7 @@ def test_tables_without_a_needed_column_are_refused(tmp_path: Path):
         read_network_tables(segments, segments)
 
 
-def test_a_network_file_of_secomb_cut_short_is_refused(tmp_path: Path):
+def test_a_truncated_secomb_file_is_refused(tmp_path: Path):
     path = tmp_path / "Network.dat"
     path.write_text("title\n1 1 1 box\n1 1 1\n1\n1\n6\n3 segments\nheads\n1 5 1 2 5 1 .4\n")
     with pytest.raises(InputError, match="ends within its 3 segments"):
@@ -186,12 +186,12 @@ def test_published_networks_and_their_tables_agree(shared_data: Path, name):
     assert table.nodes_um == pytest.approx(network.nodes_um, abs=1e-3)
     assert table.flow_nl_min == pytest.approx(network.flow_nl_min, abs=1e-5)
     if boundary.flow_node.size and not boundary.pressure_node.size:
-        # What the file says of its ends is what its segments carry there.
+        # The stated flows at the ends agree with those of the segments there.
         inflow = network.net_inflow_nl_min
         assert boundary.flow_nl_min == pytest.approx(inflow[boundary.flow_node], abs=1e-3)
 
 
-def test_a_traced_tree_is_read_as_it_was_traced(crops: Path):
+def test_a_traced_tree_is_read_correctly(crops: Path):
     path = crops / "mouse_cortex.swc.gz"
     rows = np.loadtxt(path, comments="#")
     network = read_swc(path)

@@ -1,4 +1,4 @@
-"""Flow in networks: cases worked by hand, a dense solver, and published flows."""
+"""Flow in networks: manual results, a dense solver, and published flows."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def pressures(**at: float) -> BoundaryConditions:
 
 
 def tubes(*segments: tuple[int, int, float], length: float = 100.0) -> VesselNetwork:
-    """Tubes of one length (nodes on a simplex): from, to, radius."""
+    """Tubes of equal length (nodes on a simplex): from, to, radius."""
     n = max(max(s[:2]) for s in segments) + 1
     if n <= 3:
         nodes = np.array([[0, 0, 0], [0, 0, length], [0, length * 3**0.5 / 2, length / 2]])[:n]
     else:
-        # Corners of a cube's half: all at the same distance from each other.
+        # Alternate corners of a cube, all at the same distance from each other.
         nodes = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0.0]]) * length / 2**0.5
     return VesselNetwork(
         nodes, np.array([s[:2] for s in segments]), np.array([s[2] for s in segments], float)
@@ -48,7 +48,7 @@ def test_one_tube_follows_poiseuille():
 
 def test_two_tubes_in_a_row_share_the_pressure_by_resistance():
     one = solve_flow(tubes((0, 1, 10)), pressures(n0=30, n1=20), PLAIN).flow_nl_min[0]
-    # Half the radius resists 16 times as much: 1 of 17 parts falls over the first tube.
+    # Half the radius has 16 times the resistance: 1 of 17 parts of the pressure drops in the first.
     row = solve_flow(tubes((0, 1, 10), (2, 1, 5)), pressures(n0=30, n2=20), PLAIN)
     assert row.flow_nl_min == pytest.approx([one / 17, -one / 17])
 
@@ -61,14 +61,14 @@ def test_two_tubes_side_by_side_share_the_flow_by_the_fourth_power():
     assert flow[0] == pytest.approx(-16 * flow[1])
 
 
-def test_a_balanced_bridge_carries_nothing():
+def test_a_balanced_bridge_carries_no_flow():
     bridge = tubes((0, 1, 10), (0, 2, 10), (1, 3, 10), (2, 3, 10), (1, 2, 10))
     flow = solve_flow(bridge, pressures(n0=30, n3=20), PLAIN).flow_nl_min
     assert flow[4] == pytest.approx(0, abs=1e-12 * flow[0])
     assert flow[:4] == pytest.approx(np.full(4, flow[0]))
 
 
-def test_given_inflow_goes_through():
+def test_a_given_inflow_passes_through():
     given_flow = BoundaryConditions(
         np.empty(0, np.int64), np.empty(0), np.array([0, 2]), np.array([7.0, -7.0])
     )
@@ -109,11 +109,11 @@ def test_any_network_agrees_with_a_dense_solution_and_conserves_flow(seed, n):
 
 
 def test_viscosity_law_at_its_known_points():
-    # Without cells only the wall layer is left: (d / (d - 1.1))^2 (Pries et al. 1994).
+    # Without cells, only the wall layer remains: (d / (d - 1.1))^2 (Pries et al. 1994).
     assert pries_viscosity(11.0, 0.0) == pytest.approx((11 / 9.9) ** 2)
     # In wide vessels at the reference hematocrit of 0.45: 3.2 times plasma.
     assert pries_viscosity(2000.0, 0.45) == pytest.approx(3.2, rel=0.01)
-    # Narrow vessels resist most, and more cells more.
+    # Narrow vessels have the highest viscosity, and more cells increase it.
     d = np.array([4.0, 6.0, 10.0, 40.0])
     assert (np.diff(pries_viscosity(d, 0.45)) < 0).all()
     assert (pries_viscosity(d, 0.5) > pries_viscosity(d, 0.3)).all()
@@ -122,15 +122,13 @@ def test_viscosity_law_at_its_known_points():
 @pytest.mark.parametrize(
     ("name", "config", "tolerance"),
     [
-        # Solved by their authors with Pries's law, 55 fl, hematocrit 0.4, to six decimals.
+        # Solved by the authors with Pries's law, 55 fl, hematocrit 0.4, to six decimals.
         ("GreensV4_GPU_network", FlowConfig(max_speed_mm_s=None), 1e-4),
-        # Solved with one viscosity; flows are given to 0.001 nl/min.
+        # Solved with constant viscosity; flows are given to 0.001 nl/min.
         ("FlowEstimateV1_NetworkNew", PLAIN, 3e-3),
     ],
 )
-def test_published_flows_of_mouse_cortex_are_found_again(
-    shared_data: Path, name, config, tolerance
-):
+def test_published_flows_of_mouse_cortex_are_reproduced(shared_data: Path, name, config, tolerance):
     folder = shared_data / "vasculature" / "mouse_cortex_flow"
     network, boundary = read_secomb(folder / f"{name}.dat")
     solved = solve_flow(network, boundary, config)
@@ -153,14 +151,14 @@ def test_a_traced_tree_is_fed_at_its_widest_end(shared_data: Path):
         assert np.abs(net[inside]).max() < 1e-8 * net.max()
 
 
-def test_tree_outflow_goes_by_the_cube_of_the_radius():
+def test_tree_outflow_is_proportional_to_radius_cubed():
     tree = tubes((0, 1, 10), (1, 2, 4), (1, 3, 8))
     flow = solve_flow(tree).flow_nl_min
     assert flow[2] / flow[1] == pytest.approx(8)
     assert flow[0] == pytest.approx(flow[1] + flow[2])
 
 
-def test_named_ends_decide():
+def test_labelled_ends_determine_the_boundary():
     tube = VesselNetwork(
         np.array([[0, 0, 0], [0, 0, 50], [0, 0, 99.0]]), np.array([[0, 1], [1, 2]]),
         np.array([3.0, 9.0]), None, np.array([0, 2]),
@@ -168,7 +166,7 @@ def test_named_ends_decide():
     assert (solve_flow(tube).flow_nl_min > 0).all()
 
 
-def test_parts_out_of_reach_stand_still():
+def test_parts_without_boundary_conditions_have_no_flow():
     nodes = np.array([[0, 0, 0], [0, 0, 9], [5, 0, 0], [5, 0, 9.0]])
     two = VesselNetwork(nodes, np.array([[0, 1], [2, 3]]), np.ones(2))
     flow = solve_flow(two, pressures(n0=9, n1=1), PLAIN).flow_nl_min
@@ -184,7 +182,7 @@ def test_speed_is_scaled_for_all_or_for_most_of_the_blood():
     assert 2 * most.mean_speed_mm_s.min() == pytest.approx(17)
 
 
-def test_what_cannot_flow_is_said():
+def test_networks_without_flow_are_reported():
     ring = tubes((0, 1, 5), (1, 2, 5), (2, 0, 5))
     with pytest.raises(InputError, match="lacks two ends"):
         solve_flow(ring)

@@ -1,4 +1,4 @@
-"""Grown cortex: Murray's law, connection, fields of view, speeds."""
+"""Grown cortex: Murray's law, connectivity, fields of view, speeds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_same_seed_same_vessels(cortex):
 def test_murrays_law_holds_at_every_bifurcation(exponent):
     network = procedural_network(FIELD, 1, VasculatureConfig(murray_exponent=exponent))
     for kind in (0, 2):
-        # Segments run from root to end in both trees.
+        # Segments point from root to end in both trees.
         rows = network.kind == kind
         power = network.radius_um[rows] ** exponent
         into = np.zeros(network.n_nodes)
@@ -85,7 +85,7 @@ def test_any_field_of_view_is_filled_and_flows(field):
     assert 2 * network.mean_speed_mm_s.max() == pytest.approx(25)
 
 
-def test_sizes_and_speeds_are_those_of_a_cortex(cortex):
+def test_sizes_and_speeds_match_cortex(cortex):
     solved = solve_flow(cortex)
     radius = [solved.radius_um[solved.kind == k] for k in range(3)]
     speed = [solved.mean_speed_mm_s[solved.kind == k] for k in range(3)]
@@ -113,25 +113,25 @@ def test_a_field_that_cannot_be_filled_is_refused():
         procedural_network((9e4, 9e4, 9e4), 0, VasculatureConfig(capillary_spacing_um=60))
 
 
-def test_growth_without_regard_to_paths_is_the_minimum_spanning_tree():
+def test_growth_without_path_weight_is_the_minimum_spanning_tree():
     points = np.random.default_rng(0).uniform(0, 1, (120, 3))
     parent = grow(points[:1], points[1:], 0.0)
     length = np.linalg.norm(points[1:] - points[parent], axis=1).sum()
     assert length == pytest.approx(minimum_spanning_tree(cdist(points, points)).sum())
 
 
-def test_growth_with_great_regard_to_paths_is_a_star():
+def test_growth_with_large_path_weight_is_a_star():
     points = np.random.default_rng(0).uniform(0, 1, (50, 3))
     assert (grow(points[:1], points[1:], 1e6) == 0).all()
 
 
-def test_radii_of_a_tree_by_hand():
+def test_radii_of_a_small_tree():
     # 0 - 1 - {2, 3 - {4, 5}}, ends of radius 2.
     radius = murray_radii(np.array([-1, 0, 1, 1, 3, 3]), np.full(6, 2.0), 3.0)
     assert radius**3 == pytest.approx([24, 24, 8, 16, 8, 8])
 
 
-def test_neighbour_graph_against_its_definition():
+def test_neighbour_graph_agrees_with_its_definition():
     points = np.random.default_rng(1).uniform(0, 1, (150, 3))
     d = cdist(points, points)
     expected = {

@@ -1,4 +1,4 @@
-"""Geometry of vessel networks: hand-worked cases and properties that must hold for any."""
+"""Geometry of vessel networks: manual results and general properties."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_length_volume_and_speed_of_one_tube():
         ({"nodes_um": np.array([[0, 0, 0], [0, 0, np.inf]])}, "finite position"),
     ],
 )
-def test_nonsense_is_refused(changes, said):
+def test_invalid_networks_are_refused(changes, said):
     good = {
         "nodes_um": np.array([[0, 0, 0], [0, 0, 1.0]]),
         "segments": np.array([[0, 1]]),
@@ -78,13 +78,13 @@ def test_crop_to_a_grid_uses_the_outer_borders_of_its_voxels():
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), corner=st.floats(-50, 100), edge=st.floats(1, 250))
-def test_crop_keeps_just_what_is_inside(seed, corner, edge):
+def test_crop_keeps_exactly_the_inside(seed, corner, edge):
     whole = random_network(seed)
     low, high = np.full(3, corner), np.full(3, corner + edge)
     part = whole.cropped([low, high])
     assert (part.nodes_um >= low - 1e-6).all()
     assert (part.nodes_um <= high + 1e-6).all()
-    # Oracle: share of points along the vessels that lie inside.
+    # Reference: fraction of points along the vessels that lie inside.
     t = (np.arange(4000) + 0.5) / 4000
     start, vector = whole.nodes_um[whole.segments[:, 0]], whole.vector_um
     points = start[:, None] + t[:, None] * vector[:, None]
@@ -102,7 +102,7 @@ def test_scaling_keeps_speeds(seed, factor):
     assert larger.radius_um == pytest.approx(network.radius_um * factor)
 
 
-def test_reversal_turns_flow_and_exchanges_arteries_and_veins():
+def test_reversal_inverts_flow_and_exchanges_arteries_and_veins():
     network = random_network(1)
     turned = network.reversed()
     assert turned.flow_nl_min == pytest.approx(-network.flow_nl_min)
@@ -137,7 +137,7 @@ def test_fit_covers_or_stays_inside_the_grid(scale):
         assert fitted.bounds_um.mean(axis=0) == pytest.approx((low + high) / 2)
 
 
-def test_fit_to_a_plane_brings_all_vessels_into_it():
+def test_fitting_to_a_plane_projects_all_vessels():
     grid = Grid((64, 1, 80), (100, 400, 100), (0, 30, 0))
     fitted = random_network(4).fitted_to(grid)
     assert fitted.n_segments > 0
@@ -156,7 +156,7 @@ def test_branches_of_a_ring_with_a_tail():
     assert sorted(chain) == [0, 1, 2, 3]
 
 
-def test_smoothing_takes_voxel_noise_out_and_keeps_ends_and_flow():
+def test_smoothing_removes_voxel_noise_and_keeps_ends_and_flow():
     rng = np.random.default_rng(0)
     n = 2001
     nodes = np.zeros((n, 3))
@@ -167,7 +167,7 @@ def test_smoothing_takes_voxel_noise_out_and_keeps_ends_and_flow():
     flow = np.where(np.arange(n - 1) % 2 == 0, -3.0, 3.0)
     rough = VesselNetwork(nodes, segments, rng.integers(4, 7, n - 1).astype(float), flow)
     smooth = smoothed(rough, 40)
-    # The windows run along the noisy path, which is longer than the line.
+    # The windows run along the noisy path, which is longer than the straight line.
     assert smooth.length_um.sum() == pytest.approx(2000, rel=0.005)
     assert np.abs(smooth.nodes_um[:, :2]).max() < 0.2
     assert smooth.radius_um == pytest.approx(np.full(smooth.n_segments, 5.0), abs=0.5)

@@ -67,7 +67,7 @@ def test_pickles_and_other_objects_are_never_loaded(tmp_path: Path) -> None:
         open_acquisition(tmp_path / "o.npz", GIVEN)
 
 
-def test_npy_memory_is_that_of_the_frames_asked_for(tmp_path: Path) -> None:
+def test_npy_memory_is_that_of_the_requested_frames(tmp_path: Path) -> None:
     path = tmp_path / "long.npy"
     np.save(path, np.zeros((500, 16, 16, 16), np.complex64))  # 16 MB
     np.savez(tmp_path / "long.npz", IQ=np.zeros((500, 16, 16, 16), np.complex64))

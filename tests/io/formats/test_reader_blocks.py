@@ -107,7 +107,7 @@ def test_halves_in_cells_are_complex_blocks(tmp_path: Path, compressed: bool) ->
 
 
 @pytest.mark.parametrize("version", ["v7", "v7.3"])
-def test_a_cell_a_frame_is_a_movie(tmp_path: Path, version: str) -> None:
+def test_cells_with_one_frame_each_are_a_movie(tmp_path: Path, version: str) -> None:
     frames = [abs(WHOLE[t, :, 0]) for t in range(9)]
     if version == "v7":
         scipy.io.savemat(tmp_path / "a.mat", {"frames": cells(frames)})
@@ -121,7 +121,7 @@ def test_a_cell_a_frame_is_a_movie(tmp_path: Path, version: str) -> None:
     np.testing.assert_array_equal(acquisition.read(0, 9)[:, :, 0], frames)
 
 
-def test_blocks_of_unlike_voxels_are_not_joined(tmp_path: Path) -> None:
+def test_blocks_with_different_grids_are_not_joined(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"IQ": cells([MATLAB[0], MATLAB[1][:-1]])})
     acquisition = open_acquisition(tmp_path / "a.mat", SAID.replace(variable="IQ{2}"))
     assert acquisition.grid.shape == (4, 4, 6)

@@ -1,4 +1,4 @@
-"""Clinical and imaging formats: DICOM, MetaImage and NIfTI, written by their libraries."""
+"""Clinical and imaging formats: DICOM, MetaImage and NIfTI, written by their own libraries."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_dicom_without_rate_or_region_asks_for_them(tmp_path: Path) -> None:
     assert error.value.missing == ("voxel_um", "rate_hz")
 
 
-def test_dicom_cut_short(tmp_path: Path) -> None:
+def test_truncated_dicom(tmp_path: Path) -> None:
     path = tmp_path / "cut.dcm"
     write_dicom(path, MOVIE)
     path.write_bytes(path.read_bytes()[:-40])
@@ -122,7 +122,7 @@ def test_metaimage_spacing_follows_the_axes_given(tmp_path: Path) -> None:
     np.testing.assert_array_equal(lines_first.read(0, 6)[:, :, 0], MOVIE.swapaxes(1, 2))
 
 
-def test_metaimage_without_spacing_is_not_one_millimetre(tmp_path: Path) -> None:
+def test_missing_metaimage_spacing_is_not_assumed_to_be_one_millimetre(tmp_path: Path) -> None:
     pytest.importorskip("SimpleITK")
     path = tmp_path / "bare.mhd"
     (tmp_path / "bare.raw").write_bytes(MOVIE.tobytes())
@@ -165,7 +165,7 @@ def test_nifti_scaled_and_complex_and_without_units(tmp_path: Path) -> None:
     nib.save(image, path)
     with pytest.raises(MissingMetadataError):
         open_acquisition(path)
-    # nibabel scales to floats when it reads: its own reading is the oracle.
+    # nibabel's own reading, scaled to floats, is the reference.
     expected = np.asanyarray(nib.load(path).dataobj).transpose(3, 2, 1, 0)
     np.testing.assert_allclose(open_acquisition(path, GIVEN).read(0, 6), expected)
     nib.save(nib.Nifti1Image((GREY * 1j).transpose(3, 2, 1, 0).astype(np.complex64), None), path)
@@ -217,8 +217,8 @@ def test_real_files(shared_data: Path) -> None:
     assert vessel_map.shape == (1, 1596, 1, 1601)
 
 
-def test_new_values_under_an_old_header_are_another_source(tmp_path: Path) -> None:
-    """What `--resume` asks: a .mhd stays as it is when the frames in its .raw are replaced."""
+def test_new_values_with_an_old_header_change_the_fingerprint(tmp_path: Path) -> None:
+    """As needed by `--resume`: an .mhd does not change when the frames in its .raw are replaced."""
     sitk = pytest.importorskip("SimpleITK")
     image = sitk.GetImageFromArray(np.zeros((4, 5, 6, 7), np.float32), isVector=False)
     path = tmp_path / "movie.mhd"

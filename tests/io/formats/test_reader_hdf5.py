@@ -1,4 +1,4 @@
-"""HDF5 layouts of labs, plain HDF5, and USTB's UFF, all written with h5py."""
+"""HDF5 layouts of laboratories, plain HDF5, and USTB's UFF, all written with h5py."""
 
 from __future__ import annotations
 
@@ -117,13 +117,13 @@ def test_integer_and_double_compounds(tmp_path: Path) -> None:
         stored = np.zeros((6, 5, 4, 3), np.dtype([("r", kind), ("i", kind)]))
         stored["r"], stored["i"] = np.arange(360).reshape(6, 5, 4, 3), -3
         with h5py.File(path, "w") as file:
-            # The names r and i with floats are what h5py takes for complex by itself.
+            # h5py itself reads float fields named r and i as complex.
             file["stack"] = stored
         frames = open_acquisition(path, GIVEN).read(0, 6)
         np.testing.assert_array_equal(frames, np.arange(360).reshape(6, 5, 4, 3) - 3j)
 
 
-def test_known_suffix_may_be_wrong(tmp_path: Path) -> None:
+def test_a_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "really_hdf5.tif"
     with h5py.File(path, "w") as file:
         file["IQ"] = FRAMES
@@ -132,7 +132,7 @@ def test_known_suffix_may_be_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("axes", ["tzyx", "zytx"])
-def test_threads_inflate_what_h5py_reads(tmp_path: Path, shuffle: bool, axes: str) -> None:
+def test_threaded_inflation_agrees_with_h5py(tmp_path: Path, shuffle: bool, axes: str) -> None:
     path = tmp_path / "gz.h5"
     stored = FRAMES.transpose(*("tzyx".index(a) for a in axes))
     compound = np.ascontiguousarray(stored).view([("real", "<f4"), ("imag", "<f4")])
@@ -152,7 +152,7 @@ def test_threads_inflate_what_h5py_reads(tmp_path: Path, shuffle: bool, axes: st
         np.testing.assert_array_equal(source.read(start, stop), FRAMES[start:stop])
 
 
-def test_a_damaged_chunk_is_an_input_error_and_an_absent_one_is_zero(tmp_path: Path) -> None:
+def test_a_damaged_chunk_is_an_input_error_and_a_missing_one_is_zero(tmp_path: Path) -> None:
     path = tmp_path / "gz.h5"
     with h5py.File(path, "w") as file:
         data = file.create_dataset("IQ", data=FRAMES, chunks=(2, 5, 4, 3), compression="gzip")
@@ -175,7 +175,7 @@ def test_a_damaged_chunk_is_an_input_error_and_an_absent_one_is_zero(tmp_path: P
 
 
 def write_uff(path: Path, order: str, reverse: bool) -> None:
-    """FRAMES as USTB writes them, pixels in the `order` of axes (slowest first)."""
+    """Write FRAMES as USTB does, with pixels in the `order` of axes (slowest first)."""
     axes = {"z": 5, "y": 4, "x": 3}
     pixels = FRAMES.transpose(0, *("tzyx".index(a) for a in order)).reshape(6, -1)
     positions = {a: (np.arange(n) - 1) * 2e-5 * n for a, n in axes.items()}
@@ -207,7 +207,7 @@ def test_uff_pixels_in_any_order(tmp_path: Path, order: str, reverse: bool) -> N
     np.testing.assert_array_equal(found.read(2, 5), FRAMES[2:5])
 
 
-def test_uff_axes_given_otherwise(tmp_path: Path) -> None:
+def test_uff_with_other_axes_given(tmp_path: Path) -> None:
     write_uff(tmp_path / "b.uff", "xyz", False)
     found = open_acquisition(tmp_path / "b.uff", LoadConfig(rate_hz=1, axes="xtzy"))
     expected = FRAMES.transpose(0, 3, 2, 1).transpose(1, 2, 3, 0)  # stored t, x, y, z
@@ -244,7 +244,7 @@ def test_real_files(shared_data: Path) -> None:
     assert uff.shape == (12, 32, 32, 32)
     assert uff.grid == found.grid
     frames = uff.read(1, 2)[0]
-    # Each pixel of the file says where it is: the value must be at that position of the grid.
+    # Each pixel in the file has a position: its value must be there on the grid.
     with h5py.File(shared_data / "formats" / "must_12frames_3d.uff") as file:
         stored = file["b_data/data/real"][:, 0, 0, 1]
         where = np.stack([file[f"b_data/scan/{letter}"][:] * 1e6 for letter in "zyx"], axis=-1)

@@ -1,4 +1,4 @@
-"""MATLAB files: SciPy writes version 5, h5py writes what MATLAB's version 7.3 looks like."""
+"""MATLAB files: version 5 written by SciPy, version 7.3 imitated with h5py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def iq(t: int = 7, z: int = 5, y: int = 4, x: int = 3) -> NDArray[np.complex64]:
 
 
 def write_v73(path: Path, matlab: dict[str, NDArray[np.generic]], **options: object) -> None:
-    """Write arrays given in MATLAB's order of axes as MATLAB's -v7.3 does."""
+    """Write arrays given in MATLAB's order of axes like MATLAB's -v7.3."""
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, array in matlab.items():
             stored = np.ascontiguousarray(array.T)
@@ -46,7 +46,7 @@ def matlab_order(frames: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_v5_reads_what_scipy_wrote(tmp_path: Path, compressed: bool) -> None:
+def test_v5_files_written_by_scipy(tmp_path: Path, compressed: bool) -> None:
     frames, path = iq(), tmp_path / "IQ001.mat"
     savemat(path, {"IQ": matlab_order(frames), "other": np.arange(3.0)}, do_compression=compressed)
     found = open_acquisition(path, GIVEN)
@@ -62,7 +62,7 @@ def test_v5_reads_what_scipy_wrote(tmp_path: Path, compressed: bool) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8", "c16"])
 @pytest.mark.parametrize("axes", ["zxyt", "tzyx", "xtzy"])
-def test_v5_any_number_type_and_any_axis_of_time(tmp_path: Path, dtype: str, axes: str) -> None:
+def test_v5_any_dtype_and_any_time_axis(tmp_path: Path, dtype: str, axes: str) -> None:
     path = tmp_path / "movie.mat"
     stored = np.arange(3 * 4 * 5 * 6).reshape(3, 4, 5, 6).astype(dtype)
     if dtype == "c16":
@@ -175,7 +175,7 @@ def test_v5_table_of_records_is_not_listed(tmp_path: Path) -> None:
     assert [v.name for v in describe(path).variables] == ["IQ"]
 
 
-def test_two_dimensional_files_get_one_voxel_of_y(tmp_path: Path) -> None:
+def test_two_dimensional_files_get_one_voxel_along_y(tmp_path: Path) -> None:
     frames = iq(6, 8, 1, 5)
     savemat(tmp_path / "a.mat", {"IQ": frames[:, :, 0].transpose(1, 2, 0)})
     write_v73(tmp_path / "b.mat", {"IQ": frames[:, :, 0].transpose(1, 2, 0)})
@@ -203,7 +203,7 @@ def test_variable_is_the_largest_or_named_or_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_v5_memory_is_that_of_the_frames_asked_for(tmp_path: Path, compressed: bool) -> None:
+def test_v5_memory_is_that_of_the_requested_frames(tmp_path: Path, compressed: bool) -> None:
     path = tmp_path / "long.mat"
     savemat(
         path, {"IQ": np.ones((32, 32, 8, 200), np.complex64)}, do_compression=compressed
@@ -256,7 +256,7 @@ def test_damaged_compressed_bytes_are_an_input_error(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
     path.write_bytes(content)
-    found = open_acquisition(path, GIVEN)  # opening looks at headers alone
+    found = open_acquisition(path, GIVEN)  # opening only reads headers
     with pytest.raises(InputError, match="damaged"):
         found.read(0, 40)
 

@@ -42,7 +42,7 @@ def test_a_sequence_opens_with_the_rate_of_its_timestamps(tmp_path: Path, suffix
     assert not any(key.startswith("Seq_Frame") for key in acquisition.metadata)
 
 
-def test_uneven_and_falling_timestamps_are_told(tmp_path: Path) -> None:
+def test_uneven_and_decreasing_timestamps_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "uneven.mha"
     sequence(path, [k / 100 + 0.002 * (k % 2) for k in range(30)])
     found = describe(path)
@@ -119,7 +119,7 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, named: str, message
 
 
 def annexed(folder: Path, objects: Path) -> None:
-    """Turn every file of a folder into a link to its content, as git-annex keeps it."""
+    """Replace every file in a folder by a link to its content, as git-annex does."""
     objects.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(sorted(p for p in folder.rglob("*") if p.is_file())):
         key = objects / f"MD5E-s{path.stat().st_size}--{number}{path.suffix}"
@@ -161,7 +161,7 @@ def test_links_out_of_the_dataset_are_not_followed(tmp_path: Path, name: str) ->
         open_acquisition(data / name, GIVEN.replace(axes="tzx"))
 
 
-def test_a_header_that_is_a_link_finds_its_data_where_it_lies(tmp_path: Path) -> None:
+def test_a_linked_header_finds_the_data_beside_its_target(tmp_path: Path) -> None:
     write_all(tmp_path / "raw")
     (tmp_path / "mine").mkdir()
     link = tmp_path / "mine" / "today.mhd"

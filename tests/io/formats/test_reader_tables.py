@@ -1,4 +1,4 @@
-"""Tables as people hand them on: any order of rows, spreadsheets' dialects, rounded times."""
+"""Tables in any order of rows, spreadsheet dialects, and rounded times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_rows_may_come_in_any_order(tmp_path: Path, by: str, suffix: str) -> Non
     (other.to_csv if suffix == ".csv" else other.to_parquet)(tmp_path / f"t{suffix}", index=False)
     read = read_table(tmp_path / f"t{suffix}", Tracks)
     pd.testing.assert_frame_equal(read.table, table)
-    write(Tracks(other), tmp_path / "t.vtp")  # without a detour by a file, too
+    write(Tracks(other), tmp_path / "t.vtp")  # also without writing a table first
     _, lines, _, cells = read_vtp(tmp_path / "t.vtp")
     assert [len(line) for line in lines] == [30, 4, 17, 9]
     assert cells["track_id"].tolist() == [10, 11, 12, 13]
@@ -86,7 +86,7 @@ def test_headers_with_units(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read[list(table)], table, rtol=1e-6)
 
 
-def test_a_header_without_a_unit_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_unit_in_a_header_is_requested(tmp_path: Path) -> None:
     table = TRACKS.table.rename(columns={"z_um": "z", "x_um": "x (voxel)"})
     table.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(ResultsError, match=r"lacks the column.*z_um, x_um"):
@@ -115,12 +115,12 @@ def test_trackmates_rows_below_the_header(tmp_path: Path) -> None:
     )
 
 
-def test_frames_that_are_products_of_times_do_not_slip(tmp_path: Path) -> None:
+def test_frame_numbers_computed_from_times_are_rounded(tmp_path: Path) -> None:
     frame = np.arange(1000)
     table = pd.concat([TRACKS.table.iloc[:1]] * 1000, ignore_index=True)
     times = np.round(frame / 100, 2)
     table = table.assign(frame=times * 100, time_s=times)
-    assert (table["frame"].astype(np.int64) != frame).sum() > 10  # what cutting off would do
+    assert (table["frame"].astype(np.int64) != frame).sum() > 10  # effect of truncation
     table.to_csv(tmp_path / "t.csv", index=False)
     read = read_table(tmp_path / "t.csv", Tracks).table
     np.testing.assert_array_equal(read["frame"], frame)
@@ -157,7 +157,7 @@ def test_times_without_a_clock_are_refused(tmp_path: Path) -> None:
     )
 
 
-def test_times_that_disagree_with_frames_are_told(
+def test_times_that_contradict_frames_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = TRACKS.table.copy()

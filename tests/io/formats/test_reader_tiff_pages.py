@@ -1,4 +1,4 @@
-"""The places of a TIFF's pages are found once, and never taken for those of another file."""
+"""The pages of a TIFF are indexed once, and never confused with those of another file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_frame_is_the_one_written(tmp_path: Path, way: str) -> None:
+def test_every_frame_is_read_back(tmp_path: Path, way: str) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, MOVIE, **WAYS[way])
     acquisition = open_acquisition(path, GIVEN)
@@ -38,7 +38,7 @@ def test_every_frame_is_the_one_written(tmp_path: Path, way: str) -> None:
     np.testing.assert_array_equal(again.read(2, 4), MOVIE[2:4])
 
 
-def test_pages_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_indexed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, MOVIE, **WAYS["ome zlib"])
     acquisition = open_acquisition(path, GIVEN)
@@ -56,7 +56,7 @@ def test_pages_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not opened
 
 
-def test_a_file_that_changes_is_looked_at_anew(tmp_path: Path) -> None:
+def test_a_changed_file_is_indexed_again(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, MOVIE, **WAYS["ome zlib"])
     acquisition = open_acquisition(path, GIVEN)

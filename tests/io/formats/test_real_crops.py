@@ -1,4 +1,4 @@
-"""Crops of files that other groups published (tests/data): opened as they are, value for value."""
+"""Crops of files published by other groups (tests/data) are read correctly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_log_compressed_movie(crops: Path) -> None:
 
 
 def test_the_movie_has_tracks(crops: Path, tmp_path: Path) -> None:
-    """By the settings that the guide gives for it; nothing is known of scale and rate."""
+    """With the settings given in the guide; scale and rate are unknown."""
     settings = [
         "clutter.method=none",
         "psf.fwhm_voxels=8,3,12",
@@ -50,7 +50,7 @@ def test_the_movie_has_tracks(crops: Path, tmp_path: Path) -> None:
     assert (high <= np.array([72, 1, 100]) * 50 - 25).all()
 
 
-def test_a_scanners_color_dicom(crops: Path) -> None:
+def test_a_color_dicom_from_a_scanner(crops: Path) -> None:
     pydicom = pytest.importorskip("pydicom")
     pytest.importorskip("libjpeg")
     path = crops / "cardiac_color.dcm"
@@ -60,7 +60,7 @@ def test_a_scanners_color_dicom(crops: Path) -> None:
     assert found.grid.spacing_um[0] == pytest.approx(510.497, rel=1e-5)
     pixels = pydicom.pixels.pixel_array(path, index=3).astype(float)
     frame = found.read(3, 4)[0, :, 0]
-    # Gray where the picture is gray, whatever weights the color has.
+    # Gray where the picture is gray, whatever the luminance weights.
     gray = np.ptp(pixels, axis=-1) == 0
     assert gray.mean() > 0.5
     np.testing.assert_allclose(frame[gray], pixels[gray][:, 0], atol=1)

@@ -1,4 +1,4 @@
-"""Tables of tracks that other programs and spreadsheets wrote."""
+"""Tables of tracks written by other programs and spreadsheets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE_HZ = 250.0
 
 
 def straight_tracks() -> pd.DataFrame:
-    """Bubbles that keep their velocity, so that it follows from any two of their positions."""
+    """Bubbles with constant velocity, which follows from any two of their positions."""
     rng = np.random.default_rng(4)
     parts = []
     for number in range(4):
@@ -67,7 +67,7 @@ def test_thousands_may_be_separated(
     assert_read_as(tmp_path / "t.csv", table)
 
 
-def test_blank_rows_of_a_spreadsheet_are_no_points(tmp_path: Path) -> None:
+def test_blank_rows_of_a_spreadsheet_are_ignored(tmp_path: Path) -> None:
     table = straight_tracks()
     blank = "," * (table.shape[1] - 1) + "\n"
     (tmp_path / "t.csv").write_text(table.to_csv(index=False) + 2 * blank + "\n")
@@ -81,7 +81,7 @@ def test_times_may_be_in_minutes(tmp_path: Path) -> None:
     assert_read_as(tmp_path / "t.csv", table)
 
 
-def test_spots_of_trackmate_are_tracks(tmp_path: Path) -> None:
+def test_trackmate_spots_are_read_as_tracks(tmp_path: Path) -> None:
     """Four rows of headings, and no velocities."""
     table = straight_tracks()
     names = ["TRACK_ID", "FRAME", "POSITION_T", "POSITION_Z", "POSITION_Y", "POSITION_X"]

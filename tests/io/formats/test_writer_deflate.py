@@ -1,4 +1,4 @@
-"""The sparse encoder's streams, read by zlib."""
+"""Streams of the sparse encoder, read by zlib."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_ulm3d.io.formats.tiff.deflate import deflate_sparse
 
-# Bit patterns of all kinds: zero bytes within a value, negative zero, NaN, bytes >= 144.
+# Various bit patterns: zero bytes within a value, negative zero, NaN, bytes >= 144.
 PATTERNS = st.integers(0, 2**32 - 1) | st.sampled_from(
     [0x3F800000, 0x80000000, 0x00000001, 0x00FF0000, 0x01000000, 0xFFFFFFFF, 0x7FC00000]
 )
@@ -31,8 +31,8 @@ def test_zlib_reads_the_array(held, rest):
 @pytest.mark.parametrize(
     "zero_bytes", list(range(16)) + list(range(256, 272)) + list(range(512, 532))
 )
-def test_runs_of_every_length_about_the_longest_match(zero_bytes):
-    # A value whose bytes are all set, after a run of that many zero bytes.
+def test_zero_runs_around_the_longest_match(zero_bytes):
+    # A value without zero bytes after a run of this many zero bytes.
     n_zero, rest = divmod(zero_bytes, 4)
     first = np.array([0xFFFFFFFF << (8 * rest) & 0xFFFFFFFF], np.uint32).view(np.float32)
     full = np.zeros(n_zero + 2, np.float32)
@@ -41,7 +41,7 @@ def test_runs_of_every_length_about_the_longest_match(zero_bytes):
     assert zlib.decompress(deflate_sparse(position, full[[n_zero]], full.size)) == full.tobytes()
 
 
-def test_a_large_empty_plane_is_small_and_its_checksum_right():
+def test_a_large_empty_plane_is_small_with_correct_checksum():
     n = 5_000_000
     stream = deflate_sparse(np.array([n - 1]), np.array([2.5], np.float32), n)
     assert len(stream) < n * 4 / 150

@@ -1,4 +1,4 @@
-"""Maps as other programs' readers see them."""
+"""Maps as seen by the readers of other programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAT = Grid((50, 1, 60), (5.0, 400.0, 5.0), (7.0, 0.0, -9.0))
 def make_map(grid=GRID, occupancy=0.02, signed=False, name="density", unit="tracks", seed=0):
     rng = np.random.default_rng(seed)
     index = np.flatnonzero(rng.random(grid.size) < occupancy)
-    # A whole empty plane and an empty corner, as maps have them.
+    # An empty plane and an empty corner, as in real maps.
     index = index[(index // (grid.shape[1] * grid.shape[2])) != 5]
     values = rng.integers(1, 9, index.size).astype(np.float32)
     if signed:
@@ -67,14 +67,14 @@ def test_ome_tiff_round_trip(tmp_path, vessels, suffix):
     assert os.listdir(tmp_path) == [f"m{suffix}"]
 
 
-def test_many_strips_a_page(tmp_path, monkeypatch):
+def test_many_strips_per_page(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_ulm3d.io.formats.tiff.ome_writer._STRIP_BYTES", 4 * 70 * 5)
     for vessels in (MAPS["volume"], MAPS["flat"]):
         write(vessels, tmp_path / "m.ome.tif")
         assert_same(read_map(tmp_path / "m.ome.tif"), vessels)
 
 
-def test_big_tiff_where_it_may_be_needed(tmp_path, monkeypatch):
+def test_big_tiff_if_possibly_needed(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_ulm3d.io.formats.tiff.ome_writer._CLASSIC_LIMIT", 0)
     write(MAPS["volume"], tmp_path / "m.ome.tif")
     assert (tmp_path / "m.ome.tif").read_bytes()[:4] == b"II+\0"
@@ -138,7 +138,7 @@ def test_ome_tiff_as_other_readers_see_it(tmp_path):
 def test_ome_tiff_keeps_any_grid_and_text(
     tmp_path_factory, shape, spacing, origin, name, unit, seed
 ):
-    # XML cannot hold these, whatever the writer does.
+    # XML cannot represent these characters.
     if any(not c.isprintable() for c in name + unit):
         return
     vessels = make_map(Grid(shape, spacing, origin), 0.4, seed=seed, name=name, unit=unit)
@@ -197,7 +197,7 @@ def test_nifti_as_simpleitk_sees_it(tmp_path):
     assert image.GetSpacing() == pytest.approx([0.011, 0.0125, 0.010])
 
 
-def test_nifti_too_long_an_axis(tmp_path):
+def test_nifti_refuses_too_long_an_axis(tmp_path):
     long = VesselMap(
         "d", Grid((1, 1, 40_000), (1.0,) * 3), np.array([3]), np.array([1.0], np.float32)
     )
@@ -227,7 +227,7 @@ def test_ome_zarr(tmp_path, vessels):
     assert np.array_equal(array[:], vessels.dense())
 
 
-def test_ome_zarr_pyramid_keeps_thin_vessels_and_their_place(tmp_path):
+def test_ome_zarr_pyramid_keeps_thin_vessels_in_place(tmp_path):
     import zarr
 
     grid = Grid((2, 3, 601), (10.0, 10.0, 10.0), (0.0, 100.0, 5.0))
@@ -243,11 +243,11 @@ def test_ome_zarr_pyramid_keeps_thin_vessels_and_their_place(tmp_path):
     scale, translation = (t[t["type"]] for t in levels[1]["coordinateTransformations"])
     assert scale == [20, 20, 20]
     assert translation == [5, 105, 10]
-    # An axis that has come down to one voxel is halved no further.
+    # An axis that has been reduced to one voxel is not halved further.
     assert levels[2]["coordinateTransformations"][0]["scale"] == [20, 40, 40]
 
 
-def test_ome_zarr_writes_occupied_chunks_alone(tmp_path):
+def test_ome_zarr_writes_only_occupied_chunks(tmp_path):
     grid = Grid((200, 200, 200), (10.0,) * 3)
     index = np.array([0, grid.size - 1])
     write(VesselMap("density", grid, index, np.ones(2, np.float32)), tmp_path / "m.zarr")
@@ -278,7 +278,7 @@ def test_matlab_v5_as_scipy_sees_it(tmp_path, vessels):
 def test_matlab_v73(tmp_path, vessels):
     path = tmp_path / "m.mat"
     write_mat(vessels, path, v5_bytes=0)
-    # The marks by which MATLAB (and scipy) know version 7.3: 128 bytes before the HDF5.
+    # Attributes by which MATLAB (and scipy) recognize version 7.3: 128 bytes before the HDF5.
     head = path.read_bytes()[:512]
     assert head.startswith(b"MATLAB 7.3 MAT-file")
     assert head[124:128] == b"\x00\x02IM"
@@ -306,7 +306,7 @@ def test_npy(tmp_path, vessels):
     block=st.tuples(*[st.integers(1, 7)] * 3),
     occupancy=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
 )
-def test_occupied_blocks_make_up_the_volume(shape, block, occupancy):
+def test_occupied_blocks_reconstruct_the_volume(shape, block, occupancy):
     vessels = make_map(Grid(shape, (1.0,) * 3), occupancy)
     dense = np.zeros(shape, np.float32)
     for where, values in occupied_blocks(vessels, block):
@@ -316,10 +316,10 @@ def test_occupied_blocks_make_up_the_volume(shape, block, occupancy):
     assert np.array_equal(dense, vessels.dense())
 
 
-# --- what goes for all ---------------------------------------------------------------------
+# --- all formats ---------------------------------------------------------------------------
 
 
-def test_unknown_suffix_lists_the_known(tmp_path):
+def test_unknown_suffix_lists_known_ones(tmp_path):
     with pytest.raises(ConfigError, match=r"unknown suffix \.jpg.*\.ome\.tif.*\.nii\.gz.*\.png"):
         write(MAPS["volume"], tmp_path / "m.jpg")
     with pytest.raises(ConfigError, match=r"not a format for a VesselMap"):
@@ -328,7 +328,7 @@ def test_unknown_suffix_lists_the_known(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", suffixes_for(VesselMap))
-def test_a_missing_folder_is_said(tmp_path, suffix):
+def test_a_missing_folder_is_reported(tmp_path, suffix):
     with pytest.raises(ResultsError, match="does not exist"):
         write(MAPS["flat"], tmp_path / "none" / f"m{suffix}")
 

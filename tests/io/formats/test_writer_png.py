@@ -55,7 +55,7 @@ def test_pooling_keeps_the_maximum_of_each_pixel(shape, axis, longest):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, "z", "y", "x", "all"])
-def test_scale_is_true_and_named(axis):
+def test_scale_is_correct_and_labelled(axis):
     figure = projection_figure(make_map(spacing=(10.0, 20.0, 30.0)), axis=axis)
     width, height = figure.get_size_inches()
     panels = [a for a in figure.axes if a.images and a.get_xlabel()]
@@ -73,7 +73,7 @@ def test_scale_is_true_and_named(axis):
         assert box.y1 <= 1
 
 
-def test_scale_bar_is_as_long_as_it_says():
+def test_scale_bar_has_its_stated_length():
     axes = projection_figure(make_map()).axes[0]
     (bar,), (text,) = axes.patches, axes.texts
     value, unit = text.get_text().split()
@@ -89,7 +89,7 @@ def test_signed_maps_have_a_scale_about_zero_and_black_in_the_middle():
 
 
 @pytest.mark.parametrize("name", ["density", "speed", "power_doppler"])
-def test_nothing_is_black_and_the_scale_begins_at_zero(name):
+def test_empty_is_black_and_the_scale_begins_at_zero(name):
     image = projection_figure(make_map(name=name)).axes[0].images[0]
     assert image.norm.vmin == 0
     assert image.cmap(image.norm(0.0)) == (0, 0, 0, 1)
@@ -108,7 +108,7 @@ def test_gamma_and_limit():
     [((80, 1, 50), (5.0, 400.0, 5.0)), ((1, 1, 1), (10.0,) * 3), ((3, 200, 2000), (10.0,) * 3), ((40, 36, 32), (98.56, 150, 150))],
     ids=["2-D", "one voxel", "long", "coarse"],
 )  # fmt: skip
-def test_pictures_of_all_shapes_open(tmp_path, shape, spacing):
+def test_pictures_of_all_shapes_can_be_opened(tmp_path, shape, spacing):
     write(make_map(shape, spacing), tmp_path / "m.png")
     write(make_map(shape, spacing), tmp_path / "all.png", axis="all")
     with Image.open(tmp_path / "m.png") as image:

@@ -1,4 +1,4 @@
-"""Tables to Parquet, CSV, MATLAB and VTK, and back."""
+"""Tables written to Parquet, CSV, MATLAB and VTK, and read back."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_other_columns_are_kept(tmp_path):
     assert set(read_table(tmp_path / "t.parquet", Tracks).table["vessel"]) == {"left"}
 
 
-def test_parquet_says_its_units(tmp_path):
+def test_parquet_contains_units(tmp_path):
     write(make_localizations(), tmp_path / "l.parquet")
     schema = pq.read_schema(tmp_path / "l.parquet")
     units = {f.name: (f.metadata or {}).get(b"unit", b"").decode() for f in schema}
@@ -116,7 +116,7 @@ def test_stream_without_rows_is_an_empty_table(tmp_path):
     assert len(read_table(tmp_path / "t.parquet", Tracks)) == 0
 
 
-def test_stream_that_breaks_off_leaves_nothing(tmp_path):
+def test_an_interrupted_stream_leaves_nothing(tmp_path):
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="stop"),
         ParquetStream(tmp_path / "t.parquet", Tracks) as stream,
@@ -147,7 +147,7 @@ def test_stream_refuses_rows_of_other_columns(tmp_path):
         ("t.txt", b"", "suffix"),
     ],
 )
-def test_unreadable_tables_are_named(tmp_path, name, content, words):
+def test_unreadable_tables_are_named_in_the_error(tmp_path, name, content, words):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -158,7 +158,7 @@ def test_unreadable_tables_are_named(tmp_path, name, content, words):
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t", "t.png", "t.nii.gz"])
-def test_formats_that_do_not_fit_list_those_that_do(tmp_path, name):
+def test_an_unsuitable_format_lists_suitable_ones(tmp_path, name):
     with pytest.raises(UlmError, match=r"Use one of \.parquet \.csv \.vtp \.mat"):
         write(make_tracks(), tmp_path / name)
     with pytest.raises(UlmError, match=r"Use one of \.parquet \.csv \.mat\."):

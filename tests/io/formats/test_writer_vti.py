@@ -1,4 +1,4 @@
-"""Vessel maps for ParaView, read back by VTK; they lie where the tracks lie."""
+"""Vessel maps for ParaView, read back by VTK, overlay the tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brackets in the name of a folder stand for themselves; those of a pattern do not."""
+"""Brackets in folder names are literal; brackets in a pattern are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a file cannot be read: a codec, a lock, a video, a link; damage is said of damage alone."""
+"""Causes of unreadable files: codecs, locks, videos, links. Only damage is called damage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GREY = np.random.default_rng(0).integers(0, 255, (6, 12, 10), np.uint8)
 
 
 def run_without(package: str, path: Path) -> str:
-    """What opening and reading `path` says where `package` is not installed."""
+    """The message when `path` is opened and read while `package` is not installed."""
     program = f"""
 import importlib.abc, importlib.util, sys
 class Absent(importlib.abc.MetaPathFinder):
@@ -72,10 +72,10 @@ def test_tiff_compressed_by_pillow(tmp_path: Path, compression: str) -> None:
 
 
 def filtered_h5(path: Path, code: int, name: bytes) -> None:
-    """A dataset that names an HDF5 filter by its id, as another computer's plugin writes it.
+    """Write a dataset that names an HDF5 filter by its id, as another computer's plugin would.
 
-    HDF5 does not let a file name a filter that is not there, so one that is there is written
-    and its number in the file's filter message replaced.
+    HDF5 does not allow a file to name a missing filter, so an available one is written
+    and its number in the file's filter message is replaced.
     """
     with h5py.File(path, "w") as file:
         file.create_dataset("iq", data=GREY.astype("f4"), chunks=(2, 12, 10), compression="lzf")
@@ -109,7 +109,7 @@ def test_hdf5_filter_of_another_plugin_is_named_by_its_id(tmp_path: Path, code: 
     assert "lzf" not in str(error.value)
 
 
-def test_hdf5_that_its_recorder_has_locked(tmp_path: Path) -> None:
+def test_hdf5_locked_by_its_writer(tmp_path: Path) -> None:
     path = tmp_path / "live.h5"
     program = (
         "import h5py, sys\n"
@@ -168,7 +168,7 @@ def test_video_in_dicom(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"])
-def test_frames_in_dicom_are_no_video(uid: str) -> None:
+def test_dicom_frames_are_not_called_video(uid: str) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
 
     data = Dataset()
@@ -189,13 +189,13 @@ def test_frames_in_dicom_are_no_video(uid: str) -> None:
         (KeyError("nonsense"), "damaged"),
     ],
 )
-def test_each_cause_says_what_it_is(raised: Exception, said: str) -> None:
+def test_each_cause_has_its_message(raised: Exception, said: str) -> None:
     message = str(explain("a.h5", "HDF5", raised))
     assert said in message
     assert ("damaged" in message) == (said == "damaged")
 
 
-def test_a_cause_behind_the_error_is_found() -> None:
+def test_the_cause_of_a_chained_error_is_found() -> None:
     error = ValueError("cannot load")
     error.__cause__ = PermissionError(13, "Permission denied")
     assert "permission denied" in str(explain("a", "TIFF", error))
@@ -210,7 +210,7 @@ def test_empty_file_and_folder(tmp_path: Path) -> None:
         reader_for(tmp_path / "b.h5")
 
 
-def test_truncated_hdf5_was_cut_short(tmp_path: Path) -> None:
+def test_truncated_hdf5_is_reported_as_truncated(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["iq"] = GREY
@@ -231,7 +231,7 @@ def test_git_annex_without_its_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(util.find_spec("hdf5plugin") is None, reason="hdf5plugin is not installed")
-def test_blosc_is_read_where_its_plugin_is_there(tmp_path: Path) -> None:
+def test_blosc_is_read_with_its_plugin(tmp_path: Path) -> None:
     import hdf5plugin
 
     path = tmp_path / "a.h5"
@@ -240,7 +240,7 @@ def test_blosc_is_read_where_its_plugin_is_there(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_acquisition(path, GIVEN).read(0, 6)[:, :, 0], GREY)
 
 
-def test_tiff_codec_that_nobody_has(tmp_path: Path) -> None:
+def test_unknown_tiff_codec(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, GREY, photometric="minisblack", metadata=None)
     with tifffile.TiffFile(path, mode="r+") as file:

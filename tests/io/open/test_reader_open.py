@@ -1,4 +1,4 @@
-"""Opening: files, folders, patterns, sidecars, precedence, and every clear refusal."""
+"""Opening files, folders, patterns and sidecars: precedence and clear refusals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_blocks(folder: Path, numbers: tuple[int, ...] = (1, 2, 10)) -> None:
         savemat(folder / f"IQ{number}.mat", {"IQ": frames(number).transpose(1, 3, 2, 0)})
 
 
-def test_folder_and_pattern_are_counted_through(tmp_path: Path) -> None:
+def test_folders_and_patterns_are_in_numerical_order(tmp_path: Path) -> None:
     write_blocks(tmp_path)
     (tmp_path / "notes.txt").write_text("not data")
     (tmp_path / ".hidden.mat").write_text("not data")
@@ -57,7 +57,7 @@ def test_named_files_keep_their_order_and_blocks_do_not_span_files(tmp_path: Pat
     assert open_acquisition(tmp_path / "IQ2.mat", GIVEN).name == "IQ2"
 
 
-def test_one_frame_a_file_becomes_one_series(tmp_path: Path) -> None:
+def test_files_with_one_frame_each_become_one_series(tmp_path: Path) -> None:
     for number in range(12):
         image = np.full((8, 9), number, np.uint8)
         tifffile.imwrite(tmp_path / f"frame{number}.tif", image)
@@ -67,7 +67,7 @@ def test_one_frame_a_file_becomes_one_series(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(found)).shape == (12, 8, 1, 9)
 
 
-def test_sources_are_pickled_and_read_by_many_threads(tmp_path: Path) -> None:
+def test_sources_can_be_pickled_and_read_by_several_threads(tmp_path: Path) -> None:
     stack = np.arange(40 * 4 * 3 * 5).reshape(40, 4, 3, 5).astype(np.complex64)
     np.save(tmp_path / "a.npy", stack)
     savemat(tmp_path / "b.mat", {"IQ": stack.transpose(1, 3, 2, 0)}, do_compression=True)
@@ -80,7 +80,7 @@ def test_sources_are_pickled_and_read_by_many_threads(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(parts), stack)
 
 
-def test_refusals_name_the_file_and_the_way_out(tmp_path: Path) -> None:
+def test_refusals_name_the_file_and_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing.mat: does not exist"):
         open_acquisition(tmp_path / "nothing.mat", GIVEN)
     with pytest.raises(InputError, match=r"without acquisition files.*\.mat"):
@@ -224,7 +224,7 @@ def test_every_format_has_suffixes_and_is_found_once() -> None:
     rest=st.binary(max_size=600),
     suffix=st.sampled_from(known_suffixes()),
 )
-def test_rubbish_is_never_more_than_an_input_error(
+def test_random_bytes_raise_only_input_errors(
     tmp_path: Path, start: bytes, rest: bytes, suffix: str
 ) -> None:
     path = tmp_path / f"rubbish{suffix}"
@@ -304,7 +304,7 @@ def test_units_of_length(unit: str) -> None:
     frequency=st.floats(1e5, 1e8),
     speed=st.floats(500, 3000),
 )
-def test_sidecar_says_what_is_written_in_it(
+def test_sidecar_values_are_read(
     tmp_path_factory: pytest.TempPathFactory,
     voxel: tuple[float, float, float],
     rate: float,
@@ -380,13 +380,13 @@ def test_axis_spacing_of_even_vectors_only(first: float, step: float, n: int) ->
     assert axis_spacing(axis[::-1]) is None
 
 
-def test_coordinates_of_something_else_are_not_the_grids() -> None:
+def test_coordinates_of_other_lengths_are_ignored() -> None:
     elements = {"x_mm": np.arange(32) * 0.3, "z_mm": np.arange(64) * 0.1}
     facts, _ = facts_from_names(elements, (200, 64, 100))
     assert facts.voxel_um == (pytest.approx(100), None, None)
 
 
-def test_files_of_a_zarr_folder_are_one(tmp_path: Path) -> None:
+def test_the_files_in_a_zarr_folder_are_one_store(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     store.mkdir()
     (store / "zarr.json").write_text("{}")

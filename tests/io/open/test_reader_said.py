@@ -1,4 +1,4 @@
-"""What a file says of its values, times and order is used as its own software would."""
+"""Values, times and order stated in a file are interpreted as by the software that wrote it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_imagej_interval_in_its_unit(tmp_path: Path, unit: str, interval: float)
     assert open_acquisition(path).rate_hz == pytest.approx(250)
 
 
-def test_an_interval_in_an_unknown_unit_is_asked_for(tmp_path: Path) -> None:
+def test_an_interval_with_an_unknown_unit_is_requested(tmp_path: Path) -> None:
     path = imagej(tmp_path / "a.tif", finterval=4, tunit="heartbeats")
     with pytest.raises(InputError, match="rate_hz"):
         open_acquisition(path)
@@ -111,7 +111,7 @@ def test_single_dicom_frames_follow_their_instance_number(tmp_path: Path) -> Non
     assert any("InstanceNumber" in note for note in open_acquisition(folder, SAID).notes)
 
 
-def test_missing_and_double_instance_numbers(tmp_path: Path) -> None:
+def test_missing_and_repeated_instance_numbers(tmp_path: Path) -> None:
     gap = series(tmp_path / "gap", [7, 1, 2, 4, 5])
     assert read(gap)[:, 0, 0].tolist() == [1, 2, 4, 5, 7]
     assert any("gaps at 3, 6" in note for note in open_acquisition(gap, SAID).notes)

@@ -1,4 +1,4 @@
-"""Files whose names mislead: each is told by what it is, and none is called damaged."""
+"""Misnamed files are identified by their content, and none is called damaged."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WRITERS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_what_a_misnamed_file_is(tmp_path: Path, name: str) -> None:
+def test_a_misnamed_file_is_identified(tmp_path: Path, name: str) -> None:
     write, said = WRITERS[name]
     write(tmp_path / name)
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""Where facts come from, what they can be, and the sidecar that is written."""
+"""Sources of facts, their plausible ranges, and writing the sidecar."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_value_says_where_it_came_from(folder: Path) -> None:
+def test_every_value_has_its_source(folder: Path) -> None:
     found = describe(folder, LoadConfig(rate_hz=400, wavelength_um=100))
     said = {name: (o.source, o.instead, o.instead_from) for name, o in found.origins.items()}
     assert said == {
         "voxel_um": ("acquisition.toml", None, ""),
         "rate_hz": ("given", 260, "acquisition.toml"),
-        "wavelength_um": ("given", None, ""),  # derived, it would be 100 um as well
+        "wavelength_um": ("given", None, ""),  # the derived value would be 100 um, too
         "frequency_hz": ("acquisition.toml", None, ""),
         "sound_speed_m_s": ("acquisition.toml", None, ""),
     }
@@ -41,7 +41,7 @@ def test_every_value_says_where_it_came_from(folder: Path) -> None:
     assert describe(folder).origins["wavelength_um"].source == "derived"
 
 
-def test_a_file_says_its_own(tmp_path: Path) -> None:
+def test_values_stated_in_a_file(tmp_path: Path) -> None:
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -55,7 +55,7 @@ def test_a_file_says_its_own(tmp_path: Path) -> None:
     assert over.origins["rate_hz"].instead_from == "the file"
 
 
-def test_a_file_that_says_what_cannot_be_is_asked_about(tmp_path: Path) -> None:
+def test_implausible_values_in_a_file_are_requested_again(tmp_path: Path) -> None:
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -70,7 +70,7 @@ def test_a_file_that_says_what_cannot_be_is_asked_about(tmp_path: Path) -> None:
 
 
 @given(st.sampled_from(sorted(LIMITS)), st.floats(allow_nan=True, allow_infinity=True))
-def test_settings_take_what_can_be_and_nothing_else(name: str, value: float) -> None:
+def test_settings_accept_only_plausible_values(name: str, value: float) -> None:
     limits = LIMITS[name]
     values = (value, limits.high, limits.high) if name in ("voxel_um", "origin_um") else value
     fits = limits.low <= value <= limits.high
@@ -90,20 +90,20 @@ def test_settings_take_what_can_be_and_nothing_else(name: str, value: float) -> 
         ("wavelength_um", 9.87e-5, "9.87e-05 m would be 98.7 um"),
     ],
 )
-def test_the_unit_that_was_meant_is_named(name: str, value: object, said: str) -> None:
+def test_the_intended_unit_is_named(name: str, value: object, said: str) -> None:
     with pytest.raises(ConfigError) as raised:
         LoadConfig().replace(**{name: value})
     assert said in str(raised.value)
     assert "Value error" not in str(raised.value)
 
 
-def test_a_sidecar_of_the_wrong_unit_is_refused(folder: Path) -> None:
+def test_a_sidecar_with_a_wrong_unit_is_refused(folder: Path) -> None:
     (folder / "acquisition.toml").write_text("frequency_hz = 15.6\n")
     with pytest.raises(InputError, match=r"15\.6 MHz would be"):
         open_acquisition(folder)
 
 
-def test_the_sidecar_keeps_what_else_stands_in_it(folder: Path) -> None:
+def test_writing_the_sidecar_keeps_its_other_contents(folder: Path) -> None:
     path = folder / "acquisition.toml"
     path.write_text("# first\naxes = 'tzyx'\nvoxel_mm = [\n  1, 1,\n  1 ]\nrate_hz = 260 # old\n")
     write_sidecar(folder, LoadConfig(rate_hz=300.5))
@@ -117,7 +117,7 @@ def test_the_sidecar_keeps_what_else_stands_in_it(folder: Path) -> None:
     assert settings["variable"] == 'a "b"\\c'
 
 
-def test_a_damaged_sidecar_is_not_written_over(folder: Path) -> None:
+def test_a_damaged_sidecar_is_not_overwritten(folder: Path) -> None:
     (folder / "acquisition.toml").write_text("rate_hz = = 3")
     with pytest.raises(InputError, match="TOML"):
         write_sidecar(folder, LoadConfig(rate_hz=300))

@@ -21,7 +21,7 @@ from napari_ulm3d import open_acquisition
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import InputError
 
-#: (t, z, y, x), no two lengths alike, so that a swapped axis shows.
+#: (t, z, y, x) with distinct lengths, so that a swapped axis is detected.
 SHAPE = (7, 6, 5, 8)
 RNG = np.random.default_rng(3)
 IQ = (RNG.normal(size=SHAPE) + 1j * RNG.normal(size=SHAPE)).astype(np.complex64)
@@ -43,7 +43,7 @@ unique = itertools.count()
 
 
 def stored(frames: np.ndarray, order: str) -> np.ndarray:
-    """Frames (t, z, y, x) with the axes in another order; c is real and imaginary part."""
+    """Frames (t, z, y, x) with their axes in another order; c is real and imaginary part."""
     if "c" in order:
         frames = np.stack([frames.real, frames.imag], -1)
     return np.ascontiguousarray(frames.transpose(["tzyxc".index(a) for a in order]))
@@ -136,7 +136,7 @@ Writer = Callable[[Path, np.ndarray], Path]
 
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("order", ["tzxc", "ctzx", "tzyxc", "ctzyx"])
-def test_an_unnamed_axis_of_two_signed_values_is_asked_about(
+def test_an_unnamed_axis_of_two_signed_values_is_a_question(
     tmp_path: Path, write: Writer, order: str
 ) -> None:
     iq = IQ if "y" in order else IQ[:, :, :1]
@@ -151,7 +151,9 @@ def test_an_unnamed_axis_of_two_signed_values_is_asked_about(
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_two_voxels_or_frames_of_an_envelope_are_no_question(tmp_path: Path, write: Writer) -> None:
+def test_two_voxels_or_frames_of_an_envelope_are_not_a_question(
+    tmp_path: Path, write: Writer
+) -> None:
     frames = ENVELOPE[:2, :, :, :2]
     array = frames.transpose(0, 1, 2, 3)
     if write is as_mat:
@@ -160,7 +162,7 @@ def test_two_voxels_or_frames_of_an_envelope_are_no_question(tmp_path: Path, wri
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_single_voxel_along_z_is_one_along_y(tmp_path: Path, write: Writer) -> None:
+def test_a_single_voxel_along_z_becomes_one_along_y(tmp_path: Path, write: Writer) -> None:
     movie = ENVELOPE[:, :, :1]
     array = movie.transpose(0, 2, 1, 3)  # one voxel along the axis called z, rows along y
     if write is as_mat:
@@ -184,7 +186,7 @@ def test_a_single_voxel_along_z_in_named_formats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_stack_of_one_is_dropped_or_asked_about(tmp_path: Path, write: Writer) -> None:
+def test_a_stack_of_one_is_dropped_or_a_question(tmp_path: Path, write: Writer) -> None:
     np.testing.assert_array_equal(
         read(write(tmp_path, (IQ.transpose(0, 2, 3, 1) if write is as_mat else IQ)[None])), IQ
     )
@@ -228,7 +230,7 @@ def test_the_layout_of_zea(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.hdf5")[:, :, 0], flat)
 
 
-def test_pages_that_nobody_named_are_asked_about_and_open_as_told(tmp_path: Path) -> None:
+def test_unnamed_pages_are_a_question_and_open_with_its_answer(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", ENVELOPE)
     with pytest.raises(InputError) as error:
         open_acquisition(tmp_path / "a.tif", SAID)

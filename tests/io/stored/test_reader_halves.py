@@ -38,7 +38,7 @@ def read(paths: Path | list[Path], config: LoadConfig = SAID) -> np.ndarray:
 
 @quick
 @given(stem=stems, tail=tails, words=st.sampled_from(FAMILIES), blocks=st.integers(1, 3))
-def test_files_of_halves_are_one_acquisition(
+def test_two_half_files_are_one_acquisition(
     tmp_path: Path, stem: str, tail: str, words: tuple[str, str], blocks: int
 ) -> None:
     folder = tmp_path / str(next(unique))
@@ -61,7 +61,7 @@ def test_files_of_halves_are_one_acquisition(
             assert open_acquisition(path, whole).kind == "envelope"
 
 
-def test_folders_of_halves_pair_file_by_file(tmp_path: Path) -> None:
+def test_folders_with_halves_are_paired_file_by_file(tmp_path: Path) -> None:
     for word, part in (("real", IQ.real), ("imag", IQ.imag)):
         (tmp_path / word).mkdir()
         for b in range(2):
@@ -70,7 +70,7 @@ def test_folders_of_halves_pair_file_by_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got, np.concatenate([IQ, IQ + (1 + 1j)]))
 
 
-def test_halves_of_unlike_shape_or_of_complex_numbers_are_refused(tmp_path: Path) -> None:
+def test_halves_with_different_shapes_or_complex_values_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a_real.npy", IQ.real)
     np.save(tmp_path / "a_imag.npy", IQ.imag[:-1])
     with pytest.raises(InputError, match=r"a_real\.npy, the real part by its name"):
@@ -103,7 +103,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("real", "imag"), PAIRS)
-def test_variables_of_halves_are_complex_in_every_container(
+def test_half_variables_become_complex_in_every_container(
     tmp_path: Path, real: str, imag: str
 ) -> None:
     np.savez(tmp_path / "a.npz", **{real: IQ.real, imag: IQ.imag})
@@ -122,7 +122,7 @@ def test_variables_of_halves_are_complex_in_every_container(
 
 @pytest.mark.parametrize("fields", [("I", "Q"), ("re", "im"), ("r", "i"), ("Real", "Imag")])
 @pytest.mark.parametrize("kind", ["<f4", "<i2", "<f8"])
-def test_records_of_two_fields_are_complex(
+def test_records_with_two_fields_are_complex(
     tmp_path: Path, fields: tuple[str, str], kind: str
 ) -> None:
     records = np.empty(IQ.shape, [(name, kind) for name in fields])
@@ -136,19 +136,19 @@ def test_records_of_two_fields_are_complex(
         np.testing.assert_array_equal(read(tmp_path / name), want, name)
 
 
-def test_a_lone_variable_of_a_half_is_asked_about(tmp_path: Path) -> None:
+def test_a_single_half_variable_is_a_question(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", IData=IQ.real)
     with pytest.raises(InputError, match="only the real part") as error:
         open_acquisition(tmp_path / "a.npz", SAID)
     assert "--variable 'IData'" in error.value.remedy
     assert open_acquisition(tmp_path / "a.npz", SAID.replace(variable="IData")).n_frames == 6
-    # An envelope has no sign: a name alone is no reason to ask.
+    # An envelope has no negative values, so the name alone is no reason to ask.
     np.savez(tmp_path / "b.npz", IData=abs(IQ))
     assert open_acquisition(tmp_path / "b.npz", SAID).kind == "envelope"
 
 
 @given(st.sampled_from(PAIRS))
-def test_half_of_names_the_other(pair: tuple[str, str]) -> None:
+def test_half_of_returns_the_other_name(pair: tuple[str, str]) -> None:
     assume(pair != ("iq_r", "iq_i"))
     which, other = half_of(pair[0]) or ("", "")
     assert which == "real"

@@ -1,4 +1,4 @@
-"""What files state of their numbers beside the numbers: scale, offset, place; and their range."""
+"""Facts that files state about their values: scale, offset, position; and the range of values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_packed_numbers_of_netcdf_are_unpacked(tmp_path: Path) -> None:
     np.testing.assert_allclose(acquisition.read(0, 6), packed * 0.01 + 5.0, rtol=1e-6)
 
 
-def test_the_sform_of_nifti_is_obeyed_where_pixdim_says_nothing(tmp_path: Path) -> None:
+def test_the_nifti_sform_is_used_without_pixdim(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     voxels = np.random.default_rng(0).random(SHAPE).astype(np.float32).T
     header = nibabel.Nifti1Header()
