@@ -68,7 +68,7 @@ def score_links(
 
     * A link joins two positions of a track, or of a bubble, in consecutive frames. It is
       correct if both ends are paired with the same bubble. A link with an end excluded by the
-      margin does not count; an unpaired end inside the margin makes it wrong.
+      margin does not count; an unpaired end in the inner field of view makes it wrong.
     * A switch is a change of bubble between successive paired positions of a track that
       count; unpaired positions in between are ignored.
     * A bubble is expected if at least `min_truth_frames` of its positions count, and

@@ -1,7 +1,7 @@
 """Settings of a training run; the same file works on a CPU and on a GPU.
 
 `TrainingConfig` contains the settings shared by all tasks, `TrainConfig` is for `BubbleNet`;
-the others are in `trajectory_config` and `mask_config`. A file's `task` selects among them.
+the others are in `train.trajectory.config` and `train.mask.config`. A file's `task` selects among them.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class DataConfig(StageConfig):
 
 
 class LossConfig(StageConfig):
-    """Weights of the terms of the loss (see `train.losses`)."""
+    """Weights of the terms of the loss (see `train.bubbles.loss`)."""
 
     detection: float = setting(1.0, "Detection: which voxels contain a bubble.", ge=0)
     position: float = setting(1.0, "Position of the bubbles.", ge=0)

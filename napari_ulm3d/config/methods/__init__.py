@@ -1,1 +1,1 @@
-"""Which localizers there are, found by reading their files."""
+"""The available localizers, found by reading their files."""

@@ -1,7 +1,7 @@
 """What source files declare about themselves, read without importing them.
 
-Compiled kernels and PyTorch take seconds to import, and the settings only need the words that
-name a method.
+Compiled kernels and PyTorch take seconds to import, and the settings only need the names of the
+methods.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["declared"]
 
 
 def declared(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Values of the literals that a Python file assigns to `names` at its top level.
+    """Read the literals that a Python file assigns to `names` at its top level.
 
     Raises
     ------
     ValueError
-        One of them is not a literal.
+        One of the values is not a literal.
     """
     found: dict[str, Any] = {}
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -1,8 +1,8 @@
-"""Which sub-voxel localizers there are, found without importing any of them.
+"""The available sub-voxel localizers, found without importing any of them.
 
-Each is a file in `napari_ulm3d/localize/subvoxel/` that assigns its word in the settings to
-`NAME`, the function to `LOCALIZER`, and to `SETTINGS` those of the section `localize` that it
-uses and other localizers do not.
+Each is a file in `napari_ulm3d/localize/subvoxel/` that assigns its name in the settings to
+`NAME`, the function to `LOCALIZER`, and to `SETTINGS` the settings of the section `localize` that
+it uses in addition to those of all localizers.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def bubble_loss(
     """The weighted sum of all terms, and the individual terms.
 
     detection
-        Binary cross entropy of the voxels, which is 1 for those assigned to a bubble: the
+        Binary cross entropy of the voxels, with target 1 for those assigned to a bubble: the
         sum over voxels divided by the number of bubbles plus a hundredth of the voxels, so that
         windows with hardly any bubbles do not outweigh the others.
     position

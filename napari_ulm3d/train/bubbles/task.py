@@ -19,7 +19,7 @@ __all__ = ["BubbleTask"]
 
 
 class BubbleTask:
-    """Localizing bubbles from kept voxels; the score is the mean Jaccard index (`train.validate`).
+    """Localizing bubbles from kept voxels; the score is the mean Jaccard index (`validate`).
 
     Parameters
     ----------
