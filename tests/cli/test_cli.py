@@ -1,4 +1,4 @@
-"""The command line, used as a person would."""
+"""The command line as a user would use it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def block_file(flow, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One block as Open-3DULM's scanner writes it, in MATLAB v5."""
+    """One block in the format of Open-3DULM's scanner, in MATLAB v5."""
     path = tmp_path_factory.mktemp("lab") / "IQ001.mat"
     savemat(path, {"IQ": flow.frames.transpose(1, 3, 2, 0)})  # [z, x, y, t]
     return path
@@ -122,7 +122,7 @@ def test_nan_is_named(flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.slow
 def test_interrupted_and_resumed(flow, tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a real process, then --resume: the same result."""
+    """Ctrl-C during a real process, then --resume: the same result."""
     frames = np.concatenate([flow.frames] * 20)
     np.save(tmp_path / "long.npy", frames)
     # By `with_settings` the blocks are small and many, so that the signal falls between some.
@@ -132,7 +132,7 @@ def test_interrupted_and_resumed(flow, tmp_path: Path) -> None:
 
     process = subprocess.Popen(
         [*command, "stopped"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        # Programs started in the background inherit that they ignore it.
+        # Programs started in the background inherit an ignored Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     blocks = tmp_path / "stopped" / "blocks"
@@ -147,9 +147,9 @@ def test_interrupted_and_resumed(flow, tmp_path: Path) -> None:
     assert "--resume" in errors
     stopped = ResultsFolder.open(tmp_path / "stopped")
     assert not stopped.complete
-    assert not list((tmp_path / "stopped").rglob(".*"))  # no half-written file
+    assert not list((tmp_path / "stopped").rglob(".*"))  # no incomplete file
 
-    # What the folder records is enough: neither files nor settings are named again.
+    # The folder records everything: neither files nor settings have to be repeated.
     again = [sys.executable, "-m", "napari_ulm3d", "run", "--resume", "--out", "stopped"]
     assert subprocess.run(again, cwd=tmp_path, timeout=300).returncode == 0
     for name in ("localizations.parquet", "tracks.parquet"):
@@ -178,7 +178,7 @@ def test_export(results: Path, tmp_path: Path, name: str, what: list[str]) -> No
     assert target.exists()
     assert (
         main(["export", str(results), "--to", str(target), *what]) == 2
-    )  # never over a file unasked
+    )  # never overwrites a file without asking
     assert main(["export", str(results), "--to", str(target), *what, "--overwrite"]) == 0
 
 

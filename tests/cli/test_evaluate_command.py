@@ -1,4 +1,4 @@
-"""`evaluate` without a ground truth: what a run says for itself."""
+"""`evaluate` without a ground truth: the quality measures stored with a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, where Python itself would lose it."""
+"""Ctrl-C in situations in which Python itself would lose it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Finalized:
 
 def _press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
-    for _ in range(1000):  # the handler runs here, and what it raises goes nowhere
+    for _ in range(1000):  # the handler runs here, and its exception is discarded
         pass
 
 

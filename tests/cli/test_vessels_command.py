@@ -1,4 +1,4 @@
-"""`napari-ulm3d vessels` on a results folder and on other people's volumes."""
+"""`napari-ulm3d vessels` on a results folder and on volumes from other sources."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def found_of(rows: Sequence[Row]) -> Localizations:
 
 
 def tracks_of(rows: Sequence[Row], speed_mm_s: float = 0.0) -> Tracks:
-    """Rows of (track_id, frame, z, y, x); every speed the same."""
+    """Rows of (track_id, frame, z, y, x), all with the same speed."""
     table = pd.DataFrame(
         np.asarray(rows, float).reshape(-1, 5),
         columns=["track_id", "frame", "z_um", "y_um", "x_um"],

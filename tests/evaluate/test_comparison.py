@@ -1,4 +1,4 @@
-"""Two results beside each other: differences of maps, the truth as tables, how alike tracks are."""
+"""Comparing two results: differences of maps, ground truth as tables, similarity of tracks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GRID = Grid((6, 5, 4), (100.0, 100.0, 100.0))
 
 
 def some_truth(velocities: bool = False) -> Truth:
-    """Bubble 4 goes deeper at 5 mm/s for frames 0 to 9, is gone, and is back at 14 to 17."""
+    """Bubble 4 moves deeper at 5 mm/s in frames 0 to 9, disappears, and returns in 14 to 17."""
     frame = np.r_[0:10, 14:18]
     table = pd.DataFrame({"frame": frame, "bubble_id": 4, "z_um": 50.0 + 50.0 * frame})
     table = table.assign(y_um=200.0, x_um=150.0)
@@ -63,7 +63,7 @@ def test_a_bubble_that_comes_back_is_another_track() -> None:
     assert sorted(lengths) == [1, 4, 10]
     assert (table.groupby("track_id")["frame"].diff().dropna() == 1).all()
     moving = table[table["z_um"] < 2000]
-    np.testing.assert_allclose(moving["vz_mm_s"], 5.0)  # 50 um a frame at 100 Hz
+    np.testing.assert_allclose(moving["vz_mm_s"], 5.0)  # 50 um per frame at 100 Hz
     np.testing.assert_allclose(moving["speed_mm_s"], 5.0)
     np.testing.assert_allclose(table["time_s"], table["frame"] / 100)
 

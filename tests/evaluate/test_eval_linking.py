@@ -1,4 +1,4 @@
-"""Link scores on cases worked by hand, and what they must not depend on."""
+"""Link scores for manual cases, and their invariances."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_track_that_switches_bubbles() -> None:
     truth = truth_of([*bubble(1, A, range(6)), *bubble(2, B, range(6))])
     tracks = tracks_of([*track(0, A, range(3)), *track(0, B, range(3, 6))])
     scores = score(tracks, truth)
-    # Five links, of which the one from A to B is wrong; the truth has ten.
+    # Five links, of which the one from A to B is wrong; the ground truth has ten.
     assert (scores.n_links, scores.n_correct_links, scores.n_true_links) == (5, 4, 10)
     assert scores.switches == 1
     assert scores.fragmentation == 1.0
@@ -129,7 +129,7 @@ def test_speed_error_with_velocities_in_the_truth() -> None:
 def test_true_speed_in_the_plane_and_from_differences() -> None:
     with_velocity = truth_of([(0, 1, 0, 0, 0, 3.0, 100.0, 4.0)])
     assert true_speed_mm_s(with_velocity, FLAT).tolist() == [5.0]
-    # 0, 10, 40 um: one-sided at the ends, central between; a lone position knows no speed.
+    # 0, 10, 40 um: one-sided at the ends, central in between; an isolated position has no speed.
     rows = [(2, 1, 40, 0, 0), (0, 1, 0, 0, 0), (1, 1, 10, 0, 0), (5, 1, 90, 0, 0)]
     speed = true_speed_mm_s(truth_of(rows), GRID, 1 / RATE_HZ)
     np.testing.assert_allclose(speed, [3.0, 1.0, 2.0, np.nan])

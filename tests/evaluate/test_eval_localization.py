@@ -1,4 +1,4 @@
-"""Localization scores: cases worked by hand, brute force, invariances, margins."""
+"""Localization scores: manual cases, brute force, invariances, margins."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_counts_agree_with_trying_every_pairing(data: list) -> None:
             options.append((sum(made) - 50 * len(made), made))
         options.sort(key=lambda option: option[0])
         best = options[0]
-        # Where two pairings are equally good the counts may be of either: skip such cases.
+        # If two pairings are equally good, the counts may be those of either: skip such cases.
         unique &= all(o[1] == best[1] for o in options if o[0] < best[0] + 1e-6)
         hits += sum(x < 25 for x in best[1])
         pairs += len(best[1])

@@ -1,4 +1,4 @@
-"""Dice of maps: by hand, against dense drawing, and against scipy's own dissimilarity."""
+"""Dice of maps: manual cases, dense drawing, and scipy's own dissimilarity."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_tracks_equal_to_the_truth_have_a_dice_of_one() -> None:
     for edge in (10.0, 25.0, 100.0):
         scores = map_dice(tracks, truth, GRID, edge)
         assert (scores.dice, scores.precision, scores.recall) == (1.0, 1.0, 1.0)
-    # With one frame in three the straight track is the same line.
+    # With every third frame, the straight track is the same line.
     sparse = tracks_of([(0, f, z, y, x) for f, z, y, x in path if f % 3 == 0])
     assert map_dice(sparse, truth, GRID, 25.0).dice == 1.0
 

@@ -1,4 +1,4 @@
-"""Pairing: optimal, one to one, within a frame, strictly within the distance."""
+"""Pairing: optimal, one to one, within a frame, and strictly within the distance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cost_of(distances: np.ndarray, size: int) -> float:
 
 
 def brute_force(a: np.ndarray, b: np.ndarray) -> float:
-    """Least objective over every one-to-one choice of every size, tried one by one."""
+    """Minimum objective over all one-to-one choices, by enumeration."""
     size = min(len(a), len(b))
     best = LIMIT * size
     for k in range(1, size + 1):
@@ -71,14 +71,14 @@ def test_many_crowded_frames_agree_with_a_dense_assignment_of_each(spread: float
 
 def test_a_close_pair_is_not_given_up_for_two_far_ones() -> None:
     # Bubbles at 0 and 40, localizations at 0 and -45: two pairs are possible (45 and 40),
-    # but the exact one and nothing else is the better account of what was seen.
+    # but the exact pair alone has the lower cost.
     a, b = np.array([[0.0, 0, 0], [40.0, 0, 0]]), np.array([[0.0, 0, 0], [-45.0, 0, 0]])
     i, j, d = optimal_pairs(np.zeros(2, int), a, np.zeros(2, int), b, LIMIT)
     assert (i.tolist(), j.tolist(), d.tolist()) == ([0], [0], [0.0])
 
 
 def test_pairing_is_optimal_where_the_greedy_choice_is_not() -> None:
-    # Greedy takes the closest pair (21, 11) first and leaves 0 and 51 too far from each other.
+    # Greedy pairing takes the closest pair (21, 11) first, which leaves 0 and 51 too far apart.
     a, b = np.array([[0.0, 0, 0], [21.0, 0, 0]]), np.array([[11.0, 0, 0], [51.0, 0, 0]])
     i, j, _ = optimal_pairs(np.zeros(2, int), a, np.zeros(2, int), b, LIMIT)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 0), (1, 1)]

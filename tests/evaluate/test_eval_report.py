@@ -1,4 +1,4 @@
-"""The whole report: its numbers, its file, its tolerances, the command."""
+"""The complete report: numbers, file, tolerances, and the command."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def write_facts(folder: Path, **more: float) -> None:
 
 
 def call(*arguments: object) -> str:
-    """Run the command; errors of ours come out as they are."""
+    """Run the command, letting our own errors pass."""
     app = typer.Typer()
     app.command()(command)
     result = CliRunner(env={"COLUMNS": "100"}).invoke(app, [str(a) for a in arguments])

@@ -1,4 +1,4 @@
-"""Bubbles that survive a sparsification, against a plain search of all kept voxels."""
+"""Bubbles that survive sparsification, compared with a plain search over all kept voxels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_share_is_over_the_bubbles_in_view_of_the_frames_given() -> None:
     mask[0, 5, 5, 5] = mask[2, 2, 2, 2] = True
     kept = SparseFrames.from_mask(np.ones(mask.shape, np.complex64), mask, first_frame=10)
     at = GRID.to_um(np.array([[5.9, 5, 5], [7.1, 5, 5], [2, 2.5, 2], [2, 2, 2], [50, 2, 2.0]]))
-    # Beside a kept voxel; too far; in frame 12; of frame 11, where nothing is kept; out of view.
+    # Next to a kept voxel; too far; in frame 12; in frame 11, which has no kept voxel; out of view.
     truth = truth_of([10, 10, 12, 11, 12], at)
     assert survival(kept, truth, GRID) == pytest.approx(2 / 4)
 

@@ -1,4 +1,4 @@
-"""The ground truth's table and file: what is taken, what is refused and how."""
+"""Table and file of the ground truth: what is accepted and what is refused."""
 
 from __future__ import annotations
 

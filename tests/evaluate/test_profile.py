@@ -1,4 +1,4 @@
-"""Profiles along a line and their width at half height, against shapes of known width."""
+"""Profiles along a line and their full width at half maximum, for shapes of known width."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRID = Grid((60, 7, 80), (10.0, 20.0, 8.0), (100.0, -40.0, 50.0))
 def vessel(
     angle_deg: float, fwhm_um: float, centre_um: tuple[float, float] = (400, 370)
 ) -> VesselMap:
-    """A straight vessel of Gaussian profile in every plane y, at an angle to the z axis."""
+    """A straight vessel with a Gaussian profile in every plane y, at an angle to the z axis."""
     z = GRID.to_um(np.stack([np.arange(60), np.zeros(60), np.zeros(60)], -1))[:, 0]
     x = GRID.to_um(np.stack([np.zeros(80), np.zeros(80), np.arange(80)], -1))[:, 2]
     turn = np.deg2rad(angle_deg)
@@ -38,7 +38,7 @@ def test_a_gaussian_vessel_has_its_width_at_any_angle(angle: float, fwhm: float)
     middle = np.array([400.0, 370.0])
     profile = line_profile(plane(vessel(angle, fwhm), 1, 0.0), middle - across, middle + across)
     found = full_width_at_half_maximum(profile)
-    # Linear interpolation adds the variance of a triangle a voxel wide: a sixth of a voxel².
+    # Linear interpolation adds the variance of a triangle one voxel wide: a sixth of a voxel².
     widest = np.sqrt(fwhm**2 + 8 * np.log(2) * 10.0**2 / 6)
     assert fwhm * 0.995 < found.fwhm_um < widest * 1.005
     assert found.peak_um == pytest.approx(200, abs=3)

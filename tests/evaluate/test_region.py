@@ -1,4 +1,4 @@
-"""Numbers of a region: tracks that cross it, their speed, how it is filled."""
+"""Measurements in a region: tracks that cross it, their speed, and how it is filled."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_any_polygon_against_matplotlib_and_fine_steps(seed: int, n: int, axis: 
     np.testing.assert_array_equal(region.contains(points), inside)
     stepped = inside.reshape(801, 200).any(axis=0)
     met = region.crossed(start, stop)
-    assert not (stepped & ~met).any()  # what a step sees is met
-    # And nothing else: a corner may be cut between two steps, which finer ones see.
+    assert not (stepped & ~met).any()  # everything found by stepping is found
+    # And nothing else: a corner may be crossed between two steps, but not between finer ones.
     cut = np.flatnonzero(met & ~stepped)
     share = np.linspace(0, 1, 100_001)[:, None]
     seen = 0

@@ -1,4 +1,4 @@
-"""Maps from tracks: against brute force, by hand, and for what must not matter."""
+"""Maps from tracks: brute force, manual results, and invariances."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def random_tracks(rng, n_tracks=30, n_rows=8, step_um=60.0, spread=1.2):
 
 
 def sampled_density(tracks, grid, per_voxel=2000):
-    """Brute force: sample every segment densely; a track counts once a voxel."""
+    """Brute force: sample every segment densely; a track counts once per voxel."""
     out = np.zeros(grid.shape)
     for _, rows in tracks.table.groupby("track_id"):
         path = rows[["z_um", "y_um", "x_um"]].to_numpy()
@@ -76,7 +76,7 @@ def test_density_equals_dense_sampling_of_the_lines():
     density = accumulate(tracks, GRID, FINE)["density"]
     expected = sampled_density(tracks, density.grid)
     found = density.dense()
-    # Sampling misses only voxels whose corner is cut by less than a sample's step.
+    # Sampling only misses voxels of which a corner shorter than one step is crossed.
     assert (found >= expected).all()
     assert (found - expected).sum() <= 0.005 * expected.sum()
 
@@ -164,7 +164,7 @@ def test_far_and_outside_positions_are_left_out():
     grid = Grid((3, 3, 3), (100.0,) * 3)
     through = [[100, 100, -1e12], [100, 100, 1e12]]
     beside = [[100, 350, -1e6], [100, 350, 1e6]]
-    along_far_border = [[100, 250, 0], [100, 250, 200]]  # y = 250 is the first place outside
+    along_far_border = [[100, 250, 0], [100, 250, 200]]  # y = 250 is the first position outside
     away = [[1e5, 1e5, 1e5], [2e5, 2e5, 2e5]]
     maps = accumulate(
         make_tracks([through, beside, along_far_border, away]),

@@ -1,4 +1,4 @@
-"""Fourier shell correlation: where theory puts the crossing, and its limits."""
+"""Fourier shell correlation: crossings predicted by theory, and limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def halves_of(shape, sigma_um, snr_at_zero, seed=0):
 
 
 def period_at(correlation, sigma_um, snr_at_zero):
-    """Where the theoretical curve takes a value."""
+    """Frequency at which the theoretical curve takes a value."""
     argument = np.log(snr_at_zero * (1 / correlation - 1))
     return 2 * np.pi * sigma_um / np.sqrt(argument)
 
@@ -44,7 +44,7 @@ def period_at(correlation, sigma_um, snr_at_zero):
 def test_crossings_are_where_theory_puts_them(shape):
     sigma, snr = 12.0, 400.0
     found = resolution(*halves_of(shape, sigma, snr))
-    # Against the 1/2-bit curve itself: the theory's curve crosses it at this frequency.
+    # The theoretical curve crosses the 1/2-bit curve at this frequency.
     theory = 1 / (1 + np.exp((2 * np.pi * found.frequency_per_um * sigma) ** 2) / snr)
     crossing = np.flatnonzero(theory < found.half_bit)
     crossing = 1 / found.frequency_per_um[crossing[crossing > 3][0]]
@@ -59,7 +59,7 @@ def test_the_whole_curve_follows_theory():
     theory = 1 / (1 + np.exp((2 * np.pi * found.frequency_per_um * sigma) ** 2) / snr)
     many = found.n_independent > 500
     assert many.sum() > 30
-    # Spread of a correlation over n coefficients is about 1 / sqrt(n).
+    # The standard deviation of a correlation over n coefficients is about 1 / sqrt(n).
     off = (found.correlation - theory)[many] * np.sqrt(found.n_independent[many])
     assert np.sqrt(np.mean(off**2)) < 1.5
 
@@ -88,7 +88,7 @@ def test_frequencies_run_to_nyquist():
     found = resolution(one, other)
     assert found.frequency_per_um[-1] == pytest.approx(1 / (2 * VOXEL_UM))
     assert found.frequency_per_um[0] == pytest.approx(1 / (64 * VOXEL_UM))
-    # Every coefficient of the ball within Nyquist, less by the taper (a Hann window: 0.51 an axis).
+    # All coefficients in the ball within Nyquist, reduced by the taper (Hann: 0.51 per axis).
     ball = 4 / 3 * np.pi * 0.5**3 * 50 * 64 * 40
     assert 0.51**2 * ball < found.n_independent.sum() < ball
 

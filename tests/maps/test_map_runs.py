@@ -1,4 +1,4 @@
-"""Maps within a memory bound: the same bits, no more memory or disk, nothing left behind."""
+"""Maps within a memory limit: bit-identical, bounded memory and disk, nothing left behind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def straight_tracks(n_tracks: int, seed: int = 0, n_rows: int = 10) -> Tracks:
 def filled(bound: MemoryBound | None, config: MapConfig = CONFIG) -> MapAccumulator:
     accumulator = MapAccumulator(GRID, config, bound)
     for seed in range(6):
-        accumulator.add(straight_tracks(100, seed % 4))  # some a second time
+        accumulator.add(straight_tracks(100, seed % 4))  # some of them repeated
     return accumulator
 
 
@@ -67,7 +67,7 @@ def test_the_maps_are_the_same_to_the_bit_whatever_the_bound(
     free, bounded = filled(None, config), filled(MemoryBound(n_bytes, tmp_path), config)
     assert bits(bounded) == bits(free)
     assert bounded.n_voxels == free.n_voxels > 10_000
-    for accumulator in (free, bounded):  # it goes on after it was asked
+    for accumulator in (free, bounded):  # adding continues after maps were requested
         accumulator.add(straight_tracks(100, 9))
     assert bits(bounded) == bits(free)
     assert not any(tmp_path.iterdir())
@@ -84,7 +84,7 @@ def test_memory_stays_within_the_bound(tmp_path: Path) -> None:
         tracemalloc.stop()
         return found
 
-    peak(None, 1)  # what is compiled or cached at first
+    peak(None, 1)  # warm up compilation and caches
     for_tables = peak(None, 1)
     assert peak(None, 120) > 10e6
     for repeats in (40, 120):

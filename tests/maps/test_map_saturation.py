@@ -1,4 +1,4 @@
-"""The saturation curve, by hand and against counting anew at every time."""
+"""The saturation curve compared with manual results and with counting at every time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONE = MapConfig(resolution_factor=1.0)
 
 
 def tracks_of(rows):
-    """Rows of (track, frame, x in um) at 10 frames a second."""
+    """Rows of (track, frame, x in um) at 10 frames per second."""
     track, frame, x = np.asarray(rows, float).T
     zero = np.zeros(len(rows))
     return Tracks(
@@ -64,7 +64,7 @@ def test_equals_the_maps_of_the_tracks_up_to_each_time():
         before = Tracks(tracks.table[tracks.table["time_s"] <= time_s + 1e-9])
         accumulator = MapAccumulator(GRID, ONE)
         accumulator.add(before)
-        # A segment under way at that time may have reached voxels beyond its last row.
+        # A segment in progress at that time may have reached voxels beyond its last row.
         assert accumulator.n_voxels <= reached
         later = MapAccumulator(GRID, ONE)
         later.add(Tracks(tracks.table[tracks.table["time_s"] <= time_s + 0.1 + 1e-9]))

@@ -1,4 +1,4 @@
-"""Smoothing: scipy's Gaussian where a track is near, means that borders do not pull down."""
+"""Smoothing: scipy's Gaussian near tracks, and means that are not reduced at borders."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_means_are_those_of_the_tracks_and_not_of_empty_voxels() -> None:
 
 
 def test_a_mean_of_zero_is_a_mean() -> None:
-    """Still bubbles are not held by the speed map, and yet they count."""
+    """The speed map is empty for stationary bubbles, but they count."""
     counts = VesselMap.from_dense("density", np.ones((1, 1, 9), np.float32), Grid((1, 1, 9), (10, 10, 10)))  # fmt: skip
     speed = VesselMap("speed", counts.grid, np.array([4]), np.array([9.0], np.float32))
     found = smooth_means(speed, counts, 10.0).dense()[0, 0]

@@ -1,4 +1,4 @@
-"""Motion of the tissue: scatterers that are moved before they are imaged, found again."""
+"""Tissue motion: recovered from scatterers that are displaced before imaging."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RIGID = MotionConfig(method="rigid")
 
 
 def breathing(n: int, rms_um: float = 50.0) -> np.ndarray:
-    """(n, 3) breathing at 1.5 Hz with its first overtone, and a drift; from the first frame on."""
+    """Breathing at 1.5 Hz with its first overtone and a drift, (n, 3), from the first frame."""
     time = np.arange(n) / RATE
     wave = np.sin(2 * np.pi * 1.5 * time + 0.3) + 0.3 * np.sin(6 * np.pi * time)
     path = wave[:, None] * [0.8, 0.5, 0.3] + time[:, None] * [0.3, -0.2, 0.1]
@@ -31,7 +31,7 @@ def breathing(n: int, rms_um: float = 50.0) -> np.ndarray:
 
 
 def speckle(path_um: np.ndarray, seed: int = 0, noise: float = 0.05) -> np.ndarray:
-    """Frames of scatterers that are displaced, each with a Gaussian image and a carrier."""
+    """Frames of displaced scatterers, each with a Gaussian image and a carrier."""
     rng = np.random.default_rng(seed)
     size = np.array(SHAPE) * SPACING
     place = rng.uniform(-0.15, 1.15, (600, 3)) * size
@@ -146,7 +146,7 @@ def test_localizations_are_moved_and_those_of_broken_frames_left_out() -> None:
 
 
 def bubbles_in_tissue(path: np.ndarray) -> tuple[Acquisition, np.ndarray]:
-    """Bubbles that stream on straight lines through tissue that takes them along."""
+    """Bubbles that move on straight lines through tissue that carries them along."""
     rng = np.random.default_rng(5)
     n, frames = len(path), 8.0 * speckle(path, noise=0.01)
     start = rng.uniform(0.2, 0.8, (6, 3)) * np.array(SHAPE) * SPACING

@@ -1,4 +1,4 @@
-"""BubbleNet: what its first layer must not see, and where its predictions lie."""
+"""BubbleNet: invariances of its first layer, and the positions of its predictions."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_offsets_stay_within_reach():
 
 @pytest.mark.parametrize("time_kernel", [1, 3, 7])
 def test_it_looks_as_far_in_time_as_its_kernels(time_kernel):
-    # One level of one block: the stem and the block each look half a kernel ahead.
+    # One level with one block: the stem and the block each have a reach of half a kernel.
     model = BubbleNet(TINY.replace(channels=(8,), time_kernel=time_kernel))
     block = some_input((12, 5, 5, 5), share=0.6)
     plain = predictions(model, block)

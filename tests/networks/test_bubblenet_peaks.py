@@ -1,4 +1,4 @@
-"""Which predictions become one bubble, by cases worked by hand."""
+"""Grouping of predictions to bubbles in manual cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RADIUS = (0.5, 0.5, 0.5)
 
 
 def predicted(rows, sigma=0.1) -> BubblePredictions:
-    """From (frame, probability, z, y, x) rows."""
+    """Build from (frame, probability, z, y, x) rows."""
     table = np.array(rows, float).reshape(-1, 5)
     n = len(table)
     return BubblePredictions(
@@ -53,10 +53,10 @@ def test_the_radius_is_by_axis():
 
 
 def test_the_strongest_takes_first_and_chains_do_not_grow():
-    # The middle one goes to the strongest; the last is beyond that one's reach.
+    # The middle one belongs to the strongest; the last is out of reach of that one.
     rows = [(0, 0.3, 0, 0, 0.4), (0, 0.9, 0, 0, 0), (0, 0.6, 0, 0, 0.8)]
     found = find_peaks(predicted(rows), RADIUS, 0.5)
-    assert found.probability == pytest.approx([1.0, 0.6])  # 1.2 is at most 1
+    assert found.probability == pytest.approx([1.0, 0.6])  # 1.2 is limited to 1
 
 
 def test_frames_do_not_meet_and_come_in_order():

@@ -1,4 +1,4 @@
-"""The network that chooses voxels: what it reads, keeps and learns."""
+"""The network that selects voxels: its input, the voxels that it keeps, and its training."""
 
 from __future__ import annotations
 

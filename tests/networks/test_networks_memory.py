@@ -1,4 +1,4 @@
-"""The law of a prediction's memory against what it takes."""
+"""Predicted memory of the networks compared with measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from napari_ulm3d.networks.bubblenet import BubbleNetConfig
 from napari_ulm3d.networks.memory import forward_bytes, free_bytes, most_voxels
 
-# In a process of its own: the peak that is asked for is that of the process's whole life.
+# In a separate process, because the peak is that of the process's whole lifetime.
 PROGRAM = """
 import sys
 import numpy as np
@@ -78,7 +78,7 @@ def test_a_trajectory_needs_no_more_than_the_law_says() -> None:
     done = subprocess.run(
         [sys.executable, "-c", TRAJECTORIES], capture_output=True, text=True, check=True
     )
-    # The law is a bound; how far below it the peak stays depends on the machine's allocator.
+    # The prediction is an upper limit; the actual peak depends on the machine's allocator.
     assert 0.1 < float(done.stdout) < 1.0
 
 

@@ -1,4 +1,4 @@
-"""Half precision: the sparse networks compute under autocast as they do without."""
+"""Half precision: sparse networks agree with and without autocast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that predict trajectories: sizes, shapes, options, dense against sparse."""
+"""Networks that predict trajectories: sizes, shapes, options, dense compared with sparse."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_parameter_counts_are_the_published_ones(name, millions, exactly):
 
 
 def test_the_table_of_layers_sums_up():
-    # The weights of each layer as the table of networks.architecture counts them.
+    # Number of weights in each layer, as in the table of networks.architecture.
     for d, total in ((3, 1_046_244), (4, 3_120_772)):
         k, n = 3**d, 16
 
@@ -246,7 +246,7 @@ def test_pruning_keeps_what_is_likely():
 def test_pruning_keeps_the_maximum_when_nothing_is_likely():
     x = heads_of([0.2, 0.4, 0.4, 0.1], [0, 0, 0, 0], 1)
     assert likely_voxels(x).tolist() == [False, True, False, False]
-    # Each sample for itself: the first has a likely voxel, the second has none, the third is empty.
+    # Samples are independent: the first has a likely voxel, the second none, the third is empty.
     x = heads_of([0.7, 0.6, 0.1, 0.3], [0, 0, 1, 1], 3)
     assert likely_voxels(x).tolist() == [True, True, False, True]
 
@@ -256,7 +256,7 @@ def test_a_network_that_finds_nothing_likely_still_answers():
     for head in network.heads:
         nn.init.constant_(head[0].bias, -50.0)
     prediction = network(frames())
-    # One voxel a sample and scale: it makes 2 x 2 children, of which one is kept again.
+    # One voxel per sample and scale: it creates 2 x 2 children, of which one is kept again.
     assert [len(prediction.heads[1]), len(prediction.output)] == [2 * 4, 2 * 4]
 
 
@@ -321,7 +321,7 @@ def test_unfit_settings_are_named():
 
 @pytest.mark.slow
 def test_it_learns_trajectories():
-    # Two bubbles that cross on straight lines, with the phase that depth gives them.
+    # Two bubbles that cross on straight lines, with a phase that depends on depth.
     grid = Grid((10, 1, 8), (100.0, 100.0, 100.0), (50.0, 0.0, 50.0))
     lines = [(120.0, 200.0, 25.0), (300.0, 650.0, -20.0)]
     rows = [
@@ -358,7 +358,7 @@ def test_the_counted_bytes_are_those_that_torch_keeps(separable, shape):
     kept = {}
 
     def pack(tensor):
-        # Held, so that no storage is used again and counted for another one.
+        # Keep a reference, so that no storage is reused and attributed to another tensor.
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
         return tensor
 

@@ -1,4 +1,4 @@
-"""Weight files: nothing is lost, nothing is unpickled, and wrong files are named."""
+"""Weight files: nothing is lost, nothing is unpickled, and wrong files are reported."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_same_weights_give_the_same_file(saved, network, tmp_path):
 
 
 class Loud:
-    """Says so when it is unpickled."""
+    """Reports when it is unpickled."""
 
     opened = False
 

@@ -1,4 +1,4 @@
-"""The learned strategy: the mask network's voxels, however the block is cut."""
+"""The learned strategy: the voxels of the mask network, however the block is divided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threshold, top-k and contrast against definitions written out, in one piece or in chunks."""
+"""Threshold, top-k and contrast compared with their definitions, in one piece or in chunks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNLEARNED = sorted(set(STRATEGIES) - {"learned"})
 
 
 def map_of(rng, shape, real=False):
-    """A made-up correlation map with magnitudes up to 1."""
+    """A synthetic correlation map with magnitudes up to 1."""
     size = rng.random(shape) ** 2
     return (size if real else size * np.exp(2j * np.pi * rng.random(shape))).astype(
         np.float32 if real else np.complex64
@@ -56,7 +56,7 @@ def test_chunks_do_not_matter(shape, strategy, real, levels, top_k, data):
     buffer = np.empty_like(frames)
 
     def chunks():
-        """In one buffer that is written anew, as the pipeline does."""
+        """Chunks in one reused buffer, as in the pipeline."""
         for a, b in pairwise(edges):
             buffer[: b - a] = frames[a:b]
             yield buffer[: b - a]
@@ -95,7 +95,7 @@ def test_topk_equals_a_stable_sort(k, seed, levels):
 
 
 def background_by_hand(magnitude, patch):
-    """Open-3DULM's background: its kernel, written out, over the in-bounds part of the patch."""
+    """Open-3DULM's background: its explicit kernel over the in-bounds part of the patch."""
     padded = np.pad(magnitude, 1, constant_values=-1)
     rest = magnitude.astype(float).copy()
     for z, y, x in np.ndindex(magnitude.shape):

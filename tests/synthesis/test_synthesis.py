@@ -1,4 +1,4 @@
-"""Bubbles fitted together with the image that they have: places, tracks, what is added and dropped."""
+"""Joint fits of bubbles with their measured image: positions, tracks, additions and removals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def psf_of(fwhm: tuple[float, float, float] = FWHM) -> Psf:
 
 
 def pulse(d: Floats) -> Floats:
-    """A lopsided profile whose best Gaussian is not far from 0, of about 1.6 voxels' width."""
+    """An asymmetric profile whose best Gaussian is close to 0, about 1.6 voxels wide."""
     s = FWHM[0] / 2.3548
     return np.exp(-0.5 * (d / s) ** 2) * (1 + 0.35 * (d / s) ** 3 / 3) + 0.1 * np.exp(
         -0.5 * ((d - 2.2) / s) ** 2
@@ -55,7 +55,7 @@ def render(
     lopsided: bool = False,
     shape: tuple[int, int, int] = SHAPE,
 ) -> NDArray[np.complex64]:
-    """Frames of bubbles, summed without tables, windows or steps."""
+    """Frames of bubbles, computed without tables, windows or steps."""
     rng = np.random.default_rng(5)
     out = (rng.normal(size=(n_frames, *shape, 2)) @ np.array([1, 1j])) * noise / np.sqrt(2)
     for t, at, a in zip(frame, place, amplitude, strict=True):
@@ -68,7 +68,7 @@ def render(
 
 
 def streams(n_frames: int, n: int, seed: int) -> tuple[NDArray[np.int64], Floats]:
-    """Bubbles on straight lines through the volume that cross; frames and places."""
+    """Bubbles that cross on straight lines through the volume; frames and positions."""
     rng = np.random.default_rng(seed)
     start = rng.uniform(3, np.array(SHAPE) - 4, (n, 3))
     end = rng.uniform(3, np.array(SHAPE) - 4, (n, 3))
@@ -100,7 +100,7 @@ def refined(frames: NDArray[np.complex64], start: Localizations, **more: object)
 
 
 def hits(found: Localizations, frame: NDArray[np.int64], place: Floats, within_um: float) -> Floats:
-    """Whether each true place has a found one."""
+    """Whether each true position has a found one."""
     truth = np.column_stack([frame * 1e6, GRID.to_um(place)])
     tree = cKDTree(np.column_stack([found.frames * 1e6, found.positions_um]))
     return np.asarray(tree.query(truth)[0] < within_um)
@@ -127,9 +127,9 @@ def test_two_close_bubbles_are_where_a_general_solver_finds_them() -> None:
 
     start = np.concatenate([(place + 0.2).ravel(), amplitude.real, amplitude.imag])
     exact = least_squares(residual, start).x[:6].reshape(2, 3)
-    # The sweeps end when steps are small, which close bubbles make in many directions.
+    # Sweeps end when steps are small, which happens in many directions for close bubbles.
     np.testing.assert_allclose(bubbles.place, exact, atol=0.04)
-    # Others held, the bound is optimistic, and yet of the size of the error.
+    # With the others fixed the bound is optimistic, but of the order of the error.
     assert (np.abs(bubbles.place - place) < 8 * bubbles.deviation).all()
 
 
@@ -171,12 +171,12 @@ def test_the_image_is_learned_from_bubbles_that_stand_alone() -> None:
         for s in shifts
     )
     assert best / np.linalg.norm(learned) > 0.995
-    # A Gaussian correlates best with an image at its place, so places do not shift.
+    # A Gaussian has its best correlation at the bubble's position, so positions do not shift.
     assert abs((bubbles.place - place)[:, 0].mean() + shift_of_pulse()) < 0.05
 
 
 def shift_of_pulse() -> float:
-    """Where `pulse` is, less where a Gaussian fits it best."""
+    """Position of `pulse` relative to its best Gaussian fit."""
     at = np.arange(-2, 2, 0.01)
     grid = np.arange(-6, 6, 0.01)
     scores = [np.dot(pulse(grid), gauss(FWHM[0], grid - s)) for s in at]
@@ -193,7 +193,7 @@ def test_too_few_bubbles_leave_a_gaussian() -> None:
 
 
 def test_links_follow_straight_tracks_through_a_crossing() -> None:
-    """At the crossing the other bubble's next place is the nearer one."""
+    """At the crossing, the next position of the other bubble is the nearer one."""
     t = np.arange(11.0)
     one = np.column_stack([t, 0.55 + 0 * t, t])
     two = np.column_stack([10 - t, 0 * t, t])

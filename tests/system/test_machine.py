@@ -1,4 +1,4 @@
-"""What this process may use: oracles are the system's own tools, and control groups made up here."""
+"""Resources of this process, compared with the system's own tools and artificial control groups."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_memory_is_plausible() -> None:
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job's control group within another, as /proc/self/cgroup names them."""
+    """Nested control groups of a job, in the format of /proc/self/cgroup."""
     said = {"/proc/self/cgroup": ["5:memory:/old", "0::/slurm/job_7"]}
     read = machine._lines
     monkeypatch.setattr(machine, "_lines", lambda path: said.get(str(path)) or read(path))

@@ -1,4 +1,4 @@
-"""`benchmarks.paper`: what it trains, how it scores, and the whole of it at tiny sizes."""
+"""`benchmarks.paper`: its trainings, its scores, and a complete run at tiny sizes."""
 
 from __future__ import annotations
 
@@ -125,11 +125,11 @@ def test_train_stop_go_on_and_score(tmp_path, capsys):
     assert text.count("conventional ULM") == 2
     assert (tmp_path / "figures" / "paper_dice.png").stat().st_size > 5000
     assert (tmp_path / "figures" / "paper_strategies.png").stat().st_size > 5000
-    # Of the best and the last weights the better ones on validation are scored.
+    # The better of the best and the last weights on validation are scored.
     card = read_card(tmp_path / "cache" / "dense-2d" / "chosen.safetensors")
     assert set(card.scores) == {"best", "last"}
     assert (card.steps == 3) or card.scores["best"] > card.scores["last"]
-    # Scores are kept: nothing is computed again.
+    # Scores are cached: nothing is computed again.
     main([*words, "--only", *few, "--evaluate"])
     again = capsys.readouterr().out
     assert "Dice 0." not in again

@@ -46,7 +46,7 @@ every_steps = 3
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """These tensors are so small that threads only wait for each other."""
+    """One thread: with such small tensors, threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

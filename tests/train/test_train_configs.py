@@ -1,4 +1,4 @@
-"""Settings files: shipped ones are valid, each names its task, and scenes become windows."""
+"""Settings files: those shipped are valid, each names its task, and scenes become windows."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_trajectory_windows_of_a_scene(strategy):
         assert len(a.frames) == counts.get(strategy, len(a.frames)) > 0
         if strategy == "threshold":
             continue
-        # Trajectories run where the correlation is high.
+        # Trajectories run through voxels with high correlation.
         bright = np.zeros((16, 14, 14))
         bright[tuple(a.frames.coordinates[:, [0, 1, 3]].T)] = np.abs(a.frames.values)
         crossed = a.truth.voxels([1, 1, 1])

@@ -73,7 +73,7 @@ def test_it_is_that_of_the_mean_by_shares():
     direct.backward(inputs=list(model.parameters()))
     assert float(loss.total) == pytest.approx(direct.item())
     summed = torch.cat([p.grad.flatten() for p in model.parameters()])
-    torch.testing.assert_close(summed, 2 * alone)  # added to what was there
+    torch.testing.assert_close(summed, 2 * alone)  # added to the existing gradient
 
 
 def test_any_number_of_threads_gives_the_same_bits():

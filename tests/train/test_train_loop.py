@@ -1,4 +1,4 @@
-"""Training: it learns a window by heart, goes on exactly, and keeps off the test seeds."""
+"""Training: it memorizes a window, resumes exactly, and avoids the test seeds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """These tensors are so small that threads only wait for each other."""
+    """One thread: with such small tensors, threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -52,7 +52,7 @@ def tiny(**changes) -> TrainConfig:
 
 
 def bubbles_and_voxels(seed: int, n_bubbles: int = 3) -> tuple[BubbleInput, Bubbles]:
-    """Gaussian bubbles that move on straight lines, their phase turning with depth."""
+    """Gaussian bubbles that move on straight lines, with a phase that changes with depth."""
     rng = np.random.default_rng(seed)
     start = np.array([[3, 3, 3], [8, 8, 3], [3, 8, 8]])[:n_bubbles] + rng.uniform(
         -0.5, 0.5, (n_bubbles, 3)
@@ -222,7 +222,7 @@ def test_batches_depend_on_the_step_alone():
         assert [stream.batch(step)[0].targets for step in (11, 3, 7)] == [
             order[k] for k in (11, 3, 7)
         ]
-    # Every pass goes through the group's three scenes, then come the next three.
+    # Every pass uses the three scenes of a group, followed by the next three.
     assert [sorted(order[k : k + 3]) for k in (0, 3, 6, 9)] == [[1, 2, 3]] * 2 + [[4, 5, 6]] * 2
 
 

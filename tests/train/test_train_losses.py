@@ -1,4 +1,4 @@
-"""The loss's terms against scipy, by hand, and their gradients by finite differences."""
+"""Terms of the loss compared with scipy and manual results; gradients by finite differences."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_bubble_that_moves_by_voxels_does_not_outweigh_one_that_hardly_moves()
     logit, offset, log_sigma, velocity, level = numbers()
 
     def cost(factor: float) -> float:
-        """Velocities predicted as half of what they are."""
+        """Velocities predicted as half of their true values."""
         targets = batch(some_targets())
         targets.velocity.mul_(factor)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""From a simulated scene to windows, and a validation on it."""
+"""From a simulated scene to windows, and validation on it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_windows_of_a_scene():
         assert a.block.shape == (8, 20, 16, 16)
         assert 0 < len(a.block) <= 1500
         assert len(a.targets) > 10
-        # The truth and the voxels belong together: the assigned ones are the bright ones.
+        # Ground truth and voxels correspond: the assigned voxels are the bright ones.
         rows = a.targets.voxel[a.targets.voxel >= 0]
         bright = np.abs(a.block.amplitude)
         assert bright[rows].mean() > 1.2 * bright.mean()

@@ -1,4 +1,4 @@
-"""Starting a training from weights that exist."""
+"""Starting a training from existing weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_training_starts_from_the_weights_named(tmp_path):
     for state in (second.model.state_dict(), second.average.state_dict()):
         for name, value in first.model.state_dict().items():
             assert torch.equal(state[name], value)
-    # The network is a copy: training it leaves others who loaded the file alone.
+    # The network is a copy: training does not affect others who loaded the file.
     with torch.no_grad():
         next(second.model.parameters()).add_(1)
     third = new_state(make_task(settings(seed=4, start=str(path))))
@@ -59,7 +59,7 @@ def test_kernels_longer_in_time_change_nothing_at_first(tmp_path):
     assert wanted.offset.std() > 0
     for name in ("logit", "offset", "log_sigma", "velocity", "level"):
         torch.testing.assert_close(getattr(said, name), getattr(wanted, name))
-    # Shorter ones would forget something.
+    # Shorter kernels would discard weights.
     save_weights(path, second.model)
     with pytest.raises(ConfigError, match="other sizes"):
         new_state(make_task(settings(start=str(path))))

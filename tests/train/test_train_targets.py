@@ -1,4 +1,4 @@
-"""Which voxel stands for which bubble, by hand; mirrored windows."""
+"""Assignment of voxels to bubbles in manual cases; mirrored windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHAPE = (4, 8, 8, 8)
 
 
 def bubbles(*rows) -> Bubbles:
-    """From (t, z, y, x) rows."""
+    """Build from (t, z, y, x) rows."""
     table = np.array(rows, float).reshape(-1, 4)
     n = len(table)
     return Bubbles(
@@ -41,7 +41,7 @@ def test_a_bubble_takes_its_nearest_voxel():
 
 def test_two_bubbles_in_one_voxel_come_apart():
     kept = voxels((0, 2, 2, 2), (0, 2, 2, 3))
-    # Both are nearest to row 0; the one at 2.1 is nearer and takes it.
+    # Both are nearest to row 0; the one at 2.1 is nearer and gets it.
     targets = make_targets(kept, SHAPE, bubbles((0, 2, 2, 2.3), (0, 2, 2, 2.1)))
     assert targets.voxel.tolist() == [1, 0]
 
@@ -82,7 +82,7 @@ def test_truth_in_voxels_and_frames():
     )  # fmt: skip
     found = true_bubbles(truth, grid, rate_hz=200.0)
     np.testing.assert_allclose(found.position, [[1.0, 1.5, 0.0]])
-    # 10 mm/s at 200 Hz is 50 um a frame.
+    # 10 mm/s at 200 Hz is 50 um per frame.
     np.testing.assert_allclose(found.velocity, [[0.5, -0.1, 0.0]], atol=1e-6)
     np.testing.assert_allclose(found.level, [1.0])
 

@@ -33,7 +33,7 @@ FLAT = {"random": {"base": {"grid": {"shape": (SIDE, 1, SIDE)}}}}
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """These tensors are so small that threads only wait for each other."""
+    """One thread: with such small tensors, threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -62,7 +62,7 @@ def trajectory_config(preset: str = "sparse-2d-small", **changes) -> TrajectoryT
 
 
 def window(seed: int, flat: bool = True) -> TrajectoryWindow:
-    """One bubble on a straight line in a little noise, the brightest voxels kept."""
+    """One bubble on a straight line in weak noise, with the brightest voxels kept."""
     rng = np.random.default_rng(seed)
     space = np.array([SIDE, 1, SIDE] if flat else [SIDE] * 3)
     start = rng.uniform(0.3, 0.4, 3) * space
@@ -136,7 +136,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(case, tmp_path):
     config = CASES[case]()
     whole = run(config, tmp_path / "whole")
     run(config, tmp_path / "parts", max_minutes=0.0)
-    # A stop in every step, so that one falls on each border between phases.
+    # Stop in every step, so that one stop falls on each border between phases.
     for _ in range(config.steps - 2):
         run(config, tmp_path / "parts", resume=True, max_minutes=0.0)
     parts = run(config, tmp_path / "parts", resume=True)
@@ -179,7 +179,7 @@ def test_a_cascade_adds_a_stage_a_phase():
                 if name.startswith(("high", "output")) and not torch.equal(p, before[name])
             }
         )
-    # First the head alone, then a stage and its head, then the second stage and the output.
+    # First only the head, then a stage with its head, then the second stage and the output.
     assert [{name.split(".")[0] + name.split(".")[1] for name in step} for step in moved] == [
         set(),
         set(),

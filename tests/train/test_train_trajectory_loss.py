@@ -1,4 +1,4 @@
-"""Soft Dice and the truth it compares with, against cases worked by hand."""
+"""Soft Dice and its targets, compared with manual results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data for the networks on whole volumes: lumens, scenes without ultrasound, windows, a step."""
+"""Data for networks on whole volumes: lumens, scenes without ultrasound, windows, a step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_lumens_are_the_voxels_within_a_radius_of_an_axis(seed):
     network = VesselNetwork(nodes, segments, radius)
     index, owner = lumen_voxels(network, grid)
     centres = grid.to_um(np.stack(np.unravel_index(np.arange(grid.size), grid.shape), 1))
-    # Oracle: the nearest of many points along each axis, and the voxels that those points are in.
+    # Reference: the nearest of many points along each axis, and the voxels that contain them.
     steps = np.linspace(0, 1, 4001)[:, None]
     depth = np.full(grid.size, -np.inf)
     for (a, b), r in zip(segments, radius, strict=True):
@@ -61,7 +61,7 @@ def test_lumens_are_the_voxels_within_a_radius_of_an_axis(seed):
     true = np.isfinite(depth)
     found = np.zeros(grid.size, bool)
     found[index] = True
-    # On the border sampled points decide differently in a voxel or two.
+    # At the border, sampled points decide differently in a voxel or two.
     assert (found ^ true).sum() <= 0.01 * true.sum() + 2
     of_owner = radius[owner] - np.array(
         [
