@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from napari_ulm3d.system.machine import processors
 
@@ -41,8 +42,16 @@ def n_threads() -> int:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Restrict BLAS to one thread; one caller at a time, since the limit is process-wide."""
-    with _blas_lock, threadpool_limits(limits=1, user_api="blas"):
+    with _blas_lock, _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS libraries; looked for once, since a search through everything loaded takes milliseconds."""
+    import scipy.linalg  # noqa: F401  SciPy's BLAS is not NumPy's, and must be loaded to be found
+
+    return ThreadpoolController()
 
 
 def voxel_slices(n_voxels: int, n_frames: int) -> list[slice]:
