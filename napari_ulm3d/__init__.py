@@ -31,6 +31,7 @@ _PUBLIC = {
     "refine": "refinement",
     "run": "pipeline",
     "run_events": "pipeline",
+    "study": "studies",
     "vessels": "vasculature",
     "write": "io.writers",
 }
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from napari_ulm3d.refinement import RefinedMap as RefinedMap
     from napari_ulm3d.refinement import refine as refine
     from napari_ulm3d.sparse_frames import SparseFrames as SparseFrames
+    from napari_ulm3d.studies import study as study
     from napari_ulm3d.tables import Localizations as Localizations
     from napari_ulm3d.tables import Tracks as Tracks
     from napari_ulm3d.vasculature import VesselGraph as VesselGraph

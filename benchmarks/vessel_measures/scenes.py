@@ -9,21 +9,17 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import LinkConfig, MapConfig
-from napari_ulm3d.link import link
 from napari_ulm3d.maps import accumulate
-from napari_ulm3d.simulate.bubbles import stream_bubbles
 from napari_ulm3d.simulate.flow import FlowConfig, solve_flow
+from napari_ulm3d.simulate.tracks import observed_tracks
 from napari_ulm3d.simulate.vasculature import VesselNetwork, procedural_network, read_swc, smoothed
-from napari_ulm3d.tables import Localizations, Tracks
+from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["curved", "grid_of", "grown", "observed", "straight", "traced", "y_shape"]
 
 _VOXEL_UM = 98.56
 RATE_HZ = 260.0
-# Standard deviations along z, y, x of single localizations: about those of the Gaussian fit at
-# 18 dB (docs/benchmarks.md).
-ERROR_UM = (8.0, 12.0, 12.0)
 _MM_S_UM2 = 0.06
 
 
@@ -97,19 +93,8 @@ def observed(
     5 % of bubbles are missed in a frame and 2 % of localizations are false; linking is the
     package's own.
     """
-    rng = np.random.default_rng(seed)
-    low = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2
-    places, frames = [], []
-    stream = stream_bubbles(
-        network, n_bubbles=n_bubbles, rate_hz=RATE_HZ, n_frames=n_frames, seed=seed, grid=grid
-    )
-    for bubbles in stream:
-        seen = bubbles.position_um[rng.random(len(bubbles)) < 0.95]
-        false = low + rng.random((rng.poisson(0.02 * n_bubbles), 3)) * grid.extent_um
-        places.append(np.concatenate([seen + rng.normal(size=seen.shape) * ERROR_UM, false]))
-        frames.append(np.full(len(places[-1]), bubbles.frame))
-    frame = np.concatenate(frames)
-    ones = np.ones(len(frame))
-    found = Localizations.from_arrays(frame, np.concatenate(places), 15 * ones, ones, RATE_HZ)
-    tracks = link(found, RATE_HZ, LinkConfig(min_length_frames=9))
+    tracks = observed_tracks(
+        network, grid, n_bubbles=n_bubbles, n_frames=n_frames, rate_hz=RATE_HZ,
+        config=LinkConfig(min_length_frames=9), seed=seed,
+    )  # fmt: skip
     return tracks, accumulate(tracks, grid, MapConfig(fsc=False))["density"]

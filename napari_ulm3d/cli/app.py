@@ -19,6 +19,7 @@ from napari_ulm3d.cli.info import info
 from napari_ulm3d.cli.measures.pulse import pulse
 from napari_ulm3d.cli.measures.refine import refine
 from napari_ulm3d.cli.measures.report import report
+from napari_ulm3d.cli.measures.study import study
 from napari_ulm3d.cli.measures.vessels import vessels
 from napari_ulm3d.cli.run import run
 from napari_ulm3d.cli.simulate import simulate
@@ -84,6 +85,7 @@ for command in (
     vessels,
     pulse,
     report,
+    study,
     refine,
     evaluate,
     simulate,

@@ -163,6 +163,17 @@ def test_a_mask_has_lengths_and_diameters_but_no_speeds() -> None:
     assert vessel["length_um"] == pytest.approx(skeleton_um + vessel["diameter_um"], rel=0.08)
 
 
+@pytest.mark.parametrize("width", [2, 3, 6])
+def test_a_rod_does_not_vanish_however_wide(width: int) -> None:
+    """scikit-image's thinning eats rods of an even width whole."""
+    mask = np.zeros((60, 24, 24), bool)
+    mask[4:54, 4 : 4 + width, 5 : 5 + width] = True
+    mask[4:54, 16:19, 16:19] = True
+    graph = vessels(mask, voxel_um=(10.0, 10.0, 10.0))
+    assert len(graph) == 2
+    assert graph.table["length_um"].to_numpy() == pytest.approx(500, rel=0.12)
+
+
 def test_files(tmp_path: Path) -> None:
     rng = np.random.default_rng(9)
     t = np.linspace(0, 2 * np.pi, 100)

@@ -18,6 +18,9 @@ from napari_ulm3d.errors import ResultsError
 
 __all__ = ["skeleton_graph"]
 
+# Numbers for the parts of a larger mask take more memory than they are worth.
+_MOST_LABELLED = 50_000_000
+
 
 def skeleton_graph(mask: NDArray[np.bool_], grid: Grid) -> nx.MultiGraph:
     """The centrelines of a mask as a graph.
@@ -69,7 +72,45 @@ def _thinned(mask: NDArray[np.bool_], skeletonize: Any) -> NDArray[np.bool_]:
     flat = [axis for axis in range(3) if mask.shape[axis] == 1]
     if len(flat) == 1:
         return np.expand_dims(skeletonize(mask.squeeze(flat[0])), flat[0])
-    return np.asarray(skeletonize(mask), bool)
+    thin = np.asarray(skeletonize(mask), bool)
+    if mask.size <= _MOST_LABELLED or not thin.any():
+        _restore_vanished(mask, thin, skeletonize)
+    return thin
+
+
+def _restore_vanished(mask: NDArray[np.bool_], thin: NDArray[np.bool_], skeletonize: Any) -> None:
+    """Thin again, a layer narrower on one side, what thinning took away whole.
+
+    Lee's algorithm in scikit-image eats a rod that is an even number of voxels wide from its ends
+    until nothing is left, since no voxel of such an end is an end point.
+    """
+    from scipy import ndimage
+
+    parts, n = ndimage.label(mask, np.ones((3, 3, 3)))
+    kept = np.zeros(n + 1, bool)
+    kept[np.unique(parts[thin])] = True
+    kept[0] = True
+    if kept.all():
+        return
+    boxes = ndimage.find_objects(parts)
+    for number in np.flatnonzero(~kept):
+        box = boxes[number - 1]
+        part = parts[box] == number
+        for axes in ((2,), (1,), (0,), (1, 2), (0, 2), (0, 1)):
+            narrower = part
+            for axis in axes:
+                narrower = narrower & np.roll(narrower, 1, axis) & (_from_second(part, axis))
+            line = np.asarray(skeletonize(narrower), bool)
+            if np.count_nonzero(line) > 1:
+                thin[box] |= line
+                break
+
+
+def _from_second(part: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """All but the first layer, which `numpy.roll` fills from the last."""
+    shape = [1, 1, 1]
+    shape[axis] = part.shape[axis]
+    return (np.arange(part.shape[axis]) > 0).reshape(shape)
 
 
 def _traced(

@@ -1,0 +1,1 @@
+"""Scans run and measured, several at a time, and kept."""
