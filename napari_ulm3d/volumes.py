@@ -60,6 +60,9 @@ class VesselMap:
             index[0] < 0 or index[-1] >= self.grid.size or (index[1:] <= index[:-1]).any()
         ):
             raise ValueError("map indices must be ascending, unique and inside the grid")
+        if self.prediction is not None and "predicted" not in self.name:
+            # Tables, profiles, layers and files carry the name wherever they go.
+            object.__setattr__(self, "name", f"predicted_{self.name}")
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "values", values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_ulm3d.evaluate.centerline import cl_dice
 from napari_ulm3d.evaluate.comparison import (
     map_difference,
     score_rows,
@@ -40,6 +41,7 @@ __all__ = [
     "Truth",
     "Width",
     "bubbles_kept",
+    "cl_dice",
     "dice",
     "evaluate",
     "full_width_at_half_maximum",

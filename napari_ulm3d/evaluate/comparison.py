@@ -28,6 +28,8 @@ def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False)
         Use only voxels that are non-empty in both maps, as appropriate for speeds; otherwise
         empty voxels count as zero, as appropriate for densities.
 
+    Where one of the maps was predicted, so is their difference.
+
     Raises
     ------
     ConfigError
@@ -45,8 +47,15 @@ def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False)
     kept = values != 0
     if common:
         kept &= np.isin(index, first.index) & np.isin(index, second.index)
+    predicted = first.prediction if first.predicted else second.prediction
     return VesselMap(
-        f"{first.name}_difference", first.grid, index[kept], values[kept], first.unit, signed=True
+        f"{first.name}_difference",
+        first.grid,
+        index[kept],
+        values[kept],
+        first.unit,
+        signed=True,
+        prediction=predicted,
     )
 
 

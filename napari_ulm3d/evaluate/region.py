@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.evaluate.localization import ratio
 from napari_ulm3d.tables import Tracks
-from napari_ulm3d.volumes import VesselMap
+from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
 __all__ = ["Region", "RegionNumbers", "region_numbers"]
 
@@ -186,7 +186,13 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
         The region.
     density
         Density map of the tracks; None: the two numbers from it are NaN.
+
+    Raises
+    ------
+    InputError
+        The density was predicted: it counts no tracks.
     """
+    refuse_predicted(density, what="density of tracks")
     positions = tracks.positions_um
     inside = region.contains(positions) if len(tracks) else np.zeros(0, bool)
     identity = tracks.table["track_id"].to_numpy()

@@ -9,6 +9,7 @@ do not pull the border of a vessel towards zero.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,9 +103,7 @@ def _gathered(like: VesselMap, parts: _Convolved, sigma: list[float], *, mean: b
         there = bottom >= least
         index.append(first[there])
         values.append(top[there] / bottom[there] if mean else top[there])
-    return VesselMap(
-        like.name, like.grid, np.concatenate(index), np.concatenate(values), like.unit, like.signed
-    )
+    return replace(like, index=np.concatenate(index), values=np.concatenate(values))
 
 
 def _least(sigma: list[float]) -> np.float32:

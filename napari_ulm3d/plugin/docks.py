@@ -92,6 +92,12 @@ class MapsDock(Dock):
     panel_class = ("maps", "MapsPanel")
 
 
+class RefineDock(Dock):
+    """Maps refined by a network."""
+
+    panel_class = ("refine", "RefinePanel")
+
+
 class ExportDock(Dock):
     """Files out."""
 

@@ -14,7 +14,7 @@ from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["write_map", "write_tracks"]
+__all__ = ["um_per_unit", "write_map", "write_tracks"]
 
 
 def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -64,7 +64,7 @@ def _as_map(data: Any, attributes: dict[str, Any]) -> VesselMap:
             "the Export widget to save frames."
         )
     volume = np.asarray(data, np.float32)
-    um = _um_per_unit(name, attributes.get("units"))
+    um = um_per_unit(name, attributes.get("units"))
     scale = _in_um(attributes.get("scale"), um, 1.0)
     origin = _in_um(attributes.get("translate"), um, 0.0)
     z, y, x = volume.shape
@@ -72,7 +72,7 @@ def _as_map(data: Any, attributes: dict[str, Any]) -> VesselMap:
     return VesselMap.from_dense(name, volume, grid, signed=bool((volume < 0).any()))
 
 
-def _um_per_unit(name: str, units: Any) -> tuple[float, float, float]:
+def um_per_unit(name: str, units: Any) -> tuple[float, float, float]:
     """Micrometres in the unit of each of a layer's last three axes.
 
     Raises

@@ -18,14 +18,16 @@ from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import Cancelled, ConfigError, InputError
 from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights, load_weights
 from napari_ulm3d.networks.volumes.config import FEATURES
+from napari_ulm3d.refinement.cost import RefiningCost, refining_cost
 from napari_ulm3d.refinement.features import MapFeatures, map_features
 from napari_ulm3d.refinement.refined import TASKS, RefinedMap, Task
 from napari_ulm3d.refinement.regrid import on_cubes, working_grid
 from napari_ulm3d.refinement.sources import Source, read_source
 from napari_ulm3d.refinement.tensor import as_tensor, finer, flat_index
+from napari_ulm3d.refinement.watch import watched
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["Box", "prepared", "refine"]
+__all__ = ["Box", "expected_cost", "prepared", "refine"]
 
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
@@ -85,7 +87,7 @@ def refine(
     progress
         Is told the share done and what is done next.
     cancelled
-        Is asked between the stages whether to stop.
+        Is asked between the network's layers whether to stop.
 
     Returns
     -------
@@ -118,7 +120,8 @@ def refine(
     features, measured, notes = prepared(maps, task, loaded, box)
     at(0.2, "predicting")
     doublings = int(math.log2(factor)) if task == "superres" else 0
-    grid, index, probability, kind = _predict(loaded, task, features, doublings)
+    with watched(loaded.network, lambda share: at(0.2 + 0.7 * share, "predicting")):
+        grid, index, probability, kind = _predict(loaded, task, features, doublings)
     at(0.9, "gathering")
     if box is not None:
         kept = _within(grid, index, box)
@@ -144,6 +147,33 @@ def refine(
     )
     at(1.0, "done")
     return RefinedMap(task, result, measured, kinds, loaded.facts(), name, bound, notes)
+
+
+def expected_cost(
+    source: Source,
+    task: Task = "complete",
+    *,
+    factor: int = 2,
+    weights: str | PathLike[str] | None = None,
+    load: Mapping[str, Any] | None = None,
+) -> RefiningCost:
+    """Memory and time that `refine` is expected to take, with the same arguments.
+
+    Raises
+    ------
+    ConfigError, InputError, ResultsError
+        As of `refine`.
+    """
+    _check(task, factor, None)
+    maps, _ = read_source(source, load)
+    loaded = load_weights(
+        find_weights(None if weights is None else str(weights), task),
+        (_ARCHITECTURES[task],),
+        "cpu",
+    )
+    features, _, _ = prepared(maps, task, loaded)
+    sizes = cast(Any, loaded.network).config
+    return refining_cost(len(features), features.grid.shape, task, sizes, factor)
 
 
 def prepared(

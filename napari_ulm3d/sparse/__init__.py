@@ -23,6 +23,7 @@ from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_m
 from napari_ulm3d.sparse.normalization import (
     ELU,
     BatchNorm,
+    ChannelNorm,
     Linear,
     Pointwise,
     ReLU,
@@ -36,6 +37,7 @@ __all__ = [
     "ELU",
     "Backend",
     "BatchNorm",
+    "ChannelNorm",
     "Coordinates",
     "InverseConv",
     "KernelMap",

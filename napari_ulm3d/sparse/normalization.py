@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from napari_ulm3d.sparse.tensor import SparseTensor
 
-__all__ = ["ELU", "BatchNorm", "Linear", "Pointwise", "ReLU", "Sigmoid"]
+__all__ = ["ELU", "BatchNorm", "ChannelNorm", "Linear", "Pointwise", "ReLU", "Sigmoid"]
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -30,6 +30,17 @@ class BatchNorm(nn.BatchNorm1d):
                 self.eps,
             )
             return x.with_features(out)
+        return x.with_features(super().forward(x.features))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Normalization over the channels of each voxel by itself (Ba, Kiros and Hinton 2016).
+
+    A voxel's value depends on no other one's, so that a part of a map gives what the whole
+    gives, and training sees what use will see, however unlike the maps are.
+    """
+
+    def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
         return x.with_features(super().forward(x.features))
 
 

@@ -48,6 +48,8 @@ def vessels(
 ) -> VesselGraph:
     """Find the vessels of a map and measure them.
 
+    Of a predicted map (`refine`) the graph's facts say so.
+
     Parameters
     ----------
     source
@@ -95,7 +97,10 @@ def vessels(
     config = config or VesselConfig()
     told("finding the vessels' voxels")
     mask, thresholds = vessel_mask(map_, config, labels=labels)
-    return _of_mask(mask, map_.grid, thresholds, tracks, config, smoothing_frames, told)
+    graph = _of_mask(mask, map_.grid, thresholds, tracks, config, smoothing_frames, told)
+    if map_.prediction is not None:
+        graph.facts["predicted"] = f"{map_.name}, by {map_.prediction.get('weights', 'a network')}"
+    return graph
 
 
 def _map_of(data: NDArray[np.generic], voxel_um: tuple[float, float, float] | None) -> VesselMap:

@@ -19,6 +19,8 @@ def summary(graph: VesselGraph, *, with_speeds: bool) -> list[tuple[str, str]]:
         ("diameter, by length", _quartiles(table, "diameter_um", "um")),
         ("median tortuosity", f"{table['tortuosity'].median():.2f}"),
     ]
+    if "predicted" in graph.facts:
+        rows.insert(0, ("PREDICTED, not measured", str(graph.facts["predicted"])))
     if with_speeds:
         known = int(table["diameter_um"].notna().sum())
         told = graph.junctions["balanced"].dropna()

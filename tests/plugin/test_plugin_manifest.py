@@ -72,6 +72,7 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Sparsify",
         "Localize & track",
         "Vessel maps",
+        "Refine map",
         "Compare & measure",
         "Export",
         "Run history",

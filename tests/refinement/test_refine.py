@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_ulm3d.maps import resolution
 from napari_ulm3d.networks.registry import build
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.refinement import image_map, refine
+from napari_ulm3d.refinement.refining import expected_cost
 from napari_ulm3d.volumes import VesselMap
 
 SIZES = {"channels": (4, 6), "convolutions": 0}
@@ -36,8 +38,12 @@ def weights(tmp_path_factory):
     for task, (architecture, more) in ARCHITECTURES.items():
         network = build(architecture, {**SIZES, **more})
         for name, layer in network.named_modules():
-            if name.endswith("head"):
+            # Not what a smoothed map says, but something of all that they consider.
+            if name.endswith("prior"):
+                torch.nn.init.zeros_(layer.weight)
                 torch.nn.init.constant_(layer.bias, 0.3)
+            if name.endswith("head"):
+                torch.nn.init.normal_(layer.weight, std=0.3)
         files[task] = folder / f"{task}.safetensors"
         save_weights(
             files[task],
@@ -148,6 +154,39 @@ def test_progress_is_told_and_cancelling_stops(weights):
         refine(line_map(), weights=weights["complete"], cancelled=lambda: True)
 
 
+def test_cancelling_stops_within_the_network(weights):
+    asked = []
+
+    def cancelled():
+        asked.append(None)
+        return len(asked) > 5
+
+    told = []
+    with pytest.raises(Cancelled):
+        refine(
+            line_map(),
+            weights=weights["complete"],
+            cancelled=cancelled,
+            progress=lambda s, _: told.append(s),
+        )
+    assert 0.2 < told[-1] < 0.9
+    refine(line_map(), weights=weights["complete"])  # nothing of it stays with the network
+
+
+def test_the_cost_is_told_beforehand(weights):
+    small = expected_cost(line_map(), weights=weights["complete"])
+    assert small.voxels == line_map().index.size
+    assert "8 voxels" in small.text()
+    wide = expected_cost(line_map((60, 50, 70)), weights=weights["complete"])
+    # The dense network pays for the grid, the sparse one for what is in it.
+    assert wide.dense_mb > 10 * small.dense_mb - 700
+    assert wide.memory_mb == pytest.approx(small.memory_mb, rel=0.2)
+    fine = expected_cost(line_map(), "superres", factor=4, weights=weights["superres"])
+    assert fine.seconds >= small.seconds
+    with pytest.raises(ConfigError, match="power of two"):
+        expected_cost(line_map(), "superres", factor=3, weights=weights["superres"])
+
+
 def test_a_finer_map_is_put_on_coarser_cubes_first(weights):
     source = line_map((16, 12, 16), (2.0, 4.0, 2.0))
     refined = refine(source, weights=weights["complete"])
@@ -214,31 +253,67 @@ def test_a_hopeless_scale_is_refused(spacing):
         image_map(np.ones((3, 3, 3)), spacing)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_mutated_maps_are_refined_or_refused(weights, seed):
-    """Shapes, spacings, values and files at random: an answer within the grid or one sentence."""
+def _refine_or_refuse(weights, seed):
+    """One image at random: shape, spacing, values, type and layout; the refusal, if it is one."""
     rng = np.random.default_rng(seed)
-    shape = tuple(int(n) for n in rng.integers(1, 12, rng.choice([2, 3, 3, 3, 4])))
-    data = np.where(rng.random(shape) < rng.choice([0, 0.05, 0.3, 1]), rng.exponential(3, shape), 0)
-    for value in (np.nan, np.inf, -1, 1e38, 1e-38):
-        if rng.random() < 0.12 and data.size:
+    shape = tuple(int(n) for n in rng.integers(1, 12, rng.choice([1, 2, 3, 3, 3, 3, 4])))
+    share = rng.choice([0, 0.001, 0.05, 0.3, 1])
+    data = np.where(rng.random(shape) < share, rng.exponential(3, shape), 0)
+    for value in (np.nan, np.inf, -np.inf, -1, 1e38, 1e-38, 1e300):
+        if rng.random() < 0.07:
             data.flat[rng.integers(data.size)] = value
+    if rng.random() < 0.1:
+        data = data[..., :0]
+    if rng.random() < 0.3:
+        data = np.asfortranarray(np.swapaxes(data, 0, -1))
     spacing = 10.0 ** rng.uniform(-1, 3, 3)
     if rng.random() < 0.7:
         spacing[:] = rng.uniform(4, 60)
+    if rng.random() < 0.08:
+        spacing[rng.integers(3)] = rng.choice([0, -1, np.nan, np.inf])
+    if rng.random() < 0.08:
+        spacing = spacing[:2]
+    kinds = ["f4", "f8", "f2", "i4", "u1", "?", "c8", "U3", "O", "datetime64[s]"]
+    kind = rng.choice(kinds, p=[0.4, 0.2, 0.05, 0.08, 0.08, 0.07, 0.03, 0.03, 0.03, 0.03])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NaN as whole numbers
+        image = (np.nan_to_num(data) if kind.startswith("date") else data).astype(kind)
     task = rng.choice(list(ARCHITECTURES))
+    factor, least = (
+        int(rng.choice([2, 2, 4, 4, 8, 3])),
+        rng.choice([None, 0.5, 0.0, np.nan, 2.0], p=[0.7, 0.15, 0.05, 0.05, 0.05]),
+    )
     try:
-        source = image_map(data.astype(rng.choice([np.float32, np.float64])), spacing)
-        refined = refine(source, task, factor=int(rng.choice([2, 4, 8, 3])), weights=weights[task])
+        source = image_map(image, spacing)
+        refined = refine(source, task, factor=factor, least=least, weights=weights[task])
     except UlmError as error:
-        refused = str(error)
-    else:
-        refused = ""
-        p = refined.probability
-        assert np.isfinite(p.values).all()
-        assert ((p.values >= 0) & (p.values <= 1)).all()
-    assert "\n" not in refused
-    assert not refused or len(refused) > 20
+        return str(error)
+    p = refined.probability
+    assert np.isfinite(p.values).all()
+    assert ((p.values >= 0) & (p.values <= 1)).all()
+    assert p.predicted
+    assert np.isfinite(image.astype(float)).all()
+    assert image.astype(float).min() >= 0
+    assert image.ndim in (2, 3)
+    if not image.any():
+        assert not p.index.size
+    return ""
+
+
+def _many(weights, seeds):
+    refused = [_refine_or_refuse(weights, seed) for seed in seeds]
+    said = [text for text in refused if text]
+    assert all(20 < len(text) < 400 and "\n" not in text for text in said)
+    assert 0.2 < len(said) / len(refused) < 0.8
+
+
+def test_mutated_maps_are_refined_or_refused(weights):
+    _many(weights, range(60))
+
+
+@pytest.mark.slow
+def test_five_hundred_mutated_maps_are_refined_or_refused(weights):
+    _many(weights, range(1000, 1500))
 
 
 def test_settings_out_of_range_are_refused(weights):

@@ -15,6 +15,7 @@ from napari_ulm3d.simulate.vasculature import VesselNetwork
 from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
 from napari_ulm3d.train.loop import new_state, train_step
 from napari_ulm3d.train.registry import make_task
+from napari_ulm3d.train.volumes.bank import scene_windows
 from napari_ulm3d.train.volumes.config import (
     CompletionTrainConfig,
     SegmentationTrainConfig,
@@ -22,7 +23,7 @@ from napari_ulm3d.train.volumes.config import (
     VolumeDataConfig,
 )
 from napari_ulm3d.train.volumes.scenes import draw_flow_scene, turned, turning
-from napari_ulm3d.train.volumes.windows import cut_window, volume_windows
+from napari_ulm3d.train.volumes.windows import cropped, cut_window, varied, volume_windows
 
 DATA = VolumeDataConfig(
     positions=(1500.0, 2000.0),
@@ -146,6 +147,86 @@ def test_true_paths_are_vessel_and_tracks_far_from_them_are_noise(scene):
     assert not cut_window(scene.network, scene.paths, empty, grid).vessel.any()
 
 
+def test_where_bubbles_passed_is_vessel_in_the_full_acquisition(scene):
+    """The truth must hold what a short acquisition shows, else completion would be punished."""
+    from scipy.spatial import cKDTree
+
+    paths = scene.paths.table
+    fast = scene.paths.positions_um[paths["speed_mm_s"].to_numpy() > 0.8]
+    network = scene.network
+    steps = np.linspace(0, 1, 5)[:, None, None]
+    points = network.nodes_um[network.segments[:, 0]] + steps * network.vector_um
+    distance = cKDTree(points.reshape(-1, 3)).query(fast)[0]
+    assert np.mean(distance <= 30) > 0.99
+
+
+def test_mirrored_windows_keep_voxels_values_and_truth_together():
+    window = next(w for w in volume_windows(3, DATA.replace(flat_share=0.0)) if len(w.features))
+    fine = finer(window.grid, 0)
+
+    def filled(w):
+        volumes = np.zeros((4, *w.grid.shape))
+        volumes[:, *w.features.index.T] = [
+            w.features.values[:, 1], w.features.values[:, 4], w.vessel, w.kind + 2.0
+        ]  # fmt: skip
+        truth = np.zeros(w.fine.shape)
+        truth.ravel()[w.target] = 1
+        return volumes, truth
+
+    ours, truth = filled(window)
+    seen = set()
+    for seed in range(12):
+        other = varied(window, DATA.replace(speed_share=1.0), np.random.default_rng(seed))
+        got, true = filled(other)
+        for flips in np.ndindex(2, 2, 2, 2):
+            axes = [a for a in range(3) if flips[a]]
+            turn = (0, 2, 1) if flips[3] else (0, 1, 2)
+            there = np.flip(ours, [a + 1 for a in axes]).transpose(0, *(t + 1 for t in turn)).copy()
+            there[1] *= -1 if flips[0] else 1
+            if np.allclose(there, got) and np.array_equal(
+                np.flip(truth, axes).transpose(turn), true
+            ):
+                seen.add(flips)
+                break
+        else:
+            raise AssertionError("no mirroring gives this window")
+    assert len(seen) > 4
+    assert window.fine == fine
+
+
+def test_a_crop_is_a_part_of_its_window():
+    window = max(volume_windows(3, DATA.replace(flat_share=0.0), 1), key=lambda w: len(w.features))
+    part = cropped(window, 8, np.random.default_rng(0))
+    assert part.grid.shape == (8, 8, 8)
+    assert part.fine.shape == (16, 16, 16)
+    assert 0 < len(part.features) <= len(window.features)
+    at = window.grid.to_index(part.grid.to_um(part.features.index)).round().astype(int)
+    known = {
+        tuple(i): tuple(v)
+        for i, v in zip(window.features.index, window.features.values, strict=True)
+    }
+    assert all(known[tuple(i)] == tuple(v) for i, v in zip(at, part.features.values, strict=True))
+    where = np.stack(np.unravel_index(part.target, part.fine.shape), 1)
+    there = window.fine.to_index(part.fine.to_um(where)).round().astype(int)
+    assert np.isin(np.ravel_multi_index(tuple(there.T), window.fine.shape), window.target).all()
+
+
+def test_a_bank_gives_again_what_was_simulated(tmp_path, monkeypatch):
+    data = DATA.replace(bank=str(tmp_path), bank_scenes=1, flat_share=0.5)
+    new = scene_windows(1, data)
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr("napari_ulm3d.train.volumes.bank.volume_windows", None)  # no more scenes
+    for a, b in zip(new, scene_windows(1, data), strict=True):
+        for name in ("index", "values"):
+            np.testing.assert_array_equal(getattr(a.features, name), getattr(b.features, name))
+        assert a.grid == b.grid
+        np.testing.assert_array_equal(a.target, b.target)
+        np.testing.assert_array_equal(a.kind, b.kind)
+    later = scene_windows(2, data)  # the same scene, mirrored in another way
+    assert [len(w.target) for w in later] == [len(w.target) for w in new]
+    assert any(not np.array_equal(a.target, b.target) for a, b in zip(later, new, strict=True))
+
+
 def test_the_finer_grid_covers_the_same_extent():
     grid = Grid((3, 1, 4), (10.0, 80.0, 10.0), (5.0, 1.0, 2.0))
     fine = finer(grid, 2)
@@ -161,10 +242,10 @@ SMALL = {"channels": (4, 6), "convolutions": 0}
 @pytest.mark.parametrize(
     "config",
     [
-        CompletionTrainConfig(data=DATA, network=SMALL),
+        CompletionTrainConfig(data=DATA, network={**SMALL, "keep": 0.02}),
         SuperResolutionTrainConfig(
             data=DATA.replace(window=8, voxel_um=(20.0, 30.0)),
-            network={**SMALL, "fine_channels": (4,)},
+            network={**SMALL, "fine_channels": (4,), "keep": 0.02},
         ),
         SegmentationTrainConfig(data=DATA, network=SMALL),
     ],
@@ -180,8 +261,8 @@ def test_a_task_learns_its_window_by_heart(config):
     state = new_state(task)
     windows = [max(task.windows(9), key=lambda window: len(window.features))]
     assert len(windows[0].features) > 20
-    rows = [train_step(state, windows, task) for _ in range(25)]
-    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    rows = [train_step(state, windows, task) for _ in range(50)]
+    assert rows[-1]["loss"] < 0.75 * rows[0]["loss"]
     scores = task.validate(state.average.eval(), 1, "cpu")
     assert 0.0 <= scores["score"] <= 1.0
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from napari_ulm3d.networks.volumes.config import CompletionNetConfig
+from napari_ulm3d.networks.volumes.evidence import Evidence
 from napari_ulm3d.networks.volumes.unet import (
     Descent,
     GenerativeAscent,
     padded,
-    pyramid,
     wanted,
 )
-from napari_ulm3d.sparse import Coordinates, SparseTensor, prune
+from napari_ulm3d.sparse import SparseTensor, prune
 
 __all__ = ["CompletionNet", "VolumePrediction"]
 
@@ -54,21 +54,23 @@ class CompletionNet(nn.Module):
         widths = list(c.channels)
         self.ascent = nn.ModuleList(
             GenerativeAscent(
-                widths[k + 1], widths[k], widths[k], c.convolutions, 4 if k == c.levels - 1 else 2
+                widths[k + 1],
+                widths[k],
+                widths[k],
+                c.convolutions,
+                k,
+                4 if k == c.levels - 1 else 2,
             )
             for k in reversed(range(c.levels))
         )
 
-    def forward(self, x: SparseTensor, target: Coordinates | None = None) -> VolumePrediction:
+    def forward(self, x: SparseTensor) -> VolumePrediction:
         """Predict which voxels exist.
 
         Parameters
         ----------
         x
             `FEATURES` on the axes z, y, x.
-        target
-            In training the voxels that exist, on the grid of `x`: they are kept whatever the
-            network says of them, so that the finer scales learn from all of them.
 
         Raises
         ------
@@ -78,16 +80,13 @@ class CompletionNet(nn.Module):
         shape, levels = x.shape, self.config.levels
         x = padded(x, levels)
         skips = self.descent(x)
-        targets: list[Coordinates | None] = [None] * levels
-        if target is not None:
-            whole = Coordinates(target.indices, x.shape, target.batch_size, target.stride)
-            targets = list(pyramid(whole, levels))
+        evidence = Evidence(x, levels)
         y, logits = skips[-1], []
         kept = None
         for k, stage in zip(reversed(range(levels)), self.ascent, strict=True):
-            y, logit = stage(y, skips[k], [-(-n // 2**k) for n in shape])
-            mask = wanted(logit, self.config.keep, targets[k])
+            y, logit = stage(y, skips[k], [-(-n // 2**k) for n in shape], evidence, kept)
             logits.append(logit)
+            mask = wanted(logit, self.config.keep)
             y, kept = prune(y, mask), prune(logit, mask)
         assert kept is not None
         return VolumePrediction(tuple(logits), kept)

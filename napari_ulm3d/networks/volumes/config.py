@@ -53,7 +53,7 @@ class _GenerativeConfig(VolumeNetConfig):
     """What networks that make voxels have besides."""
 
     keep: float = setting(
-        0.3,
+        0.2,
         "Probability above which a voxel is kept and goes on to the next finer scale.",
         gt=0,
         lt=1,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from napari_ulm3d.networks.volumes.config import SegmentationNetConfig
+from napari_ulm3d.networks.volumes.evidence import EVIDENCE, Evidence
 from napari_ulm3d.networks.volumes.unet import Descent, convolved, padded, unit
 from napari_ulm3d.sparse import InverseConv, Linear, SparseTensor, SubmanifoldConv, concatenate
 
@@ -56,7 +58,7 @@ class SegmentationNet(nn.Module):
             )
             for k in order
         )
-        self.vessel = Linear(widths[0], 1)
+        self.vessel = Linear(widths[0] + EVIDENCE, 1)
         self.kind = Linear(widths[0], c.kinds)
 
     def forward(self, x: SparseTensor) -> SegmentationPrediction:
@@ -72,10 +74,13 @@ class SegmentationNet(nn.Module):
         ConfigError
             Other axes or channels.
         """
-        skips = self.descent(padded(x, self.config.levels))
+        x = padded(x, self.config.levels)
+        skips = self.descent(x)
         y = skips[-1]
         for k, up, merge in zip(
             reversed(range(self.config.levels)), self.up, self.merge, strict=True
         ):
             y = merge(concatenate([up(y, skips[k]), skips[k]]))
-        return SegmentationPrediction(self.vessel(y), self.kind(y))
+        known = Evidence(x, 0).at(y.coordinates, 0)
+        both = y.with_features(torch.cat([y.features, known], dim=1))
+        return SegmentationPrediction(self.vessel(both), self.kind(y))

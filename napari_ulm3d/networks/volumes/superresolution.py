@@ -9,14 +9,14 @@ from torch import nn
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks.volumes.completion import VolumePrediction
 from napari_ulm3d.networks.volumes.config import SuperResolutionNetConfig
+from napari_ulm3d.networks.volumes.evidence import Evidence
 from napari_ulm3d.networks.volumes.unet import (
     Descent,
     GenerativeAscent,
     padded,
-    pyramid,
     wanted,
 )
-from napari_ulm3d.sparse import Coordinates, SparseTensor, prune
+from napari_ulm3d.sparse import SparseTensor, prune
 
 __all__ = ["SuperResolutionNet"]
 
@@ -36,17 +36,16 @@ class SuperResolutionNet(nn.Module):
         self.descent = Descent(c)
         widths = list(c.channels)
         self.ascent = nn.ModuleList(
-            GenerativeAscent(widths[k + 1], widths[k], widths[k], c.convolutions)
+            GenerativeAscent(widths[k + 1], widths[k], widths[k], c.convolutions, k)
             for k in reversed(range(c.levels))
         )
         fine = [widths[0], *c.fine_channels]
         self.doubling = nn.ModuleList(
-            GenerativeAscent(a, 0, b, c.convolutions) for a, b in pairwise(fine)
+            GenerativeAscent(a, 0, b, c.convolutions, -d)
+            for d, (a, b) in enumerate(pairwise(fine), start=1)
         )
 
-    def forward(
-        self, x: SparseTensor, doublings: int | None = None, target: Coordinates | None = None
-    ) -> VolumePrediction:
+    def forward(self, x: SparseTensor, doublings: int | None = None) -> VolumePrediction:
         """Predict which voxels exist on a grid 2^doublings times as fine.
 
         Parameters
@@ -55,8 +54,6 @@ class SuperResolutionNet(nn.Module):
             `FEATURES` on the axes z, y, x.
         doublings
             Doublings of the resolution, from 1; None: all that the network knows.
-        target
-            In training the voxels that exist on that fine grid (`CompletionNet.forward`).
 
         Raises
         ------
@@ -72,13 +69,7 @@ class SuperResolutionNet(nn.Module):
         shape, levels = x.shape, self.config.levels
         x = padded(x, levels)
         skips = self.descent(x)
-        targets: list[Coordinates | None] = [None] * (levels + run)
-        if target is not None:
-            whole = tuple(n * 2**run for n in x.shape)
-            fine = Coordinates(
-                target.indices, whole, target.batch_size, [s / 2**run for s in x.stride]
-            )
-            targets = list(pyramid(fine, levels + run))
+        evidence = Evidence(x, levels)
         y, logits = skips[-1], []
         kept = None
         # k counts halvings from the finest grid that is asked for.
@@ -91,9 +82,9 @@ class SuperResolutionNet(nn.Module):
                 if k >= run
                 else [n * 2 ** (run - k) for n in shape]
             )
-            y, logit = stage(y, skip, limits)
-            mask = wanted(logit, self.config.keep, targets[k])
+            y, logit = stage(y, skip, limits, evidence, kept)
             logits.append(logit)
+            mask = wanted(logit, self.config.keep)
             y, kept = prune(y, mask), prune(logit, mask)
         assert kept is not None
         return VolumePrediction(tuple(logits), kept)

@@ -2,8 +2,9 @@
 
 After Li et al. (Sci. Rep. 13:20229, 2023): convolutions of stride 2 lead down; transposed
 convolutions that make new voxels lead up; a skip joins the two sets of voxels; a 1x1
-convolution at every scale says which voxels exist, and the others are pruned. Batch
-normalization, ELU, and the number of convolutions a level are choices of this implementation.
+convolution at every scale says which voxels exist, and the others are pruned. Choices of this
+implementation: normalization over each voxel's channels, ELU, the number of convolutions a
+level, and logits that start from a smoothed map (`networks.volumes.evidence`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks.volumes.config import FEATURES, VolumeNetConfig
+from napari_ulm3d.networks.volumes.evidence import EVIDENCE, Evidence, Prior
 from napari_ulm3d.sparse import (
     ELU,
-    BatchNorm,
+    ChannelNorm,
     Coordinates,
     Linear,
     SparseConv,
@@ -43,12 +45,11 @@ __all__ = [
 ]
 
 _TWO, _THREE = (2, 2, 2), (3, 3, 3)
-_FIRST_LOGIT = -2.5
 
 
 def unit(layer: nn.Module, channels: int) -> nn.Sequential:
-    """A layer, batch norm and ELU."""
-    return nn.Sequential(layer, BatchNorm(channels), ELU(inplace=True))
+    """A layer, its norm and ELU."""
+    return nn.Sequential(layer, ChannelNorm(channels), ELU(inplace=True))
 
 
 def convolved(channels: int, times: int) -> nn.Sequential:
@@ -104,10 +105,14 @@ def inside(x: SparseTensor, shape: Sequence[int]) -> SparseTensor:
     return prune(x, (x.indices[:, 1:] < limits).all(1))
 
 
-def wanted(logit: SparseTensor, keep: float, target: Coordinates | None) -> Tensor:
-    """(n,) bool: voxels likelier than `keep`, and in training those of the target besides."""
-    likely = logit.features.detach()[:, 0] > math.log(keep / (1 - keep))
-    return likely if target is None else likely | contained(logit.coordinates, target)
+def wanted(logit: SparseTensor, keep: float) -> Tensor:
+    """(n,) bool: voxels likelier than `keep`.
+
+    Li et al. keep those of the target besides while they train. Under an unlikely voxel the
+    network then sees true children alone, takes all such children for true, and invents vessels
+    as soon as it works without a target.
+    """
+    return logit.features.detach()[:, 0] > math.log(keep / (1 - keep))
 
 
 class Descent(nn.Module):
@@ -141,29 +146,47 @@ class GenerativeAscent(nn.Module):
         Channels below, of the skip (0: there is none) and above.
     convolutions
         After the one that merges.
+    level
+        Halvings of the map's own resolution; negative: doublings.
     kernel
         Side of the transposed convolution: 2 makes a voxel's eight children, 4 their neighbours
         as well.
     """
 
     def __init__(
-        self, before: int, skip: int, after: int, convolutions: int, kernel: int = 2
+        self,
+        before: int,
+        skip: int,
+        after: int,
+        convolutions: int,
+        level: int,
+        kernel: int = 2,
     ) -> None:
         super().__init__()
+        self.level = level
         self.up = unit(SparseTransposedConv(before, after, (kernel,) * 3, stride=2), after)
-        self.merge = unit(SubmanifoldConv(after + skip, after, _THREE), after)
+        self.merge = unit(SubmanifoldConv(after + skip + EVIDENCE, after, _THREE), after)
         self.body = convolved(after, convolutions)
         self.head = Linear(after, 1)
-        # Few of the voxels that could exist do; a network that starts by keeping most of them
-        # would work on full grids until it had learned to prune.
-        nn.init.constant_(self.head.bias, _FIRST_LOGIT)
+        self.prior = Prior(level)
+        # At first the prior speaks alone.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, x: SparseTensor, skip: SparseTensor | None, shape: Sequence[int]
+        self,
+        x: SparseTensor,
+        skip: SparseTensor | None,
+        shape: Sequence[int],
+        evidence: Evidence,
+        coarser: SparseTensor | None,
     ) -> tuple[SparseTensor, SparseTensor]:
         """Features, and the logit that a voxel exists, on all voxels within `shape`."""
         y = self.up(x)
         if skip is not None:
             y = concatenate([y, skip], join="union")
-        y = self.body(self.merge(inside(y, shape)))
-        return y, self.head(y)
+        y = inside(y, shape)
+        known = evidence.at(y.coordinates, self.level, coarser)
+        y = self.body(self.merge(y.with_features(torch.cat([y.features, known], dim=1))))
+        logit = self.head(y).features + self.prior(known)
+        return y, y.with_features(logit)

@@ -27,7 +27,11 @@ _STEPS = {
     "Export": ("export", "ExportPanel"),
 }
 # Of use at any step.
-_BESIDE = {"Run history": ("history", "HistoryPanel"), "Log": ("log", "LogPanel")}
+_BESIDE = {
+    "Refine map": ("refine", "RefinePanel"),
+    "Run history": ("history", "HistoryPanel"),
+    "Log": ("log", "LogPanel"),
+}
 _LOCALIZE = "Localize & track"
 
 

@@ -34,17 +34,22 @@ class VolumeDataConfig(DataConfig):
 
     trees: tuple[str, ...] = setting((), "Files of measured networks to train on.")
     tree_share: float = setting(0.5, "Share of scenes from `trees`; the others grow.", ge=0, le=1)
-    scale: _Range = setting((0.9, 1.8), "Size of a measured network over the file's.")
-    field_um: _Range = setting((500.0, 900.0), "Side of the cube that a network grows in.", "um")
-    positions: _Range = setting(
-        (8_000.0, 250_000.0), "Positions of bubbles in a full acquisition, over the logarithm."
+    tree_radius: _Range = setting(
+        (0.3, 0.9), "Radii of a measured network over those of the file, scaled to `field_um`."
     )
-    bubbles: _Range = setting((2.0, 14.0), "Mean number of bubbles in view.", "bubbles")
-    rate: _Range = setting((120.0, 800.0), "Frame rate (volumes per second).", "Hz")
+    field_um: _Range = setting(
+        (500.0, 900.0), "Side of the cube that a network grows in or is scaled to.", "um"
+    )
+    spacing_um: _Range = setting((70.0, 160.0), "Capillary spacing of grown networks.", "um")
+    positions: _Range = setting(
+        (40_000.0, 240_000.0), "Positions of bubbles in a full acquisition, over the logarithm."
+    )
+    bubbles: _Range = setting((2.0, 12.0), "Mean number of bubbles in view.", "bubbles")
+    rate: _Range = setting((120.0, 400.0), "Frame rate (volumes per second).", "Hz")
     max_speed: _Range = setting((8.0, 30.0), "Fastest centreline.", "mm/s")
     detected: _Range = setting((0.6, 0.97), "Probability that a bubble is localized in a frame.")
-    error_um: _From0 = setting((2.0, 14.0), "Standard deviation of a localization.", "um")
-    false_share: _From0 = setting((0.0, 1.0), "False localizations a frame, over the bubbles.")
+    error_um: _From0 = setting((3.0, 10.0), "Standard deviation of a localization.", "um")
+    false_share: _From0 = setting((0.0, 0.6), "False localizations a frame, over the bubbles.")
     slowest_mm_s: _From0 = setting(
         (0.0, 0.8), "Speed below which the clutter filter takes nine bubbles in ten.", "mm/s"
     )
@@ -60,6 +65,13 @@ class VolumeDataConfig(DataConfig):
     )
     speed_share: float = setting(
         0.6, "Share of windows whose speeds and directions are given.", ge=0, le=1
+    )
+    crop: int | None = setting(
+        None, "Side of the part of a window that a step sees; none: all of it.", "voxels", ge=8
+    )
+    bank: str | None = setting(None, "Folder where scenes' windows are kept, to be used again.")
+    bank_scenes: int = setting(
+        0, "Number of scenes that are used again and again, mirrored; 0: each is new.", ge=0
     )
 
 

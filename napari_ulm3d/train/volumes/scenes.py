@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,8 +27,11 @@ from napari_ulm3d.train.volumes.config import VolumeDataConfig
 
 __all__ = ["FlowScene", "draw_flow_scene", "turned", "turning"]
 
-# A vessel belongs to the full acquisition's map from so many passages on.
+# A vessel that no bubble happened to pass belongs to the full acquisition's map all the same if
+# so many passages were to be expected.
 _PASSAGES = 2.0
+# Frames that are simulated, and those without bubbles between two lanes: no track bridges them.
+_FRAMES, _PAUSE = 500, 10
 _SLOW_MISSED = 0.9
 
 
@@ -84,13 +87,14 @@ def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = 
 
     network = _network(rng, config, trees)
     network = solve_flow(network, None, FlowConfig(max_speed_mm_s=log_between(config.max_speed)))
-    bubbles, rate = rng.uniform(*config.bubbles), log_between(config.rate)
-    bubbles = max(1.0, round(bubbles))
-    n_frames = max(40, int(log_between(config.positions) / bubbles))
+    bubbles, rate = max(1.0, round(rng.uniform(*config.bubbles))), log_between(config.rate)
+    positions = log_between(config.positions)
     slowest = rng.uniform(*config.slowest_mm_s)
+    lanes = max(4, round(positions / bubbles / _FRAMES))
+    n_frames = max(40, int(positions / bubbles / lanes))
     stream = stream_bubbles(
         network,
-        n_bubbles=bubbles,
+        n_bubbles=bubbles * lanes,
         rate_hz=rate,
         n_frames=n_frames,
         seed=int(rng.integers(2**31)),
@@ -101,6 +105,10 @@ def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = 
     identity = np.concatenate([f.bubble_id for f in frames])
     position = np.concatenate([f.position_um for f in frames])
     velocity = np.concatenate([f.velocity_mm_s for f in frames])
+    # The flow is steady, so lanes of a few bubbles each, one after another, are as good as one
+    # long acquisition, and a hundred bubbles cost little more to simulate than ten.
+    frame = frame + (identity % lanes) * (n_frames + _PAUSE)
+    n_frames = lanes * (n_frames + _PAUSE)
     seen = rng.random(frame.size) < rng.uniform(*config.detected)
     slow = np.linalg.norm(velocity, axis=1) < slowest
     seen &= ~slow | (rng.random(frame.size) > _SLOW_MISSED)
@@ -126,7 +134,7 @@ def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = 
             smoothing_frames=5,
         ),
     )
-    shown = _shown(network, np.unique(identity).size, slowest)
+    shown = _shown(network, np.unique(identity).size, slowest, position[~slow])
     return FlowScene(
         network.selected(shown),
         tracks,
@@ -163,14 +171,18 @@ def turned(tracks: Tracks, matrix: NDArray[np.float64]) -> Tracks:
 def _network(
     rng: np.random.Generator, config: VolumeDataConfig, trees: Sequence[str]
 ) -> VesselNetwork:
+    side = rng.uniform(*config.field_um)
     if trees:
         network = _read(trees[int(rng.integers(len(trees)))])
-        network = network.transformed(rng.uniform(*config.scale))
+        network = network.transformed(side / float(np.ptp(network.bounds_um, axis=0).max()))
+        # Traced trees come in voxels, and only their larger vessels are in a map's reach: of
+        # all scales alike, thinner ones leave room between them.
+        share = rng.uniform(*config.tree_radius)
+        network = replace(network, radius_um=np.asarray(network.radius_um) * share)
     else:
-        side = rng.uniform(*config.field_um)
+        spacing = rng.uniform(*config.spacing_um)
         grown = VasculatureConfig(
-            capillary_spacing_um=max(45.0, side / rng.uniform(8, 14)),
-            tortuosity=rng.uniform(0.02, 0.15),
+            capillary_spacing_um=max(spacing, side / 14), tortuosity=rng.uniform(0.02, 0.15)
         )
         network = procedural_network((side,) * 3, int(rng.integers(2**31)), grown)
     middle = network.bounds_um.mean(axis=0)
@@ -182,11 +194,19 @@ def _read(path: str) -> VesselNetwork:
     return read_network(path)
 
 
-def _shown(network: VesselNetwork, n_bubbles: int, slowest: float) -> NDArray[np.bool_]:
-    """(m,) which segments enough bubbles pass, fast enough to be seen."""
+def _shown(
+    network: VesselNetwork, n_bubbles: int, slowest: float, fast_um: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(m,) which segments a bubble passed that was fast enough to be seen, or ought to have."""
+    from scipy.spatial import cKDTree
+
     inflow = np.clip(network.net_inflow_nl_min, 0, None).sum()
     passages = np.abs(np.asarray(network.flow_nl_min)) / inflow * n_bubbles
-    return (passages >= _PASSAGES) & (2 * network.mean_speed_mm_s >= slowest)
+    shown = (passages >= _PASSAGES) & (2 * network.mean_speed_mm_s >= slowest)
+    if len(fast_um):
+        middle = network.nodes_um[network.segments].mean(axis=1)
+        shown[np.unique(cKDTree(middle).query(fast_um)[1])] = True
+    return np.asarray(shown, bool)
 
 
 def _paths(

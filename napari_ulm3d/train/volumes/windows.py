@@ -11,6 +11,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.evaluate.maps import occupied_voxels
 from napari_ulm3d.maps import accumulate
+from napari_ulm3d.networks.volumes.config import FEATURES
 from napari_ulm3d.refinement.features import MapFeatures, map_features
 from napari_ulm3d.refinement.tensor import finer
 from napari_ulm3d.simulate.vasculature import VesselNetwork
@@ -19,7 +20,7 @@ from napari_ulm3d.tables import POSITION_UM, Tracks
 from napari_ulm3d.train.volumes.config import VolumeDataConfig
 from napari_ulm3d.train.volumes.scenes import FlowScene, draw_flow_scene, turned, turning
 
-__all__ = ["VolumeWindow", "cut_window", "place_window", "volume_windows"]
+__all__ = ["VolumeWindow", "cropped", "cut_window", "place_window", "varied", "volume_windows"]
 
 #: A measured voxel within this distance of a bubble's true path is vessel, beyond it noise.
 NOISE_BEYOND_UM = 20.0
@@ -50,6 +51,11 @@ class VolumeWindow:
     vessel: NDArray[np.bool_]
     kind: NDArray[np.int8]
 
+    @property
+    def grid(self) -> Grid:
+        """Of the map."""
+        return self.features.grid
+
 
 def volume_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> list[VolumeWindow]:
     """The windows of one training scene; the same for the same seed."""
@@ -66,12 +72,71 @@ def volume_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> l
         grid, moved, tracks, paths = place_window(
             scene, share, matrix, edge, config.window, rng, slab if flat else None
         )
-        with_speed = rng.random() < config.speed_share
-        window = cut_window(moved, tracks, paths, grid, doublings)
-        if not with_speed:
-            window = replace(window, features=window.features.without_velocity())
-        out.append(window)
+        out.append(cut_window(moved, tracks, paths, grid, doublings))
     return out
+
+
+def varied(
+    window: VolumeWindow, config: VolumeDataConfig, rng: np.random.Generator
+) -> VolumeWindow:
+    """A window mirrored at random, in some cases without its speeds.
+
+    Axial velocity and direction turn round with z, which stays as it is if `upright`.
+    """
+    flips = rng.random(3) < 0.5
+    flips[0] &= not config.upright
+    swap = rng.random() < 0.5
+    with_speed = rng.random() < config.speed_share
+    grid, fine, features = window.grid, window.fine, window.features
+    swap &= grid.shape[1] == grid.shape[2]
+    order = (0, 2, 1) if swap else (0, 1, 2)
+
+    def moved(places: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.int32]:
+        ends = np.asarray(shape, np.int32) - 1
+        return np.where(flips, ends - places, places)[:, order]
+
+    places = moved(features.index, grid.shape)
+    sort = np.argsort(np.ravel_multi_index(tuple(places.T), grid.shape))
+    values = features.values[sort]
+    if flips[0]:
+        values[:, [FEATURES.index("velocity_z"), FEATURES.index("direction")]] *= -1
+    target = moved(np.stack(np.unravel_index(window.target, fine.shape), axis=1), fine.shape)
+    features = MapFeatures(grid, places[sort], values)
+    return VolumeWindow(
+        features if with_speed else features.without_velocity(),
+        np.sort(np.ravel_multi_index(tuple(target.T), fine.shape)),
+        fine,
+        window.vessel[sort],
+        window.kind[sort],
+    )
+
+
+def cropped(window: VolumeWindow, side: int, rng: np.random.Generator) -> VolumeWindow:
+    """A smaller cube of a window, about one of its measured voxels."""
+    features, grid, fine = window.features, window.grid, window.fine
+    if not len(features) or max(grid.shape) <= side:
+        return window
+    shape = np.minimum(grid.shape, side)
+    centre = features.index[int(rng.integers(len(features)))]
+    low = np.clip(centre - rng.integers(0, shape), 0, np.asarray(grid.shape) - shape)
+    times = np.asarray(fine.shape) // np.asarray(grid.shape)
+
+    def part(whole: Grid, first: NDArray[np.int64], n: NDArray[np.int64]) -> Grid:
+        z, y, x = (int(k) for k in n)
+        return Grid((z, y, x), whole.spacing_um, tuple(whole.to_um(first[None])[0]))
+
+    inner, inner_fine = part(grid, low, shape), part(fine, low * times, shape * times)
+    kept = ((features.index >= low) & (features.index < low + shape)).all(axis=1)
+    places = np.stack(np.unravel_index(window.target, fine.shape), axis=1) - low * times
+    inside = ((places >= 0) & (places < shape * times)).all(axis=1)
+    index = (features.index[kept] - low).astype(np.int32)
+    return VolumeWindow(
+        MapFeatures(inner, index, features.values[kept]),
+        np.ravel_multi_index(tuple(places[inside].T), inner_fine.shape),
+        inner_fine,
+        window.vessel[kept],
+        window.kind[kept],
+    )
 
 
 def place_window(

@@ -6,6 +6,7 @@ each 2x2x2 voxels, because averaging would make thin vessels fade.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,4 +94,4 @@ def _halved(map_: VesselMap) -> VesselMap:
     last = np.append(np.diff(flat[order]) > 0, True)[: order.size]
     chosen = order[last]
     grid = Grid(shape, spacing, origin)  # type: ignore[arg-type]
-    return VesselMap(map_.name, grid, flat[chosen], map_.values[chosen], map_.unit, map_.signed)
+    return replace(map_, grid=grid, index=flat[chosen], values=map_.values[chosen])

@@ -1,0 +1,170 @@
+"""Memory and time from 64 to 512 voxels a side, forward and training step, sparse and dense.
+
+Every measurement is a process of its own. Maps are grown networks of one vessel density, half of
+whose lumen voxels were measured. The dense network has the same levels and channels and works on
+every voxel; it is run where it fits, and beyond that its law (the eighth power of two for each
+doubling) is printed as such.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_ulm3d.networks.shipped import find_weights, load_weights
+from napari_ulm3d.networks.volumes.completion import CompletionNet
+from napari_ulm3d.networks.volumes.config import FEATURES, CompletionNetConfig
+from napari_ulm3d.refinement.features import map_features
+from napari_ulm3d.refinement.tensor import as_tensor
+from napari_ulm3d.simulate.vasculature import VasculatureConfig, procedural_network
+from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
+
+__all__ = ["table"]
+
+EDGE_UM = 10.0
+_DENSE_TO = 128
+
+
+def table(sides: Sequence[int], weights: str | None) -> None:
+    """Prints it."""
+    print(
+        "\n| side | voxels held | what | s | MB over the import |\n| ---: | ---: | --- | ---: | ---: |"
+    )
+    known: dict[str, list[tuple[int, float, float]]] = {}
+    for side in sides:
+        for what in ("sparse", "sparse step", "dense", "dense step"):
+            if what.startswith("dense") and side > _DENSE_TO:
+                last = known[what][-1]
+                seconds, mb = (v * (side / last[0]) ** 3 for v in last[1:])
+                print(f"| {side} | | {what} (by its law) | {seconds:.3g} | {mb:.0f} |", flush=True)
+                continue
+            line = [sys.executable, "-m", __name__, str(side), what, str(weights or "")]
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"| {side} | | {what} | did not fit | |", flush=True)
+                continue
+            held, seconds, mb = json.loads(done.stdout.splitlines()[-1])
+            known.setdefault(what, []).append((side, seconds, mb))
+            print(f"| {side} | {held:,} | {what} | {seconds:.2f} | {mb:.0f} |", flush=True)
+    for what, rows in known.items():
+        if len(rows) > 1:
+            n, s, mb = np.log2(np.array(rows)[[-2, -1]]).T
+            power = np.diff([s, mb], axis=1)[:, 0] / np.diff(n)
+            print(f"{what}: eight times the voxels, {2 ** power[0]:.1f} times the time, "
+                  f"{2 ** power[1]:.1f} times the memory ({rows[-2][0]} to {rows[-1][0]})")  # fmt: skip
+
+
+def _map(side: int):
+    """Half of the lumen voxels of a grown network, with counts."""
+    from napari_ulm3d.acquisition import Grid
+    from napari_ulm3d.volumes import VesselMap
+
+    extent = side * EDGE_UM
+    config = VasculatureConfig(capillary_spacing_um=130.0)
+    network = procedural_network((extent,) * 3, 1, config)
+    grid = Grid((side,) * 3, (EDGE_UM,) * 3, tuple(network.bounds_um.mean(0) - extent / 2))
+    index, _ = lumen_voxels(network, grid)
+    rng = np.random.default_rng(0)
+    index = index[rng.random(index.size) < 0.5]
+    return VesselMap("density", grid, index, rng.geometric(0.5, index.size), "tracks")
+
+
+def _dense(c: CompletionNetConfig) -> nn.Module:
+    """A U-Net of the same channels on all voxels."""
+
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            w = list(c.channels)
+
+            def block(a: int, b: int) -> nn.Sequential:
+                return nn.Sequential(nn.Conv3d(a, b, 3, padding=1), nn.ELU(inplace=True))
+
+            self.first = nn.Sequential(block(len(FEATURES), w[0]), block(w[0], w[0]))
+            self.down = nn.ModuleList(
+                nn.Sequential(nn.Conv3d(a, b, 2, 2), nn.ELU(inplace=True), block(b, b))
+                for a, b in itertools.pairwise(w)
+            )
+            self.up = nn.ModuleList(
+                nn.ConvTranspose3d(w[k + 1], w[k], 2, 2) for k in reversed(range(c.levels))
+            )
+            self.merge = nn.ModuleList(
+                nn.Sequential(block(2 * w[k], w[k]), block(w[k], w[k]))
+                for k in reversed(range(c.levels))
+            )
+            self.head = nn.Conv3d(w[0], 1, 1)
+
+        def forward(self, x):
+            skips = [self.first(x)]
+            for down in self.down:
+                skips.append(down(skips[-1]))
+            y = skips.pop()
+            for up, merge in zip(self.up, self.merge, strict=True):
+                y = merge(torch.cat([up(y), skips.pop()], 1))
+            return self.head(y)
+
+    return Dense()
+
+
+def _measured(side: int, what: str, weights: str | None) -> tuple[int, float, float]:
+    if weights is None:
+        network = CompletionNet()
+    else:
+        network = load_weights(find_weights(weights, "complete"), ("CompletionNet",), "cpu").network
+    features = map_features({"density": _map(side)})
+    x = as_tensor(features)
+    if what.startswith("dense"):
+        network = _dense(network.config)
+        dense = torch.zeros(1, len(FEATURES), *features.grid.shape)
+        dense[0][:, *x.indices[:, 1:].long().T] = x.features.T
+        x = dense
+    _peak_reset()
+    before, start = _now_mb(), time.perf_counter()
+    step = what.endswith("step")
+    network.train(step)
+    with torch.set_grad_enabled(step):
+        out = network(x)
+        if step:
+            logits = out.logits if hasattr(out, "logits") else ()
+            total = (
+                sum(each.features.square().mean() for each in logits)
+                if logits
+                else out.square().mean()
+            )
+            total.backward()
+    return len(features), time.perf_counter() - start, _peak_mb() - before
+
+
+def _peak_reset() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
+def _status(name: str) -> float:
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(float(line.split()[1]) / 1024 for line in file if line.startswith(name))
+
+
+def _now_mb() -> float:
+    return _status("VmRSS")
+
+
+def _peak_mb() -> float:
+    return max(_status("VmHWM"), _status("VmRSS"))
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (14 << 30, 14 << 30))
+    print(json.dumps(_measured(int(sys.argv[1]), sys.argv[2], sys.argv[3] or None)))

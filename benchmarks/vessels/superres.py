@@ -1,0 +1,59 @@
+"""Super-resolution: coarse maps made two and four times as fine, beside interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.vessels.scenes import TEST, VALIDATION, scenes
+from napari_ulm3d.refinement import refine
+
+__all__ = ["table"]
+
+SHARES = (0.3, 1.0)
+SIDE, EDGE_UM = 20, 40.0
+THRESHOLDS = (0.3, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24)
+ORDERS = {"nearest": 0, "trilinear": 1, "cubic spline": 3}
+
+
+def table(count: int, trees: Sequence[str], weights: str | None) -> None:
+    """Prints Dice, and Dice of the voxels at the border of the vessels, by factor."""
+    print("\n| | factor | Dice | boundary Dice, 1 voxel |\n| --- | ---: | ---: | ---: |")
+    for doublings in (1, 2):
+        held, test = (
+            scenes(first, n, of, SHARES, SIDE, EDGE_UM, doublings)
+            for first, n, of in ((VALIDATION, max(4, count // 2), ()), (TEST, count, trees))
+        )
+        factor = 2**doublings
+
+        def finer(scene, order, factor=factor):
+            dense = scene.maps["density"].dense()
+            return ndimage.zoom(dense, factor, order=order, mode="grid-constant", grid_mode=True)
+
+        for name, order in ORDERS.items():
+            tried = [(s.true, finer(s, order)) for s in held]
+            best = max(THRESHOLDS, key=lambda t: _mean([(a, b >= t) for a, b in tried])[0])
+            scores = _mean([(s.true, finer(s, order) >= best) for s in test])
+            print(f"| {name}, from {best:g} | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
+        found = [
+            (
+                s.true,
+                refine(s.maps, "superres", factor=factor, weights=weights).mask().dense() > 0,
+            )
+            for s in test
+        ]
+        scores = _mean(found)
+        print(f"| network | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
+
+
+def _mean(pairs) -> tuple[float, float]:
+    """Over all scenes together."""
+    sums = np.zeros((2, 2))
+    for true, found in pairs:
+        sums[0] += 2 * (true & found).sum(), true.sum() + found.sum()
+        a, b = (m & ~ndimage.binary_erosion(m) for m in (true, found))
+        near_a, near_b = (ndimage.binary_dilation(m, np.ones((3, 3, 3))) for m in (a, b))
+        sums[1] += (a & near_b).sum() + (b & near_a).sum(), a.sum() + b.sum()
+    return tuple(sums[:, 0] / np.maximum(1, sums[:, 1]))

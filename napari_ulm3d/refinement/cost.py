@@ -1,0 +1,86 @@
+"""Memory and time of a refinement, told before it is begun."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from napari_ulm3d.networks.volumes.config import FEATURES, VolumeNetConfig
+from napari_ulm3d.refinement.refined import Task
+
+__all__ = ["RefiningCost", "refining_cost"]
+
+# Measured by `python -m benchmarks.vessels scaling` on 2 cores, x86-64, without a GPU: voxels
+# that a network considers for each one that holds something, bytes for each of those and
+# channel, and seconds for each of those and multiply-add.
+_CONSIDERED = {"complete": 9.0, "superres": 9.0, "segment": 1.0}
+_BYTES = 30.0
+_SECONDS = 6e-10
+_OVERHEAD_MB = 60.0
+
+
+@dataclass(frozen=True)
+class RefiningCost:
+    """What a refinement is expected to take; a guide, good to about a factor of two.
+
+    Attributes
+    ----------
+    voxels
+        That hold something.
+    memory_mb, seconds
+        Sparse, as it is done.
+    dense_mb
+        What the same network would take that works on every voxel of the grid.
+    """
+
+    voxels: int
+    memory_mb: float
+    seconds: float
+    dense_mb: float
+
+    def text(self) -> str:
+        """In a sentence."""
+        return (
+            f"{self.voxels:,} voxels hold something. About {_memory(self.memory_mb)} and "
+            f"{_time(self.seconds)}; a dense network would take {_memory(self.dense_mb)}."
+        )
+
+
+def refining_cost(
+    voxels: int, shape: tuple[int, int, int], task: Task, network: VolumeNetConfig, factor: int = 1
+) -> RefiningCost:
+    """The expected cost of a refinement on a CPU.
+
+    Parameters
+    ----------
+    voxels
+        That hold something, on the grid that is worked on.
+    shape
+        Of that grid.
+    network
+        Sizes.
+    factor
+        superres: by how much finer the result is.
+    """
+    channels = network.channels[0]
+    size = math.prod(shape)
+    finer = factor if task == "superres" else 1
+    # Vessels are lines: twice the resolution makes three to four times the voxels, not eight.
+    considered = min(_CONSIDERED[task] * voxels, size) * finer**2
+    width = channels + len(FEATURES)
+    work = considered * 27 * width * channels * (network.convolutions + 1)
+    dense = size * finer**3 * (3 * channels) * 4 / 1e6
+    return RefiningCost(
+        voxels,
+        _OVERHEAD_MB + considered * channels * _BYTES / 1e6,
+        0.2 + work * _SECONDS,
+        _OVERHEAD_MB + dense,
+    )
+
+
+def _memory(mb: float) -> str:
+    return f"{mb:.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
+
+
+def _time(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min"
