@@ -63,6 +63,7 @@ class ChainBuilder:
         gates as the longest gap requires (one: no gaps).
     min_points
         Chains with fewer points are dropped.
+
     Notes
     -----
     Kept chains are numbered by their first frame, then by their row in it. A number is
