@@ -65,15 +65,21 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
 
 
 def _saved(rows: dict[str, dict[float, NDArray[np.float64]]]) -> None:
-    """From which share on the completed map has the Dice of the whole one, left as it is."""
-    plain = next(iter(rows.values()))
-    whole = _dice(plain[1.0])
-    print(f"\nThe whole acquisition, map itself: Dice {whole:.3f}.")
-    for name, by_share in rows.items():
-        dice = [_dice(c) for c in by_share.values()]
-        at = np.interp(whole, dice, np.log(SHARES)) if max(dice) >= whole else np.nan
-        said = f"{np.exp(at):.0%} of the acquisition" if np.isfinite(at) else "no share"
-        print(f"{name}: reached at {said}.")
+    """From which share on a completed map is as good as the best rival's of the whole."""
+    rivals = {name: _dice(c[1.0]) for name, c in rows.items() if not name.startswith("network")}
+    name = max(rivals, key=lambda n: rivals[n])
+    print(f"\nBest rival on the whole acquisition: {name}, Dice {rivals[name]:.3f}.")
+    for network, by_share in rows.items():
+        if network in rivals:
+            continue
+        dice = np.array([_dice(c) for c in by_share.values()])
+        above = np.flatnonzero(dice >= rivals[name])
+        if not above.size:
+            print(f"{network}: never reached.")
+            continue
+        k = max(int(above[0]), 1)
+        log = np.interp(rivals[name], dice[k - 1 : k + 1], np.log(SHARES[k - 1 : k + 1]))
+        print(f"{network}: reached with {np.exp(log):.0%} of it.")
 
 
 def _dice(c: NDArray[np.float64]) -> float:

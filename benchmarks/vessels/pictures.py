@@ -18,17 +18,18 @@ __all__ = ["draw"]
 
 _MOUSE = Path(__file__).parents[2] / "tests" / "data" / "mouse_brain_ulm_map.mat"
 _MOUSE_UM = 6.25
+_SLAB = 10
 
 
 def draw(out: Path, weights: str | None) -> None:
-    """Writes refined-scene.png and refined-mouse.png."""
-    scene = next(s for s in scenes(TEST + 1, 1, (), (0.1,)))
-    refined = refine({"density": scene.maps["density"]}, weights=weights)
-    _figure(out / "refined-scene.png", refined, scene.true, "lumens of the full acquisition")
+    """Writes refined_scene.png and refined_mouse.png."""
+    scene = next(s for s in scenes(TEST + 3, 1, (), (0.1,)))
+    refined = refine(scene.maps, weights=weights)
+    _figure(out / "refined_scene.png", refined, scene.true, "lumens of the full acquisition")
     whole, thin = mouse_maps()
     refined = refine(thin, weights=weights)
     true = whole.dense() > 0
-    _figure(out / "refined-mouse.png", refined, true, "the whole map")
+    _figure(out / "refined_mouse.png", refined, true, "the whole map")
     measured = refined.measured.dense() > 0
     added = refined.mask().dense() > 0
     shape = measured.shape
@@ -60,8 +61,14 @@ def _figure(path: Path, refined: RefinedMap, true: NDArray[np.bool_], title: str
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    measured = refined.measured.dense()
-    probability = refined.probability.dense() * (refined.mask().dense() > 0)
+    # Of a volume a slab: of all of it one would see no vessel for vessels.
+    slab = slice(None)
+    if true.shape[1] > _SLAB:
+        sums = np.convolve(true.sum((0, 2)), np.ones(_SLAB), "valid")
+        slab = slice(int(sums.argmax()), int(sums.argmax()) + _SLAB)
+    measured = refined.measured.dense()[:, slab]
+    probability = (refined.probability.dense() * (refined.mask().dense() > 0))[:, slab]
+    true = true[:, slab]
     grey = np.clip(np.log1p(measured).max(1) / np.log1p(max(measured.max(), 1)), 0, 1)
     orange = probability.max(1)
     both = np.stack([np.maximum(grey, orange), np.maximum(grey, 0.55 * orange), grey], -1)

@@ -113,6 +113,8 @@ def image_map(
             "holds negative values, and a density counts tracks",
             "Give a density or intensity, with 0 where nothing is.",
         )
+    if array.dtype.kind == "f" and array.max() > np.finfo(np.float32).max:
+        raise InputError(name, "holds values beyond single precision", "Divide them by a constant.")
     unit = "tracks" if _is_mask(array) else "a.u."
     return VesselMap.from_dense("density", array, grid, unit)
 
