@@ -1,6 +1,7 @@
 """Memory and time from 64 to 512 voxels a side, forward and training step, sparse and dense.
 
-Every measurement is a process of its own. Maps are grown networks of one vessel density, half of
+Every measurement is a process of its own: seconds of the processor (on one thread those of a clock, if nothing else
+runs) and memory over what the process held before. Maps are grown networks of one vessel density, half of
 whose lumen voxels were measured. The dense network has the same levels and channels and works on
 every voxel; it is run where it fits, and beyond that its law (the eighth power of two for each
 doubling) is printed as such.
@@ -36,7 +37,7 @@ _DENSE_TO = 128
 def table(sides: Sequence[int], weights: str | None) -> None:
     """Prints it."""
     print(
-        "\n| side | voxels held | what | s | MB over the import |\n| ---: | ---: | --- | ---: | ---: |"
+        "\n| side | voxels held | what | processor seconds | MB |\n| ---: | ---: | --- | ---: | ---: |"
     )
     known: dict[str, list[tuple[int, float, float]]] = {}
     for side in sides:
@@ -127,9 +128,9 @@ def _measured(side: int, what: str, weights: str | None) -> tuple[int, float, fl
     small = as_tensor(map_features({"density": _map(32)}))
     _run(network, small if x is not dense else torch.zeros(1, len(FEATURES), 32, 32, 32), what)
     _peak_reset()
-    before, start = _now_mb(), time.perf_counter()
+    before, start = _now_mb(), time.process_time()
     _run(network, x, what)
-    return len(features), time.perf_counter() - start, _peak_mb() - before
+    return len(features), time.process_time() - start, _peak_mb() - before
 
 
 def _run(network: nn.Module, x, what: str) -> None:
