@@ -55,7 +55,7 @@ def test_a_straight_tube(diameter: float, speed: float, error: float) -> None:
 
 def test_the_localization_error_is_told_from_the_tracks() -> None:
     rng = np.random.default_rng(2)
-    tracks = as_tracks(tube(line((0, 0, 0), (2000, 0, 0)), 30.0, 4.0, 80, rng, error_um=9.0))
+    tracks = as_tracks(tube(line((0, 0, 0), (2000, 0, 0)), 30.0, 4.0, 300, rng, error_um=9.0))
     measured_error = track_error_um(tracks, 5)
     assert measured_error is not None
     assert measured_error == pytest.approx(9.0 / np.sqrt(5), rel=0.1)

@@ -130,13 +130,16 @@ def measure_with_tracks(
 
 
 class _Vessel:
-    """One vessel's rows, away from track ends and from junctions."""
+    """One vessel's rows away from junctions; its radius is told from those away from track ends.
+
+    Speeds are told from all of them: a fast bubble is in the vessel for few frames, and without
+    those at either end of its track it would count for less than a slow one.
+    """
 
     def __init__(
         self, lines: Centrelines, k: int, found: Assignment, rows: Positions,
         mine: NDArray[np.int64],
     ) -> None:  # fmt: skip
-        mine = mine[rows.inner[mine]]
         n = len(lines.paths[k])
         clear = _clear_of_ends(lines, k)
         point = found.point[mine]
@@ -145,18 +148,21 @@ class _Vessel:
         self._distance = np.sqrt((found.offset_um[mine] ** 2).sum(axis=1))
         self._along = (rows.velocity_mm_s[mine] * found.tangent[mine]).sum(axis=1)
         self._track, self._block = rows.track[mine], rows.block[mine]
+        self._inner = rows.inner[mine]
 
     def fit(
         self, error_um: NDArray[np.float64], reach_um: float, config: VesselConfig, planar: bool
     ) -> tuple[float, float]:
         """Radius that bubbles' centres fill, and its error, um; NaN where tracks are too few."""
-        if len(np.unique(self._track)) < config.min_tracks:
+        inner = self._inner
+        track, distance = self._track[inner], self._distance[inner]
+        if len(np.unique(track)) < config.min_tracks:
             return np.nan, np.nan
         along = (tangents(self._lines.paths[self._k]) ** 2).mean(axis=0)
         variance = max(float(((1 - along) * error_um**2).sum()), 0.0)
         across = np.sqrt(variance if planar else variance / 2)
-        worth = independent(self._distance**2, self._track, self._block)
-        fit = fit_radius(self._distance, across, float(reach_um), worth, planar=planar)
+        worth = independent(distance**2, track, self._block[inner])
+        fit = fit_radius(distance, across, float(reach_um), worth, planar=planar)
         return fit.radius_um, fit.error_um
 
     def flow(self, fit: tuple[float, float], sigma: float, config: VesselConfig) -> dict[str, Any]:
