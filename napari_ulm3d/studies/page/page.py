@@ -82,7 +82,8 @@ def _family(comparisons: pd.DataFrame, family: str, config: StudyConfig) -> list
         ]
         for name, row in zip(names, rows.to_dict("records"), strict=True)
     ]
-    header = ["", "n", "mean ± SD", "mean ± SD", "difference", "Hedges' g", "p", "p corr.", ""]
+    sides = ("reference, mean ± SD", "compared, mean ± SD")
+    header = ["", "n", *sides, "difference", "Hedges' g", "p", "p corr.", ""]
     told = rows["g"].notna().to_numpy()
     shown = []
     if told.any():
@@ -138,9 +139,10 @@ def _values(measures: pd.DataFrame) -> str:
         *("animal", "group", "time", "region", "tracks", "share of length with a diameter"),
         *(" ".join(part for part in told if part) for told in MEASURES.values()),
     ]
+    shown = measures[columns].assign(n_tracks=[f"{n:,.0f}" for n in measures["n_tracks"]])
     cells = [
         [value if isinstance(value, str) else _or_dash(float(value)) for value in row]
-        for row in measures[columns].itertuples(index=False)
+        for row in shown.itertuples(index=False)
     ]
     return table(header, cells)
 

@@ -58,6 +58,7 @@ def effects_image(rows: pd.DataFrame, names: list[str], alpha: float) -> str:
         axes.plot(row["g"], at[k], "s", ms=4, color=color)
     axes.axvline(0, color="#999", lw=0.8)
     axes.set_yticks(at, names)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel("Hedges' g (standard deviations)")
     return address_of(figure)
 
