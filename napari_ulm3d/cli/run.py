@@ -144,6 +144,10 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in the results folder.")
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Also write report.html into the results folder at the end."),
+    ] = False,
     execution: Any = None,
 ) -> None:
     """Run the whole pipeline on the files of one acquisition.
@@ -164,9 +168,19 @@ def run(
     if where.scheduler is not None:  # its workers have other working directories
         paths = [path.absolute() for path in paths]
     acquisition = open_acquisition(paths, settings.load, keep_damaged=True)
-    report = _followed(acquisition, settings, out, where, resume=resume, overwrite=overwrite)
-    if report.failed:
+    done = _followed(acquisition, settings, out, where, resume=resume, overwrite=overwrite)
+    if report:
+        _write_report(out)
+    if done.failed:
         raise typer.Exit(_BLOCKS_LEFT_OUT)
+
+
+def _write_report(out: Path) -> None:
+    from napari_ulm3d.report import write_report
+
+    page = out / "report.html"
+    write_report(out, page, overwrite=True)
+    typer.echo(f"Report: {page}")
 
 
 def _followed(

@@ -8,7 +8,7 @@
     DIR/saturation.csv         DIR/fsc.csv
     DIR/motion.csv             displacement of the tissue, one row per frame, if corrected
     DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
-    DIR/log.txt
+    DIR/log.txt                DIR/report.html, where it was asked for
     DIR/blocks/00000.npz ...   one file per finished block
 
 Every file appears complete or not at all.
@@ -127,6 +127,7 @@ class ResultsFolder:
             "motion.csv",
             "log.txt",
             "scores.json",
+            "report.html",
         ):
             (self.path / name).unlink(missing_ok=True)
 

@@ -22,17 +22,19 @@ __all__ = [
     "write_page",
 ]
 
+_LONGEST_WORD = 24
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1d20}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:1.8rem 0 .5rem;border-bottom:1px solid #ccc}
 table{border-collapse:collapse;width:100%;font-size:.85rem}td,th{text-align:left;padding:.15rem .6rem .15rem 0;
-vertical-align:top;overflow-wrap:anywhere}th{border-bottom:1px solid #999}td.n,th.n{text-align:right}
+vertical-align:top;overflow-wrap:break-word}td.long{overflow-wrap:anywhere}th{border-bottom:1px solid #999}td.n,th.n{text-align:right}
 img{max-width:100%}figure{margin:.4rem 0;break-inside:avoid}.row{display:flex;flex-wrap:wrap;gap:.6rem}
 .row figure{flex:1 1 16rem}.grade{font-size:1.1rem}.good{color:#1d7a3a}.fair{color:#9a6a00}.poor{color:#b3261e}
 .warning{border-left:4px solid #b3261e;padding-left:.6rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;
 background:#f3f4f5;padding:.5rem;font-size:.8rem}
 @media print{@page{size:A4;margin:14mm}body{margin:0;font-size:10pt;max-width:none}h2{break-after:avoid}
-tr,figure,pre{break-inside:avoid}}
+tr,figure,pre{break-inside:avoid}
+.row{display:block}.row figure{display:inline-block;max-width:49%}}
 """
 
 
@@ -100,11 +102,16 @@ def number(value: Any) -> str:
 def table(header: list[str], rows: list[list[str]]) -> str:
     """A table; all cells are escaped."""
     head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     top = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
     return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    """Numbers stay whole; paths and hashes, which would push a table off the page, may break."""
+    long = max(map(len, text.split()), default=0) > _LONGEST_WORD
+    kind = ' class="long"' if long else ""
+    return f"<td{kind}>{escape(text)}</td>"
 
 
 def figure(address: str, caption: str) -> str:

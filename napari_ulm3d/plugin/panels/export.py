@@ -52,6 +52,13 @@ class ExportPanel(Panel):
             self._export,
         )
         self.row(self.what, self.export_button)
+        self.report_button = button(
+            "Export report…",
+            "One HTML page of the run in its results folder: maps, vessels, quality, settings, and "
+            "the command that repeats it.",
+            self._export_report,
+        )
+        self.row(self.report_button)
 
         self.column.addWidget(heading("Screenshot"))
         self.width_px = QSpinBox()
@@ -113,6 +120,7 @@ class ExportPanel(Panel):
             if before in names:
                 self.what.setCurrentText(before)
         self.export_button.setEnabled(bool(names) and not self._job.running)
+        self.report_button.setEnabled(result is not None and not self._job.running)
         config = self.session.config if self.session.result is None else self.session.result.config
         self.line.setPlainText(command_line(self._files(), config))
         self.python.setPlainText(python_lines(self._files(), config))
@@ -148,6 +156,30 @@ class ExportPanel(Panel):
             return path
 
         self.status.setText("Writing…")
+        self._job.start(waits(work))
+        self._refresh()
+
+    def _export_report(self) -> None:
+        result = self.session.result
+        self.problem.say(None)
+        folder = None if result is None else result.folder
+        if folder is None:
+            self.problem.say(
+                "A report is made from a results folder, and this result is in memory only. Choose a "
+                "folder in Localize & track and run the whole series."
+            )
+            return
+        path = self._ask("Report", "report", [".html"])
+        if path is None:
+            return
+
+        def work(stop: Stop) -> str:
+            from napari_ulm3d.report import write_report
+
+            write_report(folder, path, overwrite=True)  # the dialog has asked
+            return path
+
+        self.status.setText("Measuring vessels and writing…")
         self._job.start(waits(work))
         self._refresh()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 from plugin_hands import add, answer, choose, click, dock, idle, save_as
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QMessageBox, QPushButton
 from test_plugin_core import tracks_table
+from tube_tracks import tube_results
 
 from napari_ulm3d.io.writers import read_map, read_table
 from napari_ulm3d.plugin.session import session_of
@@ -82,6 +84,20 @@ def test_the_suffix_that_is_typed_is_obeyed(export: Any, qtbot: Any, tmp_path: P
     assert "density.csv" in export.problem.text()
     assert not (tmp_path / "density.csv").exists()
     assert not (tmp_path / "density.csv.ome.tif").exists()
+
+
+def test_a_report_of_the_results_folder(export: Any, qtbot: Any, tmp_path: Path) -> None:
+    click(export.report_button)
+    assert "in memory only" in export.problem.text()
+    folder = tube_results(tmp_path / "run", n_tracks=60)
+    session = export.session
+    session.set_result(replace(session.result, folder=folder))
+    save_as(str(tmp_path / "mine"))
+    click(export.report_button)
+    idle(qtbot, export)
+    assert export.problem.text() == ""
+    assert "Largest vessels by flow" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert export.report_button.isEnabled()
 
 
 def test_nothing_is_replaced_unasked(export: Any, qtbot: Any, tmp_path: Path) -> None:
