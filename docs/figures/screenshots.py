@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.plugin.jobs.job import Job
@@ -286,6 +287,21 @@ def workflow(viewer: Any) -> None:
     settle()
 
 
+def vessels(viewer: Any) -> None:
+    """Vessels: the finished run of the simulated cortex, measured, and its longest vessel chosen."""
+    viewer.layers.clear()
+    viewer.open_sample(PLUGIN, "mouse_cortex")
+    settle(2.0)
+    panel = dock(viewer, "Vessels")
+    panel.measure_button.click()
+    rest(panel)
+    panel.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    settle()
+    panel.choose(int(panel.model.order[0]))
+    hide(viewer, "tracks", "map")
+    settle()
+
+
 def rat_brain(viewer: Any, movie: str) -> None:
     """A real movie of the rat brain, with the settings of the guide: load, localize, map."""
     panel = dock(viewer, "ULM workflow")
@@ -327,6 +343,7 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "history": history,
     "log": log,
     "workflow": workflow,
+    "vessels": vessels,
 }
 
 

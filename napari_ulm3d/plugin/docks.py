@@ -25,6 +25,7 @@ __all__ = [
     "LogDock",
     "MapsDock",
     "SparsifyDock",
+    "VesselsDock",
     "WorkflowDock",
 ]
 
@@ -96,6 +97,12 @@ class RefineDock(Dock):
     """Maps refined by a network."""
 
     panel_class = ("refine", "RefinePanel")
+
+
+class VesselsDock(Dock):
+    """Vessels with their numbers."""
+
+    panel_class = ("vessels", "VesselsPanel")
 
 
 class ExportDock(Dock):

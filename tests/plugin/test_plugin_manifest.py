@@ -77,6 +77,7 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Export",
         "Run history",
         "Log",
+        "Vessels",
     }
     assert len(manifest.contributions.sample_data) == 6
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ulm3d.plugin.jobs.job import Stop, Work, waits
 from napari_ulm3d.plugin.layers.convert import VALUE
-from napari_ulm3d.plugin.writers import um_per_unit
+from napari_ulm3d.plugin.layers.volume_of import um_per_unit
 from napari_ulm3d.volumes import VesselMap
 
 if TYPE_CHECKING:

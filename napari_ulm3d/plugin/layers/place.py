@@ -37,6 +37,8 @@ _ORDER = (
     "compare difference",
     "tracks",
     "localizations",
+    "vessels",
+    "vessel chosen",
     "measure",
 )
 

@@ -1,0 +1,203 @@
+"""A vessel graph in the viewer: its centrelines as one Vectors layer, and the chosen ones on top.
+
+napari's Shapes need seconds for thousands of paths, and Tracks would add an axis of time: straight
+pieces as Vectors do neither, and each has its own colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, VALUE, LayerData
+from napari_ulm3d.plugin.layers.place import ROLE, find_layer, make_layer, place, remove
+from napari_ulm3d.vasculature import VesselGraph
+
+__all__ = [
+    "CHOSEN_ROLE",
+    "ROLE_OF_VESSELS",
+    "VesselLines",
+    "colours_of",
+    "show_chosen",
+    "show_vessels",
+    "vessel_at",
+]
+
+ROLE_OF_VESSELS, CHOSEN_ROLE = "vessels", "vessel chosen"
+
+_MOST_PIECES = 80_000
+_UNKNOWN = np.array([0.55, 0.55, 0.55, 1.0])
+_KINDS = {"artery": [0.95, 0.25, 0.2, 1.0], "vein": [0.25, 0.5, 1.0, 1.0]}
+_PICK_PIXELS, _LINE_PIXELS = 8.0, 2.5
+
+
+@dataclass(frozen=True)
+class VesselLines:
+    """Centrelines as straight pieces.
+
+    Attributes
+    ----------
+    graph
+        The vessels.
+    start, along
+        (n, 3) where each piece begins and what it adds, um.
+    owner
+        (n,) place of its vessel in the table.
+    """
+
+    graph: VesselGraph
+    start: NDArray[np.float64]
+    along: NDArray[np.float64]
+    owner: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, graph: VesselGraph) -> VesselLines:
+        """Pieces short enough to bend with the vessels, and few enough to be drawn at once."""
+        total = sum(len(path) for path in graph.paths)
+        every = max(1, -(-total // _MOST_PIECES))
+        starts, alongs, owners = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty(0, np.int64)]
+        for k, path in enumerate(graph.paths):
+            points = np.concatenate([path[:-1:every], path[-1:]])
+            starts.append(points[:-1])
+            alongs.append(np.diff(points, axis=0))
+            owners.append(np.full(len(points) - 1, k))
+        return cls(graph, np.concatenate(starts), np.concatenate(alongs), np.concatenate(owners))
+
+    def vectors(self, pieces: NDArray[Any] | slice = slice(None)) -> NDArray[np.float64]:
+        """(n, 2, 3) as napari's Vectors take them."""
+        return np.stack([self.start[pieces], self.along[pieces]], axis=1)
+
+
+def colours_of(
+    graph: VesselGraph, column: str
+) -> tuple[NDArray[np.float64], tuple[float, float] | None]:
+    """(vessels, 4) colours by a column of the table, and the range of values that they span.
+
+    Numbers from their 2nd to their 98th percentile, grey where not known; kinds red and blue.
+    """
+    from napari.utils.colormaps import ensure_colormap
+
+    if column == "kind":
+        kinds = graph.table["kind"]
+        return np.array([_KINDS.get(kind, _UNKNOWN) for kind in kinds]), None
+    values = graph.table[column].to_numpy(np.float64)
+    known = np.isfinite(values)
+    colours = np.tile(_UNKNOWN, (len(values), 1))
+    if not known.any():
+        return colours, None
+    low, high = (float(v) for v in np.percentile(values[known], [2, 98]))
+    share = np.clip((values[known] - low) / ((high - low) or 1.0), 0, 1)
+    colours[known] = ensure_colormap("turbo").map(share)
+    return colours, (low, high)
+
+
+def show_vessels(
+    viewer: Any, lines: VesselLines, column: str, shown: NDArray[np.bool_] | None = None
+) -> Any:
+    """Draw the vessels coloured by a column; `shown` (vessels,) leaves some out."""
+    pieces = np.ones(len(lines.owner), bool) if shown is None else shown[lines.owner]
+    colours, span = colours_of(lines.graph, column)
+    name = f"vessels by {column.replace('_', ' ')}"
+    if span is not None:
+        name += f" ({span[0]:.3g} to {span[1]:.3g})"
+    width = _width_um(viewer, lines, _LINE_PIXELS)
+    data = _layer(lines, lines.vectors(pieces), name, colours[lines.owner[pieces]], width)
+    return _renewed(viewer, data, ROLE_OF_VESSELS)
+
+
+def show_chosen(viewer: Any, lines: VesselLines, chosen: list[int]) -> None:
+    """Light up vessels by their places in the table; none: nothing is lit."""
+    pieces = np.isin(lines.owner, chosen)
+    if not pieces.any():
+        remove(viewer, CHOSEN_ROLE)
+        return
+    white = np.ones((int(pieces.sum()), 4))
+    width = _width_um(viewer, lines, 2.5 * _LINE_PIXELS)
+    data = _layer(lines, lines.vectors(pieces), "vessel, chosen", white, width)
+    _renewed(viewer, data, CHOSEN_ROLE)
+
+
+def vessel_at(
+    lines: VesselLines,
+    position_um: NDArray[np.float64],
+    direction: NDArray[np.float64] | None,
+    pixel_um: float,
+    shown: NDArray[np.bool_] | None = None,
+    depth_um: float = np.inf,
+) -> int | None:
+    """The vessel at a place that a person clicked; None where there is none.
+
+    Parameters
+    ----------
+    position_um
+        (3,) world position z, y, x.
+    direction
+        (3,) along which they look: nearest to that line. None: nearest to the place itself.
+    pixel_um
+        How much of the world a pixel of the screen shows: a vessel is hit within eight.
+    shown
+        (vessels,) those that are drawn.
+    depth_um
+        How far along `direction` a vessel's wall may be: in a slice, half its thickness.
+    """
+    wide = np.nan_to_num(lines.graph.table["diameter_um"].to_numpy(np.float64))[lines.owner]
+    half = np.sqrt((lines.along**2).sum(axis=1)) / 2
+    middle = lines.start + lines.along / 2 - np.asarray(position_um, np.float64)
+    if direction is not None:
+        way = np.asarray(direction, np.float64)
+        way = way / (np.linalg.norm(way) or 1.0)
+        deep = middle @ way
+        middle = middle - deep[:, None] * way
+    distance = np.sqrt((middle**2).sum(axis=1))
+    if direction is not None and np.isfinite(depth_um):
+        distance[np.abs(deep) > depth_um + wide / 2 + half] = np.inf
+    if shown is not None:
+        distance = np.where(shown[lines.owner], distance, np.inf)
+    if not len(distance):
+        return None
+    best = int(distance.argmin())
+    reach = max(_PICK_PIXELS * pixel_um, wide[best] / 2) + half[best]
+    return int(lines.owner[best]) if distance[best] <= reach else None
+
+
+def _width_um(viewer: Any, lines: VesselLines, pixels: float) -> float:
+    """Width of a line: so many pixels as the view is now, or a share of a voxel when looked at closely."""
+    zoom = max(float(viewer.scene.camera.zoom), 1e-9)
+    voxel = float(lines.graph.facts.get("voxel_um", 10.0))
+    return max(pixels / zoom, voxel * pixels / 10)
+
+
+def _layer(
+    lines: VesselLines, vectors: NDArray[Any], name: str, colours: NDArray[Any], width_um: float
+) -> LayerData:
+    settings = {
+        "name": name,
+        "ndim": 3,
+        "units": SPACE_UNITS,
+        "axis_labels": SPACE_LABELS,
+        "edge_width": width_um,
+        "edge_color": colours,
+        "vector_style": "line",
+        "projection_mode": "all",
+        "blending": "translucent_no_depth",
+        "metadata": {VALUE: lines.graph},
+    }
+    return vectors, settings, "vectors"
+
+
+def _renewed(viewer: Any, data: LayerData, role: str) -> Any:
+    """The layer of that role, made or given new vectors and colours."""
+    old = find_layer(viewer, role)
+    vectors, settings, _ = data
+    if old is None:
+        return place(viewer, make_layer(data, role))
+    # Colours first where there are as many: napari keeps the old ones for new data.
+    old.data = vectors
+    old.edge_color = settings["edge_color"]
+    old.edge_width = settings["edge_width"]
+    old.name = settings["name"]
+    old.metadata = {**old.metadata, VALUE: settings["metadata"][VALUE], ROLE: role}
+    return old

@@ -1,0 +1,95 @@
+"""Clicking a vessel in the view, and tracks that know their vessel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.plugin.jobs.measure_vessels import Measured
+from napari_ulm3d.plugin.layers.convert import VALUE, value_of
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.layers.vessel_lines import VesselLines, vessel_at
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["VesselPicking", "name_vessels_of_tracks"]
+
+Drawn = Callable[[], tuple[VesselLines, NDArray[np.bool_]] | None]
+
+
+class VesselPicking:
+    """Hears clicks in the view and tells which vessel was hit.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    drawn
+        Says what can be hit.
+    choose
+        Is told the vessel's place, None where nothing was hit, and whether to add it.
+    """
+
+    def __init__(self, viewer: Any, drawn: Drawn, choose: Callable[[int | None, bool], None]):
+        self._viewer, self._drawn, self._choose = viewer, drawn, choose
+        viewer.mouse_drag_callbacks.append(self._on_press)
+
+    def end(self, *_: Any) -> None:
+        """Hear no more."""
+        if self._on_press in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._on_press)
+
+    def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        if int(event.button) != 1 or not self._looking(viewer):
+            return
+        start = np.asarray(event.pos, float)
+        yield
+        while event.type == "mouse_move":
+            if np.abs(np.asarray(event.pos, float) - start).max() > 3:
+                return  # the view is being moved
+            yield
+        drawn = self._drawn()
+        if drawn is None:
+            return
+        lines, shown = drawn
+        direction, depth_um = _seen_along(viewer, event)
+        pixel_um = 1.0 / max(float(viewer.scene.camera.zoom), 1e-9)
+        at = np.asarray(event.position)[-3:]
+        place = vessel_at(lines, at, direction, pixel_um, shown, depth_um)
+        self._choose(place, "Control" in {str(key) for key in event.modifiers})
+
+    def _looking(self, viewer: Any) -> bool:
+        """Whether clicks go to nothing else: no shape is being drawn, no label painted."""
+        active = viewer.layers.selection.active
+        return active is None or str(getattr(active, "mode", "pan_zoom")) == "pan_zoom"
+
+
+def _seen_along(viewer: Any, event: Any) -> tuple[NDArray[np.float64] | None, float]:
+    """The way a person looks, and how deep they see: of a slice, across it and half of it."""
+    if event.view_direction is not None:
+        return np.asarray(event.view_direction)[-3:], np.inf
+    dims = viewer.dims
+    hidden = {0, 1, 2} - {axis - (dims.ndim - 3) for axis in dims.displayed}
+    if len(hidden) != 1:
+        return None, np.inf
+    axis = hidden.pop()
+    step = float(dims.range[axis + dims.ndim - 3][2])
+    return np.eye(3)[axis], max(float(dims.thickness[axis + dims.ndim - 3]), step) / 2
+
+
+def name_vessels_of_tracks(viewer: Any, measured: Measured) -> None:
+    """Give the shown tracks a column ``vessel_id``, and the drawn ones the same feature."""
+    layer = find_layer(viewer, "tracks")
+    tracks = measured.tracks
+    if layer is None or tracks is None or value_of(layer, Tracks) is not tracks:
+        return
+    named = measured.graph.with_vessel(tracks)
+    layer.metadata = {**layer.metadata, VALUE: named}
+    table = named.table
+    # Of many tracks some are drawn, in the order of the table.
+    drawn = table["track_id"].isin(np.unique(layer.data[:, 0]))
+    if int(drawn.sum()) == len(layer.data):
+        vessel = table.loc[drawn, "vessel_id"].to_numpy(np.float64)
+        layer.features = layer.features.assign(vessel_id=vessel)
