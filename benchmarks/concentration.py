@@ -90,7 +90,7 @@ def localized(
     acquisition: Acquisition, localizers: list[str], config: PipelineConfig
 ) -> dict[str, tuple[Localizations, float]]:
     """Localizations by every localizer and the seconds each took; a block is filtered once."""
-    blocks = acquisition.blocks(config.load.frames_per_block)
+    blocks = acquisition.blocks(config.load.block_frames)
     psf, filtered = acquisition_psf(acquisition, config, blocks[0])
     parts: dict[str, list[Localizations]] = {name: [] for name in localizers}
     seconds = dict.fromkeys(localizers, 0.0)

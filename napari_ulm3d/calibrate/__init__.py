@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from napari_ulm3d.calibrate.block_length import (
+    BlockLength,
+    chosen_length,
+    longest_block,
+    shares_removed,
+)
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
 from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.stage import (
@@ -18,6 +24,7 @@ from napari_ulm3d.calibrate.widths import Widths, autocorrelation_widths, measur
 from napari_ulm3d.calibrate.working_grid import WorkingGrid, thinning_for
 
 __all__ = [
+    "BlockLength",
     "BlockMeasurement",
     "Calibration",
     "Finding",
@@ -26,11 +33,14 @@ __all__ = [
     "autocorrelation_widths",
     "calibrate",
     "calibrated",
+    "chosen_length",
     "combine",
+    "longest_block",
     "measure_block",
     "measure_widths",
     "needs_data",
     "noise_by_depth",
+    "shares_removed",
     "spread_out",
     "thinning_for",
     "with_cut",

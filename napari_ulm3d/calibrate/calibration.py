@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,10 @@ class Calibration:
         if self.warnings:
             facts["warnings"] = list(self.warnings)
         return facts
+
+    def with_finding(self, finding: Finding | None) -> Calibration:
+        """The same, with one more finding in front; itself for None."""
+        return self if finding is None else replace(self, findings=(finding, *self.findings))
 
     def lines(self) -> list[str]:
         """A line a finding, then the warnings."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate.block_length import chosen_length, shares_removed
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
 from napari_ulm3d.calibrate.measurement import BlockMeasurement
 from napari_ulm3d.calibrate.moving import motion_of
@@ -17,6 +18,7 @@ from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_findin
 from napari_ulm3d.calibrate.widths import measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
+from napari_ulm3d.config.load import USUAL_FRAMES
 from napari_ulm3d.errors import BlockError, InputError, UlmError
 from napari_ulm3d.filtering import (
     FilteredBlock,
@@ -97,10 +99,11 @@ def measure_block(
     if config.psf.source == "data" or _measures_widths(config):
         bubbles = config.psf.min_bubbles
         # What is left of tissue is wider than a bubble: a few components more are taken out here.
-        more = max(3, len(seen) // 20)
-        last = len(seen)
-        stern = ClutterConfig(svd_range=(min(1 + more, last), last))
-        alone = svd_filter(seen, stern)[0] if cut is not None and cut.first > 1 else seen
+        alone = _middle(seen)
+        if cut is not None and cut.first > 1:
+            last = len(alone)
+            stern = ClutterConfig(svd_range=(min(1 + max(3, last // 20), last), last))
+            alone = svd_filter(alone, stern)[0]
         widths = measure_widths(alone, acquisition.grid, filtered.valid, level, bubbles)
         del alone
     carrier = estimate_carrier(seen, filtered.valid) if acquisition.kind == "iq" else 0.0
@@ -122,6 +125,12 @@ def measure_block(
         share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning, motion
     )
     return found, filtered
+
+
+def _middle(frames: NDArray[Any]) -> NDArray[Any]:
+    """As many frames as widths need, of the middle of a longer block."""
+    first = max(0, len(frames) - USUAL_FRAMES) // 2
+    return frames[first : first + USUAL_FRAMES]
 
 
 def combine(
@@ -210,12 +219,10 @@ def calibrate(acquisition: Acquisition, config: PipelineConfig) -> Calibration:
         rescale(frames)  # as a run does: what is squared must stay within single precision
         return measure_block(frames, acquisition, config)[0]
 
-    return calibrated(
-        found,
-        acquisition.blocks(config.load.frames_per_block),
-        acquisition,
-        config,
-    )
+    length = chosen_length(shares_removed, acquisition, config)
+    config = length.of(config)
+    blocks = acquisition.blocks(config.load.block_frames)
+    return calibrated(found, blocks, acquisition, config).with_finding(length.finding)
 
 
 def calibrated(
@@ -282,7 +289,7 @@ def _cut(
         findings.append(Finding("first component kept", str(chosen[0]), "given"))
         return chosen[0]
     firsts = sorted(cut.first for cut in cuts)
-    shortest = min(b.n_frames for b in acquisition.blocks(config.load.frames_per_block))
+    shortest = min(b.n_frames for b in acquisition.blocks(config.load.block_frames))
     first = min(firsts[len(firsts) // 2], shortest)
     sure = f"between {firsts[0]} and {firsts[-1]} {said}" if len(firsts) > 1 else "one block"
     if first == 1:

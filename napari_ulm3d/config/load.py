@@ -9,7 +9,10 @@ from pydantic import ValidationInfo, field_validator
 from napari_ulm3d.config.base import PositiveTriple, StageConfig, setting
 from napari_ulm3d.config.limits import LIMITS, implausible
 
-__all__ = ["LoadConfig"]
+__all__ = ["USUAL_FRAMES", "LoadConfig"]
+
+USUAL_FRAMES = 200
+"""Frames of a block unless longer ones are measured to be better."""
 
 
 class LoadConfig(StageConfig):
@@ -37,9 +40,18 @@ class LoadConfig(StageConfig):
     log_compressed_db: float | None = setting(
         None, "Dynamic range of a log-compressed movie, which is then linearized.", "dB", gt=0
     )
-    frames_per_block: int = setting(
-        200, "Number of frames filtered together. Longer files are split evenly.", "frames", ge=2
+    frames_per_block: int | None = setting(
+        None,
+        "Number of frames filtered together. Longer files are split evenly. auto: 200, or up to "
+        "1000 where longer blocks lower the share of slow flow that is removed with the tissue.",
+        "frames",
+        ge=2,
     )
+
+    @property
+    def block_frames(self) -> int:
+        """`frames_per_block`, or the usual length while it is left to the data."""
+        return self.frames_per_block or USUAL_FRAMES
 
     @field_validator(*LIMITS)
     @classmethod

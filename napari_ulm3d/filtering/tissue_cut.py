@@ -21,7 +21,7 @@ from napari_ulm3d.filtering.randomized import leading_components
 __all__ = ["TissueCut", "cut_of_spectrum", "participation", "tissue_cut"]
 
 _FEWEST = 8  # minimum number of frames for a comparison
-_MOST = 40  # components considered
+_MOST = 40  # components considered, or a tenth of a long block's
 _SIDE = 3  # components compared on either side of a cut
 _ENERGY = 0.25  # weight of a drop of the singular values, nepers of power, relative to the spread
 _MOST_ENERGY = 0.5  # nepers, limited because the energy also falls steeply within tissue
@@ -67,7 +67,7 @@ def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> T
     casorati = np.ascontiguousarray(block).reshape(n_frames, -1)
     if valid is not None and not valid.all():
         casorati = np.ascontiguousarray(casorati[:, valid.reshape(-1)])
-    most = min(_MOST, max(4, n_frames // 4), casorati.shape[1])
+    most = min(max(_MOST, n_frames // 10), max(4, n_frames // 4), casorati.shape[1])
     values, vectors = leading_components(casorati, most)
     shares = participation(casorati, vectors)
     return cut_of_spectrum(values, shares, _occupied(vectors))

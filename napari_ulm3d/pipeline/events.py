@@ -12,6 +12,7 @@ from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
 if TYPE_CHECKING:
+    from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.pipeline.plan import BlockPlan
 
 __all__ = [
@@ -43,7 +44,7 @@ class RunPrepared:
     Attributes
     ----------
     facts
-        For `run.toml`: the PSF, the weights of each network with their hash, and at which frames
+        For `run.toml`: the settings with the blocks' length, the PSF, the weights of each network with their hash, and at which frames
         tracks would end for every `link.breaks`.
     notes
         The same in sentences, for the log.
@@ -53,8 +54,10 @@ class RunPrepared:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, plan: BlockPlan, sequences: dict[str, list[int]]) -> RunPrepared:
-        """From the plan, and the frames at which sequences begin."""
+    def of(
+        cls, plan: BlockPlan, config: PipelineConfig, sequences: dict[str, list[int]]
+    ) -> RunPrepared:
+        """From the plan, the settings that give it again, and where sequences begin."""
         psf, weights = plan.psf, plan.weights
         widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
         patch = " x ".join(str(n) for n in psf.shape)
@@ -64,12 +67,13 @@ class RunPrepared:
             notes.append(f"weights of the {used.role}: {used.path} ({used.card.architecture})")
             notes += used.card.notes
         facts: dict[str, Any] = {
+            "config": config.to_dict(),
             "psf": {
                 "source": psf.source,
                 "fwhm_voxels": list(psf.fwhm_voxels),
                 "patch_voxels": list(psf.shape),
                 "carrier_rad": psf.carrier_rad,
-            }
+            },
         }
         if plan.calibration is not None:
             facts["calibration"] = plan.calibration.facts()

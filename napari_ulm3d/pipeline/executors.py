@@ -13,7 +13,14 @@ from functools import partial
 from typing import Protocol
 
 from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
+from napari_ulm3d.calibrate import (
+    BlockLength,
+    BlockMeasurement,
+    Calibration,
+    calibrated,
+    chosen_length,
+    shares_removed,
+)
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
@@ -56,6 +63,12 @@ class Executor(Protocol):
         self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
     ) -> Calibration:
         """What a few blocks spread over the acquisition, of those that can be read, say of it."""
+        ...
+
+    def block_length(
+        self, acquisition: Acquisition, config: PipelineConfig, most_frames: int | None
+    ) -> BlockLength:
+        """How many frames are filtered together, at most `most_frames` (`chosen_length`)."""
         ...
 
     def outcomes(
@@ -102,6 +115,11 @@ class SerialExecutor:
             if filtered.components is None or wanted is None or filtered.components[0] == wanted[0]:
                 self._measured = (index, filtered)
         return calibration
+
+    def block_length(
+        self, acquisition: Acquisition, config: PipelineConfig, most_frames: int | None
+    ) -> BlockLength:
+        return chosen_length(shares_removed, acquisition, config, most_frames)
 
     def outcomes(
         self,

@@ -10,6 +10,7 @@ from math import ceil, floor
 from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.calibrate.block_length import longest_block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.device import resolve_device
@@ -45,11 +46,15 @@ class Fitted:
         What was changed, a sentence each.
     map_bytes
         What maps may take while they accumulate; None: what they need.
+    block_frames
+        Frames of the longest block that fits, while `load.frames_per_block` is left to the data;
+        None: there is no budget.
     """
 
     config: PipelineConfig
     notes: tuple[str, ...] = ()
     map_bytes: int | None = None
+    block_frames: int | None = None
 
 
 def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: Execution) -> Fitted:
@@ -76,8 +81,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
     budget = execution.memory_bytes
     if budget is None:
         return Fitted(config)
-    blocks = acquisition.blocks(config.load.frames_per_block)
-    longest = max(block.n_frames for block in blocks)
+    longest = max(b.n_frames for b in acquisition.blocks(config.load.block_frames))
     frame_bytes = acquisition.grid.size * acquisition.dtype.itemsize
     alone = not execution.parallel
     room = worker_share(execution, budget) - _PROCESS_BYTES - (_MAPPING_BYTES if alone else 0)
@@ -98,6 +102,8 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
             f"Allow at least {ceil(least / 1e8) / 10:.1f}GB (--memory){', or fewer workers' if execution.workers else ''}."
         )
     notes: tuple[str, ...] = ()
+    if config.load.frames_per_block is None and frames > longest:  # it may become as long
+        longest = max(longest, longest_block(acquisition, config, frames))
     if frames < longest:
         config, note = _shortened(config, longest, frames, execution)
         notes = (note,)
@@ -116,7 +122,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
         spare = max(0, budget - _PROCESS_BYTES - _MAPPING_BYTES)
     elif execution.workers is not None:
         spare = 0
-    return Fitted(config, notes, _MAP_BYTES + max(0, spare))
+    return Fitted(config, notes, _MAP_BYTES + max(0, spare), frames)
 
 
 def _network_on_cpu(config: PipelineConfig, execution: Execution) -> bool:

@@ -76,6 +76,7 @@ def process(
     executor: Executor | None = None,
     tell: Tell | None = None,
     map_bound: MemoryBound | None = None,
+    most_frames: int | None = None,
 ) -> Iterator[Event]:
     """Run all stages over an acquisition.
 
@@ -99,6 +100,8 @@ def process(
         it; in any thread.
     map_bound
         Memory for the maps while they accumulate; None: what they need.
+    most_frames
+        Frames of the longest block that may be chosen (`Fitted.block_frames`).
 
     Yields
     ------
@@ -117,13 +120,15 @@ def process(
     """
     stop = stop or (lambda: False)
     executor = executor or SerialExecutor()
-    blocks = acquisition.blocks(config.load.frames_per_block)
     weights = localizer_of(config).weights(acquisition, config)
     yield StageStarted("calibrating")
-    calibration = executor.calibrate(blocks, acquisition, config)
+    length = executor.block_length(acquisition, config, most_frames)
+    asked, config = config, length.of(config)
+    blocks = acquisition.blocks(config.load.block_frames)
+    calibration = executor.calibrate(blocks, acquisition, config).with_finding(length.finding)
     settings = resolved(config, calibration, blocks)
     plan = BlockPlan(acquisition, settings, calibration.psf, weights, calibration)
-    yield RunPrepared.of(plan, _sequences(blocks))
+    yield RunPrepared.of(plan, asked if length.finding is None else config, _sequences(blocks))
     sums = _Sums(acquisition, MapAccumulator(acquisition.grid, config.maps, map_bound))
     work = _Localizing(blocks, plan, store, sequence_breaks(blocks, config.link.breaks))
     yield StageStarted("localizing")

@@ -327,6 +327,7 @@ def run_events(
                 executor=executor,
                 tell=tell,
                 map_bound=_map_bound(fitted, out),
+                most_frames=fitted.block_frames,
             ),
             executor,
             _Tally(acquisition, fitted.config),

@@ -95,6 +95,22 @@ def test_the_result_is_that_of_one_process(
     assert [e.index for e in events if isinstance(e, BlockFinished)] == list(range(6))
 
 
+@pytest.mark.slow
+def test_workers_choose_the_same_length_of_a_block(flow, tmp_path: Path) -> None:
+    long = np.concatenate([flow.frames, flow.frames[::-1]] * 3)
+    assert len(long) > 250
+    np.save(tmp_path / "IQ.npy", long)
+    left = CONFIG.with_settings(["load.frames_per_block=auto", "clutter.svd_range=auto"])
+    acquisition = open_acquisition(tmp_path / "IQ.npy", LOAD)
+    run(acquisition, left, tmp_path / "alone")
+    run(acquisition, left, tmp_path / "workers", execution=Execution(workers=1))
+    assert_same(tmp_path / "alone", tmp_path / "workers")
+    records = [ResultsFolder.open(tmp_path / name).facts() for name in ("alone", "workers")]
+    first, second = (record["calibration"]["findings"][0] for record in records)
+    assert first == second
+    assert first["name"] == "frames per block"
+
+
 def test_one_process_needs_no_dask() -> None:
     code = textwrap.dedent("""
         import sys

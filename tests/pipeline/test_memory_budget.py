@@ -98,7 +98,9 @@ def test_windows_too_short_for_the_filter_are_refused(execution: Execution) -> N
     assert fit_to_memory(large(), PipelineConfig(), enough).config.load.frames_per_block >= 32
 
 
-NETWORK = PipelineConfig(device="cpu").with_settings(["localize.localizer=network"])
+NETWORK = PipelineConfig(device="cpu").with_settings(
+    ["localize.localizer=network", "load.frames_per_block=200"]
+)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,8 @@ def test_maps_get_what_is_left_over() -> None:
         (Execution(memory="20GB", workers=2), 0.2),
         (Execution(memory="20GB", scheduler="tcp://h:1"), 0.2 + 20 - 0.7),
     ):
-        map_bytes = fit_to_memory(large(), PipelineConfig(), execution).map_bytes
+        config = PipelineConfig().with_settings(["load.frames_per_block=200"])
+        map_bytes = fit_to_memory(large(), config, execution).map_bytes
         assert map_bytes == pytest.approx(map_gb * 1e9, rel=0.2 if map_gb < 0.3 else 0.01)
 
 

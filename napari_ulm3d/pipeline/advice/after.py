@@ -68,7 +68,7 @@ def verdict(
 def _why_nothing(
     rejected: Mapping[str, int], config: PipelineConfig, svd_first: int | None, n_frames: int
 ) -> str:
-    frames = min(config.load.frames_per_block, n_frames)
+    frames = min(config.load.block_frames, n_frames)
     localize = config.localize
     if config.clutter.svd_range is not None and svd_first is not None and svd_first > frames // 4:
         return (

@@ -15,7 +15,7 @@ _FAR_VOXELS = 5.0
 def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
     """Sentences for a person, each with the setting to look at; none when all seems well."""
     said = []
-    shortest = min(block.n_frames for block in acquisition.blocks(config.load.frames_per_block))
+    shortest = min(block.n_frames for block in acquisition.blocks(config.load.block_frames))
     first, last = config.clutter.svd_range or (1, shortest)
     uses_svd = "svd" in config.clutter.method and not config.clutter.svd_automatic
     if uses_svd and shortest < last and first > 0.1 * shortest:

@@ -21,13 +21,20 @@ from typing import Any, Self
 from uuid import uuid4
 
 from napari_ulm3d.acquisition import Acquisition, Block, source_path
-from napari_ulm3d.calibrate import BlockMeasurement, Calibration, calibrated
+from napari_ulm3d.calibrate import (
+    BlockLength,
+    BlockMeasurement,
+    Calibration,
+    calibrated,
+    chosen_length,
+)
+from napari_ulm3d.calibrate.block_length import Shares
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.errors import BackendError, BlockError, Cancelled, InputError, UlmError
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.dask.client import START_S, connected_client, local_client
-from napari_ulm3d.pipeline.dask.worker import measured_block, work_on
+from napari_ulm3d.pipeline.dask.worker import measured_block, measured_shares, work_on
 from napari_ulm3d.pipeline.executors import ATTEMPTS, Job, Stop
 from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
@@ -116,18 +123,34 @@ class Cluster:
         """What a few blocks, measured by workers, say of the acquisition."""
 
         def found(block: Block) -> BlockMeasurement:
-            for _ in range(ATTEMPTS):
-                future = self._client.submit(
-                    measured_block, block, acquisition.only(block), config, pure=False
-                )
-                answer: BlockMeasurement | UlmError | None = self._result(future, lambda: False)
-                if isinstance(answer, UlmError):
-                    raise answer
-                if answer is not None:
-                    return answer
-            raise BlockError(_died(block))
+            measured: BlockMeasurement = self._asked(
+                block, measured_block, acquisition.only(block), config
+            )
+            return measured
 
         return calibrated(found, blocks, acquisition, config)
+
+    def block_length(
+        self, acquisition: Acquisition, config: PipelineConfig, most_frames: int | None
+    ) -> BlockLength:
+        """How many frames are filtered together, measured by a worker."""
+
+        def found(block: Block) -> Shares:
+            shares: Shares = self._asked(block, measured_shares)
+            return shares
+
+        return chosen_length(found, acquisition, config, most_frames)
+
+    def _asked(self, block: Block, work: Any, *arguments: Any) -> Any:
+        """What a worker says of a block."""
+        for _ in range(ATTEMPTS):
+            future = self._client.submit(work, block, *arguments, pure=False)
+            answer = self._result(future, lambda: False)
+            if isinstance(answer, UlmError):
+                raise answer
+            if answer is not None:
+                return answer
+        raise BlockError(_died(block))
 
     def outcomes(
         self,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from napari_ulm3d._version import __version__
 from napari_ulm3d.acquisition import Acquisition, Block
-from napari_ulm3d.calibrate import BlockMeasurement
+from napari_ulm3d.calibrate import BlockMeasurement, shares_removed
+from napari_ulm3d.calibrate.block_length import Shares
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block
@@ -20,7 +21,14 @@ from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import throttled
 from napari_ulm3d.system.machine import peak_memory
 
-__all__ = ["Preparation", "measured_block", "visible_gpus", "work_on", "worker_version"]
+__all__ = [
+    "Preparation",
+    "measured_block",
+    "measured_shares",
+    "visible_gpus",
+    "work_on",
+    "worker_version",
+]
 
 # A worker that was started with several threads would hold as many blocks in memory.
 _one_at_a_time = threading.Lock()
@@ -49,6 +57,15 @@ def measured_block(
     with _one_at_a_time:
         try:
             return measure(block, acquisition, config)[0]
+        except UlmError as error:
+            return error.with_traceback(None)
+
+
+def measured_shares(block: Block) -> Shares | UlmError:
+    """`shares_removed`; an error of ours as a value."""
+    with _one_at_a_time:
+        try:
+            return shares_removed(block)
         except UlmError as error:
             return error.with_traceback(None)
 

@@ -116,7 +116,7 @@ def cost(
     if rate.window_frames is not None:  # one after the other
         seconds = n_voxels * acquisition.n_frames / rate.voxels_per_s
         return Cost(seconds, window_bytes(rate.window_frames) * rate.at_once)
-    block = min(config.load.frames_per_block, acquisition.n_frames)
+    block = min(config.load.block_frames, acquisition.n_frames)
     margin = rate.context_frames if network.margin_frames is None else network.margin_frames
     alone = measured.loaded.device == "cuda"
     spans = time_windows(block, margin, network.window_frames, alone=alone)

@@ -136,7 +136,7 @@ def _prepared(
     yield Progress("Filtering")
     weights = localizer_of(config).weights(preview.acquisition, config)
     calibration = preview.calibration(config)
-    blocks = preview.acquisition.blocks(config.load.frames_per_block)
+    blocks = preview.acquisition.blocks(config.load.block_frames)
     settings = resolved(config, calibration, blocks)
     plan = BlockPlan(preview.acquisition, settings, calibration.psf, weights, calibration)
     block, filtered = preview.filtered(config, frame)

@@ -230,5 +230,5 @@ class LoadPanel(Panel):
 def _typed(draft: LoadDraft) -> dict[str, Any]:
     """What was typed that belongs to the data and not to the processing."""
     values = {name: value for name, value in draft.given() if value is not None}
-    values.pop("frames_per_block")
+    values.pop("frames_per_block", None)
     return values

@@ -161,7 +161,7 @@ class LocalizePanel(Panel):
         if acquisition is None or done is None:
             self.series_button.setText("Whole series")
             return
-        n_blocks = len(acquisition.blocks(self.session.config.load.frames_per_block))
+        n_blocks = len(acquisition.blocks(self.session.config.load.block_frames))
         self.series_button.setText(f"Resume ({done} of {n_blocks} blocks done)")
 
     def _retry(self) -> None:

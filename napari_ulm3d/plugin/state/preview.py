@@ -35,7 +35,7 @@ _FEWEST_STRONGEST = 1 << 20
 
 def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Block:
     """The block that holds a frame."""
-    blocks = acquisition.blocks(config.load.frames_per_block)
+    blocks = acquisition.blocks(config.load.block_frames)
     first = [block.first_frame for block in blocks]
     return blocks[int(np.searchsorted(first, frame, side="right")) - 1]
 
@@ -49,7 +49,7 @@ def for_network(config: PipelineConfig) -> PipelineConfig:
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
     """What a PSF depends on."""
-    return (config.psf, config.clutter, config.load.frames_per_block)
+    return (config.psf, config.clutter, config.load.block_frames)
 
 
 class Preview:
@@ -114,7 +114,7 @@ class Preview:
         acquisition = self.acquisition
 
         def make() -> Calibration:
-            blocks = acquisition.blocks(config.load.frames_per_block)
+            blocks = acquisition.blocks(config.load.block_frames)
             return calibrated(
                 lambda block: measure(block, acquisition, config)[0], blocks, acquisition, config
             )

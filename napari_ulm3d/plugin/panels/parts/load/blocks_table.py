@@ -63,7 +63,7 @@ class BlocksTable(QWidget):
         self.setVisible(acquisition is not None)
         if acquisition is None:
             return
-        blocks = acquisition.blocks(self._session.config.load.frames_per_block)
+        blocks = acquisition.blocks(self._session.config.load.block_frames)
         self.title.setText(
             f"Blocks of {acquisition.name}: {len(blocks)}, {acquisition.n_frames} frames, "
             f"{acquisition.duration_s:.2f} s"
@@ -81,5 +81,5 @@ class BlocksTable(QWidget):
         acquisition, viewer = self._session.acquisition, self._session.viewer
         if acquisition is None or viewer.dims.ndim < 4:
             return
-        block = acquisition.blocks(self._session.config.load.frames_per_block)[row]
+        block = acquisition.blocks(self._session.config.load.block_frames)[row]
         viewer.dims.set_point(0, block.first_frame / acquisition.rate_hz)
