@@ -85,9 +85,12 @@ def localize(
     for low in range(0, frames.shape[0], at_once):
         part = slice(low, low + at_once)
         stack = _stack(
-            frames[part], None if correlation is None else correlation[part], first_frame + low
+            frames[part],
+            None if correlation is None else correlation[part],
+            first_frame + low,
+            valid,
         )
-        candidates, dropped = _candidates(stack, config)
+        candidates, dropped = _candidates(stack, config, valid)
         fits = LOCALIZERS[config.localizer](stack, candidates, config)
         table, late = _table(fits, stack, grid, config, rate_hz, first_frame + low)
         tables.append(table)
@@ -130,11 +133,16 @@ def _check(
         )
 
 
-def _stack(frames: NDArray[Any], correlation: NDArray[Any] | None, first_frame: int) -> Stack:
+def _stack(
+    frames: NDArray[Any],
+    correlation: NDArray[Any] | None,
+    first_frame: int,
+    valid: NDArray[np.bool_] | None,
+) -> Stack:
     real = not np.iscomplexobj(frames)
     if real:
         envelope = np.ascontiguousarray(np.maximum(frames, 0), np.float32)
-        iq = (frames - np.median(frames, axis=(1, 2, 3), keepdims=True)).astype(np.complex64)
+        iq = (frames - _medians(frames, valid)).astype(np.complex64)
         finite = np.isfinite(frames).all(axis=(1, 2, 3))
     else:
         iq = np.ascontiguousarray(frames, np.complex64)
@@ -168,10 +176,24 @@ def _envelope(iq, envelope, finite):  # type: ignore[no-untyped-def]
         finite[t] = np.isfinite(total)
 
 
-def _candidates(stack: Stack, config: LocalizeConfig) -> tuple[Candidates, Rejections]:
-    candidates, over_cap = detect_maxima(
-        stack.envelope, config.patch, config.min_snr_db, config.max_bubbles
-    )
+def _medians(frames: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Of each frame, over the voxels that hold data: (t, 1, 1, 1)."""
+    values = frames.reshape(len(frames), -1) if valid is None else frames[:, valid]
+    if not values.shape[1]:
+        return np.zeros((len(frames), 1, 1, 1), frames.dtype)
+    return np.asarray(np.median(values, axis=1)[:, None, None, None])
+
+
+def _candidates(
+    stack: Stack, config: LocalizeConfig, valid: NDArray[np.bool_] | None
+) -> tuple[Candidates, Rejections]:
+    image = stack.envelope
+    if valid is not None:
+        # What is outside of the field of view is no quiet background beside which noise stands out.
+        image = np.where(valid, image, _medians(image, valid))
+    candidates, over_cap = detect_maxima(image, config.patch, config.min_snr_db, config.max_bubbles)
+    if valid is not None:
+        candidates = candidates.keep(valid[*candidates.voxel.T])
     low = crowded = 0
     if config.min_correlation > 0 and stack.correlation is not None:
         level = stack.correlation[candidates.frame, *candidates.voxel.T]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_closing
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import (
@@ -138,7 +139,7 @@ def localize_block(
     if filtered.exponent:
         facts = facts | {AMPLITUDE_LOG2: float(filtered.exponent)}
     power = power_doppler(filtered.frames)
-    localizations = _within(found.localizations, plan)
+    localizations = _within(found.localizations, filtered.valid, plan)
     moved = None
     if reference is not None and filtered.motion is not None:
         rate_hz, motion = plan.acquisition.rate_hz, _against(reference, filtered.motion, plan)
@@ -166,9 +167,20 @@ def _against(reference: NDArray[np.float32], motion: BlockMotion, plan: BlockPla
     return motion.against(offset_um(reference, motion.image, plan.acquisition.grid.spacing_um)[0])
 
 
-def _within(found: Localizations, plan: BlockPlan) -> Localizations:
-    """Positions within the acquisition's voxels; coarse voxels reach a little further."""
-    if plan.calibration is None or plan.calibration.working.is_full or not len(found):
+def _within(
+    found: Localizations, valid: NDArray[np.bool_] | None, plan: BlockPlan
+) -> Localizations:
+    """Positions within voxels that hold data; coarse voxels reach a little further.
+
+    A dead voxel between others belongs to the field of view.
+    """
+    whole = plan.calibration is None or plan.calibration.working.is_full
+    if not len(found) or (whole and valid is None):
         return found
-    inside = plan.acquisition.grid.contains(found.positions_um)
+    grid = plan.acquisition.grid
+    inside = grid.contains(found.positions_um)
+    if valid is not None:
+        field = valid | binary_closing(valid, np.ones((3, 3, 3), np.bool_))
+        voxel = np.rint(grid.to_index(found.positions_um[inside])).astype(np.int64)
+        inside[inside] = field[*np.clip(voxel, 0, np.array(grid.shape) - 1).T]
     return Localizations(found.table[inside].reset_index(drop=True))

@@ -75,6 +75,7 @@ class Conventional:
                 rate_hz=acquisition.rate_hz,
                 first_frame=block.first_frame + start,
                 correlation=correlation,
+                valid=filtered.valid,
             )
             parts.append(found.localizations)
             rejected += found.rejections
