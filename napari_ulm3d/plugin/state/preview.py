@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate import Calibration, calibrated
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.load import USUAL_FRAMES
 from napari_ulm3d.config.methods.networks import USUAL_NETWORK
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
+from napari_ulm3d.filtering.randomized import leading_components
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
@@ -80,7 +82,7 @@ class Preview:
     def spectrum(self, config: PipelineConfig, frame: int) -> NDArray[np.float64] | None:
         """Singular values of the unfiltered block about a frame, descending; None without SVD.
 
-        All of them, where a run computes only those that it drops.
+        All of them, where a run computes only those that it drops; of a long block the strongest.
         """
         if "svd" not in config.clutter.method:
             return None
@@ -90,7 +92,11 @@ class Preview:
         def compute() -> NDArray[np.float64]:
             frames = block.read()
             exponent = rescale(frames)
-            values: NDArray[np.float64] = svd_spectrum(frames)[0]
+            values: NDArray[np.float64]
+            if len(frames) > 2 * USUAL_FRAMES:  # all of them would take half a minute
+                values = leading_components(frames.reshape(len(frames), -1), USUAL_FRAMES)[0]
+            else:
+                values = svd_spectrum(frames)[0]
             return np.ldexp(values, -exponent)
 
         return self._remember("spectrum", key, 1, compute)
