@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fft, ifft, next_fast_len
 from scipy.ndimage import maximum_filter
 
 from napari_ulm3d.acquisition import Grid
@@ -128,7 +129,7 @@ def _width(
     if n == 1:
         return 1.0
     lags = np.arange(min(n - 1, 64) + 1)
-    values = np.array([_lagged(frames, axis, int(lag)) for lag in lags])
+    values = _lagged(frames, axis, len(lags))
     # Noise of the receiver is in lag 0 alone.
     total = values[0] - (level or 0.0) ** 2
     # What as many independent voxels as hold the energy would leave of a lag.
@@ -155,12 +156,17 @@ def _width(
     return float(np.clip(np.sqrt(-2 * np.log(2) / slope), _SMALLEST, n))
 
 
-def _lagged(frames: NDArray[Any], axis: int, lag: int) -> float:
-    """|mean of conj(x) x shifted by a lag|."""
+def _lagged(frames: NDArray[Any], axis: int, n_lags: int) -> NDArray[np.float64]:
+    """|mean of conj(x) x shifted by a lag| for lags from 0, by the spectrum (Wiener-Khinchin)."""
     n = frames.shape[axis]
-    first = np.take(frames, range(n - lag), axis)
-    second = np.take(frames, range(lag, n), axis)
-    return abs(np.vdot(first, second)) / first.size
+    padded = next_fast_len(n + n_lags)  # so that no lag wraps around
+    others = tuple(k for k in range(3) if k != axis - 1)
+    power = np.zeros(padded)
+    for frame in frames:  # a frame at a time: no array the size of them all
+        spectrum = fft(frame, padded, axis=axis - 1)
+        power += np.square(np.abs(spectrum), dtype=np.float64).sum(axis=others)
+    sums = np.abs(ifft(power)[:n_lags])
+    return np.asarray(sums / ((n - np.arange(n_lags)) * (frames.size // n)))
 
 
 def measure_widths(
