@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.filtering import Psf
 
-__all__ = ["Panel", "Picture", "power_picture", "psf_picture"]
+__all__ = ["Panel", "Picture", "frames_picture", "power_picture", "psf_picture"]
 
 _ZOOM = 11
 _GAP = 10
 _LABEL = 16
 _POWER_WIDTH, _POWER_HEIGHT = 300, 170
+_FRAME_WIDTH = 145
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,20 @@ def power_picture(power_db: NDArray[np.float32], grid: Grid) -> Picture:
     size = (max(round(lateral * scale), 1), max(round(depth * scale), 1))
     panel = Panel(f"Power Doppler, z / x, {low:.0f} to {high:.0f} dB", _hot(level), *size)
     return Picture(((panel,),))
+
+
+def frames_picture(before: NDArray[np.float32], after: NDArray[np.float32], grid: Grid) -> Picture:
+    """One frame before and after the clutter filter, (z, x) magnitudes each, true to scale."""
+    depth, _, lateral = grid.extent_um
+    scale = min(_FRAME_WIDTH / lateral, _POWER_HEIGHT / depth)
+    size = (max(round(lateral * scale), 1), max(round(depth * scale), 1))
+    panels = []
+    for name, values, span_db in (("before", before, 40.0), ("after", after, 25.0)):
+        top = max(float(values.max()), 1e-30)
+        decibels = 20 * np.log10(np.maximum(values / top, 1e-6))
+        level = np.clip(1 + decibels / span_db, 0, 1)
+        panels.append(Panel(f"{name}, {span_db:.0f} dB", _grey(level), *size))
+    return Picture((tuple(panels),))
 
 
 def psf_picture(psf: Psf) -> Picture:

@@ -22,6 +22,7 @@ from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.load.blocks_table import BlocksTable
 from napari_ulm3d.plugin.panels.parts.load.file_facts import facts_table, hint_facts
 from napari_ulm3d.plugin.panels.parts.load.load_draft import LoadDraft
+from napari_ulm3d.plugin.panels.parts.load.measured_box import MeasuredBox
 from napari_ulm3d.plugin.panels.parts.load.reset_offer import ResetOffer
 from napari_ulm3d.plugin.session import Session
 
@@ -91,6 +92,8 @@ class LoadPanel(Panel):
         self.blocks_box = BlocksTable(self.session)
         self.blocks, self.blocks_title = self.blocks_box.table, self.blocks_box.title
         self.column.addWidget(self.blocks_box)
+        self.measured_box = MeasuredBox(self.session)
+        self.column.addWidget(self.measured_box)
         self.draft.config_changed.connect(self._on_config)
         self.session.acquisition_changed.connect(self._on_acquisition)
         self._on_acquisition()
