@@ -65,6 +65,8 @@ class Calibration:
         What is doubtful, a sentence each with the setting to look at.
     motion_reference
         (z, y, x) image against which the tissue is displaced; None: motion is left alone.
+    measured_on
+        Numbers of the blocks that it rests on.
     """
 
     psf: Psf
@@ -76,6 +78,7 @@ class Calibration:
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
     motion_reference: NDArray[np.float32] | None = None
+    measured_on: tuple[int, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Plain values for `run.toml`."""

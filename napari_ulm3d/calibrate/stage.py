@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -242,12 +243,14 @@ def calibrated(
         return combine([], acquisition, config)
     wanted = spread_out(len(blocks), config.calibrate.blocks)
     measured: list[BlockMeasurement] = []
+    used: list[int] = []
     first: UlmError | None = None
     for index in [*wanted, *(k for k in range(len(blocks)) if k not in wanted)]:
         if len(measured) == len(wanted):
             break
         try:
             measured.append(found(blocks[index]))
+            used.append(index)
         except (InputError, BlockError) as error:
             if isinstance(error, InputError) and error.path is None:  # no fault of the file
                 raise
@@ -255,7 +258,7 @@ def calibrated(
     if not measured:
         assert first is not None
         raise first
-    return combine(measured, acquisition, config)
+    return replace(combine(measured, acquisition, config), measured_on=tuple(used))
 
 
 def with_cut(config: PipelineConfig, first: int, last: int) -> PipelineConfig:

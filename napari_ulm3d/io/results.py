@@ -10,6 +10,7 @@
     DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
     DIR/log.txt                DIR/report.html, where it was asked for
     DIR/blocks/00000.npz ...   one file per finished block
+    DIR/calibration.npz        what was measured before the first block, for resuming
 
 Every file appears complete or not at all.
 """
@@ -18,12 +19,16 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
@@ -46,6 +51,9 @@ LOCK_NAME, MUTEX_NAME = ".run.lock", ".run.mutex"
 
 #: TOML truncated between two lines is still valid: these lines show that `run.toml` is complete.
 _FIRST_LINE, _LAST_LINE = "# A run of napari-ulm3d, whole to its last line.\n", "# The end.\n"
+
+#: What was measured before the first block.
+MEASURED_NAME = "calibration.npz"
 
 _SUBFOLDERS = ("maps", "blocks")
 
@@ -128,6 +136,7 @@ class ResultsFolder:
             "log.txt",
             "scores.json",
             "report.html",
+            MEASURED_NAME,
         ):
             (self.path / name).unlink(missing_ok=True)
 
@@ -257,6 +266,24 @@ class ResultsFolder:
         """Read a finished block; None if it is missing or comes from other input or settings."""
         path = self.block_path(index)
         return read_block_file(path, key) if path.is_file() else None
+
+    def write_measured(self, arrays: Mapping[str, NDArray[Any]], key: str) -> None:
+        """Save what was measured before the first block; `key` names what it depends on."""
+        named: dict[str, Any] = {"key": np.array(key), **arrays}
+        with atomic_path(self.path / MEASURED_NAME) as partial, open(partial, "wb") as file:
+            np.savez(file, **named)
+
+    def read_measured(self, key: str) -> dict[str, NDArray[Any]] | None:
+        """What `write_measured` saved; None where it is not there, is damaged or of another key.
+
+        Measuring anew is always possible, so nothing is refused here.
+        """
+        try:
+            with np.load(self.path / MEASURED_NAME, allow_pickle=False) as data:
+                arrays = {name: data[name] for name in data}
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            return None
+        return arrays if str(arrays.pop("key", "")) == key else None
 
     def localizations_so_far(self) -> Localizations:
         """Localizations of the finished blocks, for a stopped run, which has no table yet."""

@@ -8,14 +8,15 @@ import math
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, Grid
+from napari_ulm3d.calibrate import BlockLength, Calibration
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.io.results import BlockResult
@@ -33,6 +34,7 @@ from napari_ulm3d.pipeline.events import (
     StageStarted,
 )
 from napari_ulm3d.pipeline.executors import Executor, Job, SerialExecutor
+from napari_ulm3d.pipeline.kept_calibration import KeptCalibration, calibration_key
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import Tell
@@ -54,6 +56,8 @@ class BlockStore(Protocol):
 
     def read_block(self, index: int, key: str) -> BlockResult | None: ...
     def write_block(self, index: int, block: BlockResult, key: str) -> None: ...
+    def read_measured(self, key: str) -> dict[str, NDArray[Any]] | None: ...
+    def write_measured(self, arrays: Mapping[str, NDArray[Any]], key: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,9 @@ def process(
     executor = executor or SerialExecutor()
     weights = localizer_of(config).weights(acquisition, config)
     yield StageStarted("calibrating")
-    length = executor.block_length(acquisition, config, most_frames)
+    length, calibration = _measured(acquisition, config, executor, store, most_frames)
     asked, config = config, length.of(config)
     blocks = acquisition.blocks(config.load.block_frames)
-    calibration = executor.calibrate(blocks, acquisition, config).with_finding(length.finding)
     settings = resolved(config, calibration, blocks)
     plan = BlockPlan(acquisition, settings, calibration.psf, weights, calibration)
     yield RunPrepared.of(plan, asked if length.finding is None else config, _sequences(blocks))
@@ -165,6 +168,31 @@ def process(
         acquisition.rate_hz, config.link, work.breaks
     )  # fmt: skip
     yield sums.maps(tracks, chance)
+
+
+def _measured(
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    executor: Executor,
+    store: BlockStore | None,
+    most_frames: int | None,
+) -> tuple[BlockLength, Calibration]:
+    """How long blocks are and what a few of them say; of the run that is resumed, if it holds."""
+    key = "" if store is None else calibration_key(acquisition, config)
+    limits = (config.load.frames_per_block, most_frames)
+    arrays = None if store is None else store.read_measured(key)
+    if arrays is not None:
+        kept = KeptCalibration.from_arrays(arrays, acquisition)
+        if kept.still_of(acquisition, limits):
+            return kept.length, kept.calibration
+    length = executor.block_length(acquisition, config, most_frames)
+    settings = length.of(config)
+    blocks = acquisition.blocks(settings.load.block_frames)
+    calibration = executor.calibrate(blocks, acquisition, settings).with_finding(length.finding)
+    if store is not None and calibration.measured_on:
+        new = KeptCalibration.of(calibration, length, limits, blocks, acquisition)
+        store.write_measured(new.arrays(), key)
+    return length, calibration
 
 
 class _Localizing:

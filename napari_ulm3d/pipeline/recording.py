@@ -8,12 +8,14 @@ then there is no more than the lock that keeps other runs off, and it goes with 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import LOCK_NAME, BlockResult, ResultsFolder
@@ -74,6 +76,7 @@ class Recording:
         self._files = ExitStack()
         self._n_blocks = 0
         self._motion: list[pd.DataFrame] = []
+        self._measured: tuple[Mapping[str, NDArray[Any]], str] | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as until_ready:
@@ -107,6 +110,14 @@ class Recording:
     def write_block(self, index: int, block: BlockResult, key: str) -> None:
         """Keep a finished block."""
         self._begun().write_block(index, block, key)
+
+    def read_measured(self, key: str) -> dict[str, NDArray[Any]] | None:
+        """What the run that is resumed measured before its first block."""
+        return ResultsFolder(self._path).read_measured(key) if self._resume else None
+
+    def write_measured(self, arrays: Mapping[str, NDArray[Any]], key: str) -> None:
+        """Keep what was measured, from when the first block is finished."""
+        self._measured = (arrays, key)
 
     def prepared(self, event: RunPrepared) -> None:
         """Keep what the run found out before its first block, for `run.toml` and the log."""
@@ -182,6 +193,8 @@ class Recording:
         if not self._resume:
             folder.clear()
         folder.make_subfolders()
+        if self._measured is not None:
+            folder.write_measured(*self._measured)
         for place in (folder.path, folder.path / "maps", folder.path / "blocks"):
             remove_leftovers(place)
         self._log_to(folder.path / "log.txt")

@@ -104,18 +104,19 @@ def test_the_background_of_an_envelope_is_that_of_the_field_of_view() -> None:
     rng = np.random.default_rng(4)
     z, x = np.arange(SHAPE[0])[:, None], np.arange(SHAPE[2])
     spot = 9 * np.exp(-((z - 14.3) ** 2 + (x - 20.6) ** 2) / (2 * 1.1**2))
-    frames = np.abs(rng.standard_normal((1, *SHAPE)) * 0.2 + 3.0 + spot[:, None, :])
-    frames = np.where(FIELD, frames, 0).astype(np.float32)
-    acquisition = Acquisition.from_array(frames, (SPACING,) * 3, 300.0)
+    whole = np.abs(rng.standard_normal((1, *SHAPE)) * 0.2 + 3.0 + spot[:, None, :])
+    whole = whole.astype(np.float32)
+    masked = np.where(FIELD, whole, 0).astype(np.float32)
+    grid = Acquisition.from_array(whole, (SPACING,) * 3, 300.0).grid
     config = LocalizeConfig(
         localizer="gaussian", patch_voxels=(7, 7, 7), fwhm_voxels=(2.6, 2.6, 2.6), min_snr_db=6
     )
-    both = [
-        localize(frames, acquisition.grid, config, rate_hz=300.0, valid=valid).localizations
-        for valid in (FIELD, None)
-    ]
-    assert len(both[0]) == 1
-    assert both[0].positions_um[0] / SPACING == pytest.approx((14.3, 0, 20.6), abs=0.1)
-    # Without being told, the level of the noise is part of the bubble and its fit is another.
-    width = [one.table["sigma_x_um"].to_numpy() for one in both]
-    assert width[0] == pytest.approx(1.1 * SPACING, rel=0.1)
+    true, told, untold = (
+        localize(frames, grid, config, rate_hz=300.0, valid=valid).localizations.table.iloc[0]
+        for frames, valid in ((whole, None), (masked, FIELD), (masked, None))
+    )
+    assert told[["z_um", "x_um"]].to_numpy(float) == pytest.approx(
+        np.array([14.3, 20.6]) * SPACING, abs=0.1 * SPACING
+    )
+    assert told["snr_db"] == pytest.approx(true["snr_db"], abs=1)
+    assert abs(untold["snr_db"] - true["snr_db"]) > 6

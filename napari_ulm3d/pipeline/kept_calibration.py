@@ -1,0 +1,156 @@
+"""A calibration kept with a run, so that resuming does not measure anew.
+
+It is used again if the settings that it depends on and the files that it was measured on are the
+same. Other files may have changed: a file that was damaged and is whole again does not change what
+was measured on the others, so that only its own blocks are worked on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d._version import __version__
+from napari_ulm3d.acquisition import Acquisition, Block
+from napari_ulm3d.calibrate import BlockLength, Calibration, Finding, WorkingGrid
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.filtering import Psf
+from napari_ulm3d.provenance import source_fingerprint
+
+__all__ = ["KeptCalibration", "calibration_key"]
+
+_SECTIONS = ("load", "calibrate", "clutter", "psf", "motion", "localize")
+_FACTORS = ("factor_z", "factor_y", "factor_x")
+
+
+def calibration_key(acquisition: Acquisition, config: PipelineConfig) -> str:
+    """A hash of what a calibration depends on, but for the frames and the length of the blocks."""
+    values = config.model_dump(mode="json")
+    del values["load"]["frames_per_block"]
+    text = json.dumps(
+        [
+            __version__,
+            [values[name] for name in _SECTIONS],
+            [[source.name, *source.shape, str(source.dtype)] for source in acquisition.sources],
+            asdict(acquisition.grid),
+            [acquisition.rate_hz, acquisition.kind, acquisition.wavelength_um],
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class KeptCalibration:
+    """A calibration with what it was measured on.
+
+    Attributes
+    ----------
+    length
+        Of the blocks.
+    limits
+        What the length was chosen by: the setting and the most frames that memory allowed.
+    sources
+        Fingerprints of the files that it was measured on, by their number.
+    """
+
+    calibration: Calibration
+    length: BlockLength
+    limits: tuple[int | None, int | None]
+    sources: Mapping[int, str]
+
+    @classmethod
+    def of(
+        cls,
+        calibration: Calibration,
+        length: BlockLength,
+        limits: tuple[int | None, int | None],
+        blocks: Sequence[Block],
+        acquisition: Acquisition,
+    ) -> KeptCalibration:
+        """With the fingerprints of the files whose blocks were measured.
+
+        Raises
+        ------
+        UlmError, OSError
+            A file cannot be read any more.
+        """
+        numbers = {id(source): n for n, source in enumerate(acquisition.sources)}
+        used = sorted({numbers[id(blocks[k].source)] for k in calibration.measured_on})
+        sources = {n: source_fingerprint(acquisition.sources[n]) for n in used}
+        return cls(calibration, length, limits, sources)
+
+    def still_of(self, acquisition: Acquisition, limits: tuple[int | None, int | None]) -> bool:
+        """Whether the files are what they were, and the blocks would be as long.
+
+        The record of a run gives the length that was chosen, so resuming may ask for it.
+        """
+        if limits != self.limits and limits[0] != self.length.frames:
+            return False
+        try:
+            return all(
+                source_fingerprint(acquisition.sources[n]) == digest
+                for n, digest in self.sources.items()
+            )
+        except (UlmError, OSError, IndexError):
+            return False
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as arrays of numbers and text."""
+        psf, working = self.calibration.psf, self.calibration.working
+        facts = {
+            "frames": self.length.frames,
+            "length": asdict(self.length.finding) if self.length.finding else None,
+            "limits": list(self.limits),
+            "sources": [[n, digest] for n, digest in self.sources.items()],
+            "psf": [list(psf.fwhm_voxels), psf.carrier_rad, psf.source, psf.n_bubbles],
+            "working": [list(working.thinning), working.carrier_rad],
+            "fwhm_um": list(self.calibration.fwhm_um),
+            "svd_first": self.calibration.svd_first,
+            "valid_share": self.calibration.valid_share,
+            "findings": [asdict(finding) for finding in self.calibration.findings],
+            "warnings": list(self.calibration.warnings),
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "facts": np.array(json.dumps(facts)),
+            "psf": psf.array,
+            "noise_by_depth": np.array(self.calibration.noise_by_depth),
+        }
+        if psf.factors is not None:
+            arrays |= dict(zip(_FACTORS, psf.factors, strict=True))
+        if self.calibration.motion_reference is not None:
+            arrays["motion_reference"] = self.calibration.motion_reference
+        return arrays
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], acquisition: Acquisition
+    ) -> KeptCalibration:
+        """What `arrays` gave."""
+        facts = json.loads(str(arrays["facts"]))
+        fwhm, carrier, source, n_bubbles = facts["psf"]
+        thinning, working_carrier = facts["working"]
+        factors: Any = tuple(arrays[name] for name in _FACTORS) if _FACTORS[0] in arrays else None
+        calibration = Calibration(
+            psf=Psf(arrays["psf"], tuple(fwhm), carrier, source, factors, n_bubbles),
+            working=WorkingGrid(acquisition.grid, tuple(thinning), working_carrier),
+            fwhm_um=tuple(facts["fwhm_um"]),
+            svd_first=facts["svd_first"],
+            valid_share=facts["valid_share"],
+            noise_by_depth=tuple(arrays["noise_by_depth"].tolist()),
+            findings=tuple(Finding(**finding) for finding in facts["findings"]),
+            warnings=tuple(facts["warnings"]),
+            motion_reference=arrays.get("motion_reference"),
+        )
+        length = BlockLength(
+            facts["frames"], Finding(**facts["length"]) if facts["length"] else None
+        )
+        limits = (facts["limits"][0], facts["limits"][1])
+        return cls(calibration, length, limits, {int(n): digest for n, digest in facts["sources"]})
