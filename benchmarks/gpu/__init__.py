@@ -1,0 +1,1 @@
+"""What a GPU would do, and does where there is one."""
