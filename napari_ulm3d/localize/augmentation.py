@@ -1,16 +1,24 @@
-"""Test-time augmentation: the predictions for a window and its mirror images, averaged."""
+"""Test-time augmentation: the predictions for windows and their mirror images, averaged.
+
+Windows and their images are samples of one batch, so that one pass of the network serves as many
+of them as the memory holds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_ulm3d.networks.bubblenet_input import BubbleInput, collate
+import numpy as np
+
+from napari_ulm3d.networks.bubblenet_input import BubbleInput, features_of
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleOutput
-    from napari_ulm3d.sparse import Backend
+    from napari_ulm3d.sparse import Backend, Coordinates, Reuse
 
 __all__ = ["MIRRORS", "averaged_output"]
 
@@ -29,63 +37,75 @@ MIRRORS: tuple[tuple[int, ...], ...] = (
 
 def averaged_output(
     model: BubbleNet,
-    window: BubbleInput,
+    windows: Sequence[BubbleInput],
     views: int,
     device: torch.device | str = "cpu",
     backend: Backend | None = None,
+    *,
+    at_once: int = 1,
+    reuse: Reuse | None = None,
 ) -> BubbleOutput:
-    """What the network says of a window, averaged over its mirror images.
+    """What the network says of windows, averaged over their mirror images.
 
     Vessels know no left and right and the network was trained on mirrored windows, so each view
     is an estimate of the same with an error of its own. Log-odds, velocity and level are means;
     the offset is weighted by the precision that the views predict, and its variance is their
-    mean, weighted alike. One view after the other: the memory is that of one.
+    mean, weighted alike.
 
     Parameters
     ----------
     model
         In evaluation mode, on `device`.
-    window
-        The voxels.
+    windows
+        The voxels; their frames and volumes may differ.
     views
-        How many, at most those of `MIRRORS`; 1: the window as it is.
+        How many, at most those of `MIRRORS`; 1: the windows as they are.
     device, backend
         Where and by what to compute.
+    at_once
+        Views in one pass: all windows in so many images are in memory together.
+    reuse
+        Where maps of equal voxels are kept.
 
     Returns
     -------
     BubbleOutput
-        A row each voxel of the window.
+        A row each voxel of the windows, one window after the other.
     """
     import torch
 
     from napari_ulm3d.networks.bubblenet import BubbleOutput
 
-    if views == 1:
-        plain: BubbleOutput = model(collate([window], device, backend))
-        return plain
-    sums = torch.zeros((len(window), 11), device=device)
-    for axes in MIRRORS[:views]:
-        image, rows_of = window.mirrored(axes)
-        out: BubbleOutput = model(collate([image], device, backend))
-        # Back to front: where an axis is mirrored, so is what points along it.
-        sign = [-1.0 if axis in axes else 1.0 for axis in (1, 2, 3)]
-        space = torch.tensor(sign, device=device)
-        motion = space * (-1.0 if 0 in axes else 1.0)
-        precision = torch.exp(-2 * out.log_sigma.float())  # of 32 bits, whatever the network has
-        said = torch.cat(
+    given = _Given(windows, device)
+    sums: Tensor | None = None
+    for first in range(0, views, at_once):
+        mirrors = MIRRORS[first : min(first + at_once, views)]
+        out, order = given.through(model, mirrors, backend, reuse)
+        if views == 1:
+            return out
+        space = torch.tensor([[-1.0 if a in axes else 1.0 for a in (1, 2, 3)] for axes in mirrors])
+        turned = torch.tensor([[-1.0 if 0 in axes else 1.0] for axes in mirrors])
+        # Where an axis is mirrored, so is what points along it; and back to front.
+        signs = torch.cat([space, space * turned], dim=1).to(device)
+        rows = torch.cat(
             [
-                out.logit[:, None].float(),
-                out.offset * space * precision,
-                precision,
-                out.velocity * motion,
-                out.level[:, None].float(),
+                out.logit[:, None],
+                out.offset,
+                torch.exp(-2 * out.log_sigma.float()),  # of 32 bits, whatever the network has
+                out.velocity,
+                out.level[:, None],
             ],
             dim=1,
         )
-        sums[torch.from_numpy(rows_of).to(device)] += said
-        if not axes:
-            coordinates = out.coordinates
+        if order is not None:
+            rows = torch.empty_like(rows).index_copy_(0, order, rows)
+        said = rows.view(len(mirrors), given.n_voxels, 11)
+        precision = said[:, :, 4:7]
+        said[:, :, 1:4] *= signs[:, None, :3] * precision
+        said[:, :, 7:10] *= signs[:, None, 3:]
+        total = said.sum(0)
+        sums = total if sums is None else sums + total
+    assert sums is not None
     precision = sums[:, 4:7]
     return BubbleOutput(
         logit=sums[:, 0] / views,
@@ -93,5 +113,82 @@ def averaged_output(
         log_sigma=-0.5 * torch.log(precision / views),
         velocity=sums[:, 7:10] / views,
         level=sums[:, 10] / views,
-        coordinates=coordinates,
+        coordinates=given.coordinates,
     )
+
+
+class _Given:
+    """Windows on the device, sent there once."""
+
+    def __init__(self, windows: Sequence[BubbleInput], device: torch.device | str) -> None:
+        import torch
+
+        from napari_ulm3d.sparse import Coordinates
+
+        sizes = [len(window) for window in windows]
+        indices = np.empty((sum(sizes), 5), np.int32)
+        indices[:, 0] = np.repeat(np.arange(len(windows), dtype=np.int32), sizes)
+        indices[:, 1:] = _joined([window.coordinates for window in windows])
+        correlation = torch.from_numpy(_joined([window.correlation for window in windows]))
+        amplitude = torch.from_numpy(_joined([window.amplitude for window in windows]))
+        shapes = np.array([window.shape for window in windows])
+        self.n_voxels, self.n_windows = len(indices), len(windows)
+        self.features = features_of(
+            correlation.to(device), amplitude.to(device), windows[0].fwhm_voxels
+        )
+        # A grid as large as the largest: no voxel is added, and none is a neighbour that was not.
+        self.coordinates: Coordinates = Coordinates(
+            torch.from_numpy(indices).to(device), shapes.max(0).tolist(), len(windows), (1,) * 4
+        )
+        self._last = torch.from_numpy(np.repeat(shapes - 1, sizes, axis=0).astype(np.int32))
+
+    def through(
+        self,
+        model: BubbleNet,
+        mirrors: Sequence[tuple[int, ...]],
+        backend: Backend | None,
+        reuse: Reuse | None,
+    ) -> tuple[BubbleOutput, Tensor | None]:
+        """The output for some images in one pass, and the row each of its rows was, view by view."""
+        import torch
+
+        from napari_ulm3d.sparse import SparseTensor, resolve_backend
+
+        features, coordinates, order = self.features, self.coordinates, None
+        if any(mirrors):
+            coordinates, order = self._mirrored(mirrors)
+            # Depth mirrored, the phase of a bubble would fall where it grew: values are conjugated.
+            sign = torch.ones(len(mirrors), 1, features.shape[1])
+            for k, axes in enumerate(mirrors):
+                if 1 in axes:
+                    sign[k, 0, [1, 3]] = -1.0
+            images = features * sign.to(features.device)
+            features = images.view(-1, features.shape[1]).index_select(0, order)
+        if reuse is not None:
+            coordinates = reuse.known(tuple(mirrors), coordinates)
+        backend = resolve_backend(backend, features.device)
+        return model(SparseTensor(features, coordinates, backend)), order
+
+    def _mirrored(self, mirrors: Sequence[tuple[int, ...]]) -> tuple[Coordinates, Tensor]:
+        import torch
+
+        from napari_ulm3d.sparse import Coordinates
+
+        at = self.coordinates.indices
+        flips = [[a in axes for a in range(4)] for axes in mirrors]
+        flip = torch.tensor(flips)[:, None].to(at.device)
+        last = self._last.to(at.device)
+        images = torch.empty((len(mirrors), *at.shape), dtype=at.dtype, device=at.device)
+        samples = self.n_windows * torch.arange(len(mirrors), dtype=at.dtype, device=at.device)
+        images[:, :, 0] = at[:, 0] + samples[:, None]
+        images[:, :, 1:] = torch.where(flip, last - at[:, 1:], at[:, 1:])
+        shape, n_samples = self.coordinates.shape, self.n_windows * len(mirrors)
+        mixed = Coordinates(images.view(-1, 5), shape, n_samples, (1,) * 4)
+        keys, order = torch.sort(mixed.keys())
+        made = Coordinates(mixed.indices.index_select(0, order), shape, n_samples, (1,) * 4)
+        made.remember("keys", lambda: keys)
+        return made, order
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -16,6 +16,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import NetworkConfig
 from napari_ulm3d.errors import BackendError
 from napari_ulm3d.localize.augmentation import averaged_output
+from napari_ulm3d.localize.passes import Pass, halves_of_pass, passes
 from napari_ulm3d.localize.pieces import Context, Cutter, Cutting, Piece, cut_block
 from napari_ulm3d.localize.windows import run_pieces, windows_at_once
 from napari_ulm3d.networks.bubblenet_input import BubbleInput
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_ulm3d.networks.bubblenet import BubbleNet, BubbleNetConfig
-    from napari_ulm3d.sparse import Backend
+    from napari_ulm3d.sparse import Backend, Reuse
 
 __all__ = [
     "DEFAULT_MIN_SCORE",
@@ -98,52 +99,61 @@ def predict(
     BackendError
         The memory does not suffice for the smallest piece.
     """
+    import torch
+
+    from napari_ulm3d.sparse import Reuse, uses_tables
+
     model.eval()
     radius, n_frames = _radius(block, config), block.shape[0]
     context = context_of(model.config, config)
     cutter = Cutter(block.coordinates, block.shape, context)
-    cutting = cut_block(
-        cutter,
-        lambda at_once: most_voxels(model.config, device, config.memory_gb, at_once),
-        config.window_frames,
-        windows_at_once(device),
-        alone=str(device).startswith("cuda"),
-    )
+    batched = uses_tables(torch.device(device))
+
+    def most(at_once: int) -> int:
+        return most_voxels(model.config, device, config.memory_gb, at_once)
+
+    cutting = cut_block(cutter, most, config.window_frames, windows_at_once(device), alone=batched)
     _check_room(model.config, cutting, config, device)
+    room = most(cutting.at_once) if batched else None
+    reuse = Reuse()
 
-    def compute(piece: Piece) -> tuple[NDArray[np.intp], BubblePredictions]:
-        rows = cutter.rows(piece.given)
-        low = [span[0] for span in piece.given]
+    def compute(given: Pass) -> list[tuple[Piece, NDArray[np.intp], BubblePredictions]]:
+        rows = [cutter.rows(piece.given) for piece in given.pieces]
+        parts = [block.part(of, piece.given) for of, piece in zip(rows, given.pieces, strict=True)]
         with half_precision(config.precision, device):
-            part = block.part(rows, piece.given)
-            at, found = _predict_window(model, part, config, device, backend)
-        found = replace(found, position=found.position + low[1:])
-        inside = _inside(part.coordinates[at] + low, piece.kept)
-        return rows[at[inside]], _select(found, inside)
+            said = _predict_pass(model, parts, config, device, backend, given.views, reuse)
+        made = []
+        for piece, part, of, (at, found) in zip(given.pieces, parts, rows, said, strict=True):
+            low = [span[0] for span in piece.given]
+            found = replace(found, position=found.position + low[1:])
+            inside = _inside(part.coordinates[at] + low, piece.kept)
+            made.append((piece, of[at[inside]], _select(found, inside)))
+        return made
 
-    results = run_pieces(
+    computed = run_pieces(
         model,
-        cutting.pieces,
+        passes(cutting.pieces, cutter.n_voxels, config.views, room),
         compute,
-        halves=cutter.halves,
+        halves=lambda given: halves_of_pass(given, cutter.halves),
         at_once=cutting.at_once,
         device=device,
         stop=stop,
     )
+    results = (one for _, many in computed for one in many)
     for first, last in cutting.windows:
-        parts, n_done, wanted = [], 0, (last - first) * cutter.volume
+        of_window, n_done, wanted = [], 0, (last - first) * cutter.volume
         while n_done < wanted:
-            piece, part = next(results)
-            parts.append(part)
+            piece, rows_found, found = next(results)
+            of_window.append((rows_found, found))
             n_done += piece.size
             if told is not None:
                 told(piece)
-        rows = np.concatenate([rows for rows, _ in parts])
-        voxels = BubblePredictions.concat([found for _, found in parts])
+        kept = np.concatenate([rows for rows, _ in of_window])
+        voxels = BubblePredictions.concat([found for _, found in of_window])
         if progress is not None:
             progress(last / n_frames)
         # In the order of one window, whatever the pieces were.
-        yield find_peaks(_select(voxels, np.argsort(rows)), radius, _least(config))
+        yield find_peaks(_select(voxels, np.argsort(kept)), radius, _least(config))
 
 
 def localize_network(
@@ -295,34 +305,47 @@ def _inside(at: NDArray[Any], box: Sequence[tuple[int, int]]) -> NDArray[np.bool
     return np.asarray(((at >= low) & (at < high)).all(axis=1))
 
 
-def _predict_window(
+def _predict_pass(
     model: BubbleNet,
-    window: BubbleInput,
+    parts: Sequence[BubbleInput],
     config: NetworkConfig,
     device: torch.device | str,
     backend: Backend | None,
-) -> tuple[NDArray[np.intp], BubblePredictions]:
-    """Candidates of one window: their rows of the window, ascending, and what is said of them."""
+    views_at_once: int,
+    reuse: Reuse,
+) -> list[tuple[NDArray[np.intp], BubblePredictions]]:
+    """Candidates of each part: their rows of the part, ascending, and what is said of them."""
     import torch
 
     with torch.inference_mode():
-        out = averaged_output(model, window, config.views, device, backend)
-        probability = torch.sigmoid(out.logit)
-        rows = (probability >= config.candidate_score).nonzero().flatten()
-
-        def numbers(values: torch.Tensor) -> NDArray[np.float64]:
-            return values.index_select(0, rows).double().cpu().numpy()
-
-        at = rows.cpu().numpy()
-        places = window.coordinates[at].astype(np.int64)
-        return at, BubblePredictions(
-            frame=places[:, 0] + window.first_frame,
-            probability=numbers(probability),
-            position=places[:, 1:] + numbers(out.offset),
-            sigma=np.exp(numbers(out.log_sigma)),
-            velocity=numbers(out.velocity),
-            level=numbers(out.level),
+        out = averaged_output(
+            model, parts, config.views, device, backend, at_once=views_at_once, reuse=reuse
         )
+        columns = [
+            torch.sigmoid(out.logit)[:, None],
+            out.offset,
+            out.log_sigma,
+            out.velocity,
+            out.level[:, None],
+        ]
+        # All in one copy; the candidates are chosen on the CPU, where nothing waits for them.
+        every = torch.cat([column.float() for column in columns], dim=1).cpu().numpy()
+    found, first = [], 0
+    for part in parts:
+        said = every[first : first + len(part)]
+        first += len(part)
+        at = np.flatnonzero(said[:, 0] >= config.candidate_score)
+        said, places = said[at].astype(np.float64), part.coordinates[at].astype(np.int64)
+        candidates = BubblePredictions(
+            frame=places[:, 0] + part.first_frame,
+            probability=said[:, 0],
+            position=places[:, 1:] + said[:, 1:4],
+            sigma=np.exp(said[:, 4:7]),
+            velocity=said[:, 7:10],
+            level=said[:, 10],
+        )
+        found.append((at, candidates))
+    return found
 
 
 def _select(voxels: BubblePredictions, rows: NDArray[Any]) -> BubblePredictions:

@@ -108,7 +108,9 @@ def windows_at_once(device: torch.device | str) -> int:
     """How many pieces are computed at once: one on a GPU, else one a thread."""
     import torch
 
-    return 1 if _on_cuda(device) else torch.get_num_threads()
+    from napari_ulm3d.sparse import uses_tables
+
+    return 1 if uses_tables(torch.device(device)) else torch.get_num_threads()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

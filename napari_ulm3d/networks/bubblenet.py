@@ -30,6 +30,7 @@ from napari_ulm3d.sparse import (
     SubmanifoldConv,
     concatenate,
     convolve,
+    prepare,
     submanifold_map,
 )
 
@@ -260,6 +261,7 @@ class BubbleNet(nn.Module):
                 f"BubbleNet expects {N_CHANNELS} channels on axes t, z, y, x, but the tensor has "
                 f"{x.channels} on {x.ndim} axes. Create it with bubblenet_input.collate."
             )
+        prepare(x.coordinates, [_HALF] * (len(self.down) - 1))
         x = self.entry(self.stem(x))
         skips: list[SparseTensor] = []
         for level, blocks in enumerate(self.down):

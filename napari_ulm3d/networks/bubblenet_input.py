@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_ulm3d.sparse import Backend, SparseTensor
 
-__all__ = ["N_CHANNELS", "BubbleInput", "bubble_input", "collate", "noise_level"]
+__all__ = ["N_CHANNELS", "BubbleInput", "bubble_input", "collate", "features_of", "noise_level"]
 
 N_CHANNELS = 9
 """Real and imaginary part of the correlation and of the amplitude, |c|, level, three widths."""
@@ -211,21 +212,43 @@ def collate(
     indices = np.concatenate(
         [np.insert(window.coordinates, 0, k, axis=1) for k, window in enumerate(windows)]
     )
-    features = np.concatenate([_features(window) for window in windows])
+    parts = [
+        features_of(
+            torch.from_numpy(window.correlation).to(device),
+            torch.from_numpy(window.amplitude).to(device),
+            window.fwhm_voxels,
+        )
+        for window in windows
+    ]
     return SparseTensor.create(
         torch.from_numpy(indices.astype(np.int32)),
-        torch.from_numpy(features).to(device),
+        torch.cat(parts),
         windows[0].shape,
         len(windows),
         backend=backend,
     )
 
 
-def _features(window: BubbleInput) -> NDArray[np.float32]:
-    out = np.empty((len(window), N_CHANNELS), np.float32)
-    out[:, 0], out[:, 1] = window.correlation.real, window.correlation.imag
-    out[:, 2], out[:, 3] = window.amplitude.real, window.amplitude.imag
-    out[:, 4] = np.abs(window.correlation)
-    out[:, 5] = np.log10(np.abs(window.amplitude) + 0.1)
-    out[:, 6:] = np.log(np.asarray(window.fwhm_voxels) / 2.5)
-    return out
+def features_of(
+    correlation: torch.Tensor, amplitude: torch.Tensor, fwhm_voxels: Sequence[float]
+) -> torch.Tensor:
+    """(n, `N_CHANNELS`) float32 features of kept voxels, on the device of their values.
+
+    Parameters
+    ----------
+    correlation, amplitude, fwhm_voxels
+        As of `BubbleInput`.
+    """
+    import torch
+
+    widths = torch.tensor([math.log(width / 2.5) for width in fwhm_voxels], dtype=torch.float32)
+    return torch.cat(
+        [
+            torch.view_as_real(correlation),
+            torch.view_as_real(amplitude),
+            correlation.abs()[:, None],
+            torch.log10(amplitude.abs() + 0.1)[:, None],
+            widths.to(correlation.device).expand(len(correlation), -1),
+        ],
+        dim=1,
+    )

@@ -19,6 +19,7 @@ from napari_ulm3d.sparse.convolution import (
     SubmanifoldConv,
 )
 from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse.forms import tables_everywhere, uses_tables
 from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
 from napari_ulm3d.sparse.normalization import (
     ELU,
@@ -29,7 +30,8 @@ from napari_ulm3d.sparse.normalization import (
     ReLU,
     Sigmoid,
 )
-from napari_ulm3d.sparse.pooling import MaxPool, TimePool
+from napari_ulm3d.sparse.pooling import MaxPool, TimePool, prepare
+from napari_ulm3d.sparse.reuse import Reuse
 from napari_ulm3d.sparse.structure import add, align, concatenate, prune
 from napari_ulm3d.sparse.tensor import SparseTensor
 
@@ -45,6 +47,7 @@ __all__ = [
     "MaxPool",
     "Pointwise",
     "ReLU",
+    "Reuse",
     "Sigmoid",
     "SparseConv",
     "SparseTensor",
@@ -56,7 +59,10 @@ __all__ = [
     "concatenate",
     "convolve",
     "kernel_map",
+    "prepare",
     "prune",
     "resolve_backend",
     "submanifold_map",
+    "tables_everywhere",
+    "uses_tables",
 ]

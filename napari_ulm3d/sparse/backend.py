@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import BackendError, ConfigError
+from napari_ulm3d.sparse.backend_tables import convolve_tables
 from napari_ulm3d.sparse.backend_torch import convolve_torch
+from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.kernel_maps import KernelMap
 from napari_ulm3d.sparse.spconv_check import spconv_fault
 
@@ -63,6 +65,15 @@ def _has_cuda_spconv() -> bool:
     return not CPU_ONLY_BUILD
 
 
+def _autocast_type(device: torch.device) -> torch.dtype | None:
+    """The type that autocast asks for on a device, if it does."""
+    kind = device.type
+    # Of a device that has no autocast (meta) it may not even be asked.
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
 def convolve(
     features: Tensor,
     weight: Tensor,
@@ -102,9 +113,8 @@ def convolve(
     """
     c_out, c_in = weight.shape[0], weight.shape[-1]
     n_source = pairs.n_coarse if transposed else pairs.n_fine
-    kind = features.device.type
-    if torch.is_autocast_enabled(kind):  # as torch's own convolutions do
-        half = torch.get_autocast_dtype(kind)
+    half = _autocast_type(features.device)
+    if half is not None:  # as torch's own convolutions do
         features, weight = features.to(half), weight.to(half)
         bias = None if bias is None else bias.to(half)
     flat = weight.reshape(c_out, -1, c_in)
@@ -123,4 +133,5 @@ def convolve(
         from napari_ulm3d.sparse.backend_spconv import convolve_spconv
 
         return convolve_spconv(features, flat, bias, pairs, transposed)
-    return convolve_torch(features, flat, bias, pairs, transposed)
+    convolve = convolve_tables if uses_tables(features.device) else convolve_torch
+    return convolve(features, flat, bias, pairs, transposed)

@@ -35,7 +35,7 @@ def convolve_spconv(
     # The centre joins every row with itself: one product, and no list of pairs.
     parts = [] if centre is None else [features @ weight[:, centre].T]
     # spconv raises on an empty list of pairs.
-    if pairs.starts[-1]:
+    if pairs.lists.starts[-1]:
         parts.append(_convolve_pairs(features, weight, pairs, n_target, transposed))
     if not parts:
         # Zero, but still a function of the parameters, so that a backward pass finds them.
@@ -70,7 +70,7 @@ def _spconv_pairs(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor]:
         ]
         counts = [0 if part is None else len(part[0]) for part in lists]
         table = torch.full(
-            (2, pairs.volume, max(counts)), -1, dtype=torch.int32, device=pairs.fine.device
+            (2, pairs.volume, max(counts)), -1, dtype=torch.int32, device=pairs.lists.fine.device
         )
         for offset, part in enumerate(lists):
             if part is not None:

@@ -1,4 +1,4 @@
-"""Sparse convolution in plain PyTorch, on any device: gather, matrix product, add.
+"""Sparse convolution in plain PyTorch on lists of pairs: gather, matrix product, add.
 
 Within an offset no target row comes twice, so no two additions collide and the same input gives
 the same bits. Pairs go through in chunks that stay in the processor's cache; the gathered
@@ -20,11 +20,10 @@ from napari_ulm3d.sparse.kernel_maps import KernelMap
 
 __all__ = ["convolve_torch"]
 
-# Numbers in one gathered chunk: 1 MiB of float32 fits a core's cache beside its product, while
-# on a GPU few large launches count for more.
-_CHUNK = {"cpu": 2**18, "cuda": 2**24}
+# Numbers in one gathered chunk: 1 MiB of float32 fits a core's cache beside its product.
+_CHUNK = 2**18
 
-# Numbers gathered for all offsets at once, at most, on the CPU; measured from 2**18 to 2**22.
+# Numbers gathered for all offsets at once, at most; measured from 2**18 to 2**22.
 _AT_ONCE = 2**19
 
 
@@ -76,7 +75,7 @@ def _chunks(
     pairs: KernelMap, offset: int, transposed: bool, width: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     source, target = pairs.pairs(offset, transposed)
-    step = max(256, _CHUNK.get(source.device.type, 2**24) // max(1, width))
+    step = max(256, _CHUNK // max(1, width))
     for begin in range(0, len(source), step):
         part = slice(begin, begin + step)
         # index_copy takes int64 alone; the whole map in int32 is half as large.
@@ -90,12 +89,12 @@ def _together(
 
     None where the gathered rows are more than `_AT_ONCE` numbers.
     """
-    listed = pairs.starts[-1] * (1 + pairs.mirrored)
-    if pairs.fine.device.type != "cpu" or listed * width > _AT_ONCE:
+    lists = pairs.lists
+    if lists.starts[-1] * (1 + pairs.mirrored) * width > _AT_ONCE:
         return None
     if "together" not in pairs.cache:
-        first, second = pairs.fine.long(), pairs.coarse.long()
-        sizes = [b - a for a, b in pairwise(pairs.starts)]
+        first, second = lists.fine.long(), lists.coarse.long()
+        sizes = [b - a for a, b in pairwise(lists.starts)]
         offsets = list(range(len(sizes)))
         if pairs.mirrored:
             first, second = torch.cat([first, second]), torch.cat([second, first])

@@ -7,6 +7,7 @@ made from it, which all layers on it share (the coordinate manager of Choy et al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.sparse.forms import uses_tables
 
-__all__ = ["Coordinates", "pack", "unpack"]
+__all__ = ["Coordinates", "pack", "pack_all", "unpack"]
 
 T = TypeVar("T")
 
@@ -94,26 +96,21 @@ class Coordinates:
                 f"A grid of {shape} with batch size {batch_size} is empty. All sizes must be 1 or "
                 "more."
             )
-        limits = (batch_size, *shape)
-        if len(indices):
-            low, high = indices.amin(0).tolist(), indices.amax(0).tolist()
-            if min(low) < 0 or any(h >= n for h, n in zip(high, limits, strict=True)):
-                raise ConfigError(
-                    f"Coordinates from {low} to {high} exceed the grid (batch, *shape) = {limits}. "
-                    "Crop them, or give the correct shape."
-                )
-        keys = pack(indices, shape, batch_size)
-        order = None
-        steps = keys[1:] - keys[:-1]
-        if bool((steps <= 0).any()):
-            keys, order = torch.sort(keys)
-            if bool((keys[1:] == keys[:-1]).any()):
-                raise ConfigError("A voxel is listed twice. Sum or remove the duplicates first.")
+        order = _sorting(indices, shape, batch_size)
+        if order is not None:
             indices = indices[order]
         made = cls(
             indices.to(torch.int32).contiguous(), shape, batch_size, stride or [1] * len(shape)
         )
         return made, order
+
+    def to(self, device: torch.device | str) -> Coordinates:
+        """The same voxels on a device; maps are made anew there."""
+        device = torch.device(device)
+        if device == self.device:
+            return self
+        moved = self.indices.to(device, non_blocking=True)
+        return Coordinates(moved, self.shape, self.batch_size, self.stride)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -136,13 +133,23 @@ class Coordinates:
 
     def keys(self) -> Tensor:
         """(n,) int64 keys of the rows on this grid, ascending."""
-        return self.remember("keys", lambda: pack(self.indices, self.shape, self.batch_size))
+        return self.remember("keys", self._keys)
+
+    def _keys(self) -> Tensor:
+        if not uses_tables(self.device):
+            return pack(self.indices, self.shape, self.batch_size)
+        weights = [math.prod(self.shape[a + 1 :]) for a in range(self.ndim)]
+        return pack_all(self.indices, weights, self.shape, self.batch_size)
 
     def remember(self, key: object, make: Callable[[], T]) -> T:
         """What was made before under this key, else what `make` gives."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+    def has(self, key: object) -> bool:
+        """Whether something was made under this key."""
+        return key in self._made
 
     def remember_with(self, other: Coordinates, key: object, make: Callable[[], T]) -> T:
         """As `remember`, of this set and another one; forgotten with the other one."""
@@ -247,6 +254,39 @@ class Coordinates:
         return Coordinates(indices, shape, self.batch_size, stride)
 
 
+def _sorting(indices: Tensor, shape: tuple[int, ...], batch_size: int) -> Tensor | None:
+    """The order that sorts coordinates, None where they are sorted; refuses what is wrong."""
+    limits = (batch_size, *shape)
+    if not len(indices):
+        return None
+    order: Tensor | None
+    if uses_tables(indices.device):  # sorted before it is known whether they have to be: one wait
+        keys, order = torch.sort(pack(indices, shape, batch_size))
+        rows = torch.arange(len(order), device=order.device)
+        flags = torch.stack([(keys[1:] == keys[:-1]).any(), (order != rows).any()])
+        told = torch.cat([indices.amin(0), indices.amax(0), flags.to(indices.dtype)]).tolist()
+        _check_inside(told[: len(limits)], told[len(limits) : -2], limits)
+        doubled, unsorted = told[-2:]
+    else:
+        _check_inside(indices.amin(0).tolist(), indices.amax(0).tolist(), limits)
+        keys, order = pack(indices, shape, batch_size), None
+        doubled, unsorted = False, bool((keys[1:] <= keys[:-1]).any())
+        if unsorted:
+            keys, order = torch.sort(keys)
+            doubled = bool((keys[1:] == keys[:-1]).any())
+    if doubled:
+        raise ConfigError("A voxel is listed twice. Sum or remove the duplicates first.")
+    return order if unsorted else None
+
+
+def _check_inside(low: list[int], high: list[int], limits: tuple[int, ...]) -> None:
+    if min(low) < 0 or any(h >= n for h, n in zip(high, limits, strict=True)):
+        raise ConfigError(
+            f"Coordinates from {low} to {high} exceed the grid (batch, *shape) = {limits}. "
+            "Crop them, or give the correct shape."
+        )
+
+
 def pack(indices: Tensor, extents: Sequence[int], batch_size: int) -> Tensor:
     """One int64 key a row of (n, 1 + d) coordinates, in the order of the rows.
 
@@ -258,24 +298,44 @@ def pack(indices: Tensor, extents: Sequence[int], batch_size: int) -> Tensor:
     return _pack_columns([column.long() for column in indices.unbind(1)], extents, batch_size)
 
 
+def pack_all(
+    indices: Tensor, weights: Sequence[int], extents: Sequence[int], batch_size: int
+) -> Tensor:
+    """As `pack`, in few launches: the axes' weights times the coordinates, and the batch.
+
+    Parameters
+    ----------
+    indices
+        (n, 1 + d) coordinates.
+    weights
+        (d,) of the axes; those of `pack` are the products of the extents that follow.
+    extents, batch_size
+        As of `pack`.
+    """
+    _check_size(extents, batch_size)
+    every = torch.tensor([math.prod(extents), *weights], dtype=torch.int64)
+    return (indices * every.to(indices.device)).sum(1)
+
+
 def unpack(keys: Tensor, extents: Sequence[int]) -> Tensor:
     """(n, 1 + d) int32 coordinates of packed keys."""
     return torch.stack(_unpack_columns(keys, extents), dim=1).to(torch.int32)
 
 
 def _pack_columns(columns: list[Tensor], extents: Sequence[int], batch_size: int) -> Tensor:
-    size = batch_size
-    for extent in extents:
-        size *= extent
-    if size >= 2**63:
-        raise ConfigError(
-            f"A grid of {tuple(extents)} with batch size {batch_size} has too many voxels to "
-            "index. Cut it into windows."
-        )
+    _check_size(extents, batch_size)
     key = columns[0].clone()
     for column, extent in zip(columns[1:], extents, strict=True):
         key.mul_(extent).add_(column)
     return key
+
+
+def _check_size(extents: Sequence[int], batch_size: int) -> None:
+    if batch_size * math.prod(extents) >= 2**63:
+        raise ConfigError(
+            f"A grid of {tuple(extents)} with batch size {batch_size} has too many voxels to "
+            "index. Cut it into windows."
+        )
 
 
 def _unpack_columns(keys: Tensor, extents: Sequence[int]) -> list[Tensor]:

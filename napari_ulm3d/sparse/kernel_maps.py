@@ -6,8 +6,9 @@ transposed one the reverse, so one map serves both (Choy et al. 2019). A submani
 convolution (Graham et al. 2018) is the case stride 1 on one set of voxels: its pairs of offset
 -o are those of +o turned round, so half of them is kept and the centre is no list at all.
 
-Both key lists are sorted, so that on the CPU they are merged, in time linear in the voxels; on
-other devices they are searched.
+Both key lists are sorted, so that on the CPU they are merged into lists of pairs, in time linear
+in the voxels; on other devices all offsets are searched at once, which makes a table of neighbours
+and never waits for a number from the device (see `sparse.forms`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,18 @@ import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.sparse.coordinates import Coordinates, pack
+from napari_ulm3d.sparse.coordinates import Coordinates, pack, pack_all
+from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.merge import merge_pairs
 
-__all__ = ["KernelMap", "kernel_map", "submanifold_map"]
+__all__ = ["KernelMap", "PairLists", "kernel_map", "submanifold_map"]
+
+# Neighbours searched at once: the search needs 32 bytes for each.
+_SEARCHED = 2**25
 
 
-@dataclass(frozen=True, eq=False)
-class KernelMap:
+@dataclass(frozen=True)
+class PairLists:
     """Pairs of fine and coarse rows, offset after offset.
 
     Attributes
@@ -37,30 +43,53 @@ class KernelMap:
     fine, coarse
         (pairs,) int32 rows; within an offset both ascend, so no row comes twice.
     starts
-        First pair of each kept offset, and the end: offsets are numbered in C order.
-    n_fine, n_coarse
-        Number of rows on each side.
-    volume
-        Number of offsets of the kernel.
-    mirrored
-        Whether only the first half of the offsets is kept (submanifold maps).
-    cache
-        What a backend made of this map.
+        First pair of each kept offset, and the end: offsets are numbered in C order. Of a mirrored
+        map the first half of the offsets is kept.
     """
 
     fine: Tensor
     coarse: Tensor
     starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelMap:
+    """Which fine and coarse rows meet under each offset of a kernel, as lists or as a table.
+
+    It was made in one form; the other is made of it when asked for.
+
+    Attributes
+    ----------
+    n_fine, n_coarse
+        Number of rows on each side.
+    volume
+        Number of offsets of the kernel.
+    mirrored
+        Whether it joins a set of voxels with itself (submanifold maps): the pairs of an offset are
+        those of the opposite one turned round.
+    made
+        `PairLists`, or the table that a coarse row reads (see `table`).
+    cache
+        What a backend made of this map.
+    """
+
     n_fine: int
     n_coarse: int
     volume: int
-    mirrored: bool = False
+    mirrored: bool
+    made: PairLists | Tensor
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def lists(self) -> PairLists:
+        """The lists; made of a table they cost two waits for the device."""
+        return self.made if isinstance(self.made, PairLists) else self._listed(self.made)
 
     @property
     def n_pairs(self) -> int:
         """Pairs over all offsets, the centre's and the mirrored ones counted."""
-        return 2 * self.starts[-1] + self.n_fine if self.mirrored else self.starts[-1]
+        listed = self.lists.starts[-1]
+        return 2 * listed + self.n_fine if self.mirrored else listed
 
     def is_identity(self, offset: int) -> bool:
         """Whether this offset joins every row with itself."""
@@ -78,9 +107,55 @@ class KernelMap:
         """
         if self.mirrored and offset > self.volume // 2:
             offset, transposed = self.volume - 1 - offset, not transposed
-        part = slice(self.starts[offset], self.starts[offset + 1])
-        fine, coarse = self.fine[part], self.coarse[part]
+        lists = self.lists
+        part = slice(lists.starts[offset], lists.starts[offset + 1])
+        fine, coarse = lists.fine[part], lists.coarse[part]
         return (coarse, fine) if transposed else (fine, coarse)
+
+    def table(self, transposed: bool = False) -> Tensor:
+        """(targets, volume) int32: the source row under each offset, or their number if none.
+
+        Parameters
+        ----------
+        transposed
+            Read coarse rows and write fine ones.
+        """
+        if transposed:
+            return self._transposed_table
+        return self._tabled if isinstance(self.made, PairLists) else self.made
+
+    @cached_property
+    def _tabled(self) -> Tensor:
+        shape = (self.n_coarse, self.volume)
+        table = torch.full(shape, self.n_fine, dtype=torch.int32, device=self.lists.fine.device)
+        for offset in range(self.volume):
+            if self.is_identity(offset):
+                table[:, offset] = torch.arange(self.n_fine, device=table.device)
+            else:
+                source, target = self.pairs(offset)
+                table[target.long(), offset] = source
+        return table
+
+    @cached_property
+    def _transposed_table(self) -> Tensor:
+        table = self.table()
+        if self.mirrored:
+            return table.flip(1).contiguous()
+        # A pair is unique in its place; what has no neighbour is written to a row that is cut off.
+        shape = (self.n_fine + 1, self.volume)
+        turned = torch.full(shape, self.n_coarse, dtype=torch.int32, device=table.device)
+        rows = torch.arange(self.n_coarse, dtype=torch.int32, device=table.device)
+        turned.scatter_(0, table.long(), rows[:, None].expand(-1, self.volume))
+        return turned[: self.n_fine]
+
+    def _listed(self, table: Tensor) -> PairLists:
+        kept = self.volume // 2 if self.mirrored else self.volume
+        by_offset = table[:, :kept].T
+        found = by_offset != self.n_fine
+        ends = torch.cumsum(found.sum(1), 0)
+        offset, coarse = found.nonzero(as_tuple=True)
+        fine = by_offset[offset, coarse]
+        return PairLists(fine, coarse.to(torch.int32), (0, *ends.tolist()))
 
 
 def submanifold_map(coordinates: Coordinates, kernel: tuple[int, ...]) -> KernelMap:
@@ -132,58 +207,55 @@ def _match(
     mirrored: bool,
 ) -> KernelMap:
     volume = math.prod(kernel)
-    kept = volume // 2 if mirrored else volume
     # Axes grow by a margin that no voxel occupies: what leaves the grid then meets nothing.
     extents = []
     for a in range(fine.ndim):
         reach = stride[a] * (coarse.shape[a] - 1) + kernel[a] - padding[a]
         extents.append(max(fine.shape[a], reach) + padding[a])
+    weights = [math.prod(extents[a + 1 :]) for a in range(len(extents))]
+    before = sum(p * w for p, w in zip(padding, weights, strict=True))
+    if uses_tables(fine.device):
+        scaled = [s * w for s, w in zip(stride, weights, strict=True)]
+        fine_keys = pack_all(fine.indices, weights, extents, fine.batch_size)
+        base = pack_all(coarse.indices, scaled, extents, fine.batch_size) - before
+        table = _search(fine_keys, base, _steps(kernel, weights))
+        return KernelMap(len(fine), len(coarse), volume, mirrored, table)
     fine_keys = pack(fine.indices, extents, fine.batch_size)
     if mirrored:
         base = fine_keys.clone()
     else:
-        scaled = coarse.indices.long()
-        scaled[:, 1:] *= torch.tensor(stride, device=coarse.device)
-        base = pack(scaled, extents, coarse.batch_size)
-    weights = [math.prod(extents[a + 1 :]) for a in range(len(extents))]
-    base -= sum(p * w for p, w in zip(padding, weights, strict=True))
-    outer = np.array(
-        [
-            sum(o * w for o, w in zip(offset, weights, strict=False))
-            for offset in itertools.product(*(range(k) for k in kernel[:-1]))
-        ],
-        np.int64,
-    )
-    find = _merge if fine.device.type == "cpu" else _search
-    fine_rows, coarse_rows, starts = find(fine_keys, base, outer, kernel[-1], kept)
-    return KernelMap(fine_rows, coarse_rows, starts, len(fine), len(coarse), volume, mirrored)
+        rows = coarse.indices.long()
+        rows[:, 1:] *= torch.tensor(stride, device=coarse.device)
+        base = pack(rows, extents, coarse.batch_size)
+    base -= before
+    kept = volume // 2 if mirrored else volume
+    lists = _merge(fine_keys, base, _steps(kernel[:-1], weights), kernel[-1], kept)
+    return KernelMap(len(fine), len(coarse), volume, mirrored, lists)
 
 
-def _merge(
-    fine_keys: Tensor, base: Tensor, outer: np.ndarray, width: int, kept: int
-) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+def _steps(kernel: tuple[int, ...], weights: list[int]) -> np.ndarray:
+    """Key steps of the offsets along the first axes, in C order."""
+    offsets = itertools.product(*(range(k) for k in kernel))
+    steps = [sum(o * w for o, w in zip(at, weights, strict=False)) for at in offsets]
+    return np.array(steps, np.int64)
+
+
+def _merge(fine_keys: Tensor, base: Tensor, outer: np.ndarray, width: int, kept: int) -> PairLists:
     fine, coarse, starts = merge_pairs(fine_keys.numpy(), base.numpy(), outer, width, kept)
-    return torch.from_numpy(fine), torch.from_numpy(coarse), tuple(starts.tolist())
+    return PairLists(torch.from_numpy(fine), torch.from_numpy(coarse), tuple(starts.tolist()))
 
 
-def _search(
-    fine_keys: Tensor, base: Tensor, outer: np.ndarray, width: int, kept: int
-) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """As `_merge`, by binary search; for devices that numba does not compile for."""
-    fine: list[Tensor] = []
-    coarse: list[Tensor] = []
-    starts = [0]
-    n = len(fine_keys)
-    for offset in range(kept):
-        rows = torch.empty(0, dtype=torch.int64, device=base.device)
-        found = rows
-        if n:
-            wanted = base + (int(outer[offset // width]) + offset % width)
-            at = torch.searchsorted(fine_keys, wanted).clamp_(max=n - 1)
-            rows = torch.nonzero(fine_keys[at] == wanted).flatten()
-            found = at[rows]
-        fine.append(found.to(torch.int32))
-        coarse.append(rows.to(torch.int32))
-        starts.append(starts[-1] + len(rows))
-    empty = torch.empty(0, dtype=torch.int32, device=base.device)
-    return torch.cat([empty, *fine]), torch.cat([empty, *coarse]), tuple(starts)
+def _search(fine_keys: Tensor, base: Tensor, steps: np.ndarray) -> Tensor:
+    """The table of ``fine_keys == base + step``: one binary search for all offsets."""
+    n, volume = len(fine_keys), len(steps)
+    step = torch.from_numpy(steps).to(base.device)
+    table = torch.empty((len(base), volume), dtype=torch.int32, device=base.device)
+    # What is larger than all keys is found at the end, where nothing matches.
+    ended = torch.cat([fine_keys, fine_keys.new_full((1,), torch.iinfo(torch.int64).max)])
+    rows = max(1, _SEARCHED // volume)
+    for begin in range(0, len(base), rows):
+        wanted = base[begin : begin + rows, None] + step
+        at = torch.searchsorted(fine_keys, wanted)
+        found = ended[at] == wanted
+        table[begin : begin + rows] = at.where(found, n)
+    return table

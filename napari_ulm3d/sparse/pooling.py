@@ -1,13 +1,18 @@
 """Pooling over blocks of the grid: the kernel is the stride, of any size by axis.
 
 A block's value is that of the voxels it has: empty voxels do not count, neither as zeros in a
-maximum nor in a mean. Rows are ordered by their rank within their block, so that each rank is a
-list without doubles: the sums and maxima are the same bits on every run.
+maximum nor in a mean. On the CPU rows are ordered by their rank within their block, so that each
+rank is a list without doubles and sums are the same bits on every run. On a GPU all rows are
+scattered at once; the order of a sum then varies, that of a maximum does not matter.
+
+How many blocks there are is the one thing that must be known of a GPU to go on. `prepare` asks for
+it once for all levels of a network, before the first layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -16,9 +21,10 @@ from torch.autograd.function import once_differentiable
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.tensor import SparseTensor
 
-__all__ = ["MaxPool", "TimePool"]
+__all__ = ["MaxPool", "TimePool", "prepare"]
 
 Mode = Literal["max", "mean", "sum"]
 
@@ -74,35 +80,90 @@ class TimePool(nn.Module):
         return _pool(x, (x.shape[0], *(1,) * (x.ndim - 1)), self.mode)
 
 
+def prepare(
+    coordinates: Coordinates,
+    kernels: Sequence[tuple[int, ...]],
+    sizes: Sequence[int] | None = None,
+) -> None:
+    """Make the grids of successive poolings, with one wait for a GPU and not one each.
+
+    Parameters
+    ----------
+    coordinates
+        Of the first pooling.
+    kernels
+        Of each pooling, on the grid that the one before it left.
+    sizes
+        Number of voxels of each of these grids, where it is known: then nothing is waited for.
+    """
+    kernels = list(kernels)
+    while kernels and coordinates.has(("blocks", kernels[0])):
+        coordinates = _blocks(coordinates, kernels.pop(0)).coarse
+        sizes = None if sizes is None else sizes[1:]
+    if uses_tables(coordinates.device) and kernels and sizes is None:
+        grid, keys = coordinates, []
+        for kernel in kernels:
+            # Blocks of blocks: without the doubles taken out they are as many.
+            grid = _moved(grid, kernel)
+            keys.append(torch.sort(grid.keys())[0])
+        firsts = [_first(each).sum() for each in keys]
+        sizes = torch.stack(firsts).tolist()
+    for k, kernel in enumerate(kernels):
+        coordinates = _blocks(coordinates, kernel, None if sizes is None else sizes[k]).coarse
+
+
 class _Blocks:
-    """Which rows a block has: rows by rank in the block, and the block each belongs to."""
+    """Which rows a block has, and the block each belongs to."""
 
     def __init__(self, coarse: Coordinates, parent: Tensor) -> None:
         self.coarse, self.parent = coarse, parent
-        self.counts = torch.bincount(parent, minlength=len(coarse))
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """(blocks,) number of rows."""
+        ones = torch.ones_like(self.parent)
+        return torch.zeros_like(ones[: len(self.coarse)]).index_add_(0, self.parent, ones)
+
+    @cached_property
+    def ranks(self) -> list[tuple[Tensor, Tensor]]:
+        """Rows and their blocks, for each rank in the block."""
+        parent = self.parent
         by_block = torch.argsort(parent, stable=True)
         first = torch.cumsum(self.counts, 0) - self.counts
         rank = torch.arange(len(parent), device=parent.device) - first[parent[by_block]]
-        by_rank = torch.argsort(rank, stable=True)
-        self.rows = by_block[by_rank]
-        sizes = torch.bincount(rank).tolist()
-        self.ranks: list[tuple[Tensor, Tensor]] = []
-        begin = 0
-        for size in sizes:
-            rows = self.rows[begin : begin + size]
-            self.ranks.append((rows, parent[rows]))
-            begin += size
+        rows = by_block[torch.argsort(rank, stable=True)]
+        parts = rows.split(torch.bincount(rank).tolist())
+        return [(part, parent[part]) for part in parts]
 
 
-def _blocks(coordinates: Coordinates, kernel: tuple[int, ...]) -> _Blocks:
+def _moved(coordinates: Coordinates, kernel: tuple[int, ...]) -> Coordinates:
+    """The block of every row: neither sorted nor without doubles."""
+    size = torch.tensor((1, *kernel), dtype=torch.int32).to(coordinates.device)
+    moved = torch.div(coordinates.indices, size, rounding_mode="floor")
+    shape = tuple(-(-n // k) for n, k in zip(coordinates.shape, kernel, strict=True))
+    stride = [s * k for s, k in zip(coordinates.stride, kernel, strict=True)]
+    return Coordinates(moved, shape, coordinates.batch_size, stride)
+
+
+def _first(keys: Tensor) -> Tensor:
+    """Whether a sorted key is the first of its kind."""
+    return torch.cat([keys.new_ones(len(keys[:1]), dtype=torch.bool), keys[1:] != keys[:-1]])
+
+
+def _blocks(coordinates: Coordinates, kernel: tuple[int, ...], size: int | None = None) -> _Blocks:
     def make() -> _Blocks:
-        size = torch.tensor((1, *kernel), device=coordinates.device, dtype=torch.int32)
-        moved = torch.div(coordinates.indices, size, rounding_mode="floor")
-        shape = tuple(-(-n // k) for n, k in zip(coordinates.shape, kernel, strict=True))
-        stride = [s * k for s, k in zip(coordinates.stride, kernel, strict=True)]
-        grid = Coordinates(moved, shape, coordinates.batch_size, stride)
-        keys, parent = torch.unique(grid.keys(), return_inverse=True)
-        return _Blocks(grid.from_keys(keys), parent)
+        grid = _moved(coordinates, kernel)
+        if not uses_tables(coordinates.device):
+            keys, parent = torch.unique(grid.keys(), return_inverse=True)
+            return _Blocks(grid.from_keys(keys), parent)
+        keys, order = torch.sort(grid.keys())
+        number = torch.cumsum(_first(keys), 0) - 1
+        n = size if size is not None else int(number[-1]) + 1 if len(number) else 0
+        parent = torch.empty_like(order).scatter_(0, order, number)
+        # All rows of a block write the same.
+        indices = grid.indices.new_empty((n, grid.indices.shape[1]))
+        indices.index_copy_(0, number, grid.indices.index_select(0, order))
+        return _Blocks(Coordinates(indices, grid.shape, grid.batch_size, grid.stride), parent)
 
     return coordinates.remember(("blocks", kernel), make)
 
@@ -121,18 +182,12 @@ def _pool(x: SparseTensor, kernel: tuple[int, ...], mode: Mode) -> SparseTensor:
 class _BlockMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, blocks: _Blocks) -> Tensor:
-        shape = (len(blocks.coarse), features.shape[1])
-        out = features.new_full(shape, -torch.inf)
-        winner = torch.zeros(shape, dtype=torch.int32, device=features.device)
-        for rank, (rows, block) in enumerate(blocks.ranks):
-            new, old = features.index_select(0, rows), out.index_select(0, block)
-            # A NaN wins, as in torch: better a visible fault than a hidden one.
-            better = (new > old) | new.isnan() if rank else torch.ones_like(new, dtype=torch.bool)
-            out.index_copy_(0, block, torch.where(better, new, old))
-            row = rows[:, None].to(torch.int32)
-            kept = torch.where(better, row, winner.index_select(0, block))
-            winner.index_copy_(0, block, kept)
-        ctx.save_for_backward(winner)
+        at_once = uses_tables(features.device)
+        out, winner = (_scattered if at_once else _ranked)(
+            features, blocks, ctx.needs_input_grad[0]
+        )
+        if winner is not None:
+            ctx.save_for_backward(winner)
         ctx.n = len(features)
         return out
 
@@ -145,11 +200,45 @@ class _BlockMax(torch.autograd.Function):
         return out.scatter_(0, winner.long(), grad), None
 
 
+# A NaN wins, as in torch: better a visible fault than a hidden one.
+
+
+def _ranked(features: Tensor, blocks: _Blocks, wanted: bool) -> tuple[Tensor, Tensor | None]:
+    """Maxima of the blocks, and the row that each came from, rank after rank."""
+    shape = (len(blocks.coarse), features.shape[1])
+    out = features.new_full(shape, -torch.inf)
+    winner = torch.zeros(shape, dtype=torch.int32, device=features.device)
+    for rank, (rows, block) in enumerate(blocks.ranks):
+        new, old = features.index_select(0, rows), out.index_select(0, block)
+        better = (new > old) | new.isnan() if rank else torch.ones_like(new, dtype=torch.bool)
+        out.index_copy_(0, block, torch.where(better, new, old))
+        row = rows[:, None].to(torch.int32)
+        kept = torch.where(better, row, winner.index_select(0, block))
+        winner.index_copy_(0, block, kept)
+    return out, winner
+
+
+def _scattered(features: Tensor, blocks: _Blocks, wanted: bool) -> tuple[Tensor, Tensor | None]:
+    """As `_ranked`, at once; the rows where they are `wanted`."""
+    n, width = features.shape
+    shape = (len(blocks.coarse), width)
+    block = blocks.parent[:, None].expand(-1, width)
+    out = features.new_full(shape, -torch.inf).scatter_reduce_(0, block, features, "amax")
+    if not wanted:
+        return out, None
+    won = (features == out.index_select(0, blocks.parent)) | features.isnan()
+    row = torch.arange(n, device=features.device)[:, None].where(won, n)
+    winner = row.new_full(shape, n).scatter_reduce_(0, block, row, "amin")
+    return out, winner.to(torch.int32)
+
+
 class _BlockSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, blocks: _Blocks) -> Tensor:
         ctx.parent = blocks.parent
         out = features.new_zeros((len(blocks.coarse), features.shape[1]))
+        if uses_tables(features.device):
+            return out.index_add_(0, blocks.parent, features)
         for rows, block in blocks.ranks:
             sums = out.index_select(0, block).add_(features.index_select(0, rows))
             out.index_copy_(0, block, sums)

@@ -7,7 +7,6 @@ combinations that it knows no kernel for (traveller59/spconv, issues 455 and 563
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import cache
 
 import torch
@@ -88,7 +87,9 @@ def _error(
     right = [ours, *torch.autograd.grad(ours.sin().sum(), (features, weight, bias))]
 
     inputs = [tensor.to(device, dtype).requires_grad_() for tensor in given]
-    moved = replace(pairs, fine=pairs.fine.to(device), coarse=pairs.coarse.to(device), cache={})
+    moved = KernelMap(
+        pairs.n_fine, pairs.n_coarse, pairs.volume, pairs.mirrored, pairs.table().to(device)
+    )
     theirs = convolve_spconv(inputs[0], inputs[1], inputs[2], moved, transposed)
     found = [theirs, *torch.autograd.grad(theirs.float().sin().sum(), inputs)]
     # torch's maximum, unlike Python's, is NaN where one of them is.

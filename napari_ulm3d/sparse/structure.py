@@ -9,6 +9,7 @@ from torch import Tensor
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse.coordinates import Coordinates
+from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.tensor import SparseTensor
 
 __all__ = ["add", "align", "concatenate", "prune"]
@@ -55,6 +56,12 @@ def align(x: SparseTensor, target: SparseTensor | Coordinates) -> SparseTensor:
     if x.coordinates.same_voxels(coordinates):
         return x.with_coordinates(x.features, coordinates)
     keys, wanted = x.coordinates.keys(), coordinates.keys()
+    if uses_tables(x.device):  # a row of zeros for what is missing, and no wait to hear how many
+        ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
+        at = torch.searchsorted(keys, wanted)
+        rows = at.where(ended[at] == wanted, len(keys))
+        features = torch.cat([x.features, x.features.new_zeros((1, x.channels))])
+        return x.with_coordinates(features.index_select(0, rows), coordinates)
     if not len(keys):
         wanted = wanted[:0]
     at = torch.searchsorted(keys, wanted).clamp_(max=max(0, len(keys) - 1))

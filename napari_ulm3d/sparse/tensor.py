@@ -76,11 +76,11 @@ class SparseTensor:
         BackendError
             A backend that cannot work here.
         """
-        coordinates, order = Coordinates.create(
-            indices.to(features.device), shape, batch_size, stride
-        )
+        # Checked where they are: on the CPU, say, before a GPU is asked for anything.
+        coordinates, order = Coordinates.create(indices, shape, batch_size, stride)
+        coordinates = coordinates.to(features.device)
         if order is not None:
-            features = features[order]
+            features = features[order.to(features.device)]
         return cls(features, coordinates, resolve_backend(backend, features.device))
 
     @classmethod
@@ -165,7 +165,7 @@ class SparseTensor:
             axes.remove(0)
         indices = torch.stack([sample_column, *(indices[:, 1 + a] for a in axes)], dim=1)
         return cls.create(
-            indices.to(device),
+            indices,
             features.to(device),
             [shape[a] for a in axes],
             batch_size,
@@ -189,10 +189,9 @@ class SparseTensor:
 
     def to(self, device: torch.device | str, backend: Backend | None = None) -> SparseTensor:
         """The tensor on another device; its kernel maps are made anew there."""
-        c = self.coordinates
-        device = torch.device(device)
-        moved = Coordinates(c.indices.to(device), c.shape, c.batch_size, c.stride)
-        return SparseTensor(self.features.to(device), moved, resolve_backend(backend, device))
+        features = self.features.to(device)
+        moved = self.coordinates.to(features.device)
+        return SparseTensor(features, moved, resolve_backend(backend, features.device))
 
     def __len__(self) -> int:
         return len(self.features)

@@ -142,15 +142,15 @@ def test_smaller_pieces_find_the_same_bubbles(monkeypatch: pytest.MonkeyPatch) -
     config = NetworkConfig(min_score=0.01)
     whole = localize_network(model, block, GRID, 200.0, 800.0, config).table
     seen = []
-    predict = stage._predict_window
+    predict = stage._predict_pass
 
-    def short_of_memory(model, window, *more):
-        seen.append(window.shape[0])
-        if window.shape[0] > 20:
+    def short_of_memory(model, windows, *more):
+        seen.append(sum(window.shape[0] for window in windows))
+        if seen[-1] > 20:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return predict(model, window, *more)
+        return predict(model, windows, *more)
 
-    monkeypatch.setattr(stage, "_predict_window", short_of_memory)
+    monkeypatch.setattr(stage, "_predict_pass", short_of_memory)
     told = []
     parts = localize_network(model, block, GRID, 200.0, 800.0, config, progress=told.append).table
     assert max(seen) > 20

@@ -32,10 +32,10 @@ def window() -> BubbleInput:
 def test_a_mirrored_window_has_the_mirrored_predictions(network, window, views: int) -> None:
     """The first views are a group: averaging over them makes any network symmetric."""
     with torch.inference_mode():
-        plain = averaged_output(network, window, views)
+        plain = averaged_output(network, [window], views)
         for axes in MIRRORS[1:views]:
             image, rows = window.mirrored(axes)
-            out = averaged_output(network, image, views)
+            out = averaged_output(network, [image], views)
             space = torch.tensor([-1.0 if a in axes else 1.0 for a in (1, 2, 3)])
             signs = {"offset": space, "velocity": space * (-1.0 if 0 in axes else 1.0)}
             for name in COLUMNS:
@@ -43,13 +43,13 @@ def test_a_mirrored_window_has_the_mirrored_predictions(network, window, views: 
                 torch.testing.assert_close(getattr(out, name), expected, rtol=1e-3, atol=1e-4)
         # And the network by itself is not.
         image, rows = window.mirrored(MIRRORS[1])
-        alone = averaged_output(network, window, 1).logit[rows]
-        assert not torch.allclose(averaged_output(network, image, 1).logit, alone, atol=1e-2)
+        alone = averaged_output(network, [window], 1).logit[rows]
+        assert not torch.allclose(averaged_output(network, [image], 1).logit, alone, atol=1e-2)
 
 
 def test_rows_are_those_of_the_window(network, window) -> None:
     with torch.inference_mode():
-        out = averaged_output(network, window, 4)
+        out = averaged_output(network, [window], 4)
         one = network(collate([window]))
     np.testing.assert_array_equal(out.coordinates.indices[:, 1:], window.coordinates)
     assert out.offset.abs().max() <= network.config.reach_voxels

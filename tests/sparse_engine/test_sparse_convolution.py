@@ -294,7 +294,7 @@ def test_few_pairs_at_once_give_what_offset_after_offset_gives(name, occupancy, 
     results = []
     for at_once, chunk in ((2**30, 0), (0, 2**18), (0, 4 * 300)):
         monkeypatch.setattr(backend_torch, "_AT_ONCE", at_once)
-        monkeypatch.setitem(backend_torch._CHUNK, "cpu", chunk)
+        monkeypatch.setattr(backend_torch, "_CHUNK", chunk)
         x = random_tensor((20, 20, 20), channels=4, occupancy=occupancy)
         y = layer(x)
         gradient = torch.autograd.grad(y.features.square().sum(), [x.features, layer.weight])

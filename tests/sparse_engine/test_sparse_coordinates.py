@@ -12,8 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.sparse import Coordinates, SparseTensor, kernel_map, submanifold_map
-from napari_ulm3d.sparse import kernel_maps as kernel_maps_module
+from napari_ulm3d.sparse import (
+    Coordinates,
+    SparseTensor,
+    kernel_map,
+    submanifold_map,
+    tables_everywhere,
+)
 from napari_ulm3d.sparse_frames import SparseFrames
 
 
@@ -111,20 +116,36 @@ def test_refined_grids_are_those_of_the_definition(coarse, data):
     assert fine.stride == tuple(Fraction(1, s) for s in stride)
 
 
-@settings(deadline=None, max_examples=40)
+def anew(coordinates):
+    """The same voxels, of which nothing was made yet."""
+    c = coordinates
+    return Coordinates(c.indices, c.shape, c.batch_size, c.stride)
+
+
+@settings(deadline=None, max_examples=60)
 @given(grids(), st.data())
-def test_merging_and_searching_find_the_same_pairs(coordinates, data):
+def test_tables_and_lists_hold_the_same_pairs(coordinates, data):
     kernel = tuple(data.draw(st.sampled_from([1, 3, 5])) for _ in coordinates.shape)
-    merged = submanifold_map(coordinates, kernel)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel_maps_module, "_merge", kernel_maps_module._search)
-        fresh = Coordinates(
-            coordinates.indices, coordinates.shape, coordinates.batch_size, [1] * coordinates.ndim
-        )
-        searched = submanifold_map(fresh, kernel)
-    assert merged.starts == searched.starts
-    assert torch.equal(merged.fine, searched.fine)
-    assert torch.equal(merged.coarse, searched.coarse)
+    step = tuple(data.draw(st.integers(1, 3)) for _ in coordinates.shape)
+    half = tuple(k // 2 for k in kernel)
+    shape = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip(
+        coordinates.shape, half, kernel, step, strict=True))  # fmt: skip
+
+    def maps():
+        fine = anew(coordinates)
+        coarse = anew(coordinates).coarsen(kernel, step, half, shape)
+        return submanifold_map(fine, kernel), kernel_map(fine, coarse, kernel, step, half)
+
+    with tables_everywhere():
+        tabled = maps()
+    for table, lists in zip(tabled, maps(), strict=True):
+        assert isinstance(table.made, torch.Tensor)
+        for transposed in (False, True):
+            assert torch.equal(table.table(transposed), lists.table(transposed))
+            assert listed(table, transposed) == listed(lists, transposed)
+        assert table.lists.starts == lists.lists.starts
+        assert torch.equal(table.lists.fine, lists.lists.fine)
+        assert torch.equal(table.lists.coarse, lists.lists.coarse)
 
 
 def test_maps_over_many_blocks_are_whole(monkeypatch):
