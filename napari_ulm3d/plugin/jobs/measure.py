@@ -19,7 +19,7 @@ from napari_ulm3d.evaluate import (
     plane,
     region_numbers,
 )
-from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
+from napari_ulm3d.plugin.layers.drawing import drawing_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.state.results import Result
 
@@ -84,16 +84,7 @@ def start_drawing(viewer: Any, mode: str) -> Any:
     """Make the plugin's Shapes layer ready to draw in a mode such as ``add_line``."""
     layer = find_layer(viewer, ROLE)
     if layer is None:
-        settings = {
-            "name": "measure",
-            "ndim": 3,
-            "units": SPACE_UNITS,
-            "axis_labels": SPACE_LABELS,
-            "edge_color": "#ffd400",
-            "face_color": "transparent",
-            "edge_width": _edge_um(viewer),
-        }
-        layer = place(viewer, make_layer(([], settings, "shapes"), ROLE))
+        layer = place(viewer, make_layer(drawing_layer("measure", _edge_um(viewer)), ROLE))
     layer.visible = True
     viewer.layers.selection.active = layer
     layer.mode = mode

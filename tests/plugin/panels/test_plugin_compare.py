@@ -40,10 +40,8 @@ def localized(viewer: Any, qtbot: Any, tmp_path: Path) -> Any:
     click(panel.series_button)
     idle(qtbot, panel)
     assert panel.problem.text() == ""
-    # A run ends with its map in 3-D; what is drawn is drawn in a plane, without a colour bar that
-    # takes room from the view while the mouse is already over it.
+    # A run ends with its map in 3-D; what is drawn is drawn in a plane.
     look_at_a_plane(viewer)
-    find_layer(viewer, "map").colorbar.visible = False
     QApplication.processEvents()
     return viewer
 
@@ -55,6 +53,10 @@ def table_of(widget: Any) -> dict[str, list[str]]:
         ]
         for row in range(widget.rowCount())
     }
+
+
+def in_the_world(shapes: Any) -> np.ndarray:
+    return np.array([shapes.data_to_world(corner) for corner in shapes.data[0]])
 
 
 def test_a_run_against_the_truth_has_the_scores_of_the_core(localized: Any, qtbot: Any) -> None:
@@ -132,7 +134,7 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     idle(qtbot, panel)
     (measured,) = panel.measuring._measured
     layer = find_layer(localized, "measure")
-    ends = np.asarray(layer.data[0])
+    ends = in_the_world(layer)
     np.testing.assert_allclose(ends[:, [0, 2]], [[500, 400], [500, 1500]], atol=25)
     length = np.linalg.norm(ends[1] - ends[0])
     assert measured.profile.distance_um[-1] == pytest.approx(length)
@@ -155,20 +157,19 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     assert "Create it first" in panel.measuring.problem.text()
 
 
-@pytest.mark.skip(
-    reason="a known fault: the first box drawn after 3-D may lose its outline in napari"
-)
 def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any) -> None:
     panel = dock(localized, "Compare & measure")
     choose(panel.second, "Ground truth")
     idle(qtbot, panel)
     choose(panel.measuring.slab, "whole volume")
     click(panel.measuring.box_button)
+    # napari hides a shape at a depth of exactly half a unit, and the drag that draws it fails.
+    localized.dims.set_point(localized.dims.ndim - 2, 712.5)
     mouse = Pointer(localized, qtbot)
     mouse.drag(mouse.place(300.0, 500.0), mouse.place(1200.0, 1700.0))
     qtbot.waitUntil(lambda: bool(panel.measuring._measured))
     idle(qtbot, panel)
-    corners = np.asarray(find_layer(localized, "measure").data[0])
+    corners = in_the_world(find_layer(localized, "measure"))
     low, high = corners.min(axis=0), corners.max(axis=0)
     tracks = session_of(localized).result.tracks.table
     inside = tracks["z_um"].between(low[0], high[0]) & tracks["x_um"].between(low[2], high[2])

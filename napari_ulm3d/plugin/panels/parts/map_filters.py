@@ -13,7 +13,8 @@ from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
 from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
-from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS
+from napari_ulm3d.plugin.layers.drawing import drawing_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.napari_private import is_being_drawn
@@ -227,16 +228,9 @@ class FilterBox(QWidget):
         """Take the pencil: a Shapes layer in um, in the plane that is looked at."""
         layer = find_layer(self._viewer, _ROLE)
         if layer is None:
-            settings = {
-                "name": "ULM region",
-                "ndim": 3,
-                "units": SPACE_UNITS,
-                "axis_labels": SPACE_LABELS,
-                "face_color": "transparent",
-                "edge_color": "#ffd400",
-                "edge_width": self._edge_um(),
-            }
-            layer = place(self._viewer, make_layer((None, settings, "shapes"), _ROLE))
+            layer = place(
+                self._viewer, make_layer(drawing_layer("ULM region", self._edge_um()), _ROLE)
+            )
         look_at_a_plane(self._viewer)
         self._viewer.layers.selection.active = layer
         layer.mode = mode

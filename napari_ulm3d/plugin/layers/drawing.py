@@ -1,0 +1,28 @@
+"""Layers for shapes drawn over a map."""
+
+from __future__ import annotations
+
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, LayerData
+
+__all__ = ["drawing_layer"]
+
+# napari rounds a shape's depth to whole data units and shows it within half a unit of that. At a
+# depth of exactly n + 1/2, as maps of 37.5 um voxels have in every other section, a new shape is
+# out of view at once and the drag that draws it fails. An origin off every round number prevents
+# that; positions in the world are unchanged.
+_OFF_ROUND_NUMBERS_UM = 0.00314159
+
+
+def drawing_layer(name: str, edge_um: float) -> LayerData:
+    """An empty Shapes layer (z, y, x) in um; outlines only, `edge_um` wide."""
+    settings = {
+        "name": name,
+        "ndim": 3,
+        "translate": (_OFF_ROUND_NUMBERS_UM,) * 3,
+        "units": SPACE_UNITS,
+        "axis_labels": SPACE_LABELS,
+        "edge_color": "#ffd400",
+        "face_color": "transparent",
+        "edge_width": edge_um,
+    }
+    return [], settings, "shapes"
