@@ -69,6 +69,8 @@ def test_the_grade_follows_from_the_criteria() -> None:
     }
     assert grade_of(criteria_of(good, 100.0)) == "good"
     assert grade_of(criteria_of(good | {"saturation": 0.3}, 100.0)) == "fair"
+    few = criteria_of(good | {"n_tracks": 90}, 100.0)
+    assert "too few tracks to measure" in {c.name: c.found for c in few}["resolution (FSC)"]
     bad = good | {"saturation": 0.01, "chance_share": 0.5}
     assert grade_of(criteria_of(bad, 100.0)) == "poor"
     assert grade_of([Criterion("a", "", "", None), Criterion("b", "", "", 2)]) == "not graded"

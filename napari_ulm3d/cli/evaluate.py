@@ -124,6 +124,7 @@ def _print_evidence(results: ResultsFolder) -> None:
     from rich.table import Table
 
     from napari_ulm3d.errors import ResultsError
+    from napari_ulm3d.maps import resolution_text
 
     if not results.complete:
         raise ResultsError(f"{results.path}: the run is not finished; add --resume to `run`.")
@@ -137,8 +138,9 @@ def _print_evidence(results: ResultsFolder) -> None:
     row("tracks", "n_tracks", "{:,}")
     row("shortest track", "min_length_frames", "{} frames")
     row("tracks by chance", "chance_share", "{:.2%}")
-    row("resolution (FSC, 1/2 bit)", "resolution_um", "{:.1f} um")
-    for axis, value in found.get("axes_um", {}).items():
+    resolved = resolution_text(found.get("resolution_um"), found.get("n_tracks"))
+    summary.add_row("resolution (FSC, 1/2 bit)", resolved)
+    for axis, value in found.get("axes_um", {}).items() if resolved.endswith("um") else ():
         summary.add_row(f"  along {axis}", f"{value:.1f} um")
     row("saturation", "saturation", "{:.2%} of the map's voxels")
     row("motion of the tissue", "motion_rms_um", "{:.1f} um rms")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_ulm3d.maps.accumulator import MapAccumulator, accumulate
 from napari_ulm3d.maps.disk_spill import MemoryBound
-from napari_ulm3d.maps.resolution import Resolution, resolution
+from napari_ulm3d.maps.resolution import Resolution, resolution, resolution_text
 from napari_ulm3d.maps.saturation import saturation, saturation_curve
 from napari_ulm3d.maps.smoothing import smooth_counts, smooth_maps, smooth_means
 
@@ -14,6 +14,7 @@ __all__ = [
     "Resolution",
     "accumulate",
     "resolution",
+    "resolution_text",
     "saturation",
     "saturation_curve",
     "smooth_counts",

@@ -11,7 +11,7 @@ transformed one after the other, and their spectra are summed before the ratio i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,21 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
-__all__ = ["FIXED_THRESHOLD", "Resolution", "half_bit_threshold", "resolution"]
+__all__ = [
+    "FEWEST_TRACKS",
+    "FIXED_THRESHOLD",
+    "Resolution",
+    "half_bit_threshold",
+    "resolution",
+    "resolution_text",
+]
 
 #: The fixed criterion 1/7 (0.143; Rosenthal & Henderson 2003, Nieuwenhuizen et al. 2013).
 FIXED_THRESHOLD = 1.0 / 7.0
+
+#: With fewer tracks no resolution is given: the two halves then hardly pass the same vessels, and
+#: the curve tells how sparsely they are filled, not how finely they are resolved.
+FEWEST_TRACKS = 500
 
 # Fraction of each tile edge, both ends together, over which the Tukey window decays.
 _TAPER = 0.5
@@ -61,6 +72,8 @@ class Resolution:
         NaN along an axis with one voxel, and if the curve never exceeds the threshold.
     axes_correlation
         (3, shells) correlation of these coefficients.
+    n_tracks
+        Tracks in both halves together; None where that is not known.
     """
 
     frequency_per_um: NDArray[np.float64]
@@ -73,6 +86,31 @@ class Resolution:
     notes: tuple[str, ...] = field(default=())
     axes_um: tuple[float, float, float] = (float("nan"),) * 3
     axes_correlation: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 0)))
+    n_tracks: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The resolution for people, or why there is none."""
+        known = None if np.isnan(self.resolution_um) else self.resolution_um
+        return resolution_text(known, self.n_tracks)
+
+    def trusted(self) -> Resolution:
+        """Itself; without a resolution where there are fewer than `FEWEST_TRACKS` tracks."""
+        if self.n_tracks is None or self.n_tracks >= FEWEST_TRACKS:
+            return self
+        nan = float("nan")
+        return replace(
+            self,
+            resolution_um=nan,
+            resolution_fixed_um=nan,
+            limited_by_voxel=False,
+            axes_um=(nan, nan, nan),
+            notes=(
+                *self.notes,
+                f"Too few tracks to measure a resolution: {self.n_tracks:,}, and at least "
+                f"{FEWEST_TRACKS:,} are needed.",
+            ),
+        )
 
     def to_table(self) -> pd.DataFrame:
         """The curve by shell: frequency_per_um, correlation, half_bit, fixed, n_independent.
@@ -93,6 +131,13 @@ class Resolution:
         return table.assign(**axes)
 
 
+def resolution_text(resolution_um: float | None, n_tracks: int | None) -> str:
+    """A resolution for people; where there is none, whether tracks are lacking."""
+    if n_tracks is not None and n_tracks < FEWEST_TRACKS:
+        return f"too few tracks to measure ({n_tracks:,}; at least {FEWEST_TRACKS:,})"
+    return "not measured" if resolution_um is None else f"{resolution_um:.1f} um"
+
+
 def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64]:
     """The 1/2-bit curve of van Heel & Schatz (2005), eq. 17, for two half sets.
 
@@ -106,7 +151,12 @@ def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def resolution(
-    first: VesselMap, second: VesselMap, tile_voxels: int = 96, max_tiles: int = 8
+    first: VesselMap,
+    second: VesselMap,
+    tile_voxels: int = 96,
+    max_tiles: int = 8,
+    *,
+    n_tracks: int | None = None,
 ) -> Resolution:
     """Fourier shell correlation of two half maps on one grid (ring if an axis has one voxel).
 
@@ -118,6 +168,9 @@ def resolution(
         Approximate edge of the tiles: each axis is divided evenly into tiles of 2/3 to 3/2 of it.
     max_tiles
         Maximum number of tiles; those with the most counts are used.
+    n_tracks
+        Tracks in both halves together; with fewer than `FEWEST_TRACKS` the curve is measured and
+        the resolution is NaN.
 
     Raises
     ------
@@ -173,8 +226,8 @@ def resolution(
     return Resolution(
         frequency, correlation, half_bit, n_independent,
         by_half_bit, by_fixed, by_half_bit == nyquist_um, notes,
-        (axes_um[0], axes_um[1], axes_um[2]), correlations[1:],
-    )  # fmt: skip
+        (axes_um[0], axes_um[1], axes_um[2]), correlations[1:], n_tracks,
+    ).trusted()  # fmt: skip
 
 
 def _notes(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import ChanceTracks
-from napari_ulm3d.maps import Resolution
+from napari_ulm3d.maps import Resolution, resolution_text
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -261,7 +261,7 @@ class RunReport:
             if self.peak_memory_bytes is None
             else f"{self.peak_memory_bytes / 1e6:,.0f} MB"
         )
-        fsc = "not measured" if self.resolution_um is None else f"{self.resolution_um:.1f} um"
+        fsc = resolution_text(self.resolution_um, self.n_tracks)
         if self.axes_um:
             along = (f"{name} {value:.1f}" for name, value in self.axes_um.items())
             fsc += f"; along {', '.join(along)} um"

@@ -300,7 +300,9 @@ class _Sums:
         """All maps, and the tracks that nobody was told of yet."""
         accumulator, duration_s = self.accumulator, self._acquisition.duration_s
         # Before the maps, so that the half sets are never held beside them.
-        fsc = resolution(*accumulator.halves()) if accumulator.config.fsc else None
+        fsc = None
+        if accumulator.config.fsc:
+            fsc = resolution(*accumulator.halves(), n_tracks=accumulator.n_tracks)
         maps = accumulator.maps()
         maps["power_doppler"] = _power_map(self._power / self._n_frames, self._acquisition.grid)
         saturation = self._trajectories.saturation(duration_s)

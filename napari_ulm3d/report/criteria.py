@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from napari_ulm3d.maps import resolution_text
+
 __all__ = ["Criterion", "criteria_of", "grade_of"]
 
 
@@ -37,7 +39,7 @@ def criteria_of(result: dict[str, Any], wavelength_um: float | None) -> list[Cri
     return [
         _low("tracks that arise by chance", result.get("chance_share"), 0.05, 0.2),
         _high("saturation of the map", result.get("saturation"), 0.6, 0.2),
-        _resolution(result.get("resolution_um"), wavelength_um),
+        _resolution(result.get("resolution_um"), result.get("n_tracks"), wavelength_um),
         _count("tracks", result.get("n_tracks")),
         Criterion(
             "whole",
@@ -76,15 +78,16 @@ def _high(name: str, value: float | None, good: float, fair: float) -> Criterion
     return Criterion(name, _share(value), wanted, 2 if value >= good else int(value >= fair))
 
 
-def _resolution(value: float | None, wavelength_um: float | None) -> Criterion:
+def _resolution(
+    value: float | None, n_tracks: int | None, wavelength_um: float | None
+) -> Criterion:
     wanted = "good to a quarter of a wavelength, fair to a half"
-    if value is None or not wavelength_um:
-        return Criterion("resolution (FSC)", "not measured", wanted, None)
+    text = resolution_text(value, n_tracks)
+    if value is None or not wavelength_um or not text.endswith("um"):
+        return Criterion("resolution (FSC)", text, wanted, None)
     share = value / wavelength_um
     points = 2 if share <= 0.25 else int(share <= 0.5)
-    return Criterion(
-        "resolution (FSC)", f"{value:.1f} um ({share:.2f} wavelengths)", wanted, points
-    )
+    return Criterion("resolution (FSC)", f"{text} ({share:.2f} wavelengths)", wanted, points)
 
 
 def _count(name: str, value: int | None) -> Criterion:

@@ -75,6 +75,18 @@ def test_independent_noise_has_no_resolution():
     assert np.std(spreads) == pytest.approx(1.0, abs=0.25)
 
 
+def test_few_tracks_have_a_curve_and_no_resolution():
+    halves = halves_of((64, 64, 64), 12.0, 10.0)
+    enough = resolution(*halves, n_tracks=500)
+    few = resolution(*halves, n_tracks=499)
+    assert enough.resolution_um == resolution(*halves).resolution_um > 0
+    assert enough.text == f"{enough.resolution_um:.1f} um"
+    np.testing.assert_array_equal(few.correlation, enough.correlation)
+    assert np.isnan([few.resolution_um, few.resolution_fixed_um, *few.axes_um]).all()
+    assert few.text == "too few tracks to measure (499; at least 500)"
+    assert "at least 500 are needed" in few.notes[-1]
+
+
 def test_identical_halves_are_limited_by_the_voxel():
     one, _ = halves_of((64, 64, 64), 8.0, 10.0)
     found = resolution(one, one)

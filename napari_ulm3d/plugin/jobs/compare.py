@@ -207,10 +207,7 @@ def _numbers(result: Result, truth: Path | None, stop: Callable[[], bool]) -> di
         numbers["mean track length"] = f"{length:.1f} frames"
         numbers["mean speed"] = f"{float(tracks.table['speed_mm_s'].mean()):.2f} mm/s"
     if result.resolution is not None:
-        known = np.isfinite(result.resolution.resolution_um)
-        numbers["resolution (FSC)"] = (
-            f"{result.resolution.resolution_um:.1f} um" if known else "not reached"
-        )
+        numbers["resolution (FSC)"] = result.resolution.text
     if result.saturation is not None:
         share = 100 * float(result.saturation["share_of_grid"].iloc[-1])
         numbers["saturation (voxels)"] = f"{share:.3f} %"

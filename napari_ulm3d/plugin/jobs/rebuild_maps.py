@@ -103,7 +103,9 @@ def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
         yield _rebuilt(wish, seen, tracks)
         if accumulator is not None:
             curve = saturation_curve(accumulator, duration_s=result.duration_s)
-            fsc = resolution(*accumulator.halves()) if config.fsc and not stop() else None
+            fsc = None
+            if config.fsc and not stop():
+                fsc = resolution(*accumulator.halves(), n_tracks=accumulator.n_tracks)
             ours = Accumulated(wish.key, tracks, maps, curve, fsc)
         assert ours is not None
         rest = smooth_maps(maps, config.smoothing_um)

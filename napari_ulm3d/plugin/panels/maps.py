@@ -240,9 +240,8 @@ class MapsPanel(Panel):
             self.fsc.show_message("Fourier shell correlation is off.")
             return
         known = np.isfinite(found.resolution_um)
-        text = f"{found.resolution_um:.1f} um" if known else "not reached"
         limit = " (limited by voxel size)" if found.limited_by_voxel else ""
-        self.fsc_title.setText(f"Resolution (Fourier shell correlation): {text}{limit}")
+        self.fsc_title.setText(f"Resolution (Fourier shell correlation): {found.text}{limit}")
         frequency = 1000 * found.frequency_per_um
         self.fsc.show_curves(
             [

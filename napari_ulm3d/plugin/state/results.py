@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.methods.networks import networks_with
@@ -125,8 +123,8 @@ class Result:
             ("localizations", f"{len(self.localizations):,}"),
             ("tracks", f"{self.tracks.n_tracks:,} ({len(self.tracks):,} points)"),
         ]
-        if self.resolution is not None and np.isfinite(self.resolution.resolution_um):
-            rows.append(("resolution (FSC, 1/2 bit)", f"{self.resolution.resolution_um:.1f} um"))
+        if self.resolution is not None:
+            rows.append(("resolution (FSC, 1/2 bit)", self.resolution.text))
         if self.saturation is not None:
             share = float(self.saturation["share_of_grid"].iloc[-1])
             rows.append(("saturation", f"{100 * share:.2f} % of the map's voxels"))

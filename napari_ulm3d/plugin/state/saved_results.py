@@ -35,11 +35,13 @@ def mapped(result: Result, maps: MapConfig | None = None) -> Result:
         result = replace(result, config=config)
     accumulator = MapAccumulator(result.grid, result.config.maps)
     accumulator.add(result.tracks)
+    n_tracks = accumulator.n_tracks
+    halves = accumulator.halves() if result.config.maps.fsc else None
     return replace(
         result,
         maps={**result.maps, **accumulator.maps()},
         saturation=saturation_curve(accumulator, duration_s=result.duration_s),
-        resolution=resolution(*accumulator.halves()) if result.config.maps.fsc else None,
+        resolution=None if halves is None else resolution(*halves, n_tracks=n_tracks),
     )
 
 
@@ -178,7 +180,8 @@ def _resolution(folder: Path, outcome: dict[str, Any]) -> Resolution | None:
         resolution_um=known,
         resolution_fixed_um=float("nan"),
         limited_by_voxel=bool(frequency.size and known * frequency[-1] < 1.01),
-    )
+        n_tracks=outcome.get("n_tracks"),
+    ).trusted()
 
 
 def _csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
