@@ -15,19 +15,22 @@ from napari_ulm3d.evaluate.linking import LinkScores, score_links
 from napari_ulm3d.evaluate.localization import LocalizationScores, score_localizations
 from napari_ulm3d.evaluate.maps import MapScores, dice, map_dice, set_dice
 from napari_ulm3d.evaluate.profile import (
+    FEWEST_IN_A_WIDTH,
     PlaneImage,
     Profile,
     Width,
     full_width_at_half_maximum,
     line_profile,
     plane,
+    tracks_in_peak,
 )
-from napari_ulm3d.evaluate.region import Region, RegionNumbers, region_numbers
+from napari_ulm3d.evaluate.region import Region, RegionNumbers, region_numbers, tracks_crossing
 from napari_ulm3d.evaluate.report import Scores, evaluate
 from napari_ulm3d.evaluate.survival import bubbles_kept, survival
 from napari_ulm3d.evaluate.truth import Truth, read_truth
 
 __all__ = [
+    "FEWEST_IN_A_WIDTH",
     "EvaluateConfig",
     "LinkScores",
     "LocalizationScores",
@@ -56,7 +59,9 @@ __all__ = [
     "score_rows",
     "set_dice",
     "survival",
+    "tracks_crossing",
     "tracks_dice",
+    "tracks_in_peak",
     "truth_localizations",
     "truth_tracks",
 ]

@@ -12,7 +12,7 @@ from napari_ulm3d.evaluate.localization import ratio
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
-__all__ = ["Region", "RegionNumbers", "region_numbers"]
+__all__ = ["Region", "RegionNumbers", "region_numbers", "tracks_crossing"]
 
 _PAIRS_AT_ONCE = 4_000_000  # segment-edge pairs compared at once, to limit memory
 
@@ -192,24 +192,14 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
     InputError
         The density was predicted: it counts no tracks.
     """
-    refuse_predicted(density, what="density of tracks")
-    positions = tracks.positions_um
-    inside = region.contains(positions) if len(tracks) else np.zeros(0, bool)
-    identity = tracks.table["track_id"].to_numpy()
-    crossing = identity[inside]
-    if len(tracks) > 1:
-        joined = np.flatnonzero(identity[1:] == identity[:-1])
-        # Lines with an end inside are already counted.
-        joined = joined[~(inside[joined] | inside[joined + 1])]
-        met = region.crossed(positions[joined], positions[joined + 1])
-        crossing = np.concatenate([crossing, identity[joined[met]]])
+    inside = region.contains(tracks.positions_um) if len(tracks) else np.zeros(0, bool)
     speed = tracks.table["speed_mm_s"].to_numpy(np.float64)[inside]
     axial = tracks.table["vz_mm_s"].to_numpy(np.float64)[inside]
     n = int(inside.sum())
     held, n_filled, n_voxels = (0.0, 0, 0) if density is None else _held(density, region)
     return RegionNumbers(
         area_um2=region.area_um2,
-        n_tracks=int(np.unique(crossing).size),
+        n_tracks=int(_crossing(tracks, region, inside).size),
         n_points=n,
         mean_speed_mm_s=ratio(float(speed.sum()), n),
         sd_speed_mm_s=float(speed.std()) if n else float("nan"),
@@ -217,6 +207,35 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
         tracks_a_voxel=ratio(held, n_voxels),
         filled=ratio(n_filled, n_voxels),
     )
+
+
+def tracks_crossing(tracks: Tracks, region: Region) -> NDArray[np.int64]:
+    """Identities, ascending, of the tracks of which a part lies in a region.
+
+    A track counts also where only the line between two of its points passes.
+
+    Parameters
+    ----------
+    tracks
+        Rows sorted by track and frame, as they come from linking.
+    region
+        Where.
+    """
+    inside = region.contains(tracks.positions_um) if len(tracks) else np.zeros(0, bool)
+    return _crossing(tracks, region, inside)
+
+
+def _crossing(tracks: Tracks, region: Region, inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    identity = tracks.table["track_id"].to_numpy(np.int64)
+    crossing = identity[inside]
+    if len(tracks) > 1:
+        positions = tracks.positions_um
+        joined = np.flatnonzero(identity[1:] == identity[:-1])
+        # Lines with an end inside are already counted.
+        joined = joined[~(inside[joined] | inside[joined + 1])]
+        met = region.crossed(positions[joined], positions[joined + 1])
+        crossing = np.concatenate([crossing, identity[joined[met]]])
+    return np.unique(crossing)
 
 
 def _held(density: VesselMap, region: Region) -> tuple[float, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,14 @@ from scipy.signal import find_peaks, peak_widths
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.evaluate import full_width_at_half_maximum, line_profile, plane
+from napari_ulm3d.evaluate import (
+    full_width_at_half_maximum,
+    line_profile,
+    plane,
+    tracks_in_peak,
+)
 from napari_ulm3d.evaluate.profile import Profile
+from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
 GRID = Grid((60, 7, 80), (10.0, 20.0, 8.0), (100.0, -40.0, 50.0))
@@ -90,6 +97,24 @@ def test_the_width_is_a_mean_over_the_band() -> None:
     for width in (0.0, 55.0, 200.0):  # the mean of a ramp over a band is its middle
         values = line_profile(image, (400.0, 200.0), (400.0, 400.0), width).values
         np.testing.assert_allclose(values, 30.0, rtol=1e-6)
+
+
+def test_the_tracks_of_a_peak_are_those_between_its_half_heights() -> None:
+    image = plane(vessel(0.0, 100.0), 1)
+    start, stop = (400.0, 100.0), (400.0, 640.0)
+    width = full_width_at_half_maximum(line_profile(image, start, stop))
+    # Down z, at these distances from the vessel's axis along x, two of them at another depth y.
+    away = np.array([-60.0, -45.0, -20.0, 0.0, 0.0, 45.0, 60.0])
+    y = np.array([0.0, 0.0, 0.0, 0.0, 500.0, 0.0, 0.0])
+    rows = [
+        (k, frame, frame / 100, z, y[k], 370.0 + away[k], 1.0, 1.0, 0.0, 0.0, 1.0)
+        for k in range(away.size)
+        for frame, z in enumerate((300.0, 500.0))
+    ]
+    names = "track_id frame time_s z_um y_um x_um speed_mm_s vz_mm_s vy_mm_s vx_mm_s score"
+    found = Tracks(pd.DataFrame(rows, columns=names.split()))
+    assert tracks_in_peak(found, 1, start, stop, width, 10.0) == 5
+    assert tracks_in_peak(found, 1, start, stop, width, 10.0, (-50.0, 50.0)) == 4
 
 
 def test_a_plane_and_a_slab_are_what_the_viewer_shows() -> None:

@@ -12,7 +12,7 @@ from matplotlib.path import Path as Polygon
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.evaluate import Region, region_numbers
+from napari_ulm3d.evaluate import Region, region_numbers, tracks_crossing
 from napari_ulm3d.maps import accumulate
 from napari_ulm3d.tables import Tracks
 
@@ -49,6 +49,14 @@ def test_points_and_lines_within_a_box() -> None:
     assert numbers.mean_velocity_z_mm_s == pytest.approx(2.0)
     assert numbers.area_um2 == pytest.approx(20_000)
     assert np.isnan(numbers.tracks_a_voxel)
+
+
+def test_which_tracks_cross() -> None:
+    within = [(150.0, 450.0, 200.0), (150.0, 450.0, 210.0)]
+    away = [(150.0, 700.0, 200.0), (150.0, 700.0, 210.0)]
+    through = [(50.0, 450.0, 200.0), (250.0, 450.0, 200.0)]
+    assert tracks_crossing(tracks(within, away, through), BOX).tolist() == [0, 2]
+    assert tracks_crossing(Tracks.empty(), BOX).size == 0
 
 
 def test_a_gap_between_tracks_is_no_line() -> None:

@@ -18,6 +18,7 @@ from napari_ulm3d.evaluate import (
     line_profile,
     plane,
     region_numbers,
+    tracks_in_peak,
 )
 from napari_ulm3d.plugin.layers.drawing import drawing_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
@@ -32,10 +33,16 @@ __all__ = [
     "measure_layer",
     "slab_of",
     "start_drawing",
+    "thicken",
+    "thickness_of",
 ]
 
 ROLE = "measure"
-Slab = Literal["view", "plane", "volume"]
+Slab = Literal["view", "slab", "plane", "volume"]
+
+# Of the slab that is measured and shown where napari shows one plane: of the order of a beam's
+# elevation, three wavelengths at 15 MHz. One plane of a map holds a track in a dozen.
+SLAB_UM = 300.0
 
 _ELLIPSE_CORNERS = 64
 _FLAT_UM = 1e-6
@@ -65,11 +72,15 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers of a shape on one result."""
+    """The numbers of a shape on one result.
+
+    `n_tracks` is how many tracks make the peak whose width was measured.
+    """
 
     profile: Profile | None = None
     width: Width | None = None
     region: RegionNumbers | None = None
+    n_tracks: int = 0
 
 
 def measure_layer(viewer: Any) -> Any:
@@ -89,6 +100,23 @@ def start_drawing(viewer: Any, mode: str) -> Any:
     viewer.layers.selection.active = layer
     layer.mode = mode
     return layer
+
+
+def thickness_of(viewer: Any, axis: int | None = None) -> float:
+    """Thickness in um of the slab that the view shows across an axis (the hidden one)."""
+    axis = _hidden_axis(viewer) if axis is None else axis
+    thickness = viewer.dims.thickness[-3:]
+    return 0.0 if axis is None or len(thickness) < 3 else float(thickness[axis])
+
+
+def thicken(viewer: Any, thickness_um: float) -> None:
+    """Let a 2-D view show a slab of this thickness: of a map its maximum."""
+    axis = _hidden_axis(viewer)
+    if axis is None:
+        return
+    thickness = list(viewer.dims.thickness)
+    thickness[axis - 3] = thickness_um
+    viewer.dims.thickness = tuple(thickness)
 
 
 def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
@@ -125,11 +153,16 @@ def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
 
 
 def slab_of(slab: Slab, viewer: Any, axis: int) -> float | None:
-    """Thickness of the slab in micrometres; None: the whole volume."""
-    if slab == "volume":
+    """Thickness of the slab in micrometres; None: the whole volume.
+
+    "view" is what one sees: the slab shown, and the whole volume while tracks are shown, since
+    napari draws those of every depth.
+    """
+    tracks = find_layer(viewer, "tracks")
+    seen_through = slab == "view" and tracks is not None and tracks.visible
+    if slab == "volume" or seen_through:
         return None
-    thickness = viewer.dims.thickness[-3:]
-    return float(thickness[axis]) if slab == "view" and len(thickness) == 3 else 0.0
+    return 0.0 if slab == "plane" else thickness_of(viewer, axis)
 
 
 def measure(
@@ -170,10 +203,19 @@ def measure(
     image = plane(vessel_map, drawn.axis, position, thickness_um or 0.0)
     start, stop = drawn.points_um
     profile = line_profile(image, start, stop, width_um, name=name, unit=vessel_map.unit)
-    return Measured(profile=profile, width=full_width_at_half_maximum(profile, baseline))
+    width = full_width_at_half_maximum(profile, baseline)
+    across = drawn.axis
+    band = max(width_um, *(vessel_map.grid.spacing_um[k] for k in range(3) if k != across))
+    depth = _range_of(drawn, thickness_um, result)
+    n_tracks = tracks_in_peak(result.tracks, across, start, stop, width, band, depth)
+    return Measured(profile=profile, width=width, n_tracks=n_tracks)
 
 
 def _region(drawn: Drawn, thickness_um: float | None, result: Result) -> Region:
+    return Region(drawn.axis, drawn.points_um, _range_of(drawn, thickness_um, result))
+
+
+def _range_of(drawn: Drawn, thickness_um: float | None, result: Result) -> tuple[float, float]:
     low, high = -np.inf, np.inf
     if thickness_um is not None and result.grid.shape[drawn.axis] > 1:
         density = result.maps.get("density")
@@ -181,7 +223,7 @@ def _region(drawn: Drawn, thickness_um: float | None, result: Result) -> Region:
         # A plane is as thick as a voxel of the map.
         half = max(thickness_um, grid.spacing_um[drawn.axis]) / 2
         low, high = drawn.position_um - half, drawn.position_um + half
-    return Region(drawn.axis, drawn.points_um, (low, high))
+    return low, high
 
 
 def _hidden_axis(viewer: Any) -> int | None:

@@ -18,7 +18,15 @@ from plugin_hands import Pointer, add, choose, click, dock, enter, idle
 from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.acquisition import Acquisition
-from napari_ulm3d.evaluate import evaluate, line_profile, map_difference, plane, read_truth
+from napari_ulm3d.evaluate import (
+    Region,
+    evaluate,
+    line_profile,
+    map_difference,
+    plane,
+    read_truth,
+    tracks_crossing,
+)
 from napari_ulm3d.io.writers import write
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.jobs.compare import Source
@@ -144,6 +152,12 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     assert expected.values.max() > 0
     shown = table_of(panel.measuring.numbers)
     assert shown["length"][0] == f"{length:.1f} um"
+    assert shown["tracks in the peak"][0] == f"{measured.n_tracks:,}"
+    # No vessel of this short sample holds ten tracks.
+    assert np.isfinite(measured.width.fwhm_um)
+    assert measured.n_tracks < 10
+    assert panel.measuring.caution.isVisible()
+    assert panel.measuring.caution.text().startswith("Too few tracks for a width")
     enter(panel.measuring.width_um, "200")
     idle(qtbot, panel)
     assert panel.measuring._measured[0].profile.width_um == 200
@@ -180,6 +194,30 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     assert second.n_tracks > 0
     shown = table_of(panel.measuring.numbers)
     assert shown["tracks crossing"] == [f"{first.n_tracks:,}", f"{second.n_tracks:,}"]
+    assert table_of(panel.numbers)["resolution (FSC)"][0].startswith("too few tracks to measure")
+
+    def counted() -> int:
+        idle(qtbot, panel)
+        return panel.measuring._measured[0].region.n_tracks
+
+    def in_slab(half: float) -> int:
+        box = Region.box(1, low[[0, 2]], high[[0, 2]], (712.5 - half, 712.5 + half))
+        return tracks_crossing(session_of(localized).result.tracks, box).size
+
+    # As seen: the slab of the view, which can be set, and is shown.
+    choose(panel.measuring.slab, "as seen")
+    assert 0 < counted() == in_slab(150.0) < first.n_tracks
+    enter(panel.measuring.slab_um, "600")
+    assert counted() == in_slab(300.0)
+    assert localized.dims.thickness[-2] == 600.0
+    assert "from y = 412 to 1012 um" in panel.measuring.status.text()
+    # While tracks are shown, which napari draws at every depth, all of them count.
+    find_layer(localized, "tracks").visible = True
+    panel.measuring.refresh()
+    assert counted() == first.n_tracks
+    choose(panel.measuring.slab, "single plane")
+    density = session_of(localized).result.maps["density"]
+    assert counted() == in_slab(density.grid.spacing_um[1] / 2)
     click(panel.measuring.clear_button)
     idle(qtbot, panel)
     qtbot.waitUntil(lambda: not panel.measuring._measured)

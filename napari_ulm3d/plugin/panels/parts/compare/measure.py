@@ -26,6 +26,7 @@ from napari_ulm3d.plugin.controls.rows import number
 from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
 from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
 from napari_ulm3d.plugin.jobs.measure import (
+    SLAB_UM,
     Drawn,
     Measured,
     drawn_shape,
@@ -33,18 +34,25 @@ from napari_ulm3d.plugin.jobs.measure import (
     measure_layer,
     slab_of,
     start_drawing,
+    thicken,
+    thickness_of,
 )
 from napari_ulm3d.plugin.layers.shapes_ear import ShapesEar
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
-from napari_ulm3d.plugin.panels.parts.compare.measures_table import measure_rows, profile_table
+from napari_ulm3d.plugin.panels.parts.compare.measures_table import (
+    caution,
+    measure_rows,
+    profile_table,
+)
 from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["MeasureBox"]
 
 _COLOURS = ("#e36bff", "#5ad469")
 _SLABS = {
-    "view": "slab shown in the view",
+    "view": "as seen",
+    "slab": "slab",
     "plane": "single plane",
     "volume": "whole volume",
 }
@@ -106,6 +114,10 @@ class MeasureBox(QWidget):
         row.addWidget(self.save_button)
         row.addWidget(self.copy_button)
         column.addLayout(row)
+        self.caution: QLabel = note()
+        self.caution.setStyleSheet("color: #ff9e64;")
+        self.caution.hide()
+        column.addWidget(self.caution)
         self.status: QLabel = note()
         column.addWidget(self.status)
         self.problem = ProblemLine()
@@ -136,17 +148,32 @@ class MeasureBox(QWidget):
         for name, label in _SLABS.items():
             self.slab.addItem(label, name)
         self.slab.setToolTip(
-            "Depth range to measure, perpendicular to the view: the slab shown (maximum "
-            "projection for a profile), a single plane, or the whole volume. Single-plane "
-            "data is always measured in full."
+            "Depth range to measure, perpendicular to the view. As seen: the slab, or the whole "
+            "volume while tracks are shown, because napari draws tracks of all depths. Profiles "
+            "are taken from the maximum projection. Single-plane data is measured in full."
+        )
+        self.slab_um = number(
+            0,
+            1e5,
+            SLAB_UM,
+            "Thickness of the slab about the plane shown, in the view and in the measurements; "
+            "0 is one plane.",
+            unit="um",
+            step=50,
         )
         form.addRow("Width", self.width_um)
         form.addRow("Baseline", self.baseline)
         form.addRow("Depth", self.slab)
+        form.addRow("Slab thickness", self.slab_um)
         self.width_um.valueChanged.connect(self.refresh)
         self.baseline.currentIndexChanged.connect(self.refresh)
         self.slab.currentIndexChanged.connect(self.refresh)
+        self.slab_um.valueChanged.connect(self._thicken)
         return form
+
+    def _thicken(self, *_: Any) -> None:
+        thicken(self._panel.viewer, float(self.slab_um.value()))
+        self.refresh()
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -160,6 +187,10 @@ class MeasureBox(QWidget):
         viewer = self._panel.viewer
         self._panel.one_picture()
         look_at_a_plane(viewer)
+        if thickness_of(viewer) > 0:  # chosen with napari's own slider
+            self.slab_um.setValue(thickness_of(viewer))
+        else:
+            thicken(viewer, float(self.slab_um.value()))
         self._ear.listen(start_drawing(viewer, mode))
         what = "a line across a vessel" if mode == "add_line" else "a box"
         self.status.setText(f"Drag {what} in the viewer.")
@@ -194,17 +225,21 @@ class MeasureBox(QWidget):
         slab = slab_of(self.slab.currentData(), viewer, drawn.axis)
         results = compared.results
 
-        def work(stop: Stop) -> tuple[Drawn, tuple[Measured, ...]]:
-            return drawn, tuple(
-                measure(result, name, drawn, slab, width, baseline)
-                for result in results
-                if name in result.maps or drawn.kind == "region"
+        def work(stop: Stop) -> tuple[Drawn, float | None, tuple[Measured, ...]]:
+            return (
+                drawn,
+                slab,
+                tuple(
+                    measure(result, name, drawn, slab, width, baseline)
+                    for result in results
+                    if name in result.maps or drawn.kind == "region"
+                ),
             )
 
         self._job.request(waits(work))
 
-    def _on_measured(self, outcome: tuple[Drawn, tuple[Measured, ...]]) -> None:
-        drawn, self._measured = outcome
+    def _on_measured(self, outcome: tuple[Drawn, float | None, tuple[Measured, ...]]) -> None:
+        drawn, slab, self._measured = outcome
         self.problem.say(None)
         first = self._measured[0] if self._measured else Measured()
         self.plot.setVisible(drawn.kind == "line")
@@ -216,10 +251,16 @@ class MeasureBox(QWidget):
         self.numbers.setVisible(bool(self._measured))
         self.numbers.setColumnHidden(2, len(self._measured) < 2)
         names = [label for k, label in enumerate("zyx") if k != drawn.axis]
-        across = "zyx"[drawn.axis]
-        self.status.setText(
-            f"In the {names[0]}-{names[1]} plane at {across} = {drawn.position_um:.0f} um."
+        across, at = "zyx"[drawn.axis], drawn.position_um
+        depth = (
+            "over the whole depth"
+            if slab is None
+            else f"in the plane {across} = {at:.0f} um"
+            if slab == 0
+            else f"from {across} = {at - slab / 2:.0f} to {at + slab / 2:.0f} um"
         )
+        self.status.setText(f"{names[0]}-{names[1]} plane, {depth}.")
+        self._warn(caution(self._measured))
 
     def _show_profiles(self) -> None:
         profiles = [m.profile for m in self._measured if m.profile is not None]
@@ -238,6 +279,10 @@ class MeasureBox(QWidget):
         shade = (lines[0], lines[1]) if lines else None
         self.plot.set_lines(lines, draggable=False, shade=shade)
 
+    def _warn(self, sentence: str) -> None:
+        self.caution.setText(sentence)
+        self.caution.setVisible(bool(sentence))
+
     def _on_failed(self, problem: Problem) -> None:
         self._measured = ()
         self.problem.say(problem)
@@ -246,6 +291,7 @@ class MeasureBox(QWidget):
         self._measured = ()
         self.problem.say(None)
         self.numbers.hide()
+        self._warn("")
         self.save_button.setEnabled(False)
         self.copy_button.setEnabled(False)
         self._say_how()

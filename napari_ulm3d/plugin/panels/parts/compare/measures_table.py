@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from napari_ulm3d.evaluate import FEWEST_IN_A_WIDTH
 from napari_ulm3d.plugin.jobs.measure import Measured
 
-__all__ = ["measure_rows", "profile_table"]
+__all__ = ["caution", "measure_rows", "profile_table"]
 
 
 def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
@@ -27,6 +28,7 @@ def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
             columns.append(
                 [
                     ("full width at half maximum", fwhm),
+                    ("tracks in the peak", f"{one.n_tracks:,}"),
                     ("peak", f"{width.peak:.4g}{unit}"),
                     ("peak position", f"{width.peak_um:.1f} um"),
                     ("mean", f"{float(one.profile.values.mean()):.4g}{unit}"),
@@ -36,6 +38,29 @@ def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
     if not columns:
         return []
     return [(name, *(column[k][1] for column in columns)) for k, (name, _) in enumerate(columns[0])]
+
+
+def caution(measured: tuple[Measured, ...]) -> str:
+    """A sentence where a width was measured on too few tracks; else empty."""
+    letters = "AB" if len(measured) > 1 else [""]
+    few = [
+        (letter, one.n_tracks)
+        for letter, one in zip(letters, measured, strict=False)
+        if one.width is not None
+        and np.isfinite(one.width.fwhm_um)
+        and one.n_tracks < FEWEST_IN_A_WIDTH
+    ]
+    if not few:
+        return ""
+    counts = ", ".join(
+        f"{letter + ': ' if letter else ''}{n} track{'' if n == 1 else 's'}" for letter, n in few
+    )
+    meaning = (
+        "A single track is drawn one voxel wide: this is not the width of a vessel."
+        if all(n <= 1 for _, n in few)
+        else f"From fewer than {FEWEST_IN_A_WIDTH} tracks a vessel's width comes out too small."
+    )
+    return f"Too few tracks for a width ({counts}). {meaning} Average over a wider band or slab."
 
 
 def profile_table(measured: tuple[Measured, ...]) -> pd.DataFrame:
