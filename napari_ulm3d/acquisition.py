@@ -17,6 +17,9 @@ __all__ = ["Acquisition", "ArraySource", "Block", "FrameSource", "Grid", "source
 Triple = tuple[float, float, float]
 
 
+_RUNS_SHOWN = 6
+
+
 @dataclass(frozen=True)
 class Grid:
     """A regular grid of voxels in space, axes z, y, x.
@@ -133,9 +136,10 @@ class Block:
                 frames.sum(dtype=np.complex128 if frames.dtype.kind == "c" else np.float64)
             )
         if not finite:
+            bad = [self.start + k for k, one in enumerate(frames) if not np.isfinite(one).all()]
             raise InputError(
                 self.source.name,
-                f"contains NaN or infinite values between frames {self.start} and {self.stop - 1}",
+                f"contains NaN or infinite values in {_frames_in_words(bad)}",
                 "Replace these frames or leave them out.",
             )
         return frames
@@ -309,3 +313,18 @@ def _joined(sources: tuple[FrameSource, ...], most: int) -> Iterator[FrameSource
         run.append(source)
         length, number, first = length + frames, wanted, first + frames
     yield run[0] if len(run) == 1 else JoinedSource(tuple(run))
+
+
+def _frames_in_words(frames: list[int]) -> str:
+    """Ascending numbers as "frame 3" or "frames 3, 7 to 9 and 12 more"."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    shown = runs[:_RUNS_SHOWN]
+    parts = [f"{a}" if a == b else f"{a} to {b}" for a, b in shown]
+    more = len(frames) - sum(b - a + 1 for a, b in shown)
+    ending = f" and {more:,} more" if more else ""
+    return f"frame{'' if len(frames) == 1 else 's'} {', '.join(parts)}{ending}"

@@ -96,10 +96,22 @@ def test_a_block_with_a_bad_value_is_refused_by_name(bad: complex) -> None:
     frames = np.ones((5, 2, 2, 2), np.complex64)
     frames[3, 1, 0, 1] = bad
     block = Acquisition.from_array(frames, (1, 1, 1), 10.0, name="bad.mat").blocks()[0]
-    with pytest.raises(
-        InputError, match=r"bad\.mat: contains NaN or infinite values between frames 0 and 4"
-    ):
+    with pytest.raises(InputError, match=r"bad\.mat: contains NaN or infinite values in frame 3\."):
         block.read()
+
+
+def test_which_frames_are_bad_is_said() -> None:
+    frames = np.ones((60, 1, 1, 2), np.complex64)
+    frames[[2, 30, 31, 32, 40]] = np.nan
+    blocks = Acquisition.from_array(frames, (1, 1, 1), 10.0).blocks(20)
+    with pytest.raises(InputError, match=r"in frame 2\."):
+        blocks[0].read()
+    with pytest.raises(InputError, match=r"in frames 30 to 32\."):
+        blocks[1].read()
+    frames[::2] = np.inf
+    whole = Acquisition.from_array(frames, (1, 1, 1), 10.0).blocks(60)[0]
+    with pytest.raises(InputError, match=r"in frames 0, 2, 4, 6, 8, 10 and 25 more\."):
+        whole.read()
 
 
 def test_large_finite_values_are_no_infinity() -> None:

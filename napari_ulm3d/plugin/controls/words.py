@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 import re
 
-from napari_ulm3d.config import StageConfig, conditions_of, shown_unit
+from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, shown_unit
 from napari_ulm3d.errors import SettingFault
 
-__all__ = ["label_of", "sentence_of", "tooltip_of"]
+__all__ = ["in_the_widgets_words", "label_of", "sentence_of", "tooltip_of"]
 
 _CAPITALS = {"svd": "SVD", "snr": "SNR", "fwhm": "FWHM", "psf": "PSF", "fsc": "FSC", "db": "dB"}
 _UNIT_ENDINGS = ("_um", "_hz", "_db", "_mm_s", "_m_s", "_voxels", "_frames", "_s")
@@ -25,6 +25,32 @@ _LABELS = {
     "rate_hz": "Frame rate",
     "voxel_um": "Voxel size",
     "memory_gb": "Memory",
+}
+# Options of the command line that are no settings or are named otherwise there, as the widgets
+# name them; what stands behind them on the command line only.
+_OPTIONS = {
+    "rate": "Frame rate",
+    "frequency-mhz": "Frequency (MHz)",
+    "memory": "Memory",
+    "workers": "Workers",
+    "device": "Device",
+    "out": "Results folder",
+}
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)( Z Y X| HZ| MHZ| M_S)?")
+# Whole remedies for which the widgets have another way.
+_REMEDIES = {
+    "Add --resume to finish it or --overwrite to replace it, or name another folder with --out.": (
+        "Name another Results folder, or load the same acquisition and settings to finish it."
+    ),
+    "Name a folder with --out.": "Name a folder.",
+    "another folder with --out": "another Results folder",
+    ", or add --overwrite": "",
+    "Add --overwrite, or name another file.": "Name another file.",
+    " and run with --resume": " and run the series again",
+    "; add --resume to `run`": "; run the series into this folder again to finish it",
+    ", or write voxel_um and rate_hz in acquisition.toml beside the data": (
+        ", and press Remember for this folder to keep them"
+    ),
 }
 
 
@@ -70,3 +96,42 @@ def sentence_of(fault: SettingFault, model: type[StageConfig], label: str) -> st
     part = fault.where[1] if len(fault.where) > 1 else None
     axis = f" {_AXES[part]}" if isinstance(part, int) and part < len(_AXES) else ""
     return f"{label}{axis} {problem}"
+
+
+def in_the_widgets_words(sentence: str) -> str:
+    """A message with the widgets' labels where it names options or settings of the command line.
+
+    ``Give --voxel-um Z Y X`` becomes ``Give "Voxel size"``, and ``load.axes=tzyx`` becomes
+    ``"Axes" = tzyx``.
+    """
+    for remedy, ours in _REMEDIES.items():
+        sentence = sentence.replace(remedy, ours)
+    sentence = _SETTING.sub(_setting_in_words, _OPTION.sub(_option_in_words, sentence))
+    return sentence.replace('" "', '" and "')
+
+
+_SETTING = re.compile(
+    r"(?<![\w./\\-])({})\.([a-z][a-z0-9_]*)(=(?=\S))?".format("|".join(PipelineConfig.model_fields))
+)
+
+
+def _option_in_words(found: re.Match[str]) -> str:
+    option = found.group(1)
+    if option in _OPTIONS:
+        return f'"{_OPTIONS[option]}"'
+    name = option.replace("-", "_")
+    for section in PipelineConfig.model_fields.values():
+        fields = getattr(section.annotation, "model_fields", {})
+        for field in (name, f"{name}_m_s"):
+            if field in fields:
+                return f'"{label_of(field, shown_unit(fields[field])[0])}"'
+    return found.group(0)
+
+
+def _setting_in_words(found: re.Match[str]) -> str:
+    section, name, equals = found.groups()
+    fields = getattr(PipelineConfig.model_fields[section].annotation, "model_fields", {})
+    if name not in fields:
+        return found.group(0)
+    label = label_of(name, shown_unit(fields[name])[0])
+    return f'"{label}" = ' if equals else f'"{label}"'

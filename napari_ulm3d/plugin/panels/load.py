@@ -164,6 +164,7 @@ class LoadPanel(Panel):
         self.recognized.setText(facts_table(found))
         self.form.mark(found.missing)
         self.more_form.mark(found.missing)
+        self._ask_for_the_plane(found)
         if found.shape is None:  # it cannot be read without being told how
             self.more.expand()
         for form in (self.form, self.more_form):
@@ -174,6 +175,14 @@ class LoadPanel(Panel):
         else:
             self.problem.say(found.problem)
         self._enable()
+
+    def _ask_for_the_plane(self, found: FileDescription) -> None:
+        """Of 2-D frames two numbers are asked for: z and x."""
+        flat = found.shape is not None and found.shape[2] == 1
+        for form in (self.form, self.more_form):
+            for control in form.controls.values():
+                if len(control.boxes) == 3:
+                    control.widget.native.leave_out(1 if flat else None)
 
     def _on_failed(self, problem: Any) -> None:
         self._found = None

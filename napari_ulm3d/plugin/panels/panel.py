@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.job import Problem
 from napari_ulm3d.plugin.session import Session
 
@@ -36,7 +37,7 @@ class ProblemLine(QWidget):
         """Show a problem, or nothing."""
         if isinstance(problem, str):
             problem = Problem(problem) if problem else None
-        self.label.setText(problem.sentence if problem else "")
+        self.label.setText(in_the_widgets_words(problem.sentence) if problem else "")
         self._details = problem.details if problem else ""
         self.more.setVisible(bool(self._details))
         self.setVisible(problem is not None)

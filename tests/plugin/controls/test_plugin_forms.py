@@ -26,6 +26,7 @@ from napari_ulm3d.plugin.controls.fields.number_box import (
     split_numbers,
 )
 from napari_ulm3d.plugin.controls.form import SettingsForm
+from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.session import session_of
 
 FIELDS = [
@@ -220,13 +221,47 @@ def test_three_boxes_take_one_number_each_or_all_at_once(viewer: Any, qtbot: Any
     enter(voxel, "-3", 1)
     assert voxel.fault == "Voxel size y must be greater than 0."
     enter(voxel, "", 1)
+    with qtbot.waitActive(form):  # where the focus is counts from here on
+        form.activateWindow()
+    # One number stands for all, but not while one is on the way to the next box.
     enter(voxel, "100")
+    assert session.config.load.voxel_um == (100.0, 100.0, 100.0)
+    for part in range(3):
+        enter(voxel, "", part)
+    type_into(voxel.boxes[0], "100")
+    QTest.keyClick(voxel.boxes[0], Qt.Key.Key_Tab)
+    assert session.config.load.voxel_um is None
+    type_into(voxel.boxes[1], "150")
     form.controls["rate_hz"].box.setFocus()
-    assert voxel.fault == "Voxel size y and x are missing."
-    enter(voxel, "150", 1)
-    enter(voxel, "150", 2)
+    assert voxel.fault == "Voxel size x is missing."
+    enter(voxel, "150,5", 2)
     assert voxel.fault == ""
-    assert session.config.load.voxel_um == (100.0, 150.0, 150.0)
+    assert session.config.load.voxel_um == (100.0, 150.0, 150.5)
+    # In 2-D there are two boxes, and two numbers may be typed in one.
+    voxel.widget.native.leave_out(1)
+    assert not voxel.boxes[1].isVisible()
+    enter(voxel, "120")
+    assert session.config.load.voxel_um == (120.0, 150.5, 150.5)
+    enter(voxel, "98,56 110")
+    assert session.config.load.voxel_um == (98.56, 110.0, 110.0)
+    origin = form.controls["origin_um"]
+    origin.widget.native.leave_out(1)
+    enter(origin, "5")
+    enter(origin, "-7,5", 2)
+    assert session.config.load.origin_um == (5.0, 0.0, -7.5)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Give --voxel-um Z Y X --rate HZ.", 'Give "Voxel size" and "Frame rate".'),
+        ("a: 2 arrays. Name one with --variable.", 'a: 2 arrays. Name one with "Variable".'),
+        ("Set load.axes=tzyx, or --memory 2GB.", 'Set "Axes" = tzyx, or "Memory" 2GB.'),
+        ("/data/maps.fsc/load.axes--out: is bad.", "/data/maps.fsc/load.axes--out: is bad."),
+    ],
+)
+def test_messages_name_the_widgets_and_no_options(said: str, shown: str) -> None:
+    assert in_the_widgets_words(said) == shown
 
 
 def test_what_was_refused_counts_once_it_fits(viewer: Any, qtbot: Any) -> None:

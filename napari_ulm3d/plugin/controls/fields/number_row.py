@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Signal
@@ -18,6 +19,9 @@ _NARROW = "NumberBox { min-width: 26px; padding: 1px 6px; }"
 
 class NumberRow(QWidget):
     """A tuple of numbers, a box each; all of them may be typed or pasted into one box.
+
+    One number in a row of blank boxes, such as a voxel size, stands for all of them once Enter is
+    pressed or the row is left.
 
     Parameters
     ----------
@@ -42,18 +46,37 @@ class NumberRow(QWidget):
         row.setSpacing(4)
         self.boxes = [NumberBox(**box) for box in boxes]
         self._filling = False
+        self._left_out: NumberBox | None = None
         self.setStyleSheet(_NARROW)
         for box in self.boxes:
             box.spread = self._spread
             box.valueChanged.connect(self._tell)
             box.refused.connect(self.refused)
-            box.editingFinished.connect(self._ask_for_the_rest)
+            box.editingFinished.connect(partial(self._ask_for_the_rest, box))
             row.addWidget(box, 1)
 
     def value(self) -> Any:
         """The numbers; None where not all are given."""
-        values = tuple(box.value() for box in self.boxes)
+        values = tuple(self._value_of(box) for box in self.boxes)
         return None if None in values else values
+
+    def leave_out(self, index: int | None) -> None:
+        """Hide a box, as that of y in 2-D: it takes the last one's size, or 0 of positions."""
+        self._left_out = None if index is None else self.boxes[index]
+        for box in self.boxes:
+            box.setVisible(box is not self._left_out)
+
+    def _value_of(self, box: NumberBox) -> Any:
+        if box is not self._left_out:
+            return box.value()
+        if _is_size(box):
+            return self.boxes[-1].value()
+        blank = all(other.value() is None for other in self._asked)
+        return 0.0 if box.value() is None and not blank else box.value()
+
+    @property
+    def _asked(self) -> list[NumberBox]:
+        return [box for box in self.boxes if box is not self._left_out]
 
     def setValue(self, value: Sequence[float] | None) -> None:
         """Show numbers without telling."""
@@ -64,17 +87,18 @@ class NumberRow(QWidget):
     def _tell(self, *_: Any) -> None:
         if self._filling:
             return
-        given = [box for box in self.boxes if box.value() is not None]
-        if not any(box.pending for box in self.boxes) and len(given) in (0, len(self.boxes)):
+        given = [box for box in self._asked if box.value() is not None]
+        if not any(box.pending for box in self._asked) and len(given) in (0, len(self._asked)):
             self.refused.emit("")
             self.valueChanged.emit(self.value())
 
     def _spread(self, numbers: list[str]) -> bool:
         """Put as many numbers as there are boxes into these."""
-        if len(numbers) != len(self.boxes):
+        boxes = self._asked if len(numbers) == len(self._asked) else self.boxes
+        if len(numbers) != len(boxes):
             return False
         self._filling = True
-        for box, number in zip(self.boxes, numbers, strict=True):
+        for box, number in zip(boxes, numbers, strict=True):
             box.spread = None
             box.type_in(number)
             box.spread = self._spread
@@ -82,10 +106,24 @@ class NumberRow(QWidget):
         self._tell()
         return True
 
-    def _ask_for_the_rest(self) -> None:
-        """Some boxes are blank: say so once the row is left."""
-        if any(box.pending for box in self.boxes):
+    def _ask_for_the_rest(self, left: NumberBox) -> None:
+        """Some boxes are blank: fill them with the one number given, or say so."""
+        if any(box.pending for box in self._asked):
             return  # what is wrong with that one was said
-        blank = [box.name for box in self.boxes if box.value() is None]
-        if 0 < len(blank) < len(self.boxes) and QApplication.focusWidget() not in self.boxes:
-            self.refused.emit(f"{' and '.join(blank)} {'is' if len(blank) == 1 else 'are'} missing")
+        blank = [box for box in self._asked if box.value() is None]
+        given = [box for box in self._asked if box.value() is not None]
+        here = QApplication.focusWidget()
+        # Enter leaves the focus where one typed; on the way to the next box nothing is filled.
+        on_the_way = here in self.boxes and here is not left
+        if not blank or not given or on_the_way:
+            return
+        if given == [left] and _is_size(left):
+            self._spread([str(given[0].value())] * len(self._asked))
+        elif here not in self.boxes:
+            names = [box.name for box in blank]
+            self.refused.emit(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing")
+
+
+def _is_size(box: NumberBox) -> bool:
+    """Whether a box is of a size, greater than 0, and not of a place or a rank."""
+    return bool(box.bounds.above and box.bounds.low == 0 and box.optional)
