@@ -21,6 +21,7 @@ from napari_ulm3d.plugin.jobs.job import Job, LatestJob, Stop, waits
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.load.blocks_table import BlocksTable
 from napari_ulm3d.plugin.panels.parts.load.file_facts import facts_table, hint_facts
+from napari_ulm3d.plugin.panels.parts.load.layer_source import LayerSource
 from napari_ulm3d.plugin.panels.parts.load.load_draft import LoadDraft
 from napari_ulm3d.plugin.panels.parts.load.measured_box import MeasuredBox
 from napari_ulm3d.plugin.panels.parts.load.reset_offer import ResetOffer
@@ -87,6 +88,9 @@ class LoadPanel(Panel):
         self.row(self.open_button, self.keep_button)
         self.kept = note()
         self.column.addWidget(self.kept)
+        self.from_layer = LayerSource(self.session, self.draft.given)
+        self.from_layer.told.connect(self.problem.say)
+        self.column.addWidget(self.from_layer)
         self.reset_offer = ResetOffer(self.session)
         self.column.addWidget(self.reset_offer)
         self.blocks_box = BlocksTable(self.session)

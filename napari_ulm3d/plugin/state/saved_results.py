@@ -21,7 +21,7 @@ from napari_ulm3d.pipeline import BlockFailed
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 
-__all__ = ["mapped", "result_of_folder", "result_of_table", "result_of_truth"]
+__all__ = ["mapped", "result_of_folder", "result_of_rows", "result_of_table", "result_of_truth"]
 
 TRUTH = "ground truth"
 
@@ -114,14 +114,46 @@ def result_of_table(path: str | PathLike[str], like: Result | Acquisition | None
         table = found.table
     if not len(table):
         raise ResultsError(f"{path}: the table is empty; choose one with rows.")
+    last = table.loc[table["frame"].idxmax()]
+    rate_hz = float(last["frame"] / last["time_s"]) if last["time_s"] > 0 else 1.0
     config = like.config if isinstance(like, Result) else PipelineConfig()
+    return result_of_rows(tracks, found, like, path.name, rate_hz, config)
+
+
+def result_of_rows(
+    tracks: Tracks,
+    found: Localizations,
+    like: Result | Acquisition | None,
+    name: str,
+    rate_hz: float,
+    config: PipelineConfig,
+) -> Result:
+    """Tracks or localizations from elsewhere as a result, with maps of the tracks.
+
+    Parameters
+    ----------
+    like
+        Whose grid, rate and duration it has; None: the smallest grid about the positions.
+    name
+        Of the table or the layer.
+    rate_hz
+        Frames a second, where `like` does not say.
+    config
+        Settings, of which those of the maps are used.
+
+    Raises
+    ------
+    ResultsError
+        There are no rows.
+    """
+    if not len(tracks) and not len(found):
+        raise ResultsError(f"{name}: holds no tracks; choose another, or link with other settings.")
     if like is not None:
         grid, rate_hz, duration_s = like.grid, like.rate_hz, like.duration_s
     else:
-        grid = _grid_about(tracks.positions_um if len(tracks) else found.positions_um)
-        last = table.loc[table["frame"].idxmax()]
-        rate_hz = float(last["frame"] / last["time_s"]) if last["time_s"] > 0 else 1.0
-        duration_s = (float(last["frame"]) + 1) / rate_hz
+        rows = tracks if len(tracks) else found
+        grid = _grid_about(rows.positions_um)
+        duration_s = (float(rows.frames.max()) + 1) / rate_hz
     made = Result(
         grid=grid,
         rate_hz=rate_hz,
@@ -129,8 +161,8 @@ def result_of_table(path: str | PathLike[str], like: Result | Acquisition | None
         config=config,
         localizations=found,
         tracks=tracks,
-        scope=path.name,
-        name=path.stem,
+        scope=name,
+        name=Path(name).stem,
         wavelength_um=None if like is None else like.wavelength_um,
     )
     return mapped(made)

@@ -16,6 +16,7 @@ pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from plugin_hands import click, dock, enter, idle
 
+from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
 
 Folders = Callable[..., Path]
@@ -172,3 +173,56 @@ def test_a_value_in_another_unit_is_refused(
     fill(panel, qtbot, **{name: text})
     assert said in panel.form.problem
     assert getattr(panel.draft.load, name) is None
+
+
+def test_anyones_layers_are_taken_over(viewer: Any, flow: Any, qtbot: Any) -> None:
+    panel = dock(viewer, "Load acquisition")
+    source = panel.from_layer
+    assert not source.isVisible()
+    magnitude = np.abs(flow.frames)
+    bare = viewer.add_image(magnitude, name="theirs")
+    assert source.isVisible()
+    click(source.use_button)
+    idle(qtbot, panel)
+    assert "Fill in Voxel size and Frame rate" in panel.problem.text()
+    fill(panel, qtbot, voxel_um="100 150 150", rate_hz="260")
+    click(source.use_button)
+    session = session_of(viewer)
+    qtbot.waitUntil(lambda: session.acquisition is not None)
+    idle(qtbot, panel)
+    assert session.acquisition.rate_hz == 260
+    assert session.acquisition.grid.spacing_um == (100.0, 150.0, 150.0)
+    np.testing.assert_array_equal(session.acquisition.read(3, 5), magnitude[3:5])
+    assert not bare.visible
+    viewer.layers.remove(bare)
+    # Tracks are a result at once: with maps, and on the grid of the acquisition.
+    rows = [
+        (k, frame, 200.0 + 20 * frame, 600.0, 300.0 + 100 * k)
+        for k in range(4)
+        for frame in range(20)
+    ]
+    viewer.add_tracks(rows, name="linked", scale=(1 / 260, 1, 1, 1), units=("s", *("um",) * 3))
+    assert source.layers.currentText() == "linked"
+    click(source.use_button)
+    qtbot.waitUntil(lambda: session.result is not None)
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    assert session.result.tracks.n_tracks == 4
+    assert session.result.maps["density"].values.sum() > 0
+    np.testing.assert_allclose(session.result.tracks.table["vz_mm_s"], 20 * 260 / 1000, rtol=1e-4)
+    assert find_layer(viewer, "map") is not None
+    assert find_layer(viewer, "tracks") is not None
+
+
+def test_2d_frames_ask_for_two_numbers(viewer: Any, tmp_path: Path, qtbot: Any) -> None:
+    frames = np.random.default_rng(0).normal(size=(5, 8, 1, 7)).astype(np.complex64)
+    np.save(tmp_path / "IQ.npy", frames)
+    (tmp_path / "acquisition.toml").write_text("axes = 'tzyx'\n")
+    panel = dock(viewer, "Load acquisition")
+    look(panel, tmp_path, qtbot)
+    voxel = panel.form.controls["voxel_um"]
+    assert [box.isVisible() for box in voxel.boxes] == [True, False, True]
+    fill(panel, qtbot, voxel_um="50 60", rate_hz="400")
+    click(panel.open_button)
+    idle(qtbot, panel)
+    assert session_of(viewer).acquisition.grid.spacing_um == (50.0, 60.0, 60.0)
