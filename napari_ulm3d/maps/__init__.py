@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from napari_ulm3d.maps.accumulator import MapAccumulator, accumulate
 from napari_ulm3d.maps.disk_spill import MemoryBound
-from napari_ulm3d.maps.resolution import Resolution, resolution, resolution_text
+from napari_ulm3d.maps.resolution import resolution
+from napari_ulm3d.maps.resolution_curve import Resolution, resolution_text
 from napari_ulm3d.maps.saturation import saturation, saturation_curve
 from napari_ulm3d.maps.smoothing import smooth_counts, smooth_maps, smooth_means
 
