@@ -17,7 +17,7 @@ import pandas as pd
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.io.formats.tables.files import ParquetStream, read_table
-from napari_ulm3d.io.formats.tiff.ome_writer import read_map
+from napari_ulm3d.io.map_files import read_map
 from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap

@@ -29,7 +29,8 @@ Paths = AnyPath | Sequence[AnyPath]
 
 # What napari takes as "read, but nothing to show".
 _NOTHING: list[Any] = [(None,)]
-_TABLES = (".parquet", ".csv")
+_TABLES = (".parquet", ".csv", ".vtp")
+_MAPS = (".ome.tif", ".ome.tiff", ".zarr", ".nii", ".nii.gz", ".vti", ".mat", ".npy")
 _BUBBLE_UM = 100.0
 
 
@@ -42,16 +43,18 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     first = Path(fspath(paths[0]))
     if (first / "run.toml").is_file():
         return read
+    if first.name.lower().endswith((".vtp", ".vti")):
+        return read
     if first.name.lower().endswith(_TABLES):
         columns = _columns(first)
         return read if "x_um" in columns and columns & {"frame", "time_s"} else None
     try:
         file = find_files(paths)[0]
         if not _may_be_movie(reader_for(file).list(file)):
-            return None
+            return read if _map(paths) else None
     except UlmError:
         # A file named like ours but damaged: reading it says so. Others are left to others.
-        return read if _ours_by_name(first) else None
+        return read if _ours_by_name(first) or _map(paths) else None
     return read
 
 
@@ -68,7 +71,7 @@ def read(paths: Paths) -> list[LayerData]:
             return _results(first)
         if first.name.lower().endswith(_TABLES):
             return _table(first)
-        if (found := _map(paths)) is not None:
+        if (found := _map(paths) or _matlab_table(paths)) is not None:
             return found
         paths = _with_its_series(paths)
         return _acquisition(paths) if paths else _NOTHING
@@ -116,10 +119,20 @@ def _map(paths: list[AnyPath]) -> list[LayerData] | None:
     """One of our vessel maps; None when it is something else."""
     from napari_ulm3d.io.writers import read_map
 
-    if len(paths) == 1 and fspath(paths[0]).lower().endswith((".ome.tif", ".ome.tiff")):
+    if len(paths) == 1 and fspath(paths[0]).lower().endswith(_MAPS):
         try:
             return [map_layer(read_map(paths[0]))]
         except ResultsError:  # an acquisition then
+            pass
+    return None
+
+
+def _matlab_table(paths: list[AnyPath]) -> list[LayerData] | None:
+    """Tracks or localizations of ours in a MATLAB file; None when it is something else."""
+    if len(paths) == 1 and fspath(paths[0]).lower().endswith(".mat"):
+        try:
+            return _table(Path(fspath(paths[0])))
+        except ResultsError:
             pass
     return None
 

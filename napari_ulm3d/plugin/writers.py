@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.facts.resolve import to_um
+from napari_ulm3d.io.writers import suffixes_for
 from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.plugin.layers.volume_of import has_length_unit, volume_of
 from napari_ulm3d.tables import Tracks
@@ -32,6 +35,7 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             f"The layer '{attributes.get('name', '')}' was not made by ULM 3D, so it has no "
             "velocity table to save. Save it with napari's own writer instead."
         )
+    path = _with_suffix(path, Tracks, ".csv")
     write(tracks, path)
     return [path]
 
@@ -48,8 +52,28 @@ def write_map(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """
     from napari_ulm3d.io.writers import write
 
-    write(_as_map(data, attributes), path)
+    vessels = _as_map(data, attributes)
+    path = _with_suffix(path, VesselMap, ".ome.tif")
+    write(vessels, path)
     return [path]
+
+
+def _with_suffix(path: str, kind: type, suffix: str) -> str:
+    """The path, with a suffix where it has none that is known: napari suggests a layer's name.
+
+    Raises
+    ------
+    ResultsError
+        The file with the suffix is there already: napari asked about the one without.
+    """
+    if path.lower().endswith(suffixes_for(kind)):
+        return path
+    if Path(f"{path}{suffix}").exists():
+        raise ResultsError(
+            f"{path}{suffix}: already exists. Type this name with its suffix to replace it."
+        )
+    show_info(f"Saved as {path}{suffix}")
+    return f"{path}{suffix}"
 
 
 def _as_map(data: Any, attributes: dict[str, Any]) -> VesselMap:

@@ -67,6 +67,28 @@ def test_ome_tiff_round_trip(tmp_path, vessels, suffix):
     assert os.listdir(tmp_path) == [f"m{suffix}"]
 
 
+@every_map
+@pytest.mark.parametrize("suffix", [".zarr", ".nii", ".nii.gz", ".vti", ".mat", ".npy"])
+def test_every_format_of_a_map_is_read_back(tmp_path, vessels, suffix):
+    path = tmp_path / f"m{suffix}"
+    write(vessels, path)
+    found = read_map(path)
+    np.testing.assert_allclose(found.grid.spacing_um, vessels.grid.spacing_um, rtol=1e-6)
+    np.testing.assert_allclose(found.grid.origin_um, vessels.grid.origin_um, rtol=1e-6, atol=1e-9)
+    assert (found.name, found.unit) == (vessels.name, vessels.unit)
+    np.testing.assert_array_equal(found.dense(), vessels.dense())
+    # NIfTI, VTK and MATLAB do not say whether values are signed; maps that have negative ones are.
+    assert found.signed == (vessels.signed and vessels.values.size > 0)
+
+
+def test_a_large_map_for_matlab_is_read_back(tmp_path):
+    from napari_ulm3d.io.formats.matlab.writer import write_mat
+
+    for vessels in (MAPS["volume"], MAPS["flat"]):
+        write_mat(vessels, tmp_path / "m.mat", v5_bytes=0)
+        np.testing.assert_array_equal(read_map(tmp_path / "m.mat").dense(), vessels.dense())
+
+
 def test_many_strips_per_page(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_ulm3d.io.formats.tiff.ome_writer._STRIP_BYTES", 4 * 70 * 5)
     for vessels in (MAPS["volume"], MAPS["flat"]):

@@ -58,7 +58,8 @@ def _axes(map_: VesselMap) -> dict[str, Any]:
             "zyx", map_.shape, map_.grid.spacing_um, map_.grid.origin_um, strict=True
         )
     }
-    return {**centres, "axes": "zxy", "unit": map_.unit or "a.u."}
+    voxel = np.asarray(map_.grid.spacing_um)  # an axis of one voxel has no step in its centres
+    return {**centres, "voxel_um": voxel, "axes": "zxy", "unit": map_.unit or "a.u."}
 
 
 def _write_v73(map_: VesselMap, path: Path) -> None:

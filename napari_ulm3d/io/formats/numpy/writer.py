@@ -1,7 +1,11 @@
-"""Vessel maps as a bare NumPy array (z, y, x): no grid, no units."""
+"""Vessel maps as a NumPy array (z, y, x); the grid stands in a line of text behind the values.
+
+`numpy.load` and other programs read as many values as the header names and leave the line alone.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,10 @@ import numpy as np
 from napari_ulm3d.io.stored.dense_blocks import slabs
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["write_npy"]
+__all__ = ["MARK", "write_npy"]
+
+#: Before the grid, name and unit behind the values.
+MARK = b"\nnapari-ulm3d map "
 
 
 def write_npy(map_: VesselMap, path: Path) -> None:
@@ -19,3 +26,11 @@ def write_npy(map_: VesselMap, path: Path) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         for slab in slabs(map_):
             file.write(slab.astype("<f4", copy=False).tobytes())
+        facts = {
+            "name": map_.name,
+            "unit": map_.unit,
+            "signed": map_.signed,
+            "spacing_um": map_.grid.spacing_um,
+            "origin_um": map_.grid.origin_um,
+        }
+        file.write(MARK + json.dumps(facts).encode())

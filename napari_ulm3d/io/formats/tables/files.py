@@ -10,9 +10,11 @@ from typing import Any, Self, TypeVar
 import pandas as pd
 
 from napari_ulm3d.errors import InputError, ResultsError
+from napari_ulm3d.io.formats.matlab.map_reader import read_mat_table
 from napari_ulm3d.io.formats.tables.order import in_order, with_frames
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.io.formats.tables.velocities import with_velocities
+from napari_ulm3d.io.formats.vtk.appended import read_vtp
 from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.system.atomic import atomic_path
 from napari_ulm3d.tables import Localizations, Tracks
@@ -74,9 +76,13 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
                 frame = pd.read_parquet(name, engine="pyarrow")
             elif name.lower().endswith(".csv"):
                 frame = read_csv(name)
+            elif name.lower().endswith(".vtp") and cls is Tracks:
+                return cls(read_vtp(Path(name)).table)
+            elif name.lower().endswith(".mat"):
+                frame = read_mat_table(Path(name)).table
             else:
                 raise ResultsError(
-                    f"{name}: unknown suffix for a table. Give a .parquet or .csv file."
+                    f"{name}: unknown suffix for a table. Give a .parquet, .csv, .vtp or .mat file."
                 )
             frame = with_frames(frame, name)
             if cls is Tracks:
