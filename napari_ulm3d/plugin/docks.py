@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea
 
 from napari_ulm3d.plugin.jobs.warm_up import warm_up
@@ -48,6 +49,14 @@ class Dock(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
         self.panel.installEventFilter(self)
+        undo = self.panel.session.undo
+        for keys, step in (
+            (QKeySequence.StandardKey.Undo, undo.undo),
+            (QKeySequence.StandardKey.Redo, undo.redo),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(step)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Grow with the panel: what appears in it later must not be cut off at the side."""

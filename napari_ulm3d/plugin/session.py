@@ -18,6 +18,7 @@ from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.state.history import RunHistory
 from napari_ulm3d.plugin.state.logbook import logbook
 from napari_ulm3d.plugin.state.truth import find_truth
+from napari_ulm3d.plugin.state.undo import UndoStack
 
 if TYPE_CHECKING:
     from napari_ulm3d.plugin.state.preview import Preview
@@ -70,6 +71,7 @@ class Session(QObject):
         # Every run with its parameters, and what the package logs from now on.
         self.history = RunHistory(self)
         self.logbook = logbook()
+        self.undo = UndoStack(self)
         self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
         self._facing = QTimer(self)
         self._facing.setSingleShot(True)

@@ -213,7 +213,11 @@ class HistoryPanel(Panel):
         show_compare(self.viewer, upper, lower)
 
     def _forget(self) -> None:
-        self.session.history.remove([entry.key for entry in self.chosen])
+        history, n = self.session.history, len(self.chosen)
+        before = tuple(history.entries)
+        history.remove([entry.key for entry in self.chosen])
+        text = f"forget {n} run{'' if n == 1 else 's'}"
+        self.session.undo.push(text, before, tuple(history.entries), history.restore)
 
 
 def _changed(entry: RunEntry) -> list[tuple[str, str, str]]:

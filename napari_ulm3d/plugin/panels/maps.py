@@ -86,6 +86,8 @@ class MapsPanel(Panel):
         self.column.addWidget(heading("Tracks in the map"))
         self.filters = FilterBox(self.viewer)
         self.filters.changed.connect(self._rebuild)
+        self.filters.changed.connect(self._remember)
+        self._filtered = self.filters.state()
         self.column.addWidget(self.filters)
         self.status = note(_NO_TRACKS)
         self.column.addWidget(self.status)
@@ -161,6 +163,10 @@ class MapsPanel(Panel):
         colouring = None if chosen == self._drawn else self._colouring(result)
         wish = Wish(result, name, chosen, config, colouring)
         self._job.request(rebuild_work(wish, self._ready(result, wish)))
+
+    def _remember(self) -> None:
+        before, self._filtered = self._filtered, self.filters.state()
+        self.session.undo.push("filters", before, self._filtered, self.filters.restore, "filters")
 
     def _ready(self, result: Result, wish: Wish) -> Accumulated | None:
         """Maps that need not be accumulated again: the last ones, or the run's own."""

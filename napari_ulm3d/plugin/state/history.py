@@ -132,8 +132,12 @@ class RunHistory(QObject):
 
     def remove(self, keys: Sequence[str]) -> None:
         """Forget runs; their results folders stay as they are."""
-        gone = {entry.folder for entry in self.entries if entry.key in keys}
-        self.entries = [entry for entry in self.entries if entry.key not in keys]
+        self.restore([entry for entry in self.entries if entry.key not in keys])
+
+    def restore(self, entries: Sequence[RunEntry]) -> None:
+        """Go back to an earlier list of runs."""
+        gone = {entry.folder for entry in self.entries} - {entry.folder for entry in entries}
+        self.entries = [*entries]
         self._save(gone)
         self.changed.emit()
 

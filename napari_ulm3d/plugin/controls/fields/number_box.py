@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QValidator
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence, QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QStyle, QStyleOptionSpinBox, QWidget
 
 __all__ = ["Bounds", "NumberBox", "parse_number", "split_numbers"]
@@ -116,6 +116,8 @@ class NumberBox(QAbstractSpinBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccelerated(True)
         self.lineEdit().textEdited.connect(self._on_typing)
+        self.lineEdit().installEventFilter(self)
+        self.installEventFilter(self)
         self.editingFinished.connect(self._commit)
 
     @property
@@ -240,6 +242,15 @@ class NumberBox(QAbstractSpinBox):
         value = round(value) if self._whole else float(f"{value:.12g}")
         if not self.bounds.fault(value):
             self._take(value)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Leave Ctrl+Z to the plugin's undo unless one is typing here."""
+        if event.type() == QEvent.Type.ShortcutOverride and not self.pending:
+            undo, redo = QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo
+            if event.matches(undo) or event.matches(redo):
+                event.ignore()
+                return True
+        return False
 
     def keyPressEvent(self, event: Any) -> None:
         """Escape brings the number back."""

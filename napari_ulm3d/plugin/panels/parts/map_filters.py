@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
 from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS
-from napari_ulm3d.plugin.layers.drawing import drawing_layer
+from napari_ulm3d.plugin.layers.drawing import draw_shapes, drawing_layer, shapes_of
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.napari_private import is_being_drawn
@@ -28,6 +29,16 @@ __all__ = ["FilterBox"]
 _ROLE = "region"
 _FAR_UM = 1e6
 _SETTLED_MS = 120
+
+
+@dataclass(frozen=True)
+class FilterState:
+    """What the controls of a `FilterBox` say: numbers, region layer and its shapes, cut."""
+
+    numbers: tuple[Any, ...]
+    region: str
+    shapes: tuple[Any, ...]
+    cut: bool
 
 
 class FilterBox(QWidget):
@@ -56,6 +67,10 @@ class FilterBox(QWidget):
         column.addLayout(self._limits())
         column.addLayout(self._places())
         column.addWidget(self._drawing())
+        self.reset_button = button(
+            "Reset filters", "Show all tracks again; Ctrl+Z brings the filters back.", self.reset
+        )
+        column.addWidget(self.reset_button)
         viewer.layers.events.inserted.connect(self._offer_regions)
         viewer.layers.events.removed.connect(self._offer_regions)
         self.destroyed.connect(_Disconnect(viewer, self._offer_regions))
@@ -159,6 +174,39 @@ class FilterBox(QWidget):
         column.addWidget(side_by_side(self.rectangle, self.polygon))
         column.addWidget(self.cut)
         return both
+
+    # --- as a whole ---------------------------------------------------------------------------
+
+    def state(self) -> FilterState:
+        """What all controls say, and what is drawn in the region."""
+        layer = self._layer()
+        return FilterState(
+            tuple(part.value() for part in self._numbers()),
+            str(self.region.currentData() or ""),
+            () if layer is None else shapes_of(layer),
+            self.cut.isChecked(),
+        )
+
+    def restore(self, state: FilterState) -> None:
+        """Go back to an earlier state; a region whose layer is gone is left out."""
+        for part, value in zip(self._numbers(), state.numbers, strict=True):
+            part.setValue(value)
+        self.region.setCurrentIndex(max(self.region.findData(state.region), 0))
+        self.cut.setChecked(state.cut)
+        layer = self._layer()
+        if layer is not None and shapes_of(layer) != state.shapes:
+            draw_shapes(layer, state.shapes)
+        self._on_region()
+
+    def reset(self) -> None:
+        """Let all tracks through; what is drawn stays."""
+        numbers = (0, None, None, None, None, 0.0, *(None,) * 7)
+        self.restore(FilterState(numbers, "", (), False))
+
+    def _numbers(self) -> tuple[Any, ...]:
+        ends = (end for pair in self.box for end in pair)
+        limits = (self.length, self.slowest, self.fastest, self.begins, self.ends, self.score)
+        return (*limits, *ends, self.slab)
 
     # --- the filter -------------------------------------------------------------------------
 

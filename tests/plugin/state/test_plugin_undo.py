@@ -1,0 +1,122 @@
+"""One stack for what can be undone, by Ctrl+Z in any of the plugin's widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
+
+from plugin_hands import click, dock, enter, idle
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtTest import QTest
+
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.undo import UndoStack
+
+
+class _Settings(QObject):
+    """As much of a session as the stack knows."""
+
+    config_changed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PipelineConfig()
+
+    def set_config(self, config: PipelineConfig) -> None:
+        self.config = config
+        self.config_changed.emit("clutter")
+
+    def change(self, *assignments: str) -> None:
+        self.set_config(self.config.with_settings(assignments))
+
+
+@pytest.fixture
+def settings(qapp: Any) -> _Settings:
+    return _Settings()
+
+
+def test_settings_go_back_and_forth_step_by_step(settings: _Settings) -> None:
+    stack = UndoStack(settings)  # type: ignore[arg-type]
+    first = settings.config
+    settings.change("clutter.svd_range=5,80")
+    second = settings.config
+    settings.change("maps.resolution_factor=4")
+    assert stack.next_undo == "maps.resolution_factor"
+    stack.undo()
+    assert settings.config == second
+    stack.undo()
+    assert settings.config == first
+    assert stack.next_undo == ""
+    stack.undo()  # nothing is left: nothing happens
+    stack.redo()
+    assert settings.config == second
+    settings.change("maps.resolution_factor=6")
+    assert stack.next_redo == ""
+    # How a file is read belongs to the file, and a slider that is dragged is one step.
+    settings.change("load.rate_hz=200")
+    for factor in (7, 8, 9):
+        settings.change(f"maps.resolution_factor={factor}")
+    stack.undo()
+    assert settings.config.maps == second.maps
+    assert settings.config.load.rate_hz == 200
+
+
+@pytest.mark.slow
+def test_ctrl_z_in_the_widgets(loaded: Any, qtbot: Any) -> None:
+    """Filters, a drawn region and settings, through one viewer."""
+    session = session_of(loaded)
+    run = dock(loaded, "Localize & track")
+    click(run.series_button)
+    idle(qtbot, run)
+    maps = dock(loaded, "Vessel maps")
+    idle(qtbot, maps)
+
+    def press(keys: Any = Qt.Key.Key_Z, more: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        held = Qt.KeyboardModifier.ControlModifier | more
+        QTest.keyClick(maps.filters.length.lineEdit(), keys, held)
+        idle(qtbot, maps)
+
+    def shown() -> int:
+        return int(session.shown.tracks.n_tracks)
+
+    loaded.window._qt_window.activateWindow()
+    everything = shown()
+    enter(maps.filters.length, "40")
+    idle(qtbot, maps)
+    fewer = shown()
+    assert fewer < everything
+    press()
+    assert (maps.filters.length.value(), shown()) == (0, everything)
+    press(more=Qt.KeyboardModifier.ShiftModifier)
+    assert (maps.filters.length.value(), shown()) == (40, fewer)
+    click(maps.filters.reset_button)
+    idle(qtbot, maps)
+    assert shown() == everything
+    press()
+    assert shown() == fewer
+    press()
+    # A region that was drawn is taken back with its shape.
+    click(maps.filters.rectangle)
+    layer = find_layer(loaded, "region")
+    layer.add(np.array([[5, 0, 0], [5, 0, 9], [5, 9, 9], [5, 9, 0]]), shape_type="rectangle")
+    idle(qtbot, maps)
+    assert maps.filters.chosen.regions is not None
+    press()
+    assert maps.filters.chosen.regions is None
+    press(more=Qt.KeyboardModifier.ShiftModifier)
+    assert len(layer.data) == 1
+    # While one types, Ctrl+Z is the field's own.
+    edit = maps.filters.length.lineEdit()
+    edit.setFocus()
+    edit.selectAll()
+    QTest.keyClicks(edit, "12")
+    QTest.keyClick(edit, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert len(layer.data) == 1
