@@ -19,6 +19,7 @@ from napari_ulm3d.config import shown_unit
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.fields import magic
 from napari_ulm3d.plugin.controls.fields.number_box import Bounds
+from napari_ulm3d.plugin.controls.tint import tint
 
 __all__ = ["Control", "control_for", "is_several", "widget_for"]
 
@@ -147,7 +148,7 @@ class Control(QWidget):
                 return
             self._fault = QLabel()
             self._fault.setWordWrap(True)
-            self._fault.setStyleSheet("color: #ff7b72;")
+            tint(self._fault, "fault")
             self._fault.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             self._column.addWidget(self._fault)
         text = sentence.strip().rstrip(".")

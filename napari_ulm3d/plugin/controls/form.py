@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 from napari_ulm3d.config import conditions_of, shown_unit
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.controls.control import Control, control_for, is_several
+from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.controls.words import label_of, sentence_of, tooltip_of
 from napari_ulm3d.plugin.session import Session
 
@@ -120,7 +121,7 @@ class SettingsForm(QWidget):
         """Point out settings that have to be filled in."""
         self._marked = names
         for name, label in self._labels.items():
-            label.setStyleSheet("color: #ffb454; font-weight: bold;" if name in names else "")
+            tint(label, "caution" if name in names else None, "font-weight: bold;")
 
     def forget(self) -> None:
         """Drop what was refused: it was typed about something else."""

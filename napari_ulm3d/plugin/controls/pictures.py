@@ -36,17 +36,17 @@ class Picture:
 
     rows: tuple[tuple[Panel, ...], ...]
 
-    def pixmap(self) -> Any:
-        """The picture as Qt shows it."""
+    def pixmap(self, ink: Any) -> Any:
+        """The picture as Qt shows it, with its captions in an ink (a QColor)."""
         from qtpy.QtCore import Qt
-        from qtpy.QtGui import QColor, QImage, QPainter, QPixmap
+        from qtpy.QtGui import QImage, QPainter, QPixmap
 
         heights = [max(panel.height for panel in row) + _LABEL for row in self.rows]
         width = max(sum(panel.width + _GAP for panel in row) for row in self.rows)
         whole = QPixmap(max(width, 160), sum(heights) + _GAP * (len(heights) - 1))
         whole.fill(Qt.GlobalColor.transparent)
         painter = QPainter(whole)
-        painter.setPen(QColor("#9aa0a6"))
+        painter.setPen(ink)
         font = painter.font()
         font.setPixelSize(11)
         painter.setFont(font)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_ulm3d.acquisition import Block
@@ -59,7 +60,7 @@ class ClutterPanel(Panel):
         self._seen: _Seen | None = None
         self.form = SettingsForm(self.session, "clutter")
         self.column.addWidget(self.form)
-        self.spectrum = Plot("singular component", "dB re first")
+        self.spectrum = Plot("singular component", "dB re first", log_x=True)
         self.spectrum.setToolTip(
             "Singular values of the current block. Drag the yellow lines to choose which "
             "components to keep."
@@ -170,9 +171,34 @@ class ClutterPanel(Panel):
             f"{seen.filtered.summary}.\nPSF: {seen.psf.source}, {widths} voxels{carrier}."
         )
         self._show_spectrum(seen)
-        self.power.setPixmap(seen.power_picture.pixmap())
-        self.picture.setPixmap(seen.psf_picture.pixmap())
+        self._show_pictures()
+        self._hint_automatic(seen)
         self._show_layers()
+
+    def _show_pictures(self) -> None:
+        """Draw the pictures, with captions in the letters' colour."""
+        if self._seen is not None:
+            ink = self.palette().windowText().color()
+            self.power.setPixmap(self._seen.power_picture.pixmap(ink))
+            self.picture.setPixmap(self._seen.psf_picture.pixmap(ink))
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and "_seen" in self.__dict__:
+            self._show_pictures()
+
+    def _hint_automatic(self, seen: _Seen) -> None:
+        """Show in boxes that were left blank what was chosen for this block."""
+        if seen.filtered.components is not None:
+            first, last = (str(number) for number in seen.filtered.components)
+            self.form.controls["svd_range"].set_hints(
+                first, last, whole=f"{first} to {last}, chosen for block {seen.block.index}"
+            )
+        widths = [f"{width:.2f}" for width in seen.psf.fwhm_voxels]
+        self.psf_form.controls["fwhm_voxels"].set_hints(
+            *widths, whole=f"{' '.join(widths)} ({seen.psf.source})"
+        )
 
     def _on_failed(self, problem: Any) -> None:
         self.status.setText("")
@@ -213,7 +239,9 @@ class ClutterPanel(Panel):
         self.spectrum.setVisible(True)
         decibels = 20 * np.log10(np.maximum(values / max(values[0], 1e-30), 1e-6))
         numbers = np.arange(1, len(values) + 1)
-        self.spectrum.show_curves([Curve(numbers, decibels)], x_range=(1.0, float(len(values))))
+        self.spectrum.show_curves(
+            [Curve(numbers, decibels)], x_range=(1.0, float(max(len(values), 2)))
+        )
         settings = self.session.config.clutter
         chosen = settings.svd_range or (1, len(values))
         first, last = seen.filtered.components or chosen

@@ -13,6 +13,7 @@ from napari_ulm3d.errors import UlmError
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.rows import form, whole_number
 from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.jobs import run_series as runs
 from napari_ulm3d.plugin.jobs import run_window as window_runs
 from napari_ulm3d.plugin.jobs.job import Job, Work
@@ -107,7 +108,7 @@ class LocalizePanel(Panel):
         self.status, self.cluster = self.progress.status, self.progress.cluster
         self.column.addWidget(self.progress)
         self.changed = note()
-        self.changed.setStyleSheet("color: #e08a00;")
+        tint(self.changed, "caution")
         self.changed.hide()
         self.column.addWidget(self.changed)
         self.retry_button = button(

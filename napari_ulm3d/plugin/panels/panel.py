@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.job import Problem
 from napari_ulm3d.plugin.session import Session
@@ -24,7 +25,7 @@ class ProblemLine(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         self.label = QLabel()
         self.label.setWordWrap(True)
-        self.label.setStyleSheet("color: #ff7b72;")
+        tint(self.label, "fault")
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.more = QPushButton("Details…")
         self.more.setToolTip("Where in the program it happened; include this when you report it.")

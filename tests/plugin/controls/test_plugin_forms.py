@@ -16,6 +16,7 @@ pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 from plugin_hands import choose, enter
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_ulm3d.config import PipelineConfig, StageConfig
 from napari_ulm3d.plugin.controls.control import Control, control_for
@@ -26,6 +27,7 @@ from napari_ulm3d.plugin.controls.fields.number_box import (
     split_numbers,
 )
 from napari_ulm3d.plugin.controls.form import SettingsForm
+from napari_ulm3d.plugin.controls.tint import TONES, tint
 from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.session import session_of
 
@@ -320,3 +322,30 @@ def test_settings_show_while_they_are_used(viewer: Any, qtbot: Any) -> None:
         for name in ("carrier", "min_bubbles"):
             assert form.controls[name].isVisible() == (name in shown)
             assert "source = auto" in form.controls[name].toolTip()
+
+
+def _contrast(ink: str, ground: str) -> float:
+    """Of two colours, WCAG 2.1."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(ink), luminance(ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_coloured_text_can_be_read_on_both_themes(qtbot: Any) -> None:
+    for dark, light in TONES.values():
+        assert _contrast(dark, "#262930") > 4.5
+        assert _contrast(light, "#efebe9") > 4.5
+    holder, label = QWidget(), QLabel("text")
+    qtbot.addWidget(holder)
+    label.setParent(holder)
+    for ink, shade in (("#f0f1f2", 0), ("#3b3a39", 1)):
+        holder.setStyleSheet(f"QWidget {{ color: {ink}; }}")
+        holder.ensurePolished()
+        tint(label, "caution")
+        label.ensurePolished()
+        assert TONES["caution"][shade] in label.styleSheet()

@@ -13,8 +13,10 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from plugin_hands import add, choose, click, dock, drag, enter, idle
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
@@ -118,6 +120,33 @@ def test_cuts_are_dragged_and_typed_in_step(loaded: Any, flow: Any, qtbot: Any) 
     enter(panel.form.controls["svd_range"], "70")  # past the last: refused with a reason
     assert "ascend" in panel.form.problem
     assert session.config.clutter.svd_range == (7, 60)
+    # The cut is among the first components: half of the axis is theirs.
+    left, right = (panel.spectrum.pixel_of(place).x() for place in (1, 60))
+    assert panel.spectrum.pixel_of(60**0.5).x() == pytest.approx((left + right) / 2, abs=1)
+    # What is chosen where nothing is typed stands in the boxes.
+    panel.form.controls["svd_range"].take_back()
+    session.change("clutter", svd_range=None)
+    idle(qtbot, panel)
+    first, last = panel._seen.filtered.components
+    boxes = panel.form.controls["svd_range"].boxes
+    assert [box.placeholderText() for box in boxes] == [str(first), str(last)]
+    assert "chosen for block 0" in panel.form.controls["svd_range"].toolTip()
+    widths = [f"{width:.2f}" for width in panel._seen.psf.fwhm_voxels]
+    boxes = panel.psf_form.controls["fwhm_voxels"].boxes
+    assert [box.placeholderText() for box in boxes] == widths
+    # The wheel over a plot scrolls the panel.
+    scroll = panel.parent().parent()
+    scroll.setFixedHeight(150)
+    QApplication.processEvents()
+    before = scroll.verticalScrollBar().value()
+    at = QPointF(panel.spectrum.viewport().rect().center())
+    event = QWheelEvent(
+        at, panel.spectrum.viewport().mapToGlobal(at), QPoint(), QPoint(0, -240),
+        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )  # fmt: skip
+    QApplication.sendEvent(panel.spectrum.viewport(), event)
+    assert scroll.verticalScrollBar().value() > before
 
 
 def test_power_doppler_is_the_cores(loaded: Any, flow: Any, qtbot: Any) -> None:

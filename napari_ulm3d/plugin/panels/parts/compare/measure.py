@@ -24,6 +24,7 @@ from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.controls.rows import number
 from napari_ulm3d.plugin.controls.tables import copy, dress, fill_table
+from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.jobs.job import LatestJob, Problem, Stop, waits
 from napari_ulm3d.plugin.jobs.measure import (
     SLAB_UM,
@@ -115,7 +116,7 @@ class MeasureBox(QWidget):
         row.addWidget(self.copy_button)
         column.addLayout(row)
         self.caution: QLabel = note()
-        self.caution.setStyleSheet("color: #ff9e64;")
+        tint(self.caution, "caution")
         self.caution.hide()
         column.addWidget(self.caution)
         self.status: QLabel = note()

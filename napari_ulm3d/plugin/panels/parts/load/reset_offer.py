@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.panels.panel import button, note
 from napari_ulm3d.plugin.session import Session
 
@@ -22,7 +23,7 @@ class ResetOffer(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         self.text = note()
-        self.text.setStyleSheet("color: #e08a00;")
+        tint(self.text, "caution")
         self.button = button(
             "Reset settings",
             "Reset all settings to their defaults; Ctrl+Z undoes it.",
