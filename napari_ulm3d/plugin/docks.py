@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea
 
 from napari_ulm3d.plugin.jobs.warm_up import warm_up
+from napari_ulm3d.plugin.keys import install_shortcuts
 from napari_ulm3d.plugin.session import session_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "LocalizeDock",
     "LogDock",
     "MapsDock",
+    "ShortcutsDock",
     "SparsifyDock",
     "VesselsDock",
     "WorkflowDock",
@@ -42,6 +44,7 @@ class Dock(QScrollArea):
         module, name = self.panel_class
         kind = getattr(import_module(f"napari_ulm3d.plugin.panels.{module}"), name)
         self.panel: Any = kind(session_of(napari_viewer))
+        install_shortcuts(napari_viewer)
         warm_up()
         self.setWidget(self.panel)
         self.setWidgetResizable(True)
@@ -136,6 +139,12 @@ class LogDock(Dock):
     """What the package says."""
 
     panel_class = ("log", "LogPanel")
+
+
+class ShortcutsDock(Dock):
+    """Keys."""
+
+    panel_class = ("shortcuts", "ShortcutsPanel")
 
 
 class WorkflowDock(Dock):

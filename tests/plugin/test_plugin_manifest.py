@@ -78,8 +78,31 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Run history",
         "Log",
         "Vessels",
+        "Keyboard shortcuts",
     }
     assert len(manifest.contributions.sample_data) == 6
+
+
+def test_every_shortcut_is_in_the_menu_and_none_is_naparis(manifest) -> None:
+    from napari.utils.shortcuts import default_shortcuts
+    from qtpy.QtGui import QKeySequence
+
+    from napari_ulm3d.plugin.keys import SHORTCUTS
+
+    titles = {command.id: command.title for command in manifest.contributions.commands}
+    listed = {
+        titles[item.command]
+        for menu in manifest.contributions.menus.values()
+        for item in menu
+        if hasattr(item, "command")
+    }
+    assert {f"{one.label} ({one.keys})" for one in SHORTCUTS} <= listed
+    keys = {QKeySequence(one.keys).toString() for one in SHORTCUTS}
+    assert len(keys) == len(SHORTCUTS)
+    theirs = {
+        QKeySequence(str(key)).toString() for found in default_shortcuts.values() for key in found
+    }
+    assert not keys & theirs
 
 
 def test_writers_offer_tables_and_volumes(manifest) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 from plugin_hands import click, dock, enter, idle
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.plugin.layers.place import find_layer
@@ -120,3 +121,30 @@ def test_ctrl_z_in_the_widgets(loaded: Any, qtbot: Any) -> None:
     QTest.keyClicks(edit, "12")
     QTest.keyClick(edit, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert len(layer.data) == 1
+    # The keys of the window: sections, display, threshold, the map.
+    window = loaded.window._qt_window
+
+    def key(code: Any, more: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        QTest.keyClick(window, code, more)
+        QApplication.processEvents()
+
+    key(Qt.Key.Key_F8)
+    assert loaded.dims.ndisplay == 3
+    key(Qt.Key.Key_F9)
+    assert loaded.dims.ndisplay == 2
+    axis = loaded.dims.order[-3]
+    before = loaded.dims.point[axis]
+    key(Qt.Key.Key_PageDown, Qt.KeyboardModifier.AltModifier)
+    step = find_layer(loaded, "map").scale[axis - loaded.dims.ndim]
+    assert loaded.dims.point[axis] == pytest.approx(before + step)
+    key(Qt.Key.Key_PageUp, Qt.KeyboardModifier.AltModifier)
+    assert loaded.dims.point[axis] == pytest.approx(before)
+    session.change("sparsify", strategy="contrast", min_snr_db=10.0)
+    key(Qt.Key.Key_F4)
+    assert session.config.sparsify.min_snr_db == 10.5
+    session.change("sparsify", strategy="threshold", threshold=0.5)
+    key(Qt.Key.Key_F3)
+    assert session.config.sparsify.threshold == pytest.approx(0.4545, abs=1e-3)
+    key(Qt.Key.Key_F5)
+    idle(qtbot, run)
+    assert session.result.scope.startswith("frame")

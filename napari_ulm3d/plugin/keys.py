@@ -1,0 +1,170 @@
+"""Keyboard shortcuts of the plugin, none of which napari uses, and what they do.
+
+They are those of the viewer's window from when the first of the plugin's widgets is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QWidget
+
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.plugin.napari_private import main_window
+from napari_ulm3d.plugin.session import Session, session_of
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = [
+    "SHORTCUTS",
+    "Shortcut",
+    "flip_display",
+    "install_shortcuts",
+    "lower_threshold",
+    "next_section",
+    "previous_section",
+    "raise_threshold",
+    "run_frame",
+    "run_series",
+    "run_window",
+    "show_map",
+]
+
+_PLUGIN, _LOCALIZE = "napari-ulm3d", "Localize & track"
+_INSTALLED = "ulm3d_shortcuts"
+_RATIO, _STEP_DB = 1.1, 0.5
+
+
+def run_frame(viewer: napari.Viewer) -> None:
+    """Localize the current frame."""
+    _localize(viewer).frame_button.click()
+
+
+def run_window(viewer: napari.Viewer) -> None:
+    """Localize, track and map the frames around the current one."""
+    _localize(viewer).window_button.click()
+
+
+def run_series(viewer: napari.Viewer) -> None:
+    """Localize, track and map the whole acquisition."""
+    _localize(viewer).series_button.click()
+
+
+def show_map(viewer: napari.Viewer) -> None:
+    """Show the vessel map alone, in 3-D, fitted to the view."""
+    from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+
+    show_vessel_map(viewer)
+
+
+def flip_display(viewer: napari.Viewer) -> None:
+    """Change between 2-D and 3-D, with the view fitted to what is shown."""
+    from napari_ulm3d.plugin.layers.vessel_view import fit_view, look_at_a_plane
+
+    if viewer.dims.ndisplay == 3:
+        look_at_a_plane(viewer)
+        return
+    viewer.dims.ndisplay = 3
+    shown = [layer for layer in viewer.layers if layer.visible]
+    if shown:
+        fit_view(viewer, shown[-1])
+
+
+def next_section(viewer: napari.Viewer) -> None:
+    """Go one voxel of the topmost visible image along the hidden axis."""
+    _step(viewer, 1)
+
+
+def previous_section(viewer: napari.Viewer) -> None:
+    """Go one voxel back along the hidden axis."""
+    _step(viewer, -1)
+
+
+def raise_threshold(viewer: napari.Viewer) -> None:
+    """Keep fewer voxels: threshold up by 10 %, or by 0.5 dB of contrast."""
+    _change_threshold(session_of(viewer), 1)
+
+
+def lower_threshold(viewer: napari.Viewer) -> None:
+    """Keep more voxels: threshold down."""
+    _change_threshold(session_of(viewer), -1)
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """What a person does, the keys, and the function of a viewer that does it."""
+
+    label: str
+    keys: str
+    act: Callable[[Any], None]
+
+
+#: As they are listed in *Keyboard shortcuts*.
+SHORTCUTS = (
+    Shortcut("Run this frame", "F5", run_frame),
+    Shortcut("Run this window", "F6", run_window),
+    Shortcut("Run the whole series", "F7", run_series),
+    Shortcut("Show vessel map", "F8", show_map),
+    Shortcut("2-D / 3-D", "F9", flip_display),
+    Shortcut("Lower the threshold", "F3", lower_threshold),
+    Shortcut("Raise the threshold", "F4", raise_threshold),
+    Shortcut("Previous section", "Alt+PgUp", previous_section),
+    Shortcut("Next section", "Alt+PgDown", next_section),
+)
+
+
+def install_shortcuts(viewer: Any) -> None:
+    """Give the window of a viewer the shortcuts, once."""
+    window = main_window(viewer)
+    if window is None or window.property(_INSTALLED):
+        return
+    window.setProperty(_INSTALLED, True)
+    session = session_of(viewer)
+    for shortcut in SHORTCUTS:
+        made = QShortcut(QKeySequence(shortcut.keys), window)
+        made.setContext(Qt.ShortcutContext.WindowShortcut)
+        made.activated.connect(lambda act=shortcut.act: act(session.viewer))
+
+
+def _localize(viewer: Any) -> Any:
+    """The panel that runs: one that is open, or that of the dock."""
+    window = main_window(viewer)
+    found = window.findChildren(QWidget) if window is not None else []
+    opened = [widget for widget in found if hasattr(widget, "series_button")]
+    if opened:
+        return opened[0]
+    _, dock = viewer.window.add_plugin_dock_widget(_PLUGIN, _LOCALIZE)
+    return dock.panel
+
+
+def _step(viewer: Any, by: int) -> None:
+    dims = viewer.dims
+    if dims.ndisplay != 2 or dims.ndim < 3:
+        return
+    axis = next(k for k in dims.order[:-2][::-1])
+    images = [
+        layer
+        for layer in viewer.layers
+        if layer.visible and hasattr(layer, "colormap") and layer.ndim >= dims.ndim - axis
+    ]
+    # A track or a drawn shape has steps of a micrometre, in which nobody scrolls.
+    step = abs(float(images[-1].scale[axis - dims.ndim])) if images else dims.range[axis].step
+    low, high, _ = dims.range[axis]
+    dims.set_point(axis, min(max(dims.point[axis] + by * step, low), high))
+
+
+def _change_threshold(session: Session, by: int) -> None:
+    settings: Any = session.section("sparsify")
+    try:
+        if settings.strategy == "contrast":
+            session.change("sparsify", min_snr_db=settings.min_snr_db + by * _STEP_DB)
+        elif settings.strategy == "threshold":
+            value = float(f"{settings.threshold * _RATIO**by:.4g}")
+            session.change("sparsify", threshold=value)
+    except ConfigError:
+        pass  # at the end of its range
