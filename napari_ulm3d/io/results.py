@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.edits import EDITS_NAME, apply_edits, edited_result, read_edits
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.io.block_files import (
     AMPLITUDE_LOG2,
@@ -124,7 +125,7 @@ class ResultsFolder:
 
     def clear(self) -> None:
         """Remove the files written by a run, except `run.toml`, and nothing else."""
-        for name in _SUBFOLDERS:
+        for name in (*_SUBFOLDERS, "unedited"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (
             "localizations.parquet",
@@ -137,6 +138,7 @@ class ResultsFolder:
             "scores.json",
             "report.html",
             MEASURED_NAME,
+            EDITS_NAME,
         ):
             (self.path / name).unlink(missing_ok=True)
 
@@ -179,6 +181,9 @@ class ResultsFolder:
             text.startswith(_FIRST_LINE) and _LAST_LINE not in text
         ):
             raise ResultsError(f"{path}: is incomplete. Copy it again.")
+        if changed := edited_result(self.path):
+            merged = {**facts.get("result", {}), **changed}
+            facts["result"] = {name: value for name, value in merged.items() if value is not None}
         return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
@@ -228,7 +233,11 @@ class ResultsFolder:
         return read_table(self.localizations_path, Localizations)
 
     def tracks(self) -> Tracks:
-        """All tracks."""
+        """All tracks, with the edits that a person made (`pipeline.curate`)."""
+        return apply_edits(self.linked_tracks(), read_edits(self.path))
+
+    def linked_tracks(self) -> Tracks:
+        """All tracks as they were linked, without edits."""
         from napari_ulm3d.io.writers import read_table
 
         return read_table(self.tracks_path, Tracks)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.pipeline.advice import advice
+from napari_ulm3d.pipeline.curate import curate
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -44,6 +45,7 @@ __all__ = [
     "RunReport",
     "StageStarted",
     "advice",
+    "curate",
     "process",
     "run",
     "run_events",

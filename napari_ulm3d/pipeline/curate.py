@@ -1,0 +1,102 @@
+"""Edits of tracks in a results folder: maps, measures, exports and report follow, and come back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from napari_ulm3d.edits import EDITS_NAME, Edit, apply_edits, read_edits, write_edits
+from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import write
+from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["curate"]
+
+#: Folder with the files of the run that the edits changed, as they were.
+UNEDITED = "unedited"
+_CURVES = ("saturation.csv", "fsc.csv")
+
+
+def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
+    """Make these the edits of a run; its maps, curves and numbers are those of the edited tracks.
+
+    The tracks as they were linked, and the maps made from them, are kept; with no edits they are
+    there again, to the byte.
+
+    Parameters
+    ----------
+    folder
+        Results folder of a finished run.
+    edits
+        All edits, in order: those that are there (`read_edits`) and new ones, or fewer.
+
+    Returns
+    -------
+    The edited tracks.
+
+    Raises
+    ------
+    ConfigError
+        An edit cannot be made; nothing is changed.
+    ResultsError
+        The folder holds no finished run.
+    """
+    results = ResultsFolder.open(folder)
+    if not results.complete:
+        raise ResultsError(f"{results.path}: the run is not finished, so its tracks may change.")
+    tracks = apply_edits(results.linked_tracks(), edits)
+    if not edits:
+        _take_back(results.path)
+        return tracks
+    config = results.config.maps
+    accumulator = MapAccumulator(results.grid, config)
+    accumulator.add(tracks)
+    acquisition = results.facts()["acquisition"]
+    duration_s = int(acquisition["n_frames"]) / float(acquisition["rate_hz"])
+    saturation = saturation_curve(accumulator, duration_s=duration_s)
+    numbers = {
+        "n_tracks": tracks.n_tracks,
+        "n_track_points": len(tracks),
+        "saturation": float(saturation["share_of_grid"].iloc[-1]),
+    }
+    _keep(results.path)
+    for name, vessel_map in accumulator.maps().items():
+        write(vessel_map, results.map_path(name))
+    write(saturation, results.path / "saturation.csv")
+    if config.fsc:
+        found = resolution(*accumulator.halves(), n_tracks=tracks.n_tracks)
+        write(found.to_table(), results.path / "fsc.csv")
+        # A number that is not there any more is told as none.
+        known = found.resolution_um == found.resolution_um
+        numbers["resolution_um"] = found.resolution_um if known else None  # type: ignore[assignment]
+        along = zip("zyx", found.axes_um, strict=True)
+        numbers["axes_um"] = {name: um for name, um in along if um == um}  # type: ignore[assignment]
+    write_edits(results.path, edits, numbers)
+    return tracks
+
+
+def _keep(path: Path) -> None:
+    """Set aside what the run wrote, once."""
+    kept = path / UNEDITED
+    if (path / EDITS_NAME).is_file() and kept.is_dir():
+        return
+    shutil.rmtree(kept, ignore_errors=True)  # left by an edit that was broken off
+    kept.mkdir()
+    for place in (*(path / "maps").glob("*.ome.tif"), *(path / name for name in _CURVES)):
+        if place.is_file():
+            shutil.copy2(place, kept / place.name)
+
+
+def _take_back(path: Path) -> None:
+    kept = path / UNEDITED
+    if not read_edits(path):
+        return
+    for place in kept.iterdir():
+        target = path / place.name if place.name in _CURVES else path / "maps" / place.name
+        shutil.copy2(place, target)
+    (path / EDITS_NAME).unlink()
+    shutil.rmtree(kept)
