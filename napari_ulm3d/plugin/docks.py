@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClutterDock",
     "CompareDock",
+    "CurateDock",
     "Dock",
     "ExportDock",
     "HistoryDock",
@@ -127,6 +128,12 @@ class CompareDock(Dock):
     """Two results beside each other, and measures."""
 
     panel_class = ("compare", "ComparePanel")
+
+
+class CurateDock(Dock):
+    """Tracks, one by one."""
+
+    panel_class = ("curate", "CuratePanel")
 
 
 class HistoryDock(Dock):

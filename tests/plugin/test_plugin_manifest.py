@@ -79,6 +79,7 @@ def test_every_widget_is_in_the_menu(manifest) -> None:
         "Log",
         "Vessels",
         "Keyboard shortcuts",
+        "Curate tracks",
     }
     assert len(manifest.contributions.sample_data) == 6
 

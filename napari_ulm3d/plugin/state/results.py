@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.methods.networks import networks_with
+from napari_ulm3d.edits import Edit
 
 if TYPE_CHECKING:
     from napari_ulm3d.maps import Resolution
@@ -47,6 +48,10 @@ class Result:
         network: least score of a bubble where the settings name none; of the weights.
     created
         When its run began (ISO 8601), where a folder says so.
+    edits
+        What a person changed about the tracks, in order.
+    linked
+        The tracks without these edits; None where there are none.
     """
 
     grid: Grid
@@ -70,6 +75,8 @@ class Result:
     sequences: dict[str, tuple[int, ...]] = field(default_factory=dict)
     trained_score: float | None = None
     created: str = ""
+    edits: tuple[Edit, ...] = ()
+    linked: Tracks | None = None
 
     @property
     def is_series(self) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import MapConfig, PipelineConfig
+from napari_ulm3d.edits import read_edits
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.evaluate import read_truth, truth_localizations, truth_tracks
 from napari_ulm3d.io.results import ResultsFolder
@@ -84,6 +85,8 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         wavelength_um=None if wave is None else float(wave),
         files=tuple(str(name) for name in acquisition.get("files", [])),
         created=str(facts.get("program", {}).get("created", "")),
+        edits=read_edits(path),
+        linked=results.linked_tracks() if finished and read_edits(path) else None,
     )
     if "density" not in result.maps and len(result.tracks):
         # A folder that was kept small has its tracks alone.

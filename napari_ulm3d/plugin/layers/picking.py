@@ -1,0 +1,68 @@
+"""Which track lies under the mouse, and marking tracks in the view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS
+from napari_ulm3d.plugin.layers.place import make_layer, place, remove
+from napari_ulm3d.tables import Tracks
+
+__all__ = ["mark_tracks", "track_at"]
+
+_ROLE = "chosen tracks"
+_REACH_PIXELS = 8.0
+_MARK_PIXELS = 5.0
+
+
+def track_at(viewer: Any, tracks: Tracks, position: Any, direction: Any = None) -> int | None:
+    """The number of the track nearest to a place in the view; None where none is near.
+
+    Parameters
+    ----------
+    position
+        Of the mouse, in the world's coordinates of the viewer.
+    direction
+        Of the view in 3-D: tracks are looked for along the whole ray.
+    """
+    if not len(tracks):
+        return None
+    at = np.asarray(position, float)[-3:]
+    away = tracks.positions_um - at
+    if viewer.dims.ndisplay == 3 and direction is not None:
+        ray = np.asarray(direction, float)[-3:]
+        ray = ray / np.linalg.norm(ray)
+        away = away - (away @ ray)[:, None] * ray
+    else:
+        shown = [axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed]
+        away = away[:, shown]
+    distance = np.linalg.norm(away, axis=1)
+    nearest = int(distance.argmin())
+    if distance[nearest] > _REACH_PIXELS / viewer.scene.camera.zoom:
+        return None
+    return int(tracks.table["track_id"].iloc[nearest])
+
+
+def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
+    """Show points along these tracks, in white, in all planes; none: take the marks away."""
+    chosen = tracks.positions_um[np.isin(tracks.table["track_id"].to_numpy(), numbers)]
+    if not len(chosen):
+        remove(viewer, _ROLE)
+        return
+    settings = {
+        "name": "chosen tracks",
+        "units": SPACE_UNITS,
+        "axis_labels": SPACE_LABELS,
+        "size": _MARK_PIXELS / viewer.scene.camera.zoom,
+        "face_color": "white",
+        "border_width": 0,
+        "out_of_slice_display": True,
+    }
+    # Tracks are drawn in every plane, so their marks are: the points lie in the plane that is seen.
+    if viewer.dims.ndisplay == 2:
+        for axis in range(3):
+            if axis + viewer.dims.ndim - 3 not in viewer.dims.displayed:
+                chosen[:, axis] = viewer.dims.point[axis - 3]
+    place(viewer, make_layer((chosen, settings, "points"), _ROLE))

@@ -1,0 +1,198 @@
+"""Curate tracks: select them in the view or in a table; delete, merge, split, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from napari_ulm3d.edits import Edit, apply_edits
+from napari_ulm3d.errors import UlmError
+from napari_ulm3d.pipeline import curate
+from napari_ulm3d.plugin.controls.track_table import TrackTable
+from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
+from napari_ulm3d.plugin.jobs.run_series import outcome_of
+from napari_ulm3d.plugin.layers.picking import mark_tracks, track_at
+from napari_ulm3d.plugin.layers.place import find_layer, place
+from napari_ulm3d.plugin.panels.panel import Panel, button, note
+from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.saved_results import mapped
+
+__all__ = ["CuratePanel"]
+
+
+class CuratePanel(Panel):
+    """The tracks of the result in a table, and what can be done with the selected ones."""
+
+    title = "Curate tracks"
+
+    def build(self) -> None:
+        self._job = Job(self)
+        self._job.finished.connect(self._on_edited)
+        self._job.failed.connect(lambda problem: self.problem.say(problem))
+        self._job.ended.connect(self._refresh)
+        self._shown: Result | None = None
+        self._heard: Any = None
+        self.table = TrackTable()
+        self.table.setToolTip(
+            "Click a track here or in the view to select it, with Ctrl or Shift to add; click a "
+            "heading to sort."
+        )
+        self.table.chosen_changed.connect(self._on_chosen)
+        self.column.addWidget(self.table, 1)
+        self.delete_button = button("Delete", "Leave these tracks out.", self._delete)
+        self.merge_button = button(
+            "Merge", "Join tracks that follow each other in time into one.", self._merge
+        )
+        self.split_button = button(
+            "Split here", "Cut the track before the frame under the time slider.", self._split
+        )
+        self.verify_button = button("Mark verified", "Mark these tracks as checked.", self._verify)
+        self.row(self.delete_button, self.merge_button, self.split_button, self.verify_button)
+        self.back_button = button(
+            "Take back all edits", "Go back to the tracks as they were linked.", self._take_back
+        )
+        self.row(self.back_button)
+        self.status = note()
+        self.column.addWidget(self.status)
+        self.session.result_changed.connect(self._on_result)
+        self.viewer.layers.events.inserted.connect(self._listen)
+        self.destroyed.connect(_Deaf(self.viewer, self._listen))
+        self._on_result()
+
+    # --- what is there -------------------------------------------------------------------------
+
+    def _on_result(self) -> None:
+        result = self.session.result
+        if result is not self._shown:
+            self._shown = result
+            if result is not None:
+                self.table.show_tracks(result.tracks)
+        self._listen()
+        self._refresh()
+
+    def _refresh(self, *_: Any) -> None:
+        result, chosen = self.session.result, self.table.chosen
+        ready = result is not None and not self._job.running
+        self.delete_button.setEnabled(ready and bool(chosen))
+        self.verify_button.setEnabled(ready and bool(chosen))
+        self.merge_button.setEnabled(ready and len(chosen) > 1)
+        self.split_button.setEnabled(ready and len(chosen) == 1)
+        self.back_button.setEnabled(ready and result is not None and bool(result.edits))
+        if result is None:
+            self.status.setText("No tracks yet: run Localize & track, or open a results folder.")
+            return
+        n = len(result.edits)
+        kept = "kept in the results folder" if result.folder else "kept until napari is closed"
+        edits = f"; {n} edit{'' if n == 1 else 's'}, {kept}" if n else ""
+        self.status.setText(f"{result.tracks.n_tracks:,} tracks, {len(chosen):,} selected{edits}.")
+
+    # --- selecting -----------------------------------------------------------------------------
+
+    def _listen(self, *_: Any) -> None:
+        """Hear clicks on the tracks that are shown."""
+        layer = find_layer(self.viewer, "tracks")
+        if layer is not None and layer is not self._heard:
+            self._heard = layer
+            layer.mouse_drag_callbacks.append(self._on_press)
+
+    def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
+        """Select the track under the mouse, if it is released where it was pressed."""
+        yield
+        if event.type == "mouse_move":
+            return
+        result = self.session.result
+        if result is None:
+            return
+        number = track_at(self.viewer, result.tracks, event.position, event.view_direction)
+        more = {str(key) for key in event.modifiers} & {"Control", "Shift"}
+        before = self.table.chosen if more else ()
+        if number is None:
+            self.table.choose(before)
+        elif number in before:
+            self.table.choose(tuple(k for k in before if k != number))
+        else:
+            self.table.choose((*before, number))
+
+    def _on_chosen(self) -> None:
+        result = self.session.result
+        if result is not None and self.isVisible():
+            mark_tracks(self.viewer, result.tracks, self.table.chosen)
+        self._refresh()
+
+    # --- editing -------------------------------------------------------------------------------
+
+    def _delete(self) -> None:
+        self._edit(Edit("delete", self.table.chosen))
+
+    def _verify(self) -> None:
+        self._edit(Edit("verify", self.table.chosen))
+
+    def _merge(self) -> None:
+        self._edit(Edit("merge", self.table.chosen))
+
+    def _split(self) -> None:
+        self._edit(Edit("split", self.table.chosen, self._frame))
+
+    @property
+    def _frame(self) -> int:
+        result, dims = self.session.result, self.viewer.dims
+        seconds = float(dims.point[-4]) if dims.ndim > 3 else 0.0
+        return round(seconds * result.rate_hz) if result is not None else 0
+
+    def _edit(self, edit: Edit) -> None:
+        result = self.session.result
+        if result is None or self._job.running:
+            return
+        before, after = result.edits, (*result.edits, edit)
+        try:  # what cannot be done is said at once
+            apply_edits(result.tracks, [edit])
+        except UlmError as error:
+            self.problem.say(str(error))
+            return
+        n = len(edit.tracks)
+        text = f"{edit.kind} {n} track{'' if n == 1 else 's'}"
+        self.session.undo.push(text, before, after, self._set_edits)
+        self._set_edits(after)
+
+    def _take_back(self) -> None:
+        result = self.session.result
+        if result is not None and result.edits:
+            self.session.undo.push("take back all edits", result.edits, (), self._set_edits)
+            self._set_edits(())
+
+    def _set_edits(self, edits: tuple[Edit, ...]) -> None:
+        """Make these the edits of the result, in its folder too, off the GUI thread."""
+        result = self.session.result
+        if result is None:
+            return
+        self.problem.say(None)
+
+        def work(stop: Stop) -> tuple[Result, Any]:
+            linked = result.linked or result.tracks
+            if result.folder is not None and result.complete and result.is_series:
+                tracks = curate(result.folder, edits)
+            else:
+                tracks = apply_edits(linked, edits)
+            changed = replace(result, tracks=tracks, edits=edits, linked=linked)
+            return result, outcome_of(mapped(changed))
+
+        self._job.start(waits(work))
+        self._refresh()
+
+    def _on_edited(self, made: tuple[Result, Any]) -> None:
+        before, outcome = made
+        for layer in outcome.layers:
+            if layer is not None and layer.metadata.get("ulm3d_role") in ("map", "tracks"):
+                place(self.viewer, layer)
+        self.session.set_result(outcome.result, computed=before)
+
+
+class _Deaf:
+    """A closed panel's Qt side is gone: napari must not call into it."""
+
+    def __init__(self, viewer: Any, callback: Any) -> None:
+        self._viewer, self._callback = viewer, callback
+
+    def __call__(self, *_: Any) -> None:
+        self._viewer.layers.events.inserted.disconnect(self._callback)
