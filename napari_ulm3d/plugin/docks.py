@@ -45,7 +45,7 @@ class Dock(QScrollArea):
         module, name = self.panel_class
         kind = getattr(import_module(f"napari_ulm3d.plugin.panels.{module}"), name)
         self.panel: Any = kind(session_of(napari_viewer))
-        install_shortcuts(napari_viewer)
+        install_shortcuts(self.panel.session.viewer)
         warm_up()
         self.setWidget(self.panel)
         self.setWidgetResizable(True)
