@@ -151,7 +151,7 @@ class LogDock(Dock):
 class ShortcutsDock(Dock):
     """Keys."""
 
-    panel_class = ("shortcuts", "ShortcutsPanel")
+    panel_class = ("parts.shortcuts", "ShortcutsPanel")
 
 
 class WorkflowDock(Dock):
