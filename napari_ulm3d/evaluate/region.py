@@ -192,6 +192,7 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
     InputError
         The density was predicted: it counts no tracks.
     """
+    refuse_predicted(density, what="density of tracks")
     inside = region.contains(tracks.positions_um) if len(tracks) else np.zeros(0, bool)
     speed = tracks.table["speed_mm_s"].to_numpy(np.float64)[inside]
     axial = tracks.table["vz_mm_s"].to_numpy(np.float64)[inside]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -44,7 +45,11 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
         if name.lower().endswith(suffixes):
             try:
                 with readable(name, "a map"):
-                    return read(place)
+                    found = read(place)
+                # Most formats keep of a prediction its name alone.
+                if found.name.startswith("predicted") and not found.predicted:
+                    return replace(found, prediction={"task": "unknown"})
+                return found
             except InputError as error:
                 raise ResultsError(f"{name}: {error.problem}. Create it again.") from error
     known = " ".join(suffix for suffixes in _READERS for suffix in suffixes)
