@@ -53,7 +53,7 @@ def main() -> None:
 def _methods() -> list[str]:
     import torch
 
-    from napari_ulm3d.sparse.backend import _has_cuda_spconv
+    from napari_ulm3d.sparse.backends.backend import _has_cuda_spconv
 
     names = ["dense", "sparse"]
     if util.find_spec("spconv"):

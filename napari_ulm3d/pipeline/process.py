@@ -34,10 +34,10 @@ from napari_ulm3d.pipeline.events import (
     StageStarted,
 )
 from napari_ulm3d.pipeline.executors import Executor, Job, SerialExecutor
-from napari_ulm3d.pipeline.kept_calibration import KeptCalibration, calibration_key
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import Tell
+from napari_ulm3d.pipeline.record.kept_calibration import KeptCalibration, calibration_key
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.provenance import block_key, source_fingerprint
 from napari_ulm3d.tables import Localizations, Tracks

@@ -39,7 +39,7 @@ from napari_ulm3d.pipeline.memory import Fitted, fit_to_memory
 from napari_ulm3d.pipeline.ordering import TrackSorter
 from napari_ulm3d.pipeline.process import process
 from napari_ulm3d.pipeline.progress import Tell
-from napari_ulm3d.pipeline.recording import Recording
+from napari_ulm3d.pipeline.record.recording import Recording
 from napari_ulm3d.provenance import acquisition_facts, program_facts
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap

@@ -9,7 +9,6 @@ import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.facts.resolve import to_um
 from napari_ulm3d.io.writers import suffixes_for
 from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.plugin.layers.volume_of import has_length_unit, volume_of

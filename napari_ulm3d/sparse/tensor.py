@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.sparse.backend import Backend, resolve_backend
+from napari_ulm3d.sparse.backends.backend import Backend, resolve_backend
 from napari_ulm3d.sparse.coordinates import Coordinates
 from napari_ulm3d.sparse_frames import SparseFrames
 

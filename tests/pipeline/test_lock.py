@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import LOCK_NAME
-from napari_ulm3d.pipeline.lock import FolderLock
+from napari_ulm3d.pipeline.record.lock import FolderLock
 
 
 def holder(folder: Path, pid: int, host: str = socket.gethostname()) -> None:

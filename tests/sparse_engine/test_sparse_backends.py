@@ -17,12 +17,12 @@ from napari_ulm3d.sparse import (
     SparseTensor,
     SparseTransposedConv,
     SubmanifoldConv,
-    backend,
     convolve,
     kernel_map,
     resolve_backend,
     submanifold_map,
 )
+from napari_ulm3d.sparse.backends import backend
 
 HAS_SPCONV = util.find_spec("spconv") is not None
 needs_spconv = pytest.mark.skipif(not HAS_SPCONV, reason="spconv is not installed")
@@ -93,8 +93,8 @@ def test_the_package_stays_light_without_networks():
 @pytest.mark.parametrize("kernel", [(3, 3), (3, 3, 3), (1, 3, 5), (3, 1, 3, 3), (1, 1, 1)], ids=str)
 def test_the_lists_given_to_spconv_are_right(kernel, one_thread):
     """Its forward pass over our maps, on one thread of the CPU, which is what can run anywhere."""
-    from napari_ulm3d.sparse.backend_spconv import convolve_spconv
-    from napari_ulm3d.sparse.backend_torch import convolve_torch
+    from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
+    from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
 
     ndim = len(kernel)
     x = random_tensor((7, 6, 8, 5)[:ndim])
@@ -144,7 +144,7 @@ def test_weights_of_spconvs_own_layers_serve_ours(ndim, one_thread):
 
 @needs_spconv
 def test_spconv_gets_neither_empty_lists_nor_double_precision(one_thread):
-    from napari_ulm3d.sparse.backend_spconv import convolve_spconv
+    from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
 
     empty = SparseTensor.create(torch.zeros(0, 4, dtype=torch.int64), torch.zeros(0, 4), (4, 4, 4))
     weight = torch.randn(3, 27, 4, requires_grad=True)

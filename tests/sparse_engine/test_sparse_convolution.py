@@ -288,7 +288,7 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("occupancy", [0.0, 0.02, 0.5])
 def test_few_pairs_at_once_give_what_offset_after_offset_gives(name, occupancy, monkeypatch):
-    from napari_ulm3d.sparse import backend_torch
+    from napari_ulm3d.sparse.backends import backend_torch
 
     layer = LAYERS[name].double()
     results = []

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from napari_ulm3d.errors import BackendError
-from napari_ulm3d.sparse import backend, resolve_backend, spconv_check
-from napari_ulm3d.sparse.backend_torch import convolve_torch
-from napari_ulm3d.sparse.spconv_check import spconv_fault
+from napari_ulm3d.sparse import resolve_backend
+from napari_ulm3d.sparse.backends import backend, spconv_check
+from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
+from napari_ulm3d.sparse.backends.spconv_check import spconv_fault
 
 
 @pytest.fixture(autouse=True)

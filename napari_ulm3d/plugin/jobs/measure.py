@@ -20,8 +20,8 @@ from napari_ulm3d.evaluate import (
     region_numbers,
     tracks_in_peak,
 )
-from napari_ulm3d.plugin.layers.drawing import drawing_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.shapes.drawing import drawing_layer
 from napari_ulm3d.plugin.state.results import Result
 
 __all__ = [

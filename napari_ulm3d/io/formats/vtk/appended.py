@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -44,7 +45,7 @@ def read_vti(path: Path) -> VesselMap:
     values = _array(path, body, array).reshape(z, y, x)
     name, unit = _NAME_AND_UNIT.match(array.get("Name", "map")).groups()  # type: ignore[union-attr]
     grid = Grid((z, y, x), tuple(spacing[::-1]), tuple(origin[::-1]))  # type: ignore[arg-type]
-    return VesselMap.from_dense(name, values, grid, unit or "", bool((values < 0).any()))
+    return VesselMap.from_dense(name, values, grid, unit or "", bool(np.any(values < 0)))
 
 
 def read_vtp(path: Path) -> Tracks:
@@ -103,7 +104,7 @@ def _parted(path: Path) -> tuple[ElementTree.Element, int]:
     return xml, mark.end()
 
 
-def _array(path: Path, body: int, element: ElementTree.Element) -> NDArray[np.generic]:
+def _array(path: Path, body: int, element: ElementTree.Element) -> NDArray[Any]:
     """An array whose length, as UInt64, stands before its bytes."""
     kind = np.dtype(_TYPES.get(element.get("type", ""), "V"))
     offset = body + int(element.get("offset", "0"))

@@ -15,8 +15,8 @@ from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
 from napari_ulm3d.plugin.controls.rows import form, number, side_by_side, whole_number
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS
-from napari_ulm3d.plugin.layers.drawing import draw_shapes, drawing_layer, shapes_of
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.shapes.drawing import draw_shapes, drawing_layer, shapes_of
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.napari_private import is_being_drawn
 from napari_ulm3d.plugin.panels.panel import button

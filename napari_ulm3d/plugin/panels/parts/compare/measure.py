@@ -38,7 +38,7 @@ from napari_ulm3d.plugin.jobs.measure import (
     thicken,
     thickness_of,
 )
-from napari_ulm3d.plugin.layers.shapes_ear import ShapesEar
+from napari_ulm3d.plugin.layers.shapes.shapes_ear import ShapesEar
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
 from napari_ulm3d.plugin.panels.parts.compare.measures_table import (

@@ -164,8 +164,9 @@ class MeasuredBox(QWidget):
         self.table.blockSignals(False)
         self.warnings.setText("\n".join(calibration.warnings))
         self.warnings.setVisible(bool(calibration.warnings))
-        self.frames.setPixmap(frames_picture(measured.before, measured.after, grid).pixmap())
-        self.psf.setPixmap(psf_picture(calibration.psf).pixmap())
+        ink = self.palette().windowText().color()
+        self.frames.setPixmap(frames_picture(measured.before, measured.after, grid).pixmap(ink))
+        self.psf.setPixmap(psf_picture(calibration.psf).pixmap(ink))
         self.spectrum.setVisible(measured.spectrum_db is not None)
         if measured.spectrum_db is not None:
             component = np.arange(1, len(measured.spectrum_db) + 1)

@@ -30,7 +30,7 @@ _AT_ONCE = 2**19
 def convolve_torch(
     features: Tensor, weight: Tensor, bias: Tensor | None, pairs: KernelMap, transposed: bool
 ) -> Tensor:
-    """As `napari_ulm3d.sparse.backend.convolve`, with weights (c_out, offsets, c_in)."""
+    """As `napari_ulm3d.sparse.backends.backend.convolve`, with weights (c_out, offsets, c_in)."""
     return _Convolve.apply(features, weight, bias, pairs, transposed)
 
 

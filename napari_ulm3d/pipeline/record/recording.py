@@ -27,8 +27,8 @@ from napari_ulm3d.pipeline.events import (
     RunPrepared,
     RunReport,
 )
-from napari_ulm3d.pipeline.lock import FolderLock
 from napari_ulm3d.pipeline.ordering import TrackSorter
+from napari_ulm3d.pipeline.record.lock import FolderLock
 from napari_ulm3d.system.atomic import remove_leftovers
 from napari_ulm3d.tables import Localizations, Tracks
 

@@ -22,10 +22,10 @@ from napari_ulm3d.sparse import (
     TimePool,
     add,
     align,
-    backend_tables,
     prepare,
     tables_everywhere,
 )
+from napari_ulm3d.sparse.backends import backend_tables
 
 
 def random_tensor(shape=(7, 6, 9), channels=4, share=0.3, batch=2, seed=0) -> SparseTensor:

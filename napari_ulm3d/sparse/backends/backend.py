@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import BackendError, ConfigError
-from napari_ulm3d.sparse.backend_tables import convolve_tables
-from napari_ulm3d.sparse.backend_torch import convolve_torch
+from napari_ulm3d.sparse.backends.backend_tables import convolve_tables
+from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
+from napari_ulm3d.sparse.backends.spconv_check import spconv_fault
 from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.kernel_maps import KernelMap
-from napari_ulm3d.sparse.spconv_check import spconv_fault
 
 __all__ = ["Backend", "convolve", "resolve_backend"]
 
@@ -130,7 +130,7 @@ def convolve(
         )
     if backend == "spconv":
         resolve_backend(backend, features.device)
-        from napari_ulm3d.sparse.backend_spconv import convolve_spconv
+        from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
 
         return convolve_spconv(features, flat, bias, pairs, transposed)
     convolve = convolve_tables if uses_tables(features.device) else convolve_torch

@@ -26,7 +26,7 @@ GATHERED_BYTES = 2**29
 def convolve_tables(
     features: Tensor, weight: Tensor, bias: Tensor | None, pairs: KernelMap, transposed: bool
 ) -> Tensor:
-    """As `napari_ulm3d.sparse.backend.convolve`, with weights (c_out, offsets, c_in)."""
+    """As `napari_ulm3d.sparse.backends.backend.convolve`, with weights (c_out, offsets, c_in)."""
     return _Convolve.apply(features, weight, bias, pairs, transposed)
 
 

@@ -19,7 +19,7 @@ __all__ = ["convolve_spconv"]
 def convolve_spconv(
     features: Tensor, weight: Tensor, bias: Tensor | None, pairs: KernelMap, transposed: bool
 ) -> Tensor:
-    """As `napari_ulm3d.sparse.backend.convolve`, with weights (c_out, offsets, c_in).
+    """As `napari_ulm3d.sparse.backends.backend.convolve`, with weights (c_out, offsets, c_in).
 
     Raises
     ------

@@ -12,8 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from napari_ulm3d.sparse.backend_spconv import convolve_spconv
-from napari_ulm3d.sparse.backend_torch import convolve_torch
+from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
+from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
 from napari_ulm3d.sparse.coordinates import Coordinates
 from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
 

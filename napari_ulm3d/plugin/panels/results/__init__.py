@@ -1,0 +1,1 @@
+"""Panels that work on a finished result: comparing, curating, refining, measuring vessels."""
