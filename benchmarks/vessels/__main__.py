@@ -29,12 +29,13 @@ def main() -> int:
     parser.add_argument("--trees", nargs="*", default=[], help="Networks never trained on.")
     parser.add_argument("--scenes", type=int, default=8, help="Test scenes.")
     parser.add_argument("--sides", type=int, nargs="*", default=[64, 128, 256, 512])
+    parser.add_argument("--extent-um", type=float, help="Scaling: one cube, finer and finer.")
     parser.add_argument("--out", type=Path, default=Path("."), help="Folder of the pictures.")
     options = parser.parse_args()
     print(machine_line("torch", "scikit-image"))
     weights = None if options.weights is None else str(options.weights)
     if options.what == "scaling":
-        scaling.table(options.sides, weights)
+        scaling.table(options.sides, weights, options.extent_um)
     elif options.what == "pictures":
         pictures.draw(options.out, weights)
     else:

@@ -34,8 +34,8 @@ EDGE_UM = 10.0
 _DENSE_TO = 128
 
 
-def table(sides: Sequence[int], weights: str | None) -> None:
-    """Prints it."""
+def table(sides: Sequence[int], weights: str | None, extent_um: float | None = None) -> None:
+    """Prints it: for ever more of a tissue, or, with `extent_um`, for ever finer voxels of a cube."""
     print(
         "\n| side | voxels held | what | processor seconds | MB |\n| ---: | ---: | --- | ---: | ---: |"
     )
@@ -47,7 +47,15 @@ def table(sides: Sequence[int], weights: str | None) -> None:
                 seconds, mb = (v * (side / last[0]) ** 3 for v in last[1:])
                 print(f"| {side} | | {what} (by its law) | {seconds:.3g} | {mb:.0f} |", flush=True)
                 continue
-            line = [sys.executable, "-m", __name__, str(side), what, str(weights or "")]
+            line = [
+                sys.executable,
+                "-m",
+                __name__,
+                str(side),
+                what,
+                str(weights or ""),
+                str(extent_um or side * EDGE_UM),
+            ]
             done = subprocess.run(line, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(f"| {side} | | {what} | did not fit | |", flush=True)
@@ -63,15 +71,15 @@ def table(sides: Sequence[int], weights: str | None) -> None:
                   f"{2 ** power[1]:.1f} times the memory ({rows[-2][0]} to {rows[-1][0]})")  # fmt: skip
 
 
-def _map(side: int):
+def _map(side: int, extent: float):
     """Half of the lumen voxels of a grown network, with counts."""
     from napari_ulm3d.acquisition import Grid
     from napari_ulm3d.volumes import VesselMap
 
-    extent = side * EDGE_UM
+    edge = extent / side
     config = VasculatureConfig(capillary_spacing_um=130.0)
     network = procedural_network((extent,) * 3, 1, config)
-    grid = Grid((side,) * 3, (EDGE_UM,) * 3, tuple(network.bounds_um.mean(0) - extent / 2))
+    grid = Grid((side,) * 3, (edge,) * 3, tuple(network.bounds_um.mean(0) - (extent - edge) / 2))
     index, _ = lumen_voxels(network, grid)
     rng = np.random.default_rng(0)
     index = index[rng.random(index.size) < 0.5]
@@ -115,9 +123,11 @@ def _dense(c: CompletionNetConfig) -> nn.Module:
     return Dense()
 
 
-def _measured(side: int, what: str, weights: str | None) -> tuple[int, float, float]:
+def _measured(
+    side: int, what: str, weights: str | None, extent_um: float
+) -> tuple[int, float, float]:
     network = load_weights(find_weights(weights, "complete"), ("CompletionNet",), "cpu").network
-    features = map_features({"density": _map(side)})
+    features = map_features({"density": _map(side, extent_um)})
     x, dense = as_tensor(features), None
     if what.startswith("dense"):
         network = _dense(network.config)
@@ -125,7 +135,7 @@ def _measured(side: int, what: str, weights: str | None) -> tuple[int, float, fl
         dense[0][:, *x.indices[:, 1:].long().T] = x.features.T
         x = dense
     # Compiled functions are read, threads are started: none of it belongs to the map.
-    small = as_tensor(map_features({"density": _map(32)}))
+    small = as_tensor(map_features({"density": _map(32, 32 * EDGE_UM)}))
     _run(network, small if x is not dense else torch.zeros(1, len(FEATURES), 32, 32, 32), what)
     _peak_reset()
     before, start = _now_mb(), time.process_time()
@@ -171,4 +181,8 @@ def _peak_mb() -> float:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (14 << 30, 14 << 30))
-    print(json.dumps(_measured(int(sys.argv[1]), sys.argv[2], sys.argv[3] or None)))
+    print(
+        json.dumps(
+            _measured(int(sys.argv[1]), sys.argv[2], sys.argv[3] or None, float(sys.argv[4]))
+        )
+    )
