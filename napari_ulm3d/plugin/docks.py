@@ -109,13 +109,13 @@ class MapsDock(Dock):
 class RefineDock(Dock):
     """Maps refined by a network."""
 
-    panel_class = ("refine", "RefinePanel")
+    panel_class = ("results.refine", "RefinePanel")
 
 
 class VesselsDock(Dock):
     """Vessels with their numbers."""
 
-    panel_class = ("vessels", "VesselsPanel")
+    panel_class = ("results.vessels", "VesselsPanel")
 
 
 class ExportDock(Dock):
@@ -127,13 +127,13 @@ class ExportDock(Dock):
 class CompareDock(Dock):
     """Two results beside each other, and measures."""
 
-    panel_class = ("compare", "ComparePanel")
+    panel_class = ("results.compare", "ComparePanel")
 
 
 class CurateDock(Dock):
     """Tracks, one by one."""
 
-    panel_class = ("curate", "CuratePanel")
+    panel_class = ("results.curate", "CuratePanel")
 
 
 class HistoryDock(Dock):

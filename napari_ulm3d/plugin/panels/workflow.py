@@ -23,12 +23,12 @@ _STEPS = {
     "Sparsify": ("sparsify", "SparsifyPanel"),
     "Localize & track": ("localize", "LocalizePanel"),
     "Vessel maps": ("maps", "MapsPanel"),
-    "Compare & measure": ("compare", "ComparePanel"),
+    "Compare & measure": ("results.compare", "ComparePanel"),
     "Export": ("export", "ExportPanel"),
 }
 # Of use at any step.
 _BESIDE = {
-    "Refine map": ("refine", "RefinePanel"),
+    "Refine map": ("results.refine", "RefinePanel"),
     "Run history": ("history", "HistoryPanel"),
     "Log": ("log", "LogPanel"),
 }
