@@ -73,15 +73,17 @@ def centrelines_of(graph: nx.MultiGraph, voxel_um: float) -> Centrelines:
     number = {node: k for k, node in enumerate(names)}
     nodes = np.array([graph.nodes[node]["position"] for node in names]).reshape(-1, 3)
     ends, paths, radii = [], [], []
+    degree = dict(graph.degree())
     for a, b, data in graph.edges(data=True):
         path, radius = data["path"], float(np.median(data["radius"]))
-        from_a = np.allclose(path[0], graph.nodes[a]["position"])
+        to_a, to_b = (path[0] - graph.nodes[node]["position"] for node in (a, b))
+        from_a = to_a @ to_a <= to_b @ to_b
         first, last = (a, b) if from_a else (b, a)
         ends.append((number[first], number[last]))
-        if graph.degree(first) == 1:
+        if degree[first] == 1:
             path = _carried_on(path[::-1], graph.nodes[first]["radius"])[::-1]
             nodes[number[first]] = path[0]
-        if graph.degree(last) == 1:
+        if degree[last] == 1:
             path = _carried_on(path, graph.nodes[last]["radius"])
             nodes[number[last]] = path[-1]
         paths.append(resampled(path, voxel_um, max(2 * voxel_um, radius)))

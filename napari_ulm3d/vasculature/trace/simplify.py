@@ -29,8 +29,9 @@ def contract_junctions(graph: nx.MultiGraph) -> None:
     """
     while True:
         inside = []
+        degree = dict(graph.degree())  # asked of a multigraph one by one it takes seconds
         for a, b, key, data in graph.edges(keys=True, data=True):
-            if a == b or graph.degree(a) < 3 or graph.degree(b) < 3:
+            if a == b or degree[a] < 3 or degree[b] < 3:
                 continue
             reach = max(graph.nodes[a]["radius"], graph.nodes[b]["radius"])
             if (length := path_length(data["path"])) < reach:

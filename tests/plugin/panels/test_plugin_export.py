@@ -86,6 +86,7 @@ def test_the_suffix_that_is_typed_is_obeyed(export: Any, qtbot: Any, tmp_path: P
     assert not (tmp_path / "density.csv.ome.tif").exists()
 
 
+@pytest.mark.slow
 def test_a_report_of_the_results_folder(export: Any, qtbot: Any, tmp_path: Path) -> None:
     click(export.report_button)
     assert "in memory only" in export.problem.text()

@@ -121,6 +121,7 @@ def without_end(*_: Any, progress: Any, **__: Any) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_table_and_view_are_one(
     viewer: Any, vessels: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
