@@ -21,7 +21,7 @@ from napari_ulm3d.pipeline.plan import BlockPlan
 
 
 def plan_of(acquisition, config: PipelineConfig) -> BlockPlan:
-    first = acquisition.blocks(config.load.frames_per_block)[0]
+    first = acquisition.blocks(config.load.block_frames)[0]
     psf, _ = acquisition_psf(acquisition, config, first)
     return BlockPlan(acquisition, config, psf, localizer_of(config).weights(acquisition, config))
 
