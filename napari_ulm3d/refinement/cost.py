@@ -14,8 +14,8 @@ __all__ = ["RefiningCost", "refining_cost"]
 # that a network considers for each one that holds something, bytes for each of those and
 # channel, and seconds for each of those and multiply-add.
 _CONSIDERED = {"complete": 9.0, "superres": 9.0, "segment": 1.0}
-_BYTES = 30.0
-_SECONDS = 6e-10
+_BYTES = 65.0
+_SECONDS = 7e-10
 _OVERHEAD_MB = 60.0
 
 
@@ -69,7 +69,7 @@ def refining_cost(
     considered = min(_CONSIDERED[task] * voxels, size) * finer**2
     width = channels + len(FEATURES)
     work = considered * 27 * width * channels * (network.convolutions + 1)
-    dense = size * finer**3 * (3 * channels) * 4 / 1e6
+    dense = size * finer**3 * (6 * channels) * 4 / 1e6
     return RefiningCost(
         voxels,
         _OVERHEAD_MB + considered * channels * _BYTES / 1e6,
