@@ -188,7 +188,7 @@ class MeasureBox(QWidget):
         viewer = self._panel.viewer
         self._panel.one_picture()
         look_at_a_plane(viewer)
-        if thickness_of(viewer) > 0:  # chosen with napari's own slider
+        if thickness_of(viewer) > self.slab_um.value():  # chosen with napari's own slider
             self.slab_um.setValue(thickness_of(viewer))
         else:
             thicken(viewer, float(self.slab_um.value()))
