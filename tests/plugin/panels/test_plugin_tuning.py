@@ -13,10 +13,8 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from plugin_hands import add, choose, click, dock, drag, enter, idle
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
@@ -134,19 +132,6 @@ def test_cuts_are_dragged_and_typed_in_step(loaded: Any, flow: Any, qtbot: Any) 
     widths = [f"{width:.2f}" for width in panel._seen.psf.fwhm_voxels]
     boxes = panel.psf_form.controls["fwhm_voxels"].boxes
     assert [box.placeholderText() for box in boxes] == widths
-    # The wheel over a plot scrolls the panel.
-    scroll = panel.parent().parent()
-    scroll.setFixedHeight(150)
-    QApplication.processEvents()
-    before = scroll.verticalScrollBar().value()
-    at = QPointF(panel.spectrum.viewport().rect().center())
-    event = QWheelEvent(
-        at, panel.spectrum.viewport().mapToGlobal(at), QPoint(), QPoint(0, -240),
-        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )  # fmt: skip
-    QApplication.sendEvent(panel.spectrum.viewport(), event)
-    assert scroll.verticalScrollBar().value() > before
 
 
 def test_power_doppler_is_the_cores(loaded: Any, flow: Any, qtbot: Any) -> None:
