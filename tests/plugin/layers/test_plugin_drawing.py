@@ -26,7 +26,7 @@ def test_a_shape_is_in_view_at_every_depth_where_it_is_drawn() -> None:
         layer.add([layer.world_to_data(corner) for corner in corners], shape_type="rectangle")
         layer.selected_data = {layer.nshapes - 1}
         assert layer._selected_box is not None  # what the mouse drags while it draws
-        np.testing.assert_allclose(layer.data_to_world(layer.data[-1][0]), corners[0])
+        np.testing.assert_allclose(layer.data_to_world(layer.data[-1][0]), corners[0], atol=1e-6)
 
 
 def test_shapes_are_drawn_again_as_they_were() -> None:

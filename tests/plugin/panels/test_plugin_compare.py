@@ -178,10 +178,6 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     choose(panel.measuring.slab, "whole volume")
     click(panel.measuring.box_button)
     tracks = session_of(localized).result.tracks.table
-    here = tracks["z_um"].between(300, 1200) & tracks["x_um"].between(500, 1700)
-    y = tracks["y_um"][here]
-    crowded = (y / 100).round()  # where most of the tracks are: they do not fill the volume
-    localized.dims.set_point(localized.dims.ndim - 2, y[crowded == crowded.mode()[0]].median())
     depth = localized.dims.point[-2]
     mouse = Pointer(localized, qtbot)
     mouse.drag(mouse.place(300.0, 500.0), mouse.place(1200.0, 1700.0))
@@ -209,14 +205,18 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
 
     # As seen: the slab of the view, which can be set, and is shown.
     choose(panel.measuring.slab, "as seen")
-    seen = counted()
-    assert 0 < seen < first.n_tracks
-    assert seen == in_slab(150.0)
-    enter(panel.measuring.slab_um, "600")
-    assert counted() == in_slab(300.0)
-    assert localized.dims.thickness[-2] == 600.0
-    edges = f"from y = {depth - 300:.0f} to {depth + 300:.0f} um"
+    assert panel.measuring.slab_um.value() == 300
+    assert counted() == in_slab(150.0)
+    counts = []
+    for thickness in (600, 1500, 6000):
+        enter(panel.measuring.slab_um, str(thickness))
+        counts.append(counted())
+        assert counts[-1] == in_slab(thickness / 2)
+        assert localized.dims.thickness[-2] == thickness
+    assert counts[-1] == first.n_tracks > 0
+    edges = f"from y = {depth - 3000:.0f} to {depth + 3000:.0f} um"
     assert edges in panel.measuring.status.text()
+    enter(panel.measuring.slab_um, "300")
     # While tracks are shown, which napari draws at every depth, all of them count.
     find_layer(localized, "tracks").visible = True
     panel.measuring.refresh()
