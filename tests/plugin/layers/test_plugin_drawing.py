@@ -9,8 +9,8 @@ pytest.importorskip("napari")
 
 from napari.components import ViewerModel
 
-from napari_ulm3d.plugin.layers.drawing import draw_shapes, drawing_layer, shapes_of
 from napari_ulm3d.plugin.layers.place import make_layer
+from napari_ulm3d.plugin.layers.shapes.drawing import draw_shapes, drawing_layer, shapes_of
 
 
 def test_a_shape_is_in_view_at_every_depth_where_it_is_drawn() -> None:
