@@ -10,24 +10,23 @@ from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, LayerD
 
 __all__ = ["draw_shapes", "drawing_layer", "shapes_of"]
 
-# napari rounds a shape's depth to whole data units and shows it within half a unit of that. At a
-# depth of exactly n + 1/2, as maps of 37.5 um voxels have in every other section, a new shape is
-# out of view at once and the drag that draws it fails. An origin off every round number prevents
-# that; positions in the world are unchanged.
-_OFF_ROUND_NUMBERS_UM = 0.00314159
+# napari cuts a shape's depth to whole data units and shows the shape within half a unit of that: at
+# a depth of 37.5 or 74.8 units it is out of view at once, and the drag that draws it fails. In units
+# of 10 cm all depths up to 5 cm are cut to 0, and every shape is in view in all sections.
+_UNIT_UM = 1e5
 
 
 def drawing_layer(name: str, edge_um: float) -> LayerData:
-    """An empty Shapes layer (z, y, x) in um; outlines only, `edge_um` wide."""
+    """An empty Shapes layer (z, y, x) whose world is in um; outlines only, `edge_um` wide."""
     settings = {
         "name": name,
         "ndim": 3,
-        "translate": (_OFF_ROUND_NUMBERS_UM,) * 3,
+        "scale": (_UNIT_UM,) * 3,
         "units": SPACE_UNITS,
         "axis_labels": SPACE_LABELS,
         "edge_color": "#ffd400",
         "face_color": "transparent",
-        "edge_width": edge_um,
+        "edge_width": edge_um / _UNIT_UM,
     }
     return [], settings, "shapes"
 
