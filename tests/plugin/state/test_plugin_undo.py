@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("napari")
@@ -108,7 +107,8 @@ def test_ctrl_z_in_the_widgets(loaded: Any, qtbot: Any) -> None:
     # A region that was drawn is taken back with its shape.
     click(maps.filters.rectangle)
     layer = find_layer(loaded, "region")
-    layer.add(np.array([[5, 0, 0], [5, 0, 9], [5, 9, 9], [5, 9, 0]]), shape_type="rectangle")
+    corners = [[5, 0, 0], [5, 0, 900], [5, 900, 900], [5, 900, 0]]
+    layer.add([layer.world_to_data(corner) for corner in corners], shape_type="rectangle")
     idle(qtbot, maps)
     assert maps.filters.chosen.regions is not None
     press()
