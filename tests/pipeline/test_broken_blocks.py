@@ -145,7 +145,7 @@ def test_when_nothing_works_the_first_trouble_is_raised_and_nothing_written(
     flow, tmp_path: Path
 ) -> None:
     frames = np.full_like(flow.frames, np.nan)
-    with pytest.raises(InputError, match="between frames 0 and 19"):
+    with pytest.raises(InputError, match="in frames 0 to 19"):
         run(acquisition_of(frames), CONFIG, tmp_path / "r")
     assert list(tmp_path.iterdir()) == []
 

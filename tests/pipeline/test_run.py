@@ -65,6 +65,7 @@ def test_a_run_leaves_the_whole_folder(flow, tmp_path: Path) -> None:
         "saturation.csv",
         "fsc.csv",
         "chance_tracks.csv",
+        "calibration.npz",
         "log.txt",
     }
     assert files_of(out) == maps | blocks | tables
