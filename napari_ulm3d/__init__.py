@@ -27,6 +27,7 @@ _PUBLIC = {
     "VesselMap": "volumes",
     "accumulate": "maps",
     "describe": "io",
+    "intervals": "maps",
     "open_acquisition": "io",
     "refine": "refinement",
     "run": "pipeline",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from napari_ulm3d.io.results import ResultsFolder as ResultsFolder
     from napari_ulm3d.io.writers import write as write
     from napari_ulm3d.maps import accumulate as accumulate
+    from napari_ulm3d.maps import intervals as intervals
     from napari_ulm3d.pipeline import Run as Run
     from napari_ulm3d.pipeline import run as run
     from napari_ulm3d.pipeline import run_events as run_events

@@ -216,6 +216,24 @@ def maps(viewer: Any) -> None:
     viewer.scene.camera.angles = (10, -35, 60)
 
 
+def evidence(viewer: Any) -> None:
+    """Vessel maps: the speed's standard error, false tracks, motion and the saturation carried on."""
+    panel = dock(viewer, "Vessel maps")
+    session = session_of(viewer)
+    session.change("motion", method="rigid")
+    local = run_series(viewer)
+    rest(panel)
+    close(local)
+    panel.evidence_section.expand()
+    panel.which.setCurrentIndex(panel.which.findData("speed_se"))
+    rest(panel)
+    viewer.layers[0].visible = False
+    hide(viewer, "tracks", "localizations")
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+    scroll(panel, panel.saturation)
+
+
 def export(viewer: Any) -> None:
     """Export: formats, settings, and the same run without the viewer."""
     local = run_series(viewer)
@@ -337,6 +355,7 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "localize": localize,
     "network": network,
     "maps": maps,
+    "evidence": evidence,
     "region": region,
     "compare": compare,
     "export": export,

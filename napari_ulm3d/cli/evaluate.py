@@ -125,6 +125,7 @@ def _print_evidence(results: ResultsFolder) -> None:
 
     from napari_ulm3d.errors import ResultsError
     from napari_ulm3d.maps import resolution_text
+    from napari_ulm3d.maps.confidence import SHOWN, confidence_rows
 
     if not results.complete:
         raise ResultsError(f"{results.path}: the run is not finished; add --resume to `run`.")
@@ -142,7 +143,12 @@ def _print_evidence(results: ResultsFolder) -> None:
     summary.add_row("resolution (FSC, 1/2 bit)", resolved)
     for axis, value in found.get("axes_um", {}).items() if resolved.endswith("um") else ():
         summary.add_row(f"  along {axis}", f"{value:.1f} um")
+    names = set(results.map_names()) & set(SHOWN)
+    for name, value in confidence_rows({name: results.map(name) for name in names}):
+        summary.add_row(name, value)
     row("saturation", "saturation", "{:.2%} of the map's voxels")
+    for name, value in found.get("forecast", {}).items():
+        summary.add_row(f"  {name}", value)
     row("motion of the tissue", "motion_rms_um", "{:.1f} um rms")
     row("frames left out", "frames_left_out", "{:,}")
     Console().print(summary)

@@ -63,6 +63,14 @@ class MapConfig(StageConfig):
     fsc: bool = setting(
         True, "Measure the resolution by Fourier shell correlation of two half data sets."
     )
+    local_resolution: bool = setting(
+        True, "With maps.fsc: measure the resolution also from place to place, as a map."
+    )
+    confidence: Literal["none", "error", "interval"] = setting(
+        "error",
+        "How well the maps are known, by bootstrap over the tracks. error: maps of the standard "
+        "error of density and speed; interval: also the bounds of their 90 % intervals.",
+    )
 
 
 _MOVES = {"method": ("auto", "rigid")}

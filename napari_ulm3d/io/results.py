@@ -5,7 +5,7 @@
     DIR/run.toml               settings, input and provenance; enough to repeat the run
     DIR/localizations.parquet  DIR/tracks.parquet
     DIR/maps/*.ome.tif         density, speed, velocity_z, direction, power_doppler
-    DIR/saturation.csv         DIR/fsc.csv
+    DIR/saturation.csv         DIR/saturation_forecast.csv  DIR/fsc.csv
     DIR/motion.csv             displacement of the tissue, one row per frame, if corrected
     DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
     DIR/log.txt                DIR/report.html, where it was asked for
@@ -132,6 +132,7 @@ class ResultsFolder:
             "tracks.parquet",
             "saturation.csv",
             "fsc.csv",
+            "saturation_forecast.csv",
             "chance_tracks.csv",
             "motion.csv",
             "log.txt",

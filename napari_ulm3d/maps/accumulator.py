@@ -18,7 +18,8 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.maps import traverse
-from napari_ulm3d.maps.disk_spill import ROW, MemoryBound, SortedRuns
+from napari_ulm3d.maps.confidence import RESAMPLES, confidence_maps, intervals, resample_weights
+from napari_ulm3d.maps.disk_spill import MemoryBound, SortedRuns, row_dtype
 from napari_ulm3d.maps.smoothing import smooth_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -28,7 +29,7 @@ __all__ = ["MapAccumulator", "accumulate"]
 _ROWS_AT_ONCE = 100_000
 _VOXELS_AT_ONCE = 1 << 19
 # Largest measured value, for a full table and for merging rows written to disk.
-_BYTES_A_VOXEL = 80
+_BYTES_A_VOXEL, _BYTES_A_RESAMPLE = 100, 25
 _FEWEST_VOXELS = 512
 _COLUMNS = ["z_um", "y_um", "x_um", "time_s", "vz_mm_s", "speed_mm_s"]
 
@@ -36,9 +37,9 @@ _COLUMNS = ["z_um", "y_um", "x_um", "time_s", "vz_mm_s", "speed_mm_s"]
 class MapAccumulator:
     """Accumulates tracks into maps in any number of steps; memory grows with occupied voxels.
 
-    Memory is about 60 bytes per occupied voxel, or limited by `bound`. The maps are bit-identical
-    whatever the bound, the division of tracks over calls of `add`, and their order; the
-    two half sets depend only on the order.
+    Memory is about 70 bytes per occupied voxel (450 if maps are smoothed and their errors
+    wanted), or limited by `bound`. The maps are bit-identical whatever the bound, the division
+    of tracks over calls of `add`, and their order; the two half sets depend only on the order.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class MapAccumulator:
         Grid of the acquisition.
     config
         `resolution_factor` defines the grid of the maps, ``grid.isotropic(factor)``; `fsc`
-        selects whether the two half sets are kept; `smoothing_um` is the width of the smoothing.
+        selects whether the two half sets are kept; `smoothing_um` is the width of the smoothing;
+        `confidence` selects whether standard errors are computed.
     bound
         Memory limit for accumulation, beyond which a temporary file is used; None:
         unlimited. The finished maps need additional memory.
@@ -62,10 +64,21 @@ class MapAccumulator:
             )
         self.n_tracks = 0
         self.last_time_s = 0.0
+        # The error of a smoothed map depends on which voxels share tracks: resamples know.
+        confident = config.confidence != "none"
+        self._resamples = RESAMPLES if confident and config.smoothing_um > 0 else 0
+        # Which sums are not kept; their columns are empty.
+        self._off = {
+            name
+            for name, kept in (
+                ("even", config.fsc), ("square", confident),
+                ("drawn", self._resamples), ("drawn_speed", self._resamples),
+            ) if not kept
+        }  # fmt: skip
+        self._row = row_dtype(self._resamples)
         self._bound = bound
-        self._most_rows = (
-            None if bound is None else max(_FEWEST_VOXELS, bound.n_bytes // _BYTES_A_VOXEL)
-        )
+        a_voxel = _BYTES_A_VOXEL + _BYTES_A_RESAMPLE * self._resamples
+        self._most_rows = None if bound is None else max(_FEWEST_VOXELS, bound.n_bytes // a_voxel)
         self._runs: SortedRuns | None = None
         self._empty_table()
 
@@ -76,10 +89,13 @@ class MapAccumulator:
         capacity = min(capacity, self._most_rows or capacity)
         self._index = np.zeros(capacity, np.int64)
         self._count = np.zeros(capacity, np.int32)
-        self._even = np.zeros(capacity if self.config.fsc else 0, np.int32)
+        self._even = np.zeros(0 if "even" in self._off else capacity, np.int32)
         self._direction = np.zeros(capacity, np.int32)
         self._speed = np.zeros(capacity, np.int64)
         self._axial = np.zeros(capacity, np.int64)
+        self._square = np.zeros(0 if "square" in self._off else capacity, np.int64)
+        drawn = (capacity if self._resamples else 0, self._resamples)
+        self._drawn, self._drawn_speed = np.zeros(drawn, np.int32), np.zeros(drawn, np.int64)
         self._reached = np.zeros(capacity, np.float32)
         self._mark = np.zeros(capacity, np.int32)
 
@@ -130,6 +146,7 @@ class MapAccumulator:
             starts=starts,
             bounds=bounds,
             spacing_um=np.asarray(self.grid.spacing_um),
+            weights=resample_weights(table, starts, self._resamples),
         )
         track = 0
         while track < bounds.size:
@@ -140,6 +157,7 @@ class MapAccumulator:
             voxels = traverse.VoxelTable(
                 self._slots, self._index, self._count, self._even, self._direction,
                 self._speed, self._axial, self._reached, self._mark,
+                self._square, self._drawn, self._drawn_speed,
             )  # fmt: skip
             track, self._rows = traverse.deposit(
                 paths, shape, track, self.n_tracks + track, voxels, self._rows
@@ -152,15 +170,11 @@ class MapAccumulator:
         if rows > self._index.size:
             capacity = self._index.size * 3 // 2
             capacity = max(rows, min(capacity, self._most_rows or capacity))
-            for name in (
-                "_index", "_count", "_direction", "_speed", "_axial", "_reached", "_mark", "_even"
-            ):  # fmt: skip
-                column = getattr(self, name)
-                if name == "_even" and not self.config.fsc:
-                    continue
-                grown = np.zeros(capacity, column.dtype)
+            for name in {*(self._row.names or ()), "mark"} - self._off:
+                column = getattr(self, f"_{name}")
+                grown = np.zeros((capacity, *column.shape[1:]), column.dtype)
                 grown[: self._rows] = column[: self._rows]
-                setattr(self, name, grown)
+                setattr(self, f"_{name}", grown)
         if 2 * rows > self._slots.size:
             size = 1 << int(2 * rows - 1).bit_length()
             self._slots = traverse.rehash(self._index, self._rows, size)
@@ -170,12 +184,12 @@ class MapAccumulator:
         assert self._bound is not None
         at_once = max(1024, (self._most_rows or 0) // 16)
         if self._runs is None:
-            self._runs = SortedRuns(self._bound.folder, at_once)
-        names = [name for name in ROW.names or () if name != "even" or self.config.fsc]
+            self._runs = SortedRuns(self._bound.folder, at_once, self._row)
+        names = [name for name in self._row.names or () if name not in self._off]
 
         def rows() -> Iterator[NDArray[np.void]]:
             for part in self._table(*names, at_once=at_once):
-                records = np.zeros(part["index"].size, ROW)
+                records = np.zeros(part["index"].size, self._row)
                 for name, column in part.items():
                     records[name] = column
                 yield records
@@ -183,8 +197,8 @@ class MapAccumulator:
         self._runs.append(rows())
         self._rows = 0
         self._slots[:] = 0
-        for column in (self._count, self._even, self._direction, self._speed, self._axial):
-            column[:] = 0
+        for name in set(names) - {"index", "reached"}:
+            getattr(self, f"_{name}")[:] = 0
 
     def _settled(self) -> int:
         """Number of voxels; if some are on disk, all are there afterwards."""
@@ -224,6 +238,9 @@ class MapAccumulator:
         ``direction``
             Tracks going deeper minus tracks coming up, by the sign of each track's mean
             axial velocity in the voxel.
+        ``density_se``, ``speed_se``
+            With `config.confidence`: their standard errors (see `confidence_maps`); with
+            ``interval`` also the bounds of their 90 % intervals, ``density_low`` and so on.
 
         With `config.smoothing_um`, these maps are smoothed (see `smooth_maps`), but not the
         halves and arrival times.
@@ -231,17 +248,44 @@ class MapAccumulator:
         n = self._settled()
         index = np.empty(n, np.int64)
         density, speed, axial, direction = (np.empty(n, np.float32) for _ in range(4))
-        for at, part in self._gathered("index", "count", "speed", "axial", "direction"):
+        spread = np.empty(0 if "square" in self._off else n, np.float32)
+        names = ["index", "count", "speed", "axial", "direction", "square"]
+        for at, part in self._gathered(*(name for name in names if name not in self._off)):
             index[at], density[at], direction[at] = part["index"], part["count"], part["direction"]
             scale = traverse.FIXED_POINT * part["count"]
             speed[at], axial[at] = part["speed"] / scale, part["axial"] / scale
+            if spread.size:
+                spread[at] = _standard_error(part["count"], part["speed"], part["square"])
         maps = {
             "density": self._map("density", index, density, "tracks"),
             "speed": self._map("speed", index, speed, "mm/s"),
             "velocity_z": self._map("velocity_z", index, axial, "mm/s", signed=True),
             "direction": self._map("direction", index, direction, "tracks", signed=True),
         }
-        return smooth_maps(maps, self.config.smoothing_um)
+        smooth = smooth_maps(maps, self.config.smoothing_um)
+        if self.config.confidence == "none":
+            return smooth
+        if self._resamples:
+            smooth |= confidence_maps(smooth, self._resampled(), self.config.smoothing_um)
+        else:
+            smooth["density_se"] = self._map("density_se", index, np.sqrt(density), "tracks")
+            smooth["speed_se"] = self._map("speed_se", index, spread, "mm/s")
+        return smooth | (intervals(smooth) if self.config.confidence == "interval" else {})
+
+    def _resampled(self) -> Iterator[tuple[VesselMap, VesselMap]]:
+        """Density and speed of each resample, before smoothing."""
+        n = self._settled()
+        for b in range(self._resamples):
+            index, count = np.empty(n, np.int64), np.empty(n, np.float32)
+            speed = np.empty(n, np.float32)
+            for at, part in self._gathered("index", "drawn", "drawn_speed"):
+                drawn = part["drawn"][:, b]
+                index[at], count[at] = part["index"], drawn
+                speed[at] = part["drawn_speed"][:, b] / traverse.FIXED_POINT / np.maximum(drawn, 1)
+            yield (
+                self._map("density", index, count, "tracks"),
+                self._map("speed", index, speed, "mm/s"),
+            )
 
     def halves(self) -> tuple[VesselMap, VesselMap]:
         """Densities of two half sets: tracks with even and odd rank, in the order added.
@@ -300,6 +344,15 @@ def accumulate(tracks: Tracks, grid: Grid, config: MapConfig) -> dict[str, Vesse
     accumulator = MapAccumulator(grid, config)
     accumulator.add(tracks)
     return accumulator.maps()
+
+
+def _standard_error(
+    count: NDArray[np.int32], speed: NDArray[np.int64], square: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of the mean of the speeds of each voxel's tracks, mm/s; 0 where there is one track."""
+    mean = speed / (traverse.FIXED_POINT * count)
+    variance = square / (traverse.SQUARED_POINT * count) - mean**2
+    return np.where(count > 1, np.sqrt(np.maximum(variance, 0) / np.maximum(count - 1, 1)), 0)
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

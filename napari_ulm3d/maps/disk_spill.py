@@ -21,18 +21,26 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ResultsError
 
-__all__ = ["ROW", "MemoryBound", "SortedRuns"]
-
-#: Accumulated values of a voxel: whole numbers, and its first arrival.
-ROW = np.dtype(
-    [
-        ("index", "<i8"), ("speed", "<i8"), ("axial", "<i8"),
-        ("count", "<i4"), ("even", "<i4"), ("direction", "<i4"), ("reached", "<f4"),
-    ]
-)  # fmt: skip
-_SUMS = ("speed", "axial", "count", "even", "direction")
+__all__ = ["MemoryBound", "SortedRuns", "row_dtype"]
 
 Rows = NDArray[Any]
+
+
+def row_dtype(resamples: int = 0) -> np.dtype[np.void]:
+    """What a voxel has gathered: whole numbers, all of them sums, but its first arrival.
+
+    Parameters
+    ----------
+    resamples
+        Of the bootstrap, whose sums are kept beside those of all tracks.
+    """
+    fields: list[Any] = [
+        ("index", "<i8"), ("speed", "<i8"), ("axial", "<i8"), ("square", "<i8"),
+        ("count", "<i4"), ("even", "<i4"), ("direction", "<i4"), ("reached", "<f4"),
+    ]  # fmt: skip
+    if resamples:
+        fields += [("drawn", "<i4", (resamples,)), ("drawn_speed", "<i8", (resamples,))]
+    return np.dtype(fields)
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,12 @@ class SortedRuns:
         Folder for the file; None: the system's temporary folder.
     rows_at_once
         Approximate number of rows in memory while runs are merged.
+    row
+        From `row_dtype`.
     """
 
-    def __init__(self, folder: Path | None, rows_at_once: int) -> None:
-        self._folder, self._at_once = folder, rows_at_once
+    def __init__(self, folder: Path | None, rows_at_once: int, row: np.dtype[np.void]) -> None:
+        self._folder, self._at_once, self._row = folder, rows_at_once, row
         self._file = self._new_file()
         self._starts = [0]  # start of each run, in rows, then the end of the last
         self._after_merging = 0
@@ -99,7 +109,7 @@ class SortedRuns:
         """Rows of all runs in ascending order, summed per voxel."""
         at, ends = self._starts[:-1], self._starts[1:]
         portion = max(1, self._at_once // len(at))
-        held = [np.empty(0, ROW) for _ in at]
+        held = [np.empty(0, self._row) for _ in at]
         while True:
             for run, rows in enumerate(held):
                 if not rows.size and at[run] < ends[run]:
@@ -115,16 +125,16 @@ class SortedRuns:
 
     def _read(self, start: int, stop: int) -> Rows:
         with self._told():
-            self._file.seek(start * ROW.itemsize)
-            data = bytearray((stop - start) * ROW.itemsize)
+            self._file.seek(start * self._row.itemsize)
+            data = bytearray((stop - start) * self._row.itemsize)
             self._file.readinto(data)  # type: ignore[attr-defined]
-        return np.frombuffer(data, ROW)
+        return np.frombuffer(data, self._row)
 
     def _written(self, file: BinaryIO, start: int, portions: Iterable[Rows]) -> int:
         """Write rows; return where they end."""
         for rows in portions:
             with self._told():
-                file.seek(start * ROW.itemsize)
+                file.seek(start * self._row.itemsize)
                 file.write(rows.tobytes())
                 file.flush()
             start += rows.size
@@ -160,7 +170,7 @@ def _added_up(rows: Rows) -> Rows:
     if first.size == rows.size:
         return rows
     out = rows[first]
-    for name in _SUMS:
+    for name in set(rows.dtype.names or ()) - {"index", "reached"}:
         out[name] = np.add.reduceat(rows[name], first)
     out["reached"] = np.minimum.reduceat(rows["reached"], first)
     return out

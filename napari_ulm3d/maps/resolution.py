@@ -10,34 +10,28 @@ transformed one after the other, and their spectra are summed before the ratio i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.maps.resolution_curve import FIXED_THRESHOLD, Resolution
+from napari_ulm3d.maps.spectra import (
+    cones,
+    crossing_um,
+    half_bit_threshold,
+    half_shape,
+    of_shells,
+    shells,
+    spectrum,
+    summed,
+    tukey,
+)
 from napari_ulm3d.volumes import VesselMap, refuse_predicted
 
 __all__ = ["half_bit_threshold", "resolution"]
 
-# Fraction of each tile edge, both ends together, over which the Tukey window decays.
-_TAPER = 0.5
-
 _AT_ONCE = 1 << 19
-
-
-def half_bit_threshold(n_independent: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 1/2-bit curve of van Heel & Schatz (2005), eq. 17, for two half sets.
-
-    Parameters
-    ----------
-    n_independent
-        Number of Fourier coefficients in each shell; see `Resolution`.
-    """
-    root = np.sqrt(np.maximum(n_independent, 1.0))
-    return (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
 
 
 def resolution(
@@ -75,15 +69,15 @@ def resolution(
     grid = first.grid
     tile, counts = _tiling(grid, tile_voxels)
     numbers = _densest(first, second, tile, counts, max_tiles)
-    windows = [_tukey(n) for n in tile]
-    shell, frequency, multiplicity, nyquist_um = _shells(tile, grid.spacing_um)
+    windows = [tukey(n) for n in tile]
+    shell, frequency, multiplicity, nyquist_um = shells(tile, grid.spacing_um)
 
-    cones = _cones(tile, grid.spacing_um)
+    around = cones(tile, grid.spacing_um)
     pairs = (
-        [_spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
+        [spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
         for number in numbers
     )
-    sums = _summed(pairs, shell, multiplicity, cones, frequency.size)
+    sums = summed(pairs, shell, multiplicity, around, frequency.size)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
     correlation = correlations[0]
@@ -91,26 +85,26 @@ def resolution(
     # The coefficients of a real map are conjugate pairs, but each has two parts: pure noise
     # correlates with a standard deviation of 1 / sqrt(all coefficients). A taper correlates
     # neighbours within the shell, along its surface (one dimension less than the map).
-    counted = np.broadcast_to(multiplicity, _half(tile)).ravel()
+    counted = np.broadcast_to(multiplicity, half_shape(tile)).ravel()
     resolved = sum(n > 1 for n in tile)
     kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in windows]))
     share = len(numbers) * kept ** (1 - 1 / max(resolved, 1))
-    n_independent = share * _of_shells(shell, counted, frequency.size)
+    n_independent = share * of_shells(shell, counted, frequency.size)
     axes_um = [
-        _crossing_um(
+        crossing_um(
             frequency,
             correlations[1 + axis],
-            half_bit_threshold(share * _of_shells(shell[cone], counted[cone], frequency.size)),
+            half_bit_threshold(share * of_shells(shell[cone], counted[cone], frequency.size)),
             nyquist_um,
         )
         if tile[axis] > 1
         else float("nan")
-        for axis, cone in enumerate(cones)
+        for axis, cone in enumerate(around)
     ]
     half_bit = half_bit_threshold(n_independent)
-    by_half_bit = _crossing_um(frequency, correlation, half_bit, nyquist_um)
+    by_half_bit = crossing_um(frequency, correlation, half_bit, nyquist_um)
     fixed = np.full_like(correlation, FIXED_THRESHOLD)
-    by_fixed = _crossing_um(frequency, correlation, fixed, nyquist_um)
+    by_fixed = crossing_um(frequency, correlation, fixed, nyquist_um)
 
     notes = _notes(tile, len(numbers), by_half_bit, nyquist_um)
     return Resolution(
@@ -209,119 +203,3 @@ def _cut(
         inside
     ]
     return out
-
-
-def _tukey(n: int) -> NDArray[np.float32]:
-    """Periodic Tukey window of n samples (1 for a single sample).
-
-    Harris, Proc. IEEE 66, 51 (1978); as in SciPy, whose `scipy.signal` takes a second to import.
-    """
-    if n == 1:
-        return np.ones(1, np.float32)
-    at = np.arange(n) / n
-    edge = np.minimum(np.minimum(at, 1 - at) * 2 / _TAPER, 1.0)
-    return (0.5 - 0.5 * np.cos(np.pi * edge)).astype(np.float32)
-
-
-def _spectrum(
-    tile: NDArray[np.float32], windows: list[NDArray[np.float32]]
-) -> NDArray[np.complex64]:
-    from scipy.fft import rfftn
-
-    a, b, c = windows
-    window = a[:, None, None] * b[None, :, None] * c[None, None, :]
-    # Subtract the weighted mean, or the window's own spectrum would correlate.
-    mean = float((tile * window).sum(dtype=np.float64) / window.sum(dtype=np.float64))
-    tile -= np.float32(mean)
-    tile *= window
-    return rfftn(tile, overwrite_x=True)
-
-
-def _half(tile: tuple[int, int, int]) -> tuple[int, int, int]:
-    return (tile[0], tile[1], tile[2] // 2 + 1)
-
-
-def _shells(
-    tile: tuple[int, int, int], spacing_um: tuple[float, float, float]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], float]:
-    """Shell of each coefficient of the half spectrum, shell frequencies, multiplicity, Nyquist.
-
-    Shell 0 is the mean; all shells beyond Nyquist get the last number.
-    """
-    resolved = [k for k in range(3) if tile[k] > 1] or [0]
-    width = 1.0 / max(tile[k] * spacing_um[k] for k in resolved)
-    nyquist = min(0.5 / spacing_um[k] for k in resolved)
-    n_shells = max(int(np.floor(nyquist / width + 1e-9)), 1)
-    square = np.zeros(_half(tile))
-    for axis, (n, s) in enumerate(zip(tile, spacing_um, strict=True)):
-        line = np.fft.rfftfreq(n, s) if axis == 2 else np.fft.fftfreq(n, s)
-        square += (line**2).reshape([-1 if k == axis else 1 for k in range(3)])
-    shell = np.minimum(np.rint(np.sqrt(square) / width), n_shells + 1).astype(np.int64).ravel()
-    multiplicity = np.full(tile[2] // 2 + 1, 2.0)
-    multiplicity[0] = 1.0
-    if tile[2] % 2 == 0:
-        multiplicity[-1] = 1.0
-    frequency = np.arange(1, n_shells + 1, dtype=np.float64) * width
-    return shell, frequency, multiplicity, 1 / nyquist
-
-
-def _summed(
-    pairs: Iterable[list[NDArray[np.complex64]]],
-    shell: NDArray[np.int64],
-    multiplicity: NDArray[np.float64],
-    cones: list[NDArray[np.intp]],
-    n_shells: int,
-) -> NDArray[np.float64]:
-    """Products of spectra, (1 + cones, 3, shells): of all coefficients, then around each axis."""
-    sums = np.zeros((1 + len(cones), 3, n_shells))
-    for spectra in pairs:
-        products = (
-            (spectra[0] * spectra[1].conj()).real,
-            np.abs(spectra[0]) ** 2,
-            np.abs(spectra[1]) ** 2,
-        )
-        for k, product in enumerate(products):
-            weighted = (product * multiplicity).ravel()
-            sums[0, k] += _of_shells(shell, weighted, n_shells)
-            for a, cone in enumerate(cones):
-                sums[1 + a, k] += _of_shells(shell[cone], weighted[cone], n_shells)
-    return sums
-
-
-def _of_shells(
-    shell: NDArray[np.int64], weights: NDArray[np.floating], n_shells: int
-) -> NDArray[np.float64]:
-    return np.asarray(np.bincount(shell, weights, n_shells + 2)[1:-1], np.float64)
-
-
-def _cones(
-    tile: tuple[int, int, int], spacing_um: tuple[float, float, float]
-) -> list[NDArray[np.intp]]:
-    """Coefficients of the half spectrum within 45 degrees of the z, y and x axes."""
-    squares = []
-    for axis, (n, s) in enumerate(zip(tile, spacing_um, strict=True)):
-        line = np.fft.rfftfreq(n, s) if axis == 2 else np.fft.fftfreq(n, s)
-        squares.append((line**2).reshape([-1 if k == axis else 1 for k in range(3)]))
-    total = squares[0] + squares[1] + squares[2]
-    return [np.flatnonzero(2 * square >= total) for square in squares]
-
-
-def _crossing_um(
-    frequency: NDArray[np.float64],
-    correlation: NDArray[np.float64],
-    threshold: NDArray[np.float64],
-    nyquist_um: float,
-) -> float:
-    """Period at which the curve first falls below the threshold; see `Resolution`."""
-    margin = np.nan_to_num(correlation, nan=-1.0) - threshold
-    above = margin >= 0
-    # The curve has to start above it: an isolated peak at high frequency is noise.
-    begin = np.flatnonzero(above[: max(3, above.size // 10)])
-    if not begin.size:
-        return float("nan")
-    below = np.flatnonzero(~above[begin[0] :])
-    if not below.size:
-        return nyquist_um
-    k = int(begin[0] + below[0])
-    share = margin[k - 1] / (margin[k - 1] - margin[k])
-    return float(1.0 / (frequency[k - 1] + share * (frequency[k] - frequency[k - 1])))

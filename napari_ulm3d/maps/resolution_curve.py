@@ -87,6 +87,11 @@ class Resolution:
             ),
         )
 
+    def known_axes_um(self) -> dict[str, float]:
+        """The resolution along each axis of which it is known, by its name."""
+        along = zip("zyx", self.axes_um, strict=True)
+        return {name: float(value) for name, value in along if not np.isnan(value)}
+
     def to_table(self) -> pd.DataFrame:
         """The curve by shell: frequency_per_um, correlation, half_bit, fixed, n_independent.
 

@@ -17,11 +17,22 @@ from numpy.typing import NDArray
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["FIXED_POINT", "Paths", "VoxelTable", "deposit", "rehash", "voxel_bounds"]
+__all__ = [
+    "FIXED_POINT",
+    "SQUARED_POINT",
+    "Paths",
+    "VoxelTable",
+    "deposit",
+    "rehash",
+    "voxel_bounds",
+]
 
 # Velocities are summed as integer multiples of 1 nm/s: integer sums do not depend on the
 # order of tracks, so resumed runs and other chunk sizes give bit-identical maps.
 FIXED_POINT = 1e6
+# Their squares are as large as the square of 10,000 mm/s and must add up as well, so they are
+# kept in whole millionths of (mm/s)^2.
+SQUARED_POINT = 1e6
 
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 # Smallest weight (um), for points or touched corners; matters only if no part has a length.
@@ -42,7 +53,9 @@ class Paths(NamedTuple):
     bounds
         (tracks,) from `voxel_bounds`.
     spacing_um
-        (3,) voxel size of the map.
+        (3,) of the map's voxels.
+    weights
+        (tracks, resamples) how often each track counts in every resample.
     """
 
     points: NDArray[np.float64]
@@ -52,6 +65,7 @@ class Paths(NamedTuple):
     starts: NDArray[np.int64]
     bounds: NDArray[np.int64]
     spacing_um: NDArray[np.float64]
+    weights: NDArray[np.int32]
 
 
 class VoxelTable(NamedTuple):
@@ -63,8 +77,11 @@ class VoxelTable(NamedTuple):
         Row + 1 in each slot; 0 is free.
     voxel
         Flat index of each row's voxel.
-    n_tracks, even, direction, speed_sum, axial_sum, reached_s
-        The sums. `even` may be empty; halves are then not kept.
+    n_tracks, even, direction, speed_sum, axial_sum, reached_s, square_sum
+        What is summed. `even` may be empty: halves are not kept then; so may `square_sum`, of
+        squared speeds.
+    drawn, drawn_speed
+        (rows, resamples) `n_tracks` and `speed_sum` of each resample; may be empty.
     mark
         All zero between calls.
     """
@@ -78,6 +95,9 @@ class VoxelTable(NamedTuple):
     axial_sum: NDArray[np.int64]
     reached_s: NDArray[np.float32]
     mark: NDArray[np.int32]
+    square_sum: NDArray[np.int64]
+    drawn: NDArray[np.int32]
+    drawn_speed: NDArray[np.int64]
 
 
 class _Visits(NamedTuple):
@@ -253,8 +273,11 @@ def _walk(
 
 
 @njit(cache=True, nogil=True)
-def _add_visits(table: VoxelTable, visits: _Visits, n_visited: int, even: bool) -> None:
-    """Add the means of a whole track to the rows that it visited."""
+def _add_visits(
+    table: VoxelTable, visits: _Visits, n_visited: int, even: bool, weights: NDArray[np.int32]
+) -> None:
+    """Add a whole track's means to the rows that it visited."""
+    squares, resamples = table.square_sum.size > 0, weights.size
     for visit in range(n_visited):
         row, weight = visits.row[visit], visits.weight[visit]
         table.mark[row] = 0
@@ -262,7 +285,14 @@ def _add_visits(table: VoxelTable, visits: _Visits, n_visited: int, even: bool) 
         table.n_tracks[row] += 1
         if even:
             table.even[row] += 1
-        table.speed_sum[row] += np.int64(np.rint(visits.speed[visit] / weight * FIXED_POINT))
+        mean = visits.speed[visit] / weight
+        mean_speed = np.int64(np.rint(mean * FIXED_POINT))
+        table.speed_sum[row] += mean_speed
+        if squares:
+            table.square_sum[row] += np.int64(np.rint(mean * mean * SQUARED_POINT))
+        for b in range(resamples):
+            table.drawn[row, b] += weights[b]
+            table.drawn_speed[row, b] += weights[b] * mean_speed
         table.axial_sum[row] += mean_axial
         table.direction[row] += np.sign(mean_axial)
 
@@ -311,7 +341,8 @@ def deposit(
                         paths, k, (t_in, t_out, length), following, shape, walker, table, visits,
                         n_visited, rows,
                     )  # fmt: skip
-        _add_visits(table, visits, n_visited, table.even.size > 0 and rank % 2 == 0)
+        even = table.even.size > 0 and rank % 2 == 0
+        _add_visits(table, visits, n_visited, even, paths.weights[track])
         track += 1
         rank += 1
     return track, rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import ChanceTracks
-from napari_ulm3d.maps import Resolution, resolution_text
+from napari_ulm3d.maps import Forecast, Resolution, resolution_text
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -194,6 +194,8 @@ class MapsFinished:
         density, speed, velocity_z, direction, power_doppler.
     saturation
         Columns time_s, voxels_reached, share_of_grid, share_of_final.
+    forecast
+        The same carried on.
     resolution
         Fourier shell correlation of two half sets; None when it was not asked for.
     chance
@@ -205,6 +207,7 @@ class MapsFinished:
     saturation: Any
     resolution: Resolution | None
     chance: ChanceTracks
+    forecast: Forecast
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,8 @@ class RunReport:
         Resolution along z, y, x, where it is known.
     motion_rms_um
         Root mean square displacement of the tissue that was taken out; None where it was left alone.
+    forecast
+        What a longer acquisition would reach (`maps.Forecast.rows`), by name.
     frames_left_out
         Frames in which the tissue jerked.
     verdict
@@ -249,6 +254,7 @@ class RunReport:
     axes_um: dict[str, float] = field(default_factory=dict)
     motion_rms_um: float | None = None
     frames_left_out: int = 0
+    forecast: dict[str, str] = field(default_factory=dict)
     verdict: str = ""
     hints: tuple[str, ...] = ()
     network_window_frames: int | None = None
@@ -273,6 +279,7 @@ class RunReport:
             ("peak memory", memory),
             ("resolution (FSC, 1/2 bit)", fsc),
             ("saturation", f"{100 * self.saturation:.2f} % of the map voxels"),
+            *self.forecast.items(),
         ]
         if self.chance_share is not None:
             share = f"{100 * self.chance_share:.2g} % of tracks of {self.min_length_frames} frames or more"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import time
 from bisect import insort
 from collections import deque
@@ -15,13 +14,16 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.acquisition import Acquisition, Block, FrameSource, Grid
+from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
 from napari_ulm3d.calibrate import BlockLength, Calibration
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.link import ChanceSample, ChanceTracks, link_frames
-from napari_ulm3d.maps import MapAccumulator, MemoryBound, resolution, saturation_curve
+from napari_ulm3d.maps import (
+    MapAccumulator,
+    MemoryBound,
+)
 from napari_ulm3d.pipeline.attempts import Attempt, of_settings
 from napari_ulm3d.pipeline.blocks import resolved, stages_of_a_block
 from napari_ulm3d.pipeline.events import (
@@ -29,7 +31,6 @@ from napari_ulm3d.pipeline.events import (
     BlockFinished,
     BlockProgress,
     Event,
-    MapsFinished,
     RunPrepared,
     StageStarted,
 )
@@ -38,17 +39,15 @@ from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import Tell
 from napari_ulm3d.pipeline.record.kept_calibration import KeptCalibration, calibration_key
-from napari_ulm3d.pipeline.trajectories import TrajectorySum
+from napari_ulm3d.pipeline.sums import BlockSums
 from napari_ulm3d.provenance import block_key, source_fingerprint
 from napari_ulm3d.tables import Localizations, Tracks
-from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["BlockStore", "process", "sequence_breaks"]
 
 log = logging.getLogger("napari_ulm3d")
 
 #: Values up to 2**100 and down to 2**-100 are written as they are, in single precision.
-_MOST_EXPONENT = 100
 
 
 class BlockStore(Protocol):
@@ -132,7 +131,7 @@ def process(
     settings = resolved(config, calibration, blocks)
     plan = BlockPlan(acquisition, settings, calibration.psf, weights, calibration)
     yield RunPrepared.of(plan, asked if length.finding is None else config, _sequences(blocks))
-    sums = _Sums(acquisition, MapAccumulator(acquisition.grid, config.maps, map_bound))
+    sums = BlockSums(acquisition, MapAccumulator(acquisition.grid, config.maps, map_bound))
     work = _Localizing(blocks, plan, store, sequence_breaks(blocks, config.link.breaks))
     yield StageStarted("localizing")
     tracks = Tracks.empty()
@@ -277,53 +276,6 @@ class _Localizing:
             tell(BlockProgress(block.index, len(self._blocks), block.n_frames, share))
 
         return share_told
-
-
-class _Sums:
-    """What adds up over the blocks of a run: tracks on maps, power Doppler, trajectories."""
-
-    def __init__(self, acquisition: Acquisition, accumulator: MapAccumulator) -> None:
-        self._acquisition = acquisition
-        self.accumulator = accumulator
-        self._power = np.zeros(acquisition.grid.shape, np.float64)
-        self._n_frames = 0
-        self._trajectories = TrajectorySum()
-
-    def add(self, block: Block, result: BlockResult) -> None:
-        """Add a finished block."""
-        self._power += result.power * result.n_frames
-        self._n_frames += result.n_frames
-        end = block.first_frame + block.n_frames
-        self._trajectories.add(result, end / self._acquisition.rate_hz)
-
-    def maps(self, tracks: Tracks, chance: ChanceTracks) -> MapsFinished:
-        """All maps, and the tracks that nobody was told of yet."""
-        accumulator, duration_s = self.accumulator, self._acquisition.duration_s
-        # Before the maps, so that the half sets are never held beside them.
-        fsc = None
-        if accumulator.config.fsc:
-            fsc = resolution(*accumulator.halves(), n_tracks=accumulator.n_tracks)
-        maps = accumulator.maps()
-        maps["power_doppler"] = _power_map(self._power / self._n_frames, self._acquisition.grid)
-        saturation = self._trajectories.saturation(duration_s)
-        if saturation is None:
-            saturation = saturation_curve(accumulator, duration_s=duration_s)
-        return MapsFinished(
-            tracks=tracks,
-            maps=maps | self._trajectories.maps(),
-            saturation=saturation,
-            resolution=fsc,
-            chance=chance,
-        )
-
-
-def _power_map(power: NDArray[np.float64], grid: Grid) -> VesselMap:
-    """Power Doppler as a map; what single precision cannot hold is in units of a power of two."""
-    exponent = math.frexp(float(power.max()))[1]
-    unit = "a.u."
-    if abs(exponent) > _MOST_EXPONENT:
-        power, unit = np.ldexp(power, -exponent), f"a.u. (2^{exponent})"
-    return VesselMap.from_dense("power_doppler", power.astype(np.float32), grid, unit)
 
 
 def sequence_breaks(blocks: Sequence[Block], kind: Literal["none", "files", "blocks"]) -> list[int]:

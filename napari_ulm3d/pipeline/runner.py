@@ -18,7 +18,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.link import ChanceTracks
-from napari_ulm3d.maps import MemoryBound, Resolution
+from napari_ulm3d.maps import Forecast, MemoryBound, Resolution
 from napari_ulm3d.motion import rms_um
 from napari_ulm3d.pipeline.advice import advice, verdict
 from napari_ulm3d.pipeline.advice.hints import hints
@@ -61,6 +61,8 @@ class Run:
         Table of the share of map voxels reached over time.
     resolution
         Fourier shell correlation of two half sets, or None.
+    forecast
+        The saturation curve carried on: how long an acquisition would be enough.
     chance
         The tracks of the first localizations by length, and how many arise by chance.
     motion
@@ -77,6 +79,7 @@ class Run:
     saturation: Any
     resolution: Resolution | None
     chance: ChanceTracks
+    forecast: Forecast
     report: RunReport
     folder: Path | None = None
     motion: pd.DataFrame | None = None
@@ -145,8 +148,9 @@ class _Tally:
             volumes_per_s=self.computed_frames / seconds,
             peak_memory_bytes=peak_memory_bytes,
             resolution_um=float(resolution.resolution_um) if known and resolution else None,
-            axes_um=_along_axes(resolution),
+            axes_um={} if resolution is None else resolution.known_axes_um(),
             saturation=float(maps.saturation["share_of_grid"].iloc[-1]),
+            forecast=dict(maps.forecast.rows()),
             rejected=self.rejected,
             failed=tuple(self.failed),
             min_length_frames=length,
@@ -166,17 +170,6 @@ class _Tally:
         )
         kept = self.kept_frames / self.frames if self.kept_frames else None
         return replace(report, hints=hints(report, kept, self.acquisition, self.config))
-
-
-def _along_axes(found: Resolution | None) -> dict[str, float]:
-    """The resolution along each axis of which it is known."""
-    if found is None:
-        return {}
-    return {
-        name: float(value)
-        for name, value in zip("zyx", found.axes_um, strict=True)
-        if not math.isnan(value)
-    }
 
 
 def run(
@@ -242,6 +235,7 @@ def run(
         saturation=maps.saturation,
         resolution=maps.resolution,
         chance=maps.chance,
+        forecast=maps.forecast,
         report=report,
         folder=None if out is None else Path(out),
         motion=pd.concat(motion, ignore_index=True) if motion else None,

@@ -23,6 +23,7 @@ from napari_ulm3d.report.blocks import (
     write_page,
 )
 from napari_ulm3d.report.criteria import criteria_of, grade_of
+from napari_ulm3d.report.evidence import evidence
 from napari_ulm3d.report.figures import curve_image, histogram_image, map_image
 from napari_ulm3d.vasculature import VesselGraph, vessels
 from napari_ulm3d.vasculature.summary import summary
@@ -79,6 +80,7 @@ def _page(results: ResultsFolder) -> str:
         *_of_vessels(graph, unmeasured),
         "<h2>Tracks, saturation, resolution</h2>",
         figures_row(_plots(results)),
+        *evidence(results),
         "<h2>Acquisition</h2>",
         facts_table(acquisition),
         "<h2>Measured on the data</h2>",
@@ -112,7 +114,11 @@ def _warnings(result: dict[str, Any], unmeasured: str) -> list[str]:
 
 
 def _maps(results: ResultsFolder) -> list[str]:
-    wanted = [n for n in ("density", "speed", "velocity_z") if n in results.map_names()]
+    wanted = [
+        n
+        for n in ("density", "speed", "velocity_z", "speed_se", "resolution_local")
+        if n in results.map_names()
+    ]
     shown = [results.map(name) for name in wanted]
     images = [figure(map_image(m), f"{m.name} ({m.unit})") for m in shown if m.values.size]
     return images or ["<p>The maps are empty.</p>"]

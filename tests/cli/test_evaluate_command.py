@@ -38,9 +38,27 @@ def test_without_a_truth_the_run_speaks_for_itself(folder: Path) -> None:
     before = {path.name for path in folder.iterdir()}
     result = CliRunner().invoke(app, ["evaluate", str(folder)])
     assert result.exit_code == 0, result.output
-    for said in ("tracks by chance", "shortest track", "5 frames", "saturation", "permuted"):
+    for said in (
+        "tracks by chance",
+        "shortest track",
+        "5 frames",
+        "saturation",
+        "permuted",
+        "speed known",
+    ):
         assert said in result.output
     assert {path.name for path in folder.iterdir()} == before
+
+
+def test_the_report_has_the_evidence(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    result = CliRunner().invoke(app, ["report", str(folder), "--to", str(target)])
+    assert result.exit_code == 0, result.output
+    page = target.read_text(encoding="utf-8")
+    section = page[page.index("<h2>Evidence</h2>") : page.index("<h2>Acquisition</h2>")]
+    assert "speed known to 20%" in section
+    assert "Acquire for longer" in section
+    assert section.count("<img") >= 1
 
 
 def test_a_run_that_is_not_finished_is_refused(folder: Path, tmp_path: Path) -> None:

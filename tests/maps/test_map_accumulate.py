@@ -225,7 +225,7 @@ def test_two_dimensional_acquisition():
 
 def test_no_tracks_give_empty_maps():
     maps = accumulate(Tracks.empty(), GRID, FINE)
-    assert set(maps) == {"density", "speed", "velocity_z", "direction"}
+    assert set(maps) == {"density", "speed", "velocity_z", "direction", "density_se", "speed_se"}
     assert all(m.index.size == 0 for m in maps.values())
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.maps.resolution import _TAPER, _tukey, half_bit_threshold, resolution
+from napari_ulm3d.maps import spectra
+from napari_ulm3d.maps.resolution import resolution
+from napari_ulm3d.maps.spectra import half_bit_threshold
 from napari_ulm3d.volumes import VesselMap
 
 VOXEL_UM = 10.0
@@ -149,8 +151,8 @@ def test_half_bit_threshold_as_published():
 def test_the_taper_is_that_of_scipy(n: int) -> None:
     from scipy.signal.windows import tukey
 
-    expected = tukey(n + 1, _TAPER)[:-1] if n > 1 else [1.0]
-    np.testing.assert_allclose(_tukey(n), expected, atol=1e-6)
+    expected = tukey(n + 1, spectra.TAPER)[:-1] if n > 1 else [1.0]
+    np.testing.assert_allclose(spectra.tukey(n), expected, atol=1e-6)
 
 
 def test_blur_along_one_axis_is_told_from_the_others() -> None:

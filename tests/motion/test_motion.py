@@ -11,8 +11,11 @@ from scipy.ndimage import fourier_shift
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import MotionConfig, PipelineConfig
+from napari_ulm3d.config.execution import Execution
+from napari_ulm3d.io import open_acquisition
+from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.motion import estimate_motion, gains, moved_back, offset_um
-from napari_ulm3d.pipeline import run
+from napari_ulm3d.pipeline import BlockFinished, run, run_events
 from napari_ulm3d.tables import BlockMotion, Localizations
 
 SHAPE, SPACING = (24, 20, 18), (100.0, 150.0, 150.0)
@@ -185,6 +188,43 @@ def test_a_run_moves_localizations_and_keeps_the_curve(tmp_path: Path) -> None:
     again = run(acquisition, config, out, resume=True)
     assert again.localizations.table.equals(result.localizations.table)
     pd.testing.assert_frame_equal(again.motion, result.motion)
+
+
+@pytest.mark.slow
+def test_workers_and_a_resumed_run_move_as_one_process_does(tmp_path: Path) -> None:
+    path = breathing(120, 60.0)
+    path[70:78] += 200 * np.sin(np.pi * (np.arange(8) + 0.5) / 8)[:, None] * [0.8, 0.4, 0.4]
+    acquisition, _ = bubbles_in_tissue(path)
+    frames = acquisition.read(0, 120)
+    np.save(tmp_path / "IQ1.npy", frames[:60])
+    np.save(tmp_path / "IQ2.npy", frames[60:])
+    config = PipelineConfig().with_settings(
+        [*CONFIG, "load.frames_per_block=30", "motion.method=auto", "motion.across=break"]
+    )
+    load = config.load.replace(axes="tzyx", voxel_um=SPACING, rate_hz=RATE, wavelength_um=100.0)
+    files = [tmp_path / "IQ1.npy", tmp_path / "IQ2.npy"]
+    acquisition = open_acquisition(files, load)
+    alone, many, resumed = (tmp_path / name for name in ("alone", "many", "resumed"))
+    run(acquisition, config, alone)
+    run(acquisition, config, many, execution=Execution(workers=2))
+    for event in run_events(acquisition, config, resumed):
+        if isinstance(event, BlockFinished) and event.index == 1:
+            break
+    assert not ResultsFolder.open(resumed).complete
+    reused = [
+        event.reused
+        for event in run_events(acquisition, config, resumed, resume=True)
+        if isinstance(event, BlockFinished)
+    ]
+    assert reused[0]
+    assert not reused[-1]
+    moved = pd.read_csv(alone / "motion.csv")
+    assert moved["broken"][70:78].all()
+    assert not moved["broken"][:60].any()
+    for name in ("localizations.parquet", "tracks.parquet", "motion.csv"):
+        whole = (alone / name).read_bytes()
+        assert (many / name).read_bytes() == whole
+        assert (resumed / name).read_bytes() == whole
 
 
 @pytest.mark.slow

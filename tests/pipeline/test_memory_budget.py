@@ -193,7 +193,7 @@ def test_maps_on_the_disk_are_the_same(
     for name in ("saturation.csv", "fsc.csv", "tracks.parquet"):
         assert (tmp_path / "free" / name).read_bytes() == (tmp_path / "bound" / name).read_bytes()
     free, bound = (ResultsFolder.open(tmp_path / name) for name in ("free", "bound"))
-    assert len(free.map_names()) == 5
+    assert len(free.map_names()) == 8
     for name in free.map_names():
         assert free.map(name).index.tobytes() == bound.map(name).index.tobytes()
         assert free.map(name).values.tobytes() == bound.map(name).values.tobytes()

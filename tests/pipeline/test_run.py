@@ -49,7 +49,8 @@ def test_bubbles_become_tracks_and_maps(flow) -> None:
     assert result.tracks.n_tracks < 3 * len(flow.positions_um)
     speed = np.median(found["speed_mm_s"])
     assert speed == pytest.approx(0.8 * np.hypot(5, 2), rel=0.1)
-    assert set(result.maps) == {"density", "speed", "velocity_z", "direction", "power_doppler"}
+    of_tracks = {"density", "speed", "velocity_z", "direction", "density_se", "speed_se"}
+    assert set(result.maps) == of_tracks | {"power_doppler", "resolution_local"}
     assert result.maps["direction"].values.max() > 0  # they go deeper
 
 
@@ -63,6 +64,7 @@ def test_a_run_leaves_the_whole_folder(flow, tmp_path: Path) -> None:
         "localizations.parquet",
         "tracks.parquet",
         "saturation.csv",
+        "saturation_forecast.csv",
         "fsc.csv",
         "chance_tracks.csv",
         "calibration.npz",

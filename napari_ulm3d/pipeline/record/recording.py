@@ -165,6 +165,7 @@ class Recording:
         for name, vessel_map in event.maps.items():
             write(vessel_map, folder.map_path(name))
         write(event.saturation, folder.path / "saturation.csv")
+        write(event.forecast.curve, folder.path / "saturation_forecast.csv")
         write(event.chance.to_table(), folder.path / "chance_tracks.csv")
         if self._motion:
             write(pd.concat(self._motion, ignore_index=True), folder.path / "motion.csv")

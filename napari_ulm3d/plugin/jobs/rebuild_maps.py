@@ -10,10 +10,12 @@ from napari_ulm3d.config import MapConfig
 from napari_ulm3d.maps import (
     MapAccumulator,
     Resolution,
+    local_resolution,
     resolution,
     saturation_curve,
     smooth_maps,
 )
+from napari_ulm3d.maps.resolution_curve import FEWEST_TRACKS
 from napari_ulm3d.plugin.jobs.job import Stop, Work
 from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
 from napari_ulm3d.plugin.layers.place import make_layer
@@ -23,10 +25,15 @@ from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["OF_TRACKS", "Accumulated", "Rebuilt", "Wish", "rebuild_work"]
+__all__ = ["ERRORS", "OF_TRACKS", "Accumulated", "Rebuilt", "Wish", "rebuild_work"]
 
 #: Maps that are made of tracks, and follow their filters.
 OF_TRACKS = ("density", "speed", "velocity_z", "direction")
+#: Maps of how well those are known.
+ERRORS = tuple(f"{name}_{what}" for name in ("density", "speed") for what in ("se", "low", "high"))
+
+
+LOCAL = "resolution_local"
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Wish:
     def key(self) -> Any:
         """What the accumulated maps depend on."""
         config = self.config
-        return id(self.result), self.chosen, config.resolution_factor, config.fsc
+        return id(self.result), self.chosen, config.replace(smoothing_um=0.0)
 
 
 @dataclass(frozen=True)
@@ -95,24 +102,35 @@ def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
             accumulator = MapAccumulator(result.grid, config.replace(smoothing_um=0.0))
             accumulator.add(tracks)
             maps = accumulator.maps()
+            if wish.name == LOCAL and config.fsc:
+                maps[LOCAL] = local_resolution(*accumulator.halves())
         else:
             tracks, maps = ours.tracks, ours.maps
         first = {name: maps[name] for name in dict.fromkeys(("density", wish.name)) if name in maps}
         first = smooth_maps(first, config.smoothing_um)
-        seen = first.get(wish.name) or result.maps[wish.name]
+        seen = first.get(wish.name) or result.maps.get(wish.name) or first["density"]
         yield _rebuilt(wish, seen, tracks)
         if accumulator is not None:
             curve = saturation_curve(accumulator, duration_s=result.duration_s)
             fsc = None
             if config.fsc and not stop():
-                fsc = resolution(*accumulator.halves(), n_tracks=accumulator.n_tracks)
+                halves = accumulator.halves()
+                fsc = resolution(*halves, n_tracks=accumulator.n_tracks)
+                enough = accumulator.n_tracks >= FEWEST_TRACKS
+                if LOCAL not in maps and config.local_resolution and enough and not stop():
+                    maps[LOCAL] = local_resolution(*halves)
             ours = Accumulated(wish.key, tracks, maps, curve, fsc)
         assert ours is not None
         rest = smooth_maps(maps, config.smoothing_um)
+        if config.smoothing_um > 0:  # the errors are of maps that are not smoothed
+            rest = {name: each for name, each in rest.items() if name not in ERRORS}
+        # What is known of the maps before is not true of these.
+        kept = {n: each for n, each in result.maps.items() if n not in (*ERRORS, LOCAL)}
+        shown = {**kept, **rest, **first}
         made = replace(
             result,
             tracks=tracks,
-            maps={**result.maps, **rest, **first},
+            maps=shown,
             config=result.config.model_copy(update={"maps": config}),
             saturation=ours.saturation,
             resolution=ours.resolution,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from napari_ulm3d.acquisition import Acquisition, source_path
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.execution import Execution
@@ -75,6 +77,7 @@ class _Grown:
     tracks: list[Tracks] = field(default_factory=list)
     failed: list[BlockFailed] = field(default_factory=list)
     trajectories: TrajectorySum = field(default_factory=TrajectorySum)
+    motion: list[Any] = field(default_factory=list)
     n_frames: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     done: FramesDone = field(default_factory=FramesDone)
@@ -140,6 +143,8 @@ def series_work(
             maps=told.maps,
             saturation=told.saturation,
             resolution=told.resolution,
+            chance=told.chance.to_table(),
+            motion=pd.concat(grown.motion, ignore_index=True) if grown.motion else None,
             report=report,
             folder=None if folder is None else Path(folder),
             failed=tuple(grown.failed),
@@ -179,6 +184,8 @@ def _follow(
         elif isinstance(event, BlockFinished):
             grown.n_frames += event.n_frames
             grown.localizations.append(event.result.localizations)
+            if event.result.motion is not None:
+                grown.motion.append(event.result.motion)
             end = event.first_frame + event.n_frames
             grown.trajectories.add(event.result, end / acquisition.rate_hz)
             grown.tracks.append(event.tracks)

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox
 
-from napari_ulm3d.maps import Resolution
+from napari_ulm3d.maps import Resolution, forecast_saturation
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.controls.rows import form
+from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.jobs.job import LatestJob
 from napari_ulm3d.plugin.jobs.rebuild_maps import (
+    ERRORS,
+    LOCAL,
     OF_TRACKS,
     Accumulated,
     Rebuilt,
@@ -27,6 +30,7 @@ from napari_ulm3d.plugin.layers.place import Placer, find_layer, place, remove
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, Colouring, default_colouring
 from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
+from napari_ulm3d.plugin.panels.parts.evidence import EvidenceBox, forecast_curves
 from napari_ulm3d.plugin.panels.parts.map_appearance import LooksBox
 from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
 from napari_ulm3d.plugin.state.results import Result
@@ -42,6 +46,9 @@ _MAPS = {
     "direction": "Direction (deeper - shallower)",
     "trajectory": "Trajectory volume (network)",
     "power_doppler": "Power Doppler (a.u.)",
+    "density_se": "Standard error of the density (tracks)",
+    "speed_se": "Standard error of the speed (mm/s)",
+    "resolution_local": "Local resolution (um)",
 }
 _SIGNED = ("velocity_z", "direction")
 _NO_TRACKS = "No tracks yet: run Localize & track first."
@@ -94,7 +101,8 @@ class MapsPanel(Panel):
         self.column.addWidget(heading("Saturation"))
         self.saturation = Plot("time (s)", "% of voxels", height=120)
         self.saturation.setToolTip(
-            "Percentage of map voxels crossed by at least one track up to that time."
+            "Percentage of map voxels crossed by at least one track up to that time. Dashed: what "
+            "a longer acquisition would reach, with its 90 % interval."
         )
         self.column.addWidget(self.saturation)
         self.fsc_title = heading("Resolution (Fourier shell correlation)")
@@ -105,6 +113,9 @@ class MapsPanel(Panel):
             "it falls below the 1/2-bit curve (dashed)."
         )
         self.column.addWidget(self.fsc)
+        self.evidence = EvidenceBox()
+        self.evidence_section = Section("Evidence", self.evidence)
+        self.column.addWidget(self.evidence_section)
         for plot in (self.saturation, self.fsc):
             plot.show_message("Appears with the map.")
         self.session.result_changed.connect(self._on_result)
@@ -124,6 +135,7 @@ class MapsPanel(Panel):
             self.status.setText(_NO_TRACKS)
             for plot in (self.saturation, self.fsc):
                 plot.show_message("Appears with the map.")
+            self.evidence.show_result(None, None)
         else:
             self.filters.span(self.session.result.tracks)
         self._rebuild()
@@ -131,7 +143,9 @@ class MapsPanel(Panel):
     def _offer_maps(self) -> None:
         """Maps of tracks, and whatever else the result has."""
         result, before = self.session.result, self.which.currentData()
-        others = [n for n in _MAPS if n not in OF_TRACKS and result and n in result.maps]
+        shown = self.session.shown
+        there = {*(result.maps if result else ()), *(shown.maps if result and shown else ())}
+        others = [n for n in _MAPS if n not in OF_TRACKS and n in there]
         tracked = result is None or len(result.tracks) > 0 or not others
         names = [*(OF_TRACKS if tracked else ()), *others]
         self.which.blockSignals(True)
@@ -177,7 +191,8 @@ class MapsPanel(Panel):
         whole = wish.chosen == TrackFilter() and result.saturation is not None
         if not (same and whole and own.smoothing_um == 0 and set(OF_TRACKS) <= set(result.maps)):
             return None
-        maps = {name: result.maps[name] for name in OF_TRACKS}
+        known = (*OF_TRACKS, *ERRORS, LOCAL)
+        maps = {name: result.maps[name] for name in known if name in result.maps}
         return Accumulated(wish.key, result.tracks, maps, result.saturation, result.resolution)
 
     def _colouring(self, result: Result) -> Colouring:
@@ -199,7 +214,7 @@ class MapsPanel(Panel):
             f"; displayed {pooled} times coarser, exported at full resolution" if pooled > 1 else ""
         )
         tracks = f"{made.n_tracks:,} of {result.tracks.n_tracks:,} tracks; "
-        if made.wish.name not in OF_TRACKS:
+        if made.wish.name not in (*OF_TRACKS, *ERRORS, LOCAL):
             tracks = "Not made from tracks, so filters do not apply; "
         self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
         steps: list[Callable[[], Any]] = []
@@ -224,6 +239,7 @@ class MapsPanel(Panel):
         if result is None or self._known.key[0] != id(result):
             return
         self.session.shown = shown
+        self._offer_maps()
         self._show_saturation(shown)
         self._show_resolution(shown.resolution)
 
@@ -238,7 +254,13 @@ class MapsPanel(Panel):
     def _show_saturation(self, shown: Result) -> None:
         curve = shown.saturation
         percent = 100 * curve["share_of_grid"].to_numpy()
-        self.saturation.show_curves([Curve(curve["time_s"].to_numpy(), percent)])
+        forecast, ahead = None, []
+        if "voxels_reached" in curve and percent[-1] > 0:
+            forecast = forecast_saturation(curve)
+            n_voxels = round(100 * float(curve["voxels_reached"].iloc[-1]) / percent[-1])
+            ahead = forecast_curves(forecast, n_voxels)
+        self.saturation.show_curves([Curve(curve["time_s"].to_numpy(), percent), *ahead])
+        self.evidence.show_result(shown, forecast)
 
     def _show_resolution(self, found: Resolution | None) -> None:
         if found is None:

@@ -46,6 +46,10 @@ class Result:
         Frames at which tracks end, by what `link.breaks` says.
     trained_score
         network: least score of a bubble where the settings name none; of the weights.
+    chance
+        Tracks by length and how many arise by chance, as `chance_tracks.csv`; None: not counted.
+    motion
+        Displacement of the tissue, as `motion.csv`; None where it was left alone.
     created
         When its run began (ISO 8601), where a folder says so.
     edits
@@ -77,6 +81,8 @@ class Result:
     created: str = ""
     edits: tuple[Edit, ...] = ()
     linked: Tracks | None = None
+    chance: Any = None
+    motion: Any = None
 
     @property
     def is_series(self) -> bool:

@@ -78,6 +78,8 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         maps={name: results.map(name) for name in results.map_names()},
         saturation=_saturation(path),
         resolution=_resolution(path, outcome),
+        chance=_csv(path / "chance_tracks.csv", ("length_frames", "share_by_chance")),
+        motion=_csv(path / "motion.csv", ("time_s", "z_um", "broken")),
         folder=path,
         complete=finished,
         failed=tuple(_failed(entry) for entry in outcome.get("failed", [])),

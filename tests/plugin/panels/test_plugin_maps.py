@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.maps import accumulate, smooth_maps
+from napari_ulm3d.plugin.jobs.rebuild_maps import ERRORS, OF_TRACKS
 from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
 from napari_ulm3d.plugin.layers.track_colors import (
@@ -303,11 +304,32 @@ def test_smoothing_is_the_cores_and_needs_no_new_accumulation(
     enter(maps.form.controls["smoothing_um"], "40")
     idle(qtbot, maps)
     assert maps.problem.text() == ""
-    expected = smooth_maps(raw, 40.0)
+    expected = smooth_maps({name: raw[name] for name in OF_TRACKS}, 40.0)
     np.testing.assert_array_equal(find_layer(mapped, "map").data, expected["density"].dense())
     for name, vessel_map in expected.items():
         np.testing.assert_array_equal(session_of(mapped).shown.maps[name].values, vessel_map.values)
+    assert not set(ERRORS) & set(
+        session_of(mapped).shown.maps
+    )  # those of a map that is not smoothed
     assert session_of(mapped).shown.config.maps.smoothing_um == 40.0
+
+
+def test_errors_and_local_resolution_are_maps_of_the_tracks(mapped: Any, qtbot: Any) -> None:
+    maps = dock(mapped, "Vessel maps")
+    idle(qtbot, maps)
+    raw = accumulate(
+        session_of(mapped).result.tracks,
+        session_of(mapped).result.grid,
+        session_maps(session_of(mapped).result),
+    )
+    place_of = maps.which.findData("density_se")
+    assert place_of > 0
+    maps.which.setCurrentIndex(place_of)
+    idle(qtbot, maps)
+    assert maps.problem.text() == ""
+    np.testing.assert_array_equal(find_layer(mapped, "map").data, raw["density_se"].dense())
+    assert "filters do not apply" not in maps.status.text()
+    assert "density known to" in maps.evidence.words.text()
 
 
 def test_limits_that_a_person_set_outlive_a_filter(mapped: Any, qtbot: Any) -> None:

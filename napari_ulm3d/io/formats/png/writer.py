@@ -33,6 +33,9 @@ _TITLES = {
     "velocity_z": "Axial velocity",
     "direction": "Flow direction",
     "power_doppler": "Power Doppler",
+    "density_se": "Standard error of the density",
+    "speed_se": "Standard error of the speed",
+    "resolution_local": "Local resolution",
 }
 _BAR_LABELS = {
     "density": "Tracks through each voxel",
@@ -40,6 +43,9 @@ _BAR_LABELS = {
     "velocity_z": "Axial velocity (mm/s), deeper > 0",
     "power_doppler": "Power Doppler (a.u.)",
     "direction": "Tracks going deeper - tracks coming up",
+    "density_se": "Standard error (tracks)",
+    "speed_se": "Standard error (mm/s)",
+    "resolution_local": "Resolution (um), 1/2 bit",
 }
 # Margins in inches: left, right (colour bar and its label), bottom, top, between panels.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _BETWEEN = 0.75, 1.15, 0.6, 0.6, 0.75

@@ -1,0 +1,166 @@
+"""Resolution from place to place: Fourier shell correlation in windows.
+
+One number does not describe a map whose vessels were crossed by ten thousand bubbles here and by ten there.
+So the two half maps are correlated within a window that moves over them, as Cardone, Heymann &
+Steven do ("One number does not fit all: mapping local variations in resolution in cryo-EM
+reconstructions", J. Struct. Biol. 184:226-236, 2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.maps.spectra import (
+    crossing_um,
+    half_bit_threshold,
+    half_shape,
+    of_shells,
+    shells,
+    spectrum,
+    tukey,
+)
+from napari_ulm3d.volumes import VesselMap, refuse_predicted
+
+__all__ = ["local_resolution"]
+
+_FEWEST_VOXELS = 30
+"""Voxels that each half has to reach within a window."""
+
+
+def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 48) -> VesselMap:
+    """A map of the resolution (1/2-bit criterion), um, one voxel a window.
+
+    Parameters
+    ----------
+    first, second
+        Densities of the halves, from `MapAccumulator.halves`.
+    window_voxels
+        Edge of a window, or of the map along an axis that is shorter. Windows overlap by half.
+        A window of n voxels tells resolutions up to about n / 3 voxels.
+
+    Returns
+    -------
+    VesselMap
+        ``resolution_local``, on a grid as coarse as windows follow each other, each voxel about
+        its window's middle. Empty where a half has hardly any tracks, or where the halves agree
+        nowhere. Twice the map's voxel is the finest that there is.
+
+    Raises
+    ------
+    ConfigError
+        The maps have different grids, or the window is of fewer than 8 voxels.
+    InputError
+        A map was predicted, not measured.
+    """
+    refuse_predicted(first, second, what="resolution")
+    if first.grid != second.grid:
+        raise ConfigError("The two half maps must share one grid. Make both with one accumulator.")
+    if window_voxels < 8:
+        raise ConfigError(f"A window needs 8 voxels or more along an edge, not {window_voxels}.")
+    grid = first.grid
+    z, y, x = (min(window_voxels, n) for n in grid.shape)
+    window = (z, y, x)
+    coarse, begin, stride = _coarse(grid, window)
+    tapers = [tukey(n) for n in window]
+    shell, frequency, multiplicity, nyquist_um = shells(window, grid.spacing_um)
+    counted = np.broadcast_to(multiplicity, half_shape(window)).ravel()
+    resolved = sum(n > 1 for n in window)
+    kept = float(np.prod([np.mean(w**2) ** 2 / np.mean(w**4) for w in tapers]))
+    threshold = half_bit_threshold(
+        kept ** (1 - 1 / max(resolved, 1)) * of_shells(shell, counted, frequency.size)
+    )
+
+    def summed(product: NDArray[np.floating]) -> NDArray[np.float64]:
+        return of_shells(shell, (product * multiplicity).ravel(), frequency.size)
+
+    index, values = [], []
+    for number, pair in _windows((first, second), window, coarse.shape, begin, stride):
+        a, b = (spectrum(half, tapers) for half in pair)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            power = np.sqrt(summed(np.abs(a) ** 2) * summed(np.abs(b) ** 2))
+            correlation = summed((a * b.conj()).real) / power
+        found = crossing_um(frequency, correlation, threshold, nyquist_um)
+        if np.isfinite(found):
+            index.append(number)
+            values.append(found)
+    return VesselMap(
+        "resolution_local", coarse, np.array(index, np.int64), np.array(values, np.float32), "um"
+    )
+
+
+def _coarse(
+    grid: Grid, window: tuple[int, int, int]
+) -> tuple[Grid, tuple[int, ...], tuple[int, ...]]:
+    """The windows' own grid, the first window's corner, and the steps between windows, voxels.
+
+    What windows leave over is the same on both sides.
+    """
+    stride = tuple(max(1, n // 2) for n in window)
+    counts = [
+        (n - w) // s + 1 for n, w, s in zip(grid.shape, window, stride, strict=True)
+    ]  # fmt: skip
+    begin = tuple(
+        (n - w - (k - 1) * s) // 2
+        for n, w, k, s in zip(grid.shape, window, counts, stride, strict=True)
+    )
+    spacing = [s * d for s, d in zip(stride, grid.spacing_um, strict=True)]
+    origin = [
+        o + (b + (w - 1) / 2) * d
+        for o, b, w, d in zip(grid.origin_um, begin, window, grid.spacing_um, strict=True)
+    ]
+    coarse = Grid(
+        (counts[0], counts[1], counts[2]),
+        (spacing[0], spacing[1], spacing[2]),
+        (origin[0], origin[1], origin[2]),
+    )
+    return coarse, begin, stride
+
+
+_Pair = list[NDArray[np.float32]]
+
+
+def _windows(
+    halves: tuple[VesselMap, VesselMap],
+    window: tuple[int, int, int],
+    counts: tuple[int, int, int],
+    begin: tuple[int, ...],
+    stride: tuple[int, ...],
+) -> Iterator[tuple[int, _Pair]]:
+    """Number and halves of each window in which both have tracks, one row of them in memory."""
+    for k in range(counts[0]):
+        top = begin[0] + k * stride[0]
+        layers = [_layer(half, top, top + window[0]) for half in halves]
+        for j in range(counts[1]):
+            left = begin[1] + j * stride[1]
+            rows = [_row(layer, left, window, halves[0].shape[2]) for layer in layers]
+            reached = [(row > 0).sum(axis=(0, 1)) for row in rows]
+            for i in range(counts[2]):
+                low = begin[2] + i * stride[2]
+                part = slice(low, low + window[2])
+                if min(int(n[part].sum()) for n in reached) < _FEWEST_VOXELS:
+                    continue
+                yield (k * counts[1] + j) * counts[2] + i, [row[..., part].copy() for row in rows]
+
+
+_Layer = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+
+
+def _layer(half: VesselMap, start: int, stop: int) -> _Layer:
+    """Places (z from `start`) and values of some planes."""
+    plane = half.shape[1] * half.shape[2]
+    low, high = np.searchsorted(half.index, (start * plane, stop * plane))
+    z, y, x = np.unravel_index(half.index[low:high], half.shape)
+    return z - start, y, x, half.values[low:high]
+
+
+def _row(layer: _Layer, left: int, window: tuple[int, int, int], width: int) -> NDArray[np.float32]:
+    z, y, x, values = layer
+    inside = (y >= left) & (y < left + window[1])
+    out = np.zeros((window[0], window[1], width), np.float32)
+    out[z[inside], y[inside] - left, x[inside]] = values[inside]
+    return out
