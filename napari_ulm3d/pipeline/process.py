@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block, FrameSource
-from napari_ulm3d.calibrate import BlockLength, Calibration
+from napari_ulm3d.calibrate import BlockLength, Calibration, spread_out
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, UlmError
 from napari_ulm3d.io.results import BlockResult
@@ -189,7 +189,8 @@ def _measured(
     blocks = acquisition.blocks(settings.load.block_frames)
     calibration = executor.calibrate(blocks, acquisition, settings).with_finding(length.finding)
     if store is not None and calibration.measured_on:
-        new = KeptCalibration.of(calibration, length, limits, blocks, acquisition)
+        wanted = spread_out(len(blocks), settings.calibrate.blocks)
+        new = KeptCalibration.of(calibration, length, limits, blocks, wanted, acquisition)
         store.write_measured(new.arrays(), key)
     return length, calibration
 

@@ -114,6 +114,24 @@ def test_other_settings_and_other_data_are_measured(
     assert measured.count == 8
 
 
+def test_a_file_that_is_whole_again_is_measured(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retrying what was damaged ends as a new run would, to the bit."""
+    measured, last = Measured(monkeypatch), files / "IQ2.npy"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:3000])
+    events(files, tmp_path / "r")
+    assert measured.count == 3  # the damaged one, and its neighbour in its place
+    events(files, tmp_path / "r", resume=True)
+    assert measured.count == 3
+    last.write_bytes(whole)
+    events(files, tmp_path / "r", resume=True)
+    events(files, tmp_path / "new")
+    resumed, new = (ResultsFolder.open(tmp_path / name) for name in ("r", "new"))
+    assert resumed.localizations_path.read_bytes() == new.localizations_path.read_bytes()
+
+
 def test_a_chosen_length_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether resuming asks for what the first run asked for, or for what it recorded."""
     rng = np.random.default_rng(3)

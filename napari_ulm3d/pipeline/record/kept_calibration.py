@@ -1,8 +1,8 @@
 """A calibration kept with a run, so that resuming does not measure anew.
 
-It is used again if the settings that it depends on and the files that it was measured on are the
-same. Other files may have changed: a file that was damaged and is whole again does not change what
-was measured on the others, so that only its own blocks are worked on.
+It is used again if the settings that it depends on, the files that it was measured on and those
+that it should have been measured on but could not be read are the same. Other files may have changed:
+then only their own blocks are worked on. So a resumed run ends as a new one would.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class KeptCalibration:
     limits
         What the length was chosen by: the setting and the most frames that memory allowed.
     sources
-        Fingerprints of the files that it was measured on, by their number.
+        Fingerprints of the files that it was, or should have been, measured on, by their number;
+        empty where a file could not be read.
     """
 
     calibration: Calibration
@@ -73,19 +74,15 @@ class KeptCalibration:
         length: BlockLength,
         limits: tuple[int | None, int | None],
         blocks: Sequence[Block],
+        wanted: Sequence[int],
         acquisition: Acquisition,
     ) -> KeptCalibration:
-        """With the fingerprints of the files whose blocks were measured.
-
-        Raises
-        ------
-        UlmError, OSError
-            A file cannot be read any more.
-        """
+        """With the fingerprints of the files of the blocks that were measured or `wanted`."""
         numbers = {id(source): n for n, source in enumerate(acquisition.sources)}
-        used = sorted({numbers[id(blocks[k].source)] for k in calibration.measured_on})
-        sources = {n: source_fingerprint(acquisition.sources[n]) for n in used}
-        return cls(calibration, length, limits, sources)
+        used = {numbers[id(blocks[k].source)] for k in (*calibration.measured_on, *wanted)}
+        return cls(
+            calibration, length, limits, {n: _fingerprint(acquisition, n) for n in sorted(used)}
+        )
 
     def still_of(self, acquisition: Acquisition, limits: tuple[int | None, int | None]) -> bool:
         """Whether the files are what they were, and the blocks would be as long.
@@ -94,13 +91,7 @@ class KeptCalibration:
         """
         if limits != self.limits and limits[0] != self.length.frames:
             return False
-        try:
-            return all(
-                source_fingerprint(acquisition.sources[n]) == digest
-                for n, digest in self.sources.items()
-            )
-        except (UlmError, OSError, IndexError):
-            return False
+        return all(_fingerprint(acquisition, n) == digest for n, digest in self.sources.items())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays of numbers and text."""
@@ -154,3 +145,11 @@ class KeptCalibration:
         )
         limits = (facts["limits"][0], facts["limits"][1])
         return cls(calibration, length, limits, {int(n): digest for n, digest in facts["sources"]})
+
+
+def _fingerprint(acquisition: Acquisition, number: int) -> str:
+    """Of one of its files; empty where it cannot be read."""
+    try:
+        return source_fingerprint(acquisition.sources[number])
+    except (UlmError, OSError, IndexError):
+        return ""
