@@ -53,14 +53,14 @@ def main() -> None:
 def _methods() -> list[str]:
     import torch
 
-    from napari_ulm3d.sparse.backends.backend import _has_cuda_spconv
+    from napari_ulm3d.device import has_cuda_spconv
 
     names = ["dense", "sparse"]
     if util.find_spec("spconv"):
         names.append("spconv")
     if torch.cuda.is_available():
         names += ["dense cuda", "sparse cuda"]
-        if _has_cuda_spconv():
+        if has_cuda_spconv():
             names.append("spconv cuda")
     return names
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata, util
 from typing import Literal
 
 from napari_ulm3d.errors import BackendError
 from napari_ulm3d.system.machine import processors, total_memory
 
-__all__ = ["DeviceReport", "inspect_device", "resolve_device"]
+__all__ = [
+    "DeviceReport",
+    "has_cuda_spconv",
+    "inspect_device",
+    "resolve_device",
+    "spconv_version",
+]
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,8 @@ def inspect_device() -> DeviceReport:
                     "pip install --force-reinstall torch",
                 )
             )
-    spconv = _spconv_version()
-    if gpu and spconv is None:
+    spconv = spconv_version()
+    if gpu and not has_cuda_spconv():
         missing.append(
             (
                 "spconv, which speeds up sparse networks on the GPU",
@@ -105,14 +112,26 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cu
     return "cpu"
 
 
-def _spconv_version() -> str | None:
-    # The plain "spconv" package is the CPU build, which computes wrong values.
-    for name in ("spconv-cu120", "spconv-cu126", "spconv-cu121", "spconv-cu124"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+@cache
+def spconv_version() -> str | None:
+    """Version of the installed spconv, ``2.3.8 (CPU build)`` of the one without CUDA; or None.
+
+    A build for CUDA has the CUDA version in its name (``spconv-cu126``); the one named ``spconv``
+    is for the CPU alone, where it computes wrong numbers. All have the same module name.
+    """
+    if util.find_spec("spconv") is None:
+        return None
+    names = set(metadata.packages_distributions().get("spconv", ()))
+    cuda = sorted(name for name in names if name.startswith("spconv-cu"))
+    if cuda:
+        return metadata.version(cuda[-1])
+    return f"{metadata.version('spconv')} (CPU build)" if "spconv" in names else None
+
+
+def has_cuda_spconv() -> bool:
+    """Whether the installed spconv computes on CUDA."""
+    version = spconv_version()
+    return version is not None and "CPU" not in version
 
 
 def _has_nvidia_driver() -> bool:

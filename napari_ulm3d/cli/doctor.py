@@ -70,14 +70,27 @@ def doctor() -> None:
 
 
 def _sparse_backend(report: DeviceReport) -> str:
-    """The library that computes sparse convolutions; on a GPU, spconv is checked first."""
-    if not (report.gpu and report.spconv):
-        return "torch" + (f" (spconv {report.spconv} needs a GPU)" if report.spconv else "")
-    from napari_ulm3d.sparse import resolve_backend
+    """What computes sparse convolutions; on a GPU the included networks' are tried first."""
+    from napari_ulm3d.device import has_cuda_spconv
 
-    if resolve_backend(None, "cuda") == "torch":
-        return f"torch (spconv {report.spconv} failed its check on this GPU)"
-    return f"spconv {report.spconv}"
+    if not (report.gpu and has_cuda_spconv()):
+        return "torch" + (f" (spconv {report.spconv} is not used)" if report.spconv else "")
+    return _verdicts(f"spconv {report.spconv}", "cuda")
+
+
+def _verdicts(name: str, device: str) -> str:
+    """A line for each type of numbers: whether the included networks are right in it."""
+    from napari_ulm3d.networks.weights import load_network, shipped_weights
+    from napari_ulm3d.sparse.backends.spconv_check import check_spconv
+
+    faults: dict[str, str | None] = {}
+    for path in shipped_weights().values():
+        for dtype, fault in check_spconv(load_network(path)[0], device).items():
+            faults[str(dtype).removeprefix("torch.")] = fault
+    return "\n".join(
+        f"{name}, {dtype}" if fault is None else f"torch, {dtype} ({name} failed: {fault})"
+        for dtype, fault in faults.items()
+    )
 
 
 def _shipped_networks() -> str:

@@ -22,6 +22,7 @@ from napari_ulm3d.config import StageConfig, setting
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.networks.bubblenet_input import N_CHANNELS
 from napari_ulm3d.sparse import (
+    Convolution,
     Coordinates,
     InverseConv,
     MaxPool,
@@ -130,6 +131,11 @@ class ComplexConv(nn.Module):
         scale = math.sqrt(0.5 / (in_channels * math.prod(kernel)))
         self.real = nn.Parameter(torch.randn(shape) * scale)
         self.imag = nn.Parameter(torch.randn(shape) * scale)
+
+    @property
+    def convolution(self) -> Convolution:
+        """The real convolution that it is."""
+        return Convolution(2 * self.real.shape[-1], 2 * self.real.shape[0], self.kernel)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         weight = torch.cat(

@@ -27,6 +27,12 @@ __all__ = [
 _SHARE = 0.6
 """Fraction of the free memory for the network; the block and its maps need memory, too."""
 
+_STILL_FREE = 0.9
+"""Of the free memory, what a share that was granted before may take up."""
+
+_MUCH_MORE = 1.5
+"""Where so much more is free, a larger share is granted."""
+
 _AT_MOST = {"cpu": 1_000_000, "cuda": 4_000_000}
 """Maximum number of voxels in a window, however much memory there is: more are not faster."""
 
@@ -78,10 +84,29 @@ def window_bytes(
     """
     import torch
 
-    memory = _SHARE * free_bytes(device) if memory_gb is None else 1e9 * memory_gb
-    return (
-        memory if str(device).startswith("cuda") else memory / (at_once or torch.get_num_threads())
-    )
+    from napari_ulm3d.sparse.backends.backend_tables import GATHERED_BYTES
+
+    memory = _granted_bytes(device) if memory_gb is None else 1e9 * memory_gb
+    if str(device).startswith("cuda"):
+        # Gathered neighbours take as much whatever the window; of little memory, half.
+        return max(memory - GATHERED_BYTES, memory / 2)
+    return memory / (at_once or torch.get_num_threads())
+
+
+_granted: dict[str, float] = {}
+
+
+def _granted_bytes(device: torch.device | str) -> float:
+    """A share of the free memory: that of the block before, while it is still there.
+
+    What is free changes a little from block to block; windows that changed with it would be cut
+    differently each time, and a little smaller each time where memory is not given back at once.
+    """
+    free, key = free_bytes(device), str(device)
+    before, now = _granted.get(key, 0.0), _SHARE * free
+    if not before <= _STILL_FREE * free or now > _MUCH_MORE * before:
+        _granted[key] = now
+    return _granted[key]
 
 
 def trajectory_bytes(config: SparseDeepSTULMConfig, n_kept: int, n_columns: int) -> float:

@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ulm3d.device import has_cuda_spconv
 from napari_ulm3d.errors import ConfigError, InputError
 from napari_ulm3d.networks.weights import (
     WeightsCard,
@@ -131,4 +132,8 @@ def load_weights(
 @lru_cache(maxsize=4)
 def _loaded(path: str, sha256: str, device: str) -> LoadedNetwork:
     network, card = load_network(path, device)
+    if device.startswith("cuda") and has_cuda_spconv():
+        from napari_ulm3d.sparse.backends.spconv_check import check_spconv
+
+        check_spconv(network, device)  # before anything is computed by it
     return LoadedNetwork(network, card, Path(path), sha256, device)

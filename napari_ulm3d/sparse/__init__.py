@@ -32,6 +32,7 @@ from napari_ulm3d.sparse.normalization import (
 )
 from napari_ulm3d.sparse.pooling import MaxPool, TimePool, prepare
 from napari_ulm3d.sparse.reuse import Reuse
+from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.structure import add, align, concatenate, prune
 from napari_ulm3d.sparse.tensor import SparseTensor
 
@@ -40,6 +41,7 @@ __all__ = [
     "Backend",
     "BatchNorm",
     "ChannelNorm",
+    "Convolution",
     "Coordinates",
     "InverseConv",
     "KernelMap",

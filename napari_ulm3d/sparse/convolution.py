@@ -18,6 +18,7 @@ from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse.backends.backend import convolve
 from napari_ulm3d.sparse.coordinates import Coordinates
 from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
+from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.tensor import SparseTensor
 
 __all__ = ["InverseConv", "SparseConv", "SparseTransposedConv", "SubmanifoldConv"]
@@ -76,6 +77,18 @@ class _Convolution(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
+
+    @property
+    def convolution(self) -> Convolution:
+        """What of it decides on the code that computes it."""
+        submanifold, upward = isinstance(self, SubmanifoldConv), isinstance(self, _UPWARD)
+        return Convolution(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,
+            None if submanifold else self.stride,
+            upward,
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -196,6 +209,9 @@ class InverseConv(_Convolution):
                 f"{self} cannot map {x.coordinates} to {fine}: strides, batch or device differ."
             )
         return self._apply_map(x, kernel_map(fine, x.coordinates, k, s, p), fine, True)
+
+
+_UPWARD = (SparseTransposedConv, InverseConv)
 
 
 def _by_axis(value: int | Sequence[int], kernel: tuple[int, ...], name: str) -> tuple[int, ...]:

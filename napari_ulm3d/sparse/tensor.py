@@ -81,7 +81,7 @@ class SparseTensor:
         coordinates = coordinates.to(features.device)
         if order is not None:
             features = features[order.to(features.device)]
-        return cls(features, coordinates, resolve_backend(backend, features.device))
+        return cls(features, coordinates, resolve_backend(backend, features.device, features.dtype))
 
     @classmethod
     def from_dense(
@@ -191,7 +191,9 @@ class SparseTensor:
         """The tensor on another device; its kernel maps are made anew there."""
         features = self.features.to(device)
         moved = self.coordinates.to(features.device)
-        return SparseTensor(features, moved, resolve_backend(backend, features.device))
+        return SparseTensor(
+            features, moved, resolve_backend(backend, features.device, features.dtype)
+        )
 
     def __len__(self) -> int:
         return len(self.features)

@@ -8,8 +8,10 @@ import sys
 import pytest
 import torch
 
+from napari_ulm3d.networks import memory
 from napari_ulm3d.networks.bubblenet import BubbleNetConfig
-from napari_ulm3d.networks.memory import forward_bytes, free_bytes, most_voxels
+from napari_ulm3d.networks.memory import forward_bytes, free_bytes, most_voxels, window_bytes
+from napari_ulm3d.sparse.backends import backend_tables
 
 # In a separate process, because the peak is that of the process's whole lifetime.
 PROGRAM = """
@@ -100,3 +102,28 @@ def test_what_pytorch_keeps_on_a_gpu_and_does_not_use_is_free(monkeypatch) -> No
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 5_000)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 1_000)
     assert free_bytes("cuda:0") == 2_000 + 5_000 - 1_000
+
+
+def test_windows_do_not_shrink_from_block_to_block(monkeypatch):
+    free = [10e9]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(free[0]))
+    monkeypatch.setattr(memory, "_granted", {})
+    config = BubbleNetConfig()
+
+    def now(gigabytes: float) -> int:
+        free[0] = 1e9 * gigabytes
+        return most_voxels(config, "cpu", None, 8)
+
+    first = now(10)
+    assert [now(9.5), now(8), now(7), now(11)] == [first] * 4
+    less = now(6)  # would take up all of it
+    assert less < 0.65 * first
+    assert now(6.5) == less
+    assert now(30) > 2 * first
+
+
+def test_a_gpu_keeps_room_for_gathered_neighbours(monkeypatch):
+    config = BubbleNetConfig()
+    assert window_bytes("cuda", 10.0) == 10e9 - backend_tables.GATHERED_BYTES
+    assert window_bytes("cuda", 0.1) == 0.05e9
+    assert most_voxels(config, "cuda", 1000.0) == 4_000_000

@@ -10,6 +10,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from napari_ulm3d.device import has_cuda_spconv
 from napari_ulm3d.errors import BackendError, ConfigError
 from napari_ulm3d.sparse import (
     InverseConv,
@@ -27,7 +28,7 @@ from napari_ulm3d.sparse.backends import backend
 HAS_SPCONV = util.find_spec("spconv") is not None
 needs_spconv = pytest.mark.skipif(not HAS_SPCONV, reason="spconv is not installed")
 needs_cuda = pytest.mark.skipif(
-    not (torch.cuda.is_available() and backend._has_cuda_spconv()),
+    not (torch.cuda.is_available() and has_cuda_spconv()),
     reason="spconv computes on CUDA alone: no CUDA device, or no CUDA build of spconv",
 )
 
@@ -61,11 +62,11 @@ def test_the_processor_takes_torch_and_never_spconv():
 
 
 def test_cuda_takes_spconv_where_its_cuda_build_is(monkeypatch):
-    monkeypatch.setattr(backend, "_has_cuda_spconv", lambda: True)
-    monkeypatch.setattr(backend, "spconv_fault", lambda device: None)
+    monkeypatch.setattr(backend, "has_cuda_spconv", lambda: True)
+    monkeypatch.setattr(backend, "spconv_fault", lambda device, dtype: None)
     assert resolve_backend(None, "cuda") == "spconv"
     assert resolve_backend("torch", "cuda") == "torch"
-    monkeypatch.setattr(backend, "_has_cuda_spconv", lambda: False)
+    monkeypatch.setattr(backend, "has_cuda_spconv", lambda: False)
     assert resolve_backend(None, "cuda") == "torch"
     with pytest.raises(BackendError, match="pip install"):
         resolve_backend("spconv", "cuda")

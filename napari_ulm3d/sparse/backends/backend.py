@@ -7,12 +7,12 @@ and give wrong numbers, and they have no backward pass.
 
 from __future__ import annotations
 
-from importlib import util
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from napari_ulm3d.device import has_cuda_spconv
 from napari_ulm3d.errors import BackendError, ConfigError
 from napari_ulm3d.sparse.backends.backend_tables import convolve_tables
 from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
@@ -25,8 +25,17 @@ __all__ = ["Backend", "convolve", "resolve_backend"]
 Backend = Literal["torch", "spconv"]
 
 
-def resolve_backend(wanted: Backend | None, device: torch.device | str) -> Backend:
+def resolve_backend(
+    wanted: Backend | None, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> Backend:
     """The backend to use on a device; None takes spconv on CUDA where it is there and right.
+
+    Parameters
+    ----------
+    wanted
+        What was asked for.
+    device, dtype
+        Where the tensor is, and its type: spconv may be right for one and not for another.
 
     Raises
     ------
@@ -35,34 +44,22 @@ def resolve_backend(wanted: Backend | None, device: torch.device | str) -> Backe
     """
     on_cuda = torch.device(device).type == "cuda"
     if wanted is None:
-        return (
-            "spconv"
-            if on_cuda and _has_cuda_spconv() and not spconv_fault(str(device))
-            else "torch"
-        )
+        right = on_cuda and has_cuda_spconv() and not spconv_fault(str(device), dtype)
+        return "spconv" if right else "torch"
     if wanted == "spconv" and not on_cuda:
         raise BackendError(
             "spconv computes wrong results on the CPU. Move the tensor to CUDA, or use the "
             "torch backend."
         )
-    if wanted == "spconv" and not _has_cuda_spconv():
+    if wanted == "spconv" and not has_cuda_spconv():
         raise BackendError(
             'spconv with CUDA is not installed. Run: pip install "napari-ulm3d[gpu]"'
         )
-    if wanted == "spconv" and (fault := spconv_fault(str(device))):
+    if wanted == "spconv" and (fault := spconv_fault(str(device), dtype)):
         raise BackendError(f"spconv failed its check on {device} ({fault}). Use the torch backend.")
     if wanted not in ("torch", "spconv"):
         raise BackendError(f"There is no sparse backend {wanted!r}. Use torch or spconv.")
     return wanted
-
-
-def _has_cuda_spconv() -> bool:
-    """Whether spconv is there and is no CPU build, which has the same module name."""
-    if util.find_spec("spconv") is None:
-        return False
-    from spconv.cppconstants import CPU_ONLY_BUILD
-
-    return not CPU_ONLY_BUILD
 
 
 def _autocast_type(device: torch.device) -> torch.dtype | None:
@@ -128,8 +125,10 @@ def convolve(
             f"Features are {features.dtype} and weights {weight.dtype}. Use one type for the "
             "network and its input, or use torch.autocast."
         )
-    if backend == "spconv":
-        resolve_backend(backend, features.device)
+    if backend == "spconv" and features.device.type == "cpu":
+        resolve_backend(backend, features.device)  # says why not
+    # The type is known only here: autocast may have made it another one.
+    if backend == "spconv" and not spconv_fault(str(features.device), features.dtype):
         from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
 
         return convolve_spconv(features, flat, bias, pairs, transposed)

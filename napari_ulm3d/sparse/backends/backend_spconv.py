@@ -1,19 +1,27 @@
 """Sparse convolution by spconv on CUDA, over our own kernel maps.
 
-Only spconv's gather, matrix product and scatter is used (its `Native` algorithm, which knows no
-limit on the kernel's volume): it gets our pairs, so that coordinates, row order and parameters
-are those of the torch backend. Source: https://github.com/traveller59/spconv, version 2.3.
+spconv gets our pairs, so that coordinates, row order and parameters are those of the torch
+backend. Kernels of up to 128 offsets are computed by its implicit matrix product (`implicit_gemm`),
+which reads the neighbours where they lie and skips those that are missing; larger ones by its
+gather, product and scatter (`Native`), which knows no limit. Source:
+https://github.com/traveller59/spconv, version 2.3.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from napari_ulm3d.errors import BackendError
 from napari_ulm3d.sparse.kernel_maps import KernelMap
 
-__all__ = ["convolve_spconv"]
+__all__ = ["MOST_OFFSETS", "convolve_spconv"]
+
+MOST_OFFSETS = 128
+"""Of the implicit product, whose masks are four words of 32 bits."""
+
+_WORD = 32
 
 
 def convolve_spconv(
@@ -30,6 +38,83 @@ def convolve_spconv(
         raise BackendError(
             f"spconv supports float32 and float16, not {features.dtype}. Use the torch backend."
         )
+    if features.device.type != "cpu" and pairs.volume <= MOST_OFFSETS:
+        out = _convolve_implicit(features, weight, pairs, transposed)
+    else:
+        out = _convolve_native(features, weight, pairs, transposed)
+    return out if bias is None else out + bias
+
+
+def _nothing(features: Tensor, weight: Tensor, n_target: int) -> Tensor:
+    """Zero, but still a function of the parameters, so that a backward pass finds them."""
+    return features.new_zeros((n_target, weight.shape[0])) + 0 * weight.sum()
+
+
+# --- implicit matrix product ------------------------------------------------------------------
+
+
+def _convolve_implicit(
+    features: Tensor, weight: Tensor, pairs: KernelMap, transposed: bool
+) -> Tensor:
+    from spconv.pytorch import functional
+
+    n_target = pairs.n_fine if transposed else pairs.n_coarse
+    if not n_target or not len(features):
+        return _nothing(features, weight, n_target)
+    train = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+    forward, mask, order = _neighbours(pairs, transposed)
+    backward, mask_back, order_back = (
+        _neighbours(pairs, not transposed) if train else (torch.Tensor(),) * 3
+    )
+    out: Tensor = functional.implicit_gemm(
+        features.contiguous(),
+        weight.contiguous(),
+        forward,
+        backward,
+        [mask],
+        [mask_back],
+        [order],
+        [order_back],
+        n_target,
+        [np.array([0xFFFFFFFF], np.uint32)],
+        train,
+        False,  # as a general convolution: what it would turn round for the backward pass is given
+    )
+    return out
+
+
+def _neighbours(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """spconv's form of a table.
+
+    (offsets, targets) int32 source rows, -1 where there is none; (targets, words) int32 with a bit
+    for each offset that is there; and the targets sorted by that, so that those that lack the same
+    neighbours are computed together.
+    """
+    key = f"spconv implicit {transposed}"
+    if key not in pairs.cache:
+        table = pairs.table(transposed)
+        found = table != (pairs.n_coarse if transposed else pairs.n_fine)
+        n_words = -(-pairs.volume // _WORD)
+        bits = found.new_zeros((len(table), n_words * _WORD), dtype=torch.int64)
+        bits[:, : pairs.volume] = found
+        shifts = torch.arange(_WORD, device=table.device)
+        words = (bits.view(-1, n_words, _WORD) << shifts).sum(2)
+        order = torch.arange(len(table), device=table.device)
+        for word in range(n_words):  # the last one counts most
+            order = order[torch.argsort(words[:, word].index_select(0, order), stable=True)]
+        # The same 32 bits, read as a number with a sign.
+        signed = torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+        rows = table.where(found, -1).T.contiguous()
+        pairs.cache[key] = rows, signed.contiguous(), order.to(torch.int32)
+    return pairs.cache[key]
+
+
+# --- gather, product and scatter --------------------------------------------------------------
+
+
+def _convolve_native(
+    features: Tensor, weight: Tensor, pairs: KernelMap, transposed: bool
+) -> Tensor:
     n_target = pairs.n_fine if transposed else pairs.n_coarse
     centre = pairs.volume // 2 if pairs.mirrored else None
     # The centre joins every row with itself: one product, and no list of pairs.
@@ -38,10 +123,8 @@ def convolve_spconv(
     if pairs.lists.starts[-1]:
         parts.append(_convolve_pairs(features, weight, pairs, n_target, transposed))
     if not parts:
-        # Zero, but still a function of the parameters, so that a backward pass finds them.
-        parts.append(features.new_zeros((n_target, weight.shape[0])) + 0 * weight.sum())
-    out = sum(parts[1:], start=parts[0])
-    return out if bias is None else out + bias
+        parts.append(_nothing(features, weight, n_target))
+    return sum(parts[1:], start=parts[0])
 
 
 def _convolve_pairs(
@@ -57,12 +140,12 @@ def _convolve_pairs(
 
 
 def _spconv_pairs(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor]:
-    """spconv's form of a map: (2, offsets, most pairs) int32 rows, and (offsets,) counts.
+    """spconv's form of the lists: (2, offsets, most pairs) int32 rows, and (offsets,) counts.
 
     The first plane are source, the second target rows; what is left of a list is -1. The
     centre of a mirrored map stays empty here.
     """
-    key = f"spconv {transposed}"
+    key = f"spconv native {transposed}"
     if key not in pairs.cache:
         lists = [
             None if pairs.is_identity(offset) else pairs.pairs(offset, transposed)

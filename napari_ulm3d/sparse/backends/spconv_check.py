@@ -1,96 +1,177 @@
-"""Whether spconv computes right on a GPU: tried once a device before it is trusted with data.
+"""Whether spconv computes right on a GPU: tried before it is trusted with data.
 
 Its kernels are compiled for the GPU, the type and the channels at hand, and users report
-combinations that it knows no kernel for (traveller59/spconv, issues 455 and 563).
+combinations that it knows no kernel for (traveller59/spconv, issues 455 and 563). So the very
+convolutions of a network are tried, forward and backward, once for each type of numbers; a fault in
+16 bits does not forbid 32.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
 from napari_ulm3d.sparse.backends.backend_torch import convolve_torch
 from napari_ulm3d.sparse.coordinates import Coordinates
 from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
 
-__all__ = ["spconv_fault"]
+__all__ = ["USUAL", "Convolution", "check_spconv", "convolutions_of", "spconv_fault"]
 
 log = logging.getLogger("napari_ulm3d")
 
-# Of BubbleNet's first and inner layers, in and out; 1 is what the paper's last layer makes.
-_CHANNELS = ((2, 24), (24, 24), (32, 48), (16, 1))
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 3e-2}
-_KERNEL, _STRIDE, _PADDING = (3, 3, 3), (2, 2, 2), (1, 1, 1)
+_LONGEST = 7  # voxels of the trial's grid along an axis
 
 
-@cache
-def spconv_fault(device: str) -> str | None:
-    """What is wrong with spconv on a device; None if a forward and a backward pass are right.
+@dataclass(frozen=True, order=True)
+class Convolution:
+    """What of a convolution decides on spconv's kernel.
 
-    Tried, and told in the log, once.
+    Attributes
+    ----------
+    in_channels, out_channels
+        Read and written.
+    kernel, stride
+        By axis; a stride of None: submanifold.
+    transposed
+        From coarse to fine voxels.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+    transposed: bool = False
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, self.kernel))
+        return f"{self.in_channels} to {self.out_channels} channels, kernel {size}"
+
+
+# Of BubbleNet's first and inner layers; 1 is what the paper's last layer makes.
+USUAL = frozenset(
+    [Convolution(a, b, (3, 3, 3)) for a, b in ((2, 24), (24, 24), (32, 48), (16, 1))]
+    + [Convolution(48, 32, (2, 2, 2), (2, 2, 2), transposed=True)]
+)
+"""Tried where no network is at hand."""
+
+_faults: dict[tuple[str, torch.dtype], str | None] = {}
+
+
+def convolutions_of(network: nn.Module) -> frozenset[Convolution]:
+    """The convolutions of a network, each kind once."""
+    found = (getattr(module, "convolution", None) for module in network.modules())
+    return frozenset(one for one in found if isinstance(one, Convolution))
+
+
+def check_spconv(network: nn.Module, device: str) -> dict[torch.dtype, str | None]:
+    """Try the convolutions of a network; what is wrong with each type, None where all is right.
+
+    A type that has a fault is not used on that device from then on.
+    """
+    for dtype in _TOLERANCE:
+        _judge(convolutions_of(network) or USUAL, device, dtype)
+    return {dtype: _faults[device, dtype] for dtype in _TOLERANCE}
+
+
+def spconv_fault(device: str, dtype: torch.dtype = torch.float32) -> str | None:
+    """What is wrong with spconv on a device for a type, by all that was tried there.
 
     Parameters
     ----------
     device
         As PyTorch names it.
+    dtype
+        Of the features.
     """
-    fault = _trial(device)
-    if fault:
-        log.warning("spconv failed its check on %s and is not used: %s", device, fault)
-    return fault
+    if dtype not in _TOLERANCE:
+        return f"spconv does not compute {dtype}"
+    if (device, dtype) not in _faults:
+        _judge(USUAL, device, dtype)
+    return _faults[device, dtype]
 
 
-def _trial(device: str) -> str | None:
-    kind = torch.device(device).type
+def forget() -> None:
+    """Try all again, as after an update of spconv."""
+    _faults.clear()
+    _fault.cache_clear()
+
+
+def _judge(convolutions: Iterable[Convolution], device: str, dtype: torch.dtype) -> None:
+    known = _faults.setdefault((device, dtype), None)
+    for one in sorted(convolutions, key=str):
+        if known is None and (known := _fault(one, device, dtype)):
+            log.warning("spconv failed its check on %s and is not used: %s", device, known)
+    _faults[device, dtype] = known
+
+
+@cache
+def _fault(one: Convolution, device: str, dtype: torch.dtype) -> str | None:
+    """Of one kind of convolution, forward and backward."""
+    what = f"{one}, {dtype}"
     generator = torch.Generator().manual_seed(0)
-    shape = (10, 9, 8)
-    kept = (torch.rand((1, *shape), generator=generator) < 0.2).nonzero()
     # Whoever asks may be predicting: without gradients, or with autocast.
+    kind = torch.device(device).type
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(kind, enabled=False):
-        fine, _ = Coordinates.create(kept, shape, 1)
-        coarse = fine.coarsen(_KERNEL, _STRIDE, _PADDING, tuple((n + 1) // 2 for n in shape))
-        down = kernel_map(fine, coarse, _KERNEL, _STRIDE, _PADDING)
-        for pairs, transposed in ((submanifold_map(fine, _KERNEL), False), (down, True)):
-            for channels in _CHANNELS:
-                for dtype, tolerance in _TOLERANCE.items():
-                    what = f"{channels[0]} to {channels[1]} channels, {dtype}"
-                    try:
-                        error = _error(pairs, transposed, channels, dtype, device, generator)
-                    except Exception as problem:  # whatever it raises, it is not to be used
-                        return f"{what}: {type(problem).__name__}: {problem}"
-                    if not error <= tolerance:
-                        return f"{what}: error of {error:.2g} relative to the largest value"
+        try:
+            error = _error(_map(one, generator), one, dtype, device, generator)
+        except Exception as problem:  # whatever it raises, it is not to be used
+            return f"{what}: {type(problem).__name__}: {problem}"
+    if not error <= _TOLERANCE[dtype]:
+        return f"{what}: error of {error:.2g} relative to the largest value"
     return None
+
+
+def _map(one: Convolution, generator: torch.Generator) -> KernelMap:
+    """Pairs of a grid that is a little larger than the kernel, a fifth of it kept."""
+    side = max(3, round(700 ** (1 / len(one.kernel))))
+    shape = tuple(min(_LONGEST, max(k, side - axis)) for axis, k in enumerate(one.kernel))
+    kept = (torch.rand((2, *shape), generator=generator) < 0.2).nonzero()
+    fine, _ = Coordinates.create(kept, shape, 2)
+    if one.stride is None:
+        return submanifold_map(fine, one.kernel)
+    padding = tuple((k - 1) // 2 for k in one.kernel)
+    smaller = tuple(
+        max(1, (n + 2 * p - k) // s + 1)
+        for n, p, k, s in zip(shape, padding, one.kernel, one.stride, strict=True)
+    )
+    coarse = fine.coarsen(one.kernel, one.stride, padding, smaller)
+    return kernel_map(fine, coarse, one.kernel, one.stride, padding)
 
 
 def _error(
     pairs: KernelMap,
-    transposed: bool,
-    channels: tuple[int, int],
+    one: Convolution,
     dtype: torch.dtype,
     device: str,
     generator: torch.Generator,
 ) -> float:
     """Largest difference of outputs and gradients from ours on the CPU, over the largest value."""
-    n = pairs.n_coarse if transposed else pairs.n_fine
-    given = [
-        torch.randn(size, generator=generator)
-        for size in ((n, channels[0]), (channels[1], pairs.volume, channels[0]), (channels[1],))
-    ]
-    given[1] /= (pairs.volume * channels[0]) ** 0.5
+    n = pairs.n_coarse if one.transposed else pairs.n_fine
+    sizes = (
+        (n, one.in_channels),
+        (one.out_channels, pairs.volume, one.in_channels),
+        (one.out_channels,),
+    )
+    given = [torch.randn(size, generator=generator) for size in sizes]
+    given[1] /= math.sqrt(pairs.volume * one.in_channels)
     features, weight, bias = (tensor.clone().requires_grad_() for tensor in given)
-    ours = convolve_torch(features, weight, bias, pairs, transposed)
+    ours = convolve_torch(features, weight, bias, pairs, one.transposed)
     right = [ours, *torch.autograd.grad(ours.sin().sum(), (features, weight, bias))]
 
     inputs = [tensor.to(device, dtype).requires_grad_() for tensor in given]
     moved = KernelMap(
         pairs.n_fine, pairs.n_coarse, pairs.volume, pairs.mirrored, pairs.table().to(device)
     )
-    theirs = convolve_spconv(inputs[0], inputs[1], inputs[2], moved, transposed)
+    theirs: Any = convolve_spconv(inputs[0], inputs[1], inputs[2], moved, one.transposed)
     found = [theirs, *torch.autograd.grad(theirs.float().sin().sum(), inputs)]
     # torch's maximum, unlike Python's, is NaN where one of them is.
     return float(torch.stack([_difference(a, b) for a, b in zip(found, right, strict=True)]).max())
