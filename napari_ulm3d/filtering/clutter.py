@@ -39,6 +39,8 @@ class FilteredBlock:
         (z, y, x) voxels with data (`valid_voxels` of the unfiltered block); None: all.
     motion
         Tissue motion estimated on the unfiltered block; None if not requested.
+    resident
+        The same frames as a PyTorch tensor, where they were filtered on a GPU.
     """
 
     frames: NDArray[Any]
@@ -48,6 +50,7 @@ class FilteredBlock:
     exponent: int = 0
     valid: NDArray[np.bool_] | None = None
     motion: BlockMotion | None = None
+    resident: Any = None
 
     @property
     def summary(self) -> str:

@@ -12,7 +12,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.filtering._chunks import frame_slices, n_threads, spread
 from napari_ulm3d.filtering.psf import Psf
 
-__all__ = ["correlation_map"]
+__all__ = ["correlation_map", "in_bounds_sum"]
 
 
 def correlation_map(
@@ -84,10 +84,10 @@ def correlation_map(
     grid = frames.shape[1:]
     halves = np.array([n // 2 for n in psf.shape], np.int64)
     magnitude = np.abs(psf.array.astype(np.complex128))
-    p2 = _in_bounds_sum(magnitude**2, grid)
+    p2 = in_bounds_sum(magnitude**2, grid)
     if real:
-        p1 = _in_bounds_sum(psf.array.real.astype(np.float64), grid)
-        count = _in_bounds_sum(np.ones(psf.shape), grid)
+        p1 = in_bounds_sum(psf.array.real.astype(np.float64), grid)
+        count = in_bounds_sum(np.ones(psf.shape), grid)
     else:
         p2 = p2.astype(np.float32)
     transform = None if psf.factors is not None else _Transform(psf, grid, real)
@@ -144,7 +144,7 @@ class _Transform:
         return np.ascontiguousarray(ifftn(spectrum, overwrite_x=True)[inside])
 
 
-def _in_bounds_sum(weights: NDArray[np.float64], grid: tuple[int, ...]) -> NDArray[np.float64]:
+def in_bounds_sum(weights: NDArray[np.float64], grid: tuple[int, ...]) -> NDArray[np.float64]:
     """Sum of the patch weights whose voxels lie in the grid, at every voxel of `grid`."""
     total = np.pad(weights, [(1, 0)] * 3)
     for axis in range(3):

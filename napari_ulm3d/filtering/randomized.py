@@ -18,7 +18,7 @@ from scipy.linalg import eigh
 
 from napari_ulm3d.filtering._chunks import one_blas_thread, spread, voxel_slices
 
-__all__ = ["leading_components", "pays_off"]
+__all__ = ["leading_components", "pays_off", "sketch_bins", "sketch_signs", "sketch_width"]
 
 _OVERSAMPLING = 10
 _BINS_PER_COMPONENT = 32
@@ -29,7 +29,7 @@ _STRIPS = 8
 
 def pays_off(n_components: int, n_frames: int) -> bool:
     """Whether the range finder is cheaper than the Gram matrix of all frames."""
-    return 4 * _width(n_components) <= n_frames
+    return 4 * sketch_width(n_components) <= n_frames
 
 
 def leading_components(
@@ -59,10 +59,10 @@ def leading_components(
     the energy that they contain is accurate to a few per cent of one component's energy.
     """
     n_frames, n_voxels = casorati.shape
-    width = min(_width(n_components), n_frames)
+    width = min(sketch_width(n_components), n_frames)
     slices = voxel_slices(n_voxels, n_frames)
     with one_blas_thread():
-        sketch = _count_sketch(casorati, slices, _BINS_PER_COMPONENT * width)
+        sketch = _count_sketch(casorati, slices, sketch_bins(width))
         basis = _descending(eigh(sketch @ sketch.conj().T))[1][:, :width]
         basis = np.linalg.qr(_summed(_power_step, casorati, slices, basis))[0]
         powers, rotation = _descending(eigh(_summed(_energies, casorati, slices, basis)))
@@ -70,8 +70,19 @@ def leading_components(
     return values, np.ascontiguousarray((basis @ rotation)[:, :n_components])
 
 
-def _width(n_components: int) -> int:
+def sketch_width(n_components: int) -> int:
+    """Columns of the basis that so many components are found in."""
     return n_components + _OVERSAMPLING
+
+
+def sketch_bins(width: int) -> int:
+    """Sums that the voxels are added to."""
+    return _BINS_PER_COMPONENT * width
+
+
+def sketch_signs(n_voxels: int) -> NDArray[np.float32]:
+    """(v,) +1 or -1, the same each time."""
+    return np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0], np.float32), n_voxels)
 
 
 def _descending(decomposition: tuple[NDArray[Any], NDArray[Any]]) -> tuple[Any, Any]:
@@ -83,7 +94,7 @@ def _count_sketch(casorati: NDArray[Any], slices: list[slice], n_bins: int) -> N
     """(t, n_bins) in double precision: each voxel is added with a random sign to one sum."""
     n_frames, n_voxels = casorati.shape
     n_bins = min(n_bins, n_voxels)
-    signs = np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0], np.float32), n_voxels)
+    signs = sketch_signs(n_voxels)
 
     def strip(number: int) -> NDArray[Any]:
         total = np.zeros((n_frames, n_bins), casorati.dtype)

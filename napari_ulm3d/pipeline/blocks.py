@@ -30,6 +30,7 @@ from napari_ulm3d.filtering import (
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
 from napari_ulm3d.motion import estimate_motion, moved_back, offset_um
 from napari_ulm3d.pipeline.localizers import localizer_of
+from napari_ulm3d.pipeline.localizers.on_device import block_device, filtered_there
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import BlockMotion, Localizations
 
@@ -65,7 +66,10 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
     if config.motion.method == "rigid":
         spacing = acquisition.grid.spacing_um
         motion = estimate_motion(frames, spacing, acquisition.rate_hz, config.motion)
-    filtered = clutter_filter(frames, acquisition.rate_hz, config.clutter)
+    device = block_device(config)
+    filtered = None if device is None else filtered_there(frames, config.clutter, device)
+    if filtered is None:
+        filtered = clutter_filter(frames, acquisition.rate_hz, config.clutter)
     return replace(filtered, exponent=exponent, motion=motion)
 
 
@@ -156,7 +160,10 @@ def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
         return filtered
     working = plan.calibration.working
     return replace(
-        filtered, frames=working.frames(filtered.frames), valid=working.valid(filtered.valid)
+        filtered,
+        frames=working.frames(filtered.frames),
+        valid=working.valid(filtered.valid),
+        resident=None,
     )
 
 

@@ -15,6 +15,7 @@ from napari_ulm3d.filtering import FilteredBlock, analytic_psf
 from napari_ulm3d.networks.shipped import LoadedNetwork, find_weights
 from napari_ulm3d.networks.weights import read_card, weights_hash
 from napari_ulm3d.pipeline.localizers.chunks import correlated_chunks
+from napari_ulm3d.pipeline.localizers.on_device import kept_there
 from napari_ulm3d.pipeline.localizers.protocol import Found, Rate
 from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
@@ -162,8 +163,12 @@ def kept_voxels(
         `stop` said so.
     """
     config = plan.config
-    maps = (part for *_, part in correlated_chunks(filtered.frames, plan.psf, stop))
-    kept = sparsify_block(maps, config.sparsify, block.first_frame, device=config.device)
+    if filtered.resident is not None and config.sparsify.strategy == "threshold":
+        threshold = config.sparsify.threshold
+        kept = kept_there(filtered.resident, plan.psf, threshold, block.first_frame, stop)
+    else:
+        maps = (part for *_, part in correlated_chunks(filtered.frames, plan.psf, stop))
+        kept = sparsify_block(maps, config.sparsify, block.first_frame, device=config.device)
     if len(kept) < block.n_frames:
         log.warning(
             "%s: only %d voxels of %d frames were kept; lower sparsify.threshold, or check "

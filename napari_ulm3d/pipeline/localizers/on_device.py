@@ -1,0 +1,136 @@
+"""A block that stays on the GPU from the clutter filter to the voxels that a network is given.
+
+It goes there once and its filtered frames come back once, for what looks at them on the CPU. What
+the settings ask for beyond that (a bandpass, a part of the spectrum, another choice of voxels, more
+frames than the memory holds) is done on the CPU, as everywhere without a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.config import ClutterConfig, PipelineConfig
+from napari_ulm3d.device import resolve_device
+from napari_ulm3d.errors import Cancelled
+from napari_ulm3d.filtering import FilteredBlock, Psf
+from napari_ulm3d.filtering.randomized import pays_off
+from napari_ulm3d.filtering.svd import kept_components
+from napari_ulm3d.filtering.valid import valid_voxels
+from napari_ulm3d.localize.windows import is_out_of_memory
+from napari_ulm3d.sparse_frames import SparseFrames
+
+__all__ = ["block_device", "filtered_there", "kept_there"]
+
+_TIMES = 6
+"""Memory of the block that filtering and correlating it take, itself among it, over its own."""
+
+_CHUNK = 1 << 25
+"""Voxels correlated at once."""
+
+
+def block_device(config: PipelineConfig) -> str | None:
+    """Where blocks are filtered: on the GPU of the network that follows, else None."""
+    if not config.localize.by_network or config.device == "cpu":
+        return None
+    device = resolve_device(config.device)
+    return None if device == "cpu" else device
+
+
+def filtered_there(
+    frames: NDArray[Any], config: ClutterConfig, device: str
+) -> FilteredBlock | None:
+    """A block without its strongest components, in place; None where it is the CPU's task.
+
+    Parameters
+    ----------
+    frames
+        (t, z, y, x) complex64 or float32.
+    config
+        Of the clutter filter, its range known.
+    device
+        Where to.
+
+    Returns
+    -------
+    FilteredBlock
+        Its `resident` is the tensor on the device, of the same frames.
+    """
+    import torch
+
+    from napari_ulm3d.filtering import device as on_device
+    from napari_ulm3d.networks.memory import free_bytes
+
+    if config.method != "svd" or config.svd_range is None or config.svd_automatic:
+        return None
+    kept = kept_components(len(frames), *config.svd_range)
+    asked = config.decomposition == "randomized"
+    by_range = kept[1] == len(frames) and (asked or pays_off(kept[0] - 1, len(frames)))
+    if config.decomposition == "full" or not by_range:
+        return None
+    if _TIMES * frames.nbytes > free_bytes(device):
+        return None
+    valid = valid_voxels(frames)
+    given = torch.from_numpy(np.ascontiguousarray(frames))
+    try:
+        if device.startswith("cuda"):
+            given = given.pin_memory()
+        # A copy, on the CPU as well: what is filtered is written to.
+        there = given.to(device, copy=True, non_blocking=True)
+        filtered, values = on_device.remove_leading(there, kept[0] - 1)
+        result = filtered.cpu().numpy()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None  # nothing was written to the block yet
+    frames[...] = result
+    some = None if valid.all() else valid
+    return FilteredBlock(frames, kept, values.cpu().numpy(), valid=some, resident=filtered)
+
+
+def kept_there(
+    resident: Any, psf: Psf, threshold: float, first_frame: int, stop: Callable[[], bool]
+) -> SparseFrames:
+    """The voxels whose squared correlation reaches a threshold, of frames on a device.
+
+    Parameters
+    ----------
+    resident
+        (t, z, y, x) filtered frames, a tensor.
+    psf, threshold
+        Of the correlation map, and of |c|^2.
+    first_frame
+        Number of the first frame in the whole acquisition.
+    stop
+        Asked between chunks of frames.
+
+    Raises
+    ------
+    Cancelled
+        `stop` said so.
+    """
+    import torch
+
+    from napari_ulm3d.filtering.device import correlation_map
+
+    n_frames, *grid = resident.shape
+    size = max(1, _CHUNK // int(np.prod(grid)))
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, n_frames, size):
+            if stop():
+                raise Cancelled("The run was cancelled; finished blocks are kept.")
+            c = correlation_map(resident[start : start + size], psf)
+            powers = c.real.square() + c.imag.square() if c.is_complex() else c.square()
+            at = (powers >= threshold).flatten().nonzero().flatten()
+            values = c.flatten().index_select(0, at).to(torch.complex64)
+            parts.append((at + start * int(np.prod(grid)), values))
+        flat = torch.cat([at for at, _ in parts]).cpu().numpy()
+        values_there = torch.cat([values for _, values in parts]).cpu().numpy()
+    shape = (n_frames, *grid)
+    coordinates = np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int32)
+    t, z, y, x = shape
+    return SparseFrames(coordinates, values_there, (t, z, y, x), first_frame)
