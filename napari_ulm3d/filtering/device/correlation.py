@@ -6,8 +6,8 @@ outside the frame are left out; any other PSF goes by FFT in double precision.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -124,15 +124,15 @@ def _banded(taps: NDArray[Any], n: int) -> NDArray[Any]:
     return np.where(inside, taps[np.clip(offset, 0, taps.size - 1)], 0)
 
 
-_made: WeakKeyDictionary[Psf, dict[Any, _Prepared]] = WeakKeyDictionary()
+# Of the last few; a PSF has arrays, so it is known by being the same object.
+_made: deque[tuple[Psf, Any, _Prepared]] = deque(maxlen=4)
 
 
 def _prepared(psf: Psf, grid: tuple[int, ...], real: bool, device: torch.device) -> _Prepared:
-    try:
-        of_psf = _made.setdefault(psf, {})
-    except TypeError:  # it cannot be hashed
-        return _Prepared(psf, grid, real, device)
     key = (grid, real, device)
-    if key not in of_psf:
-        of_psf[key] = _Prepared(psf, grid, real, device)
-    return of_psf[key]
+    for one, known, prepared in tuple(_made):
+        if one is psf and known == key:
+            return prepared
+    prepared = _Prepared(psf, grid, real, device)
+    _made.append((psf, key, prepared))
+    return prepared
