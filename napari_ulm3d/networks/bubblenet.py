@@ -33,6 +33,7 @@ from napari_ulm3d.sparse import (
     convolve,
     prepare,
     submanifold_map,
+    without_autocast,
 )
 
 __all__ = ["BubbleNet", "BubbleNetConfig", "BubbleOutput", "ComplexConv", "PhaseStem"]
@@ -278,7 +279,9 @@ class BubbleNet(nn.Module):
         for level in reversed(range(len(self.up))):
             risen = self.rise[level](x, skips[level])
             x = self.up[level](self.join[level](concatenate([skips[level], risen])))
-        out = self.head(x.features)
+        # Places are finer than 16 bits can say: the last products are always of 32.
+        with without_autocast(x.device):
+            out = self.head(x.features.to(self.head[0].weight.dtype))
         return BubbleOutput(
             logit=out[:, 0],
             offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),

@@ -11,7 +11,7 @@ This package imports torch; `import napari_ulm3d` does not import it.
 
 from __future__ import annotations
 
-from napari_ulm3d.sparse.backends.backend import Backend, convolve, resolve_backend
+from napari_ulm3d.sparse.backends.backend import Backend, convolve, resolve_backend, without_autocast
 from napari_ulm3d.sparse.convolution import (
     InverseConv,
     SparseConv,
@@ -67,4 +67,5 @@ __all__ = [
     "submanifold_map",
     "tables_everywhere",
     "uses_tables",
+    "without_autocast",
 ]

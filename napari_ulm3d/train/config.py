@@ -183,6 +183,11 @@ class TrainingConfig(StageConfig):
     checkpoint_steps: int = setting(100, "Number of steps between checkpoints.", ge=1)
     log_steps: int = setting(10, "Number of steps between lines of the log.", ge=1)
     device: Device = setting("auto", "Device for the training.")
+    precision: Literal["auto", "full", "half"] = setting(
+        "auto",
+        "Numerical precision of the products. full: 32 bits; half: 16 bits (bfloat16); auto: half on "
+        "CUDA, full on the CPU.",
+    )
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -31,7 +32,8 @@ def batch_gradient(
     model.zero_grad(set_to_none=True)
     shares = task.shares(windows)
     if device != "cpu" or shares is None:
-        loss = task.loss(model, windows, step, device)
+        with mixed_precision(task.config.precision, device):
+            loss = task.loss(model, windows, step, device)
         loss.total.backward()
         return _detached(loss, 1.0)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -55,6 +57,18 @@ def batch_gradient(
             for name in losses[0].terms
         },
     )
+
+
+def mixed_precision(precision: str, device: str) -> AbstractContextManager[Any]:
+    """Within it, products are computed in bfloat16 where the settings and the device say so.
+
+    bfloat16 has the range of float32, so that no gradient has to be scaled. Weights, sums and
+    losses stay in 32 bits.
+    """
+    wanted = precision == "half" or (precision == "auto" and device != "cpu")
+    if not wanted or (device != "cpu" and not torch.cuda.is_bf16_supported()):
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
 def _detached(loss: Loss, share: float) -> Loss:

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.networks.growth import grown
 from napari_ulm3d.networks.shipped import find_weights, load_weights
 from napari_ulm3d.networks.weights import save_weights
+from napari_ulm3d.system.machine import processors
 from napari_ulm3d.train.checkpoint import TrainingState, load_state, save_state
 from napari_ulm3d.train.config import OptimizerConfig, TrainingConfig
 from napari_ulm3d.train.curves import write_csv, write_plot
@@ -25,7 +27,7 @@ from napari_ulm3d.train.registry import make_task
 from napari_ulm3d.train.stream import BatchStream
 from napari_ulm3d.train.task import Task
 
-__all__ = ["learning_rate", "new_state", "train", "train_step"]
+__all__ = ["learning_rate", "new_state", "simulated", "train", "train_step"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -197,7 +199,7 @@ def train(
     n_weights = sum(p.numel() for p in state.model.parameters())
     log(f"{n_weights} weights on {device}, step {state.step} of {config.steps}")
     began, before = time.perf_counter(), state.seconds
-    with stream or BatchStream(config, task.windows) as batches:
+    with stream or _stream(config, task, device) as batches:
         while state.step < config.steps:
             row = train_step(state, batches.batch(state.step), task, device)
             state.seconds = before + time.perf_counter() - began
@@ -210,6 +212,9 @@ def train(
                 _validate(state, task, out, device, log)
                 state.seconds = before + time.perf_counter() - began
             late = max_minutes is not None and time.perf_counter() - began > 60 * max_minutes
+            if late and not state.validations:
+                # However short it was, it leaves weights and a card.
+                _validate(state, task, out, device, log)
             if step % config.checkpoint_steps == 0 or last or late:
                 save_state(checkpoint, state)
                 write_csv(out / "curve.csv", state.curve)
@@ -217,6 +222,23 @@ def train(
                 log(f"stopped after {max_minutes:g} minutes at step {step}; continue with --resume")
                 break
     return state
+
+
+def _stream(config: TrainingConfig, task: Task, device: str) -> BatchStream:
+    """On a GPU as many processes simulate as there are cores; one thread can feed a CPU."""
+    if device == "cpu":
+        return BatchStream(config, task.windows)
+    return BatchStream(config, partial(simulated, config), processes=processors())
+
+
+@lru_cache(maxsize=1)
+def _task_of(settings: str, kind: type[TrainingConfig]) -> Task:
+    return make_task(kind.from_dict(json.loads(settings)))
+
+
+def simulated(config: TrainingConfig, seed: int) -> list[Any]:
+    """The windows of a scene, in whatever process this is called."""
+    return _task_of(json.dumps(config.model_dump(mode="json")), type(config)).windows(seed)
 
 
 def _validate(

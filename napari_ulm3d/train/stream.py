@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,12 +28,26 @@ class BatchStream:
         Settings of the training.
     make
         Creates the windows of a scene from its seed.
+    processes
+        Processes that simulate, as a GPU needs them to be kept busy: `make` must then be a
+        function that another process can import. 0: `data.workers` threads of this one. The
+        batches are the same.
     """
 
-    def __init__(self, config: TrainingConfig, make: Callable[[int], list[Any]]) -> None:
+    def __init__(
+        self, config: TrainingConfig, make: Callable[[int], list[Any]], *, processes: int = 0
+    ) -> None:
         self._config = config
         self._make = make
-        self._pool = ThreadPoolExecutor(config.data.workers, thread_name_prefix="ulm3d-scenes")
+        self._pool: Executor
+        if processes:
+            # Not forked: a process that computes on a GPU cannot be copied.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(processes, context, _one_thread)
+        else:
+            self._pool = ThreadPoolExecutor(config.data.workers, thread_name_prefix="ulm3d-scenes")
+        # Enough groups that none of them is idle.
+        self._ahead = max(1, -(-processes // config.data.scenes_per_group))
         self._groups: dict[int, list[Future[list[Any]]]] = {}
 
     def __enter__(self) -> Self:
@@ -50,12 +65,13 @@ class BatchStream:
         """The windows for a step (from 0)."""
         config = self._config
         group, place = divmod(step, config.steps_per_group)
-        for g in [g for g in self._groups if g not in (group, group + 1)]:
+        wanted = range(group, group + self._ahead + 1)
+        for g in [g for g in self._groups if g not in wanted]:
             for scene in self._groups.pop(g):
                 scene.cancel()
-        self._ask(group)
-        if (group + 1) * config.steps_per_group < config.steps:
-            self._ask(group + 1)
+        for g in wanted:
+            if g == group or g * config.steps_per_group < config.steps:
+                self._ask(g)
         windows = [window for scene in self._groups[group] for window in scene.result()]
         size = config.batch_windows
         orders = [
@@ -71,3 +87,14 @@ class BatchStream:
             first = data.first_seed + group * data.scenes_per_group
             seeds = range(first, first + data.scenes_per_group)
             self._groups[group] = [self._pool.submit(self._make, seed) for seed in seeds]
+
+
+def _one_thread() -> None:
+    """Of a process beside as many others as there are cores."""
+    import numba
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)

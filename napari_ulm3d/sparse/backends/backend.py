@@ -7,7 +7,8 @@ and give wrong numbers, and they have no backward pass.
 
 from __future__ import annotations
 
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from napari_ulm3d.sparse.backends.spconv_check import spconv_fault
 from napari_ulm3d.sparse.forms import uses_tables
 from napari_ulm3d.sparse.kernel_maps import KernelMap
 
-__all__ = ["Backend", "convolve", "resolve_backend"]
+__all__ = ["Backend", "convolve", "resolve_backend", "without_autocast"]
 
 Backend = Literal["torch", "spconv"]
 
@@ -69,6 +70,13 @@ def _autocast_type(device: torch.device) -> torch.dtype | None:
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return None
     return torch.get_autocast_dtype(kind)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Products of the type that their factors have, even within autocast."""
+    if _autocast_type(device) is None:
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def convolve(
