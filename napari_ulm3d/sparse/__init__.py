@@ -11,7 +11,13 @@ This package imports torch; `import napari_ulm3d` does not import it.
 
 from __future__ import annotations
 
-from napari_ulm3d.sparse.backends.backend import Backend, convolve, resolve_backend, without_autocast
+from napari_ulm3d.sparse.backends.backend import (
+    Backend,
+    convolve,
+    resolve_backend,
+    without_autocast,
+)
+from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.convolution import (
     InverseConv,
     SparseConv,
@@ -32,7 +38,6 @@ from napari_ulm3d.sparse.normalization import (
 )
 from napari_ulm3d.sparse.pooling import MaxPool, TimePool, prepare
 from napari_ulm3d.sparse.reuse import Reuse
-from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.structure import add, align, concatenate, prune
 from napari_ulm3d.sparse.tensor import SparseTensor
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.sparse.backends.backend import convolve
+from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.coordinates import Coordinates
 from napari_ulm3d.sparse.kernel_maps import KernelMap, kernel_map, submanifold_map
-from napari_ulm3d.sparse.backends.spconv_check import Convolution
 from napari_ulm3d.sparse.tensor import SparseTensor
 
 __all__ = ["InverseConv", "SparseConv", "SparseTransposedConv", "SubmanifoldConv"]
