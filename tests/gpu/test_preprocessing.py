@@ -74,7 +74,7 @@ def test_the_correlation_map_agrees(real: bool, separable: bool) -> None:
     one = psf(separable=separable, real=real)
     wanted = correlation_map(frames, one)
     found = device.correlation_map(torch.from_numpy(frames), one)
-    assert np.abs(wanted).max() > 0.5
+    assert np.abs(wanted).max() > 0.2
     close(found, wanted)
     assert found.abs().max() <= 1
     assert not found[3].any()
