@@ -151,8 +151,9 @@ def whole_run(device: str, small: bool) -> Iterator[Row]:
     config = PipelineConfig.from_dict({"device": device, "localize": {"localizer": "network"}})
     with tempfile.TemporaryDirectory() as folder:
         made = standard_config("standard-40").replace(n_frames=frames)
-        write_simulation(simulate(made), Path(folder), "open3dulm")
-        files = sorted(str(path) for path in Path(folder).glob("IQ*.mat"))
+        acquired = Path(folder) / "acquired"
+        write_simulation(simulate(made), acquired, "open3dulm")
+        files = sorted(str(path) for path in acquired.glob("IQ*.mat"))
         if not small:
             files = files * 5
         for repeat in range(1 if small else 2):

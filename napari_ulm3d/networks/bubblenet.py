@@ -281,7 +281,7 @@ class BubbleNet(nn.Module):
             x = self.up[level](self.join[level](concatenate([skips[level], risen])))
         # Places are finer than 16 bits can say: the last products are always of 32.
         with without_autocast(x.device):
-            out = self.head(x.features.to(self.head[0].weight.dtype))
+            out = self.head(x.features.to(next(self.head.parameters()).dtype))
         return BubbleOutput(
             logit=out[:, 0],
             offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),
