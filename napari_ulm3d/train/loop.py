@@ -213,8 +213,9 @@ def train(
                 state.seconds = before + time.perf_counter() - began
             late = max_minutes is not None and time.perf_counter() - began > 60 * max_minutes
             if late and not state.validations:
-                # However short it was, it leaves weights and a card.
-                _validate(state, task, out, device, log)
+                # However short it was, it leaves weights and a card; resumed, it goes on as if it had
+                # never been stopped, so the state does not learn of this validation.
+                _validate(copy.deepcopy(state), task, out, device, log)
             if step % config.checkpoint_steps == 0 or last or late:
                 save_state(checkpoint, state)
                 write_csv(out / "curve.csv", state.curve)

@@ -62,7 +62,7 @@ def test_a_scene_is_the_same_wherever_it_is_made() -> None:
         (there, *_) = (scene.result() for scene in stream._groups[1])
     assert len(here) == len(there)
     for a, b in zip(here, there, strict=True):
-        np.testing.assert_array_equal(a.input.coordinates, b.input.coordinates)
+        np.testing.assert_array_equal(a.block.coordinates, b.block.coordinates)
 
 
 def test_half_precision_is_asked_for_where_it_serves() -> None:
