@@ -37,7 +37,7 @@ class UndoStack(QObject):
         self._config = session.config
         self._stack = QUndoStack(self)
         self._stack.setUndoLimit(_MOST_STEPS)
-        self._stack.indexChanged.connect(lambda _: self.changed.emit())
+        self._stack.indexChanged.connect(self.changed)
         self._moving = False
         session.config_changed.connect(self._on_config)
 
