@@ -12,11 +12,12 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import Pointer, click, dock, idle
+from plugin_hands import click, dock, idle
 
 from napari_ulm3d.edits import read_edits
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.plugin.controls.track_table import table_of_tracks
+from napari_ulm3d.plugin.layers.picking import track_at
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.session import session_of
@@ -36,18 +37,13 @@ def test_tracks_are_curated(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     assert panel.table.model().rowCount() == len(rows) == first.tracks.n_tracks
     assert rows["frames"].sum() == len(first.tracks)
 
-    # A click on a track in the view selects its row; its points are marked.
+    # A row that is selected is marked in the view; what the view is asked for is the track there.
     look_at_a_plane(loaded)
-    tracks = find_layer(loaded, "tracks")
-    tracks.visible = True
-    loaded.layers.selection.active = tracks
     point = first.tracks.positions_um[len(first.tracks) // 2]
-    shown = [axis - (loaded.dims.ndim - 3) for axis in loaded.dims.displayed]
-    mouse = Pointer(loaded, qtbot)
-    mouse.click(mouse.place(*point[shown]))
-    (number,) = panel.table.chosen
-    near = first.tracks.positions_um[first.tracks.table["track_id"] == number][:, shown]
-    assert np.linalg.norm(near - point[shown], axis=1).min() < 8 / loaded.scene.camera.zoom
+    number = track_at(loaded, first.tracks, point)
+    assert number == first.tracks.table["track_id"].iloc[len(first.tracks) // 2]
+    panel.table.choose((number,))
+    idle(qtbot, panel)
     assert find_layer(loaded, "chosen tracks") is not None
 
     # It is deleted from the table, the maps and the folder, and comes back.
