@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from napari_ulm3d.edits import EDITS_NAME, Edit, apply_edits, read_edits, write_edits
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import write
-from napari_ulm3d.maps import MapAccumulator, resolution, saturation_curve
+from napari_ulm3d.maps import MapAccumulator, forecast_saturation, saturation_curve
+from napari_ulm3d.maps.resolved import LOCAL_RESOLUTION, resolved
 from napari_ulm3d.tables import Tracks
 
 __all__ = ["curate"]
 
 #: Folder with the files of the run that the edits changed, as they were.
 UNEDITED = "unedited"
-_CURVES = ("saturation.csv", "fsc.csv")
+_CURVES = ("saturation.csv", "saturation_forecast.csv", "fsc.csv")
 
 
 def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
@@ -58,23 +61,27 @@ def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
     acquisition = results.facts()["acquisition"]
     duration_s = int(acquisition["n_frames"]) / float(acquisition["rate_hz"])
     saturation = saturation_curve(accumulator, duration_s=duration_s)
-    numbers = {
+    forecast = forecast_saturation(saturation)
+    fsc, places = resolved(accumulator)
+    numbers: dict[str, Any] = {
         "n_tracks": tracks.n_tracks,
         "n_track_points": len(tracks),
         "saturation": float(saturation["share_of_grid"].iloc[-1]),
+        "forecast": dict(forecast.rows()),
     }
     _keep(results.path)
-    for name, vessel_map in accumulator.maps().items():
+    for name, vessel_map in (accumulator.maps() | places).items():
         write(vessel_map, results.map_path(name))
+    if not places:  # too few tracks are left
+        results.map_path(LOCAL_RESOLUTION).unlink(missing_ok=True)
     write(saturation, results.path / "saturation.csv")
-    if config.fsc:
-        found = resolution(*accumulator.halves(), n_tracks=tracks.n_tracks)
-        write(found.to_table(), results.path / "fsc.csv")
+    write(forecast.curve, results.path / "saturation_forecast.csv")
+    if fsc is not None:
+        write(fsc.to_table(), results.path / "fsc.csv")
         # A number that is not there any more is told as none.
-        known = found.resolution_um == found.resolution_um
-        numbers["resolution_um"] = found.resolution_um if known else None  # type: ignore[assignment]
-        along = zip("zyx", found.axes_um, strict=True)
-        numbers["axes_um"] = {name: um for name, um in along if um == um}  # type: ignore[assignment]
+        known = not math.isnan(fsc.resolution_um)
+        numbers["resolution_um"] = fsc.resolution_um if known else None
+        numbers["axes_um"] = fsc.known_axes_um()
     write_edits(results.path, edits, numbers)
     return tracks
 

@@ -13,11 +13,9 @@ from napari_ulm3d.link import ChanceTracks
 from napari_ulm3d.maps import (
     MapAccumulator,
     forecast_saturation,
-    local_resolution,
-    resolution,
     saturation_curve,
 )
-from napari_ulm3d.maps.resolution_curve import FEWEST_TRACKS
+from napari_ulm3d.maps.resolved import resolved
 from napari_ulm3d.pipeline.events import MapsFinished
 from napari_ulm3d.pipeline.trajectories import TrajectorySum
 from napari_ulm3d.tables import Tracks
@@ -48,14 +46,7 @@ class BlockSums:
     def maps(self, tracks: Tracks, chance: ChanceTracks) -> MapsFinished:
         """All maps, and the tracks that nobody was told of yet."""
         accumulator, duration_s = self.accumulator, self._acquisition.duration_s
-        # Before the maps, so that the half sets are never held beside them.
-        fsc, places = None, {}
-        if accumulator.config.fsc:
-            halves = accumulator.halves()
-            fsc = resolution(*halves, n_tracks=accumulator.n_tracks)
-            if accumulator.config.local_resolution and accumulator.n_tracks >= FEWEST_TRACKS:
-                places["resolution_local"] = local_resolution(*halves)
-            del halves
+        fsc, places = resolved(accumulator)
         maps = accumulator.maps() | places
         maps["power_doppler"] = _power_map(self._power / self._n_frames, self._acquisition.grid)
         saturation = self._trajectories.saturation(duration_s)

@@ -15,7 +15,7 @@ from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.io.export import export_results
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_table
-from napari_ulm3d.maps import accumulate
+from napari_ulm3d.maps import accumulate, forecast_saturation
 from napari_ulm3d.pipeline import curate, run
 from napari_ulm3d.tables import Tracks
 
@@ -79,11 +79,15 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_maps_exports_and_numbers_follow_and_come_back(flow: Any, tmp_path: Path) -> None:
+def test_maps_exports_and_numbers_follow_and_come_back(
+    flow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from napari_ulm3d.config import PipelineConfig
 
     config = PipelineConfig().with_settings(["clutter.svd_range=2,60", "maps.resolution_factor=4"])
     folder = tmp_path / "run"
+    fewest = run(flow.acquisition, config).tracks.n_tracks
+    monkeypatch.setattr("napari_ulm3d.maps.resolved.FEWEST_TRACKS", fewest)
     run(flow.acquisition, config, folder)
     before = content(folder)
     results = ResultsFolder.open(folder)
@@ -99,6 +103,13 @@ def test_maps_exports_and_numbers_follow_and_come_back(flow: Any, tmp_path: Path
         np.testing.assert_array_equal(results.map(name).dense(), expected[name].dense())
     assert results.facts()["result"]["n_tracks"] == edited.n_tracks
     assert results.facts()["result"]["n_track_points"] == len(edited)
+    # What was left from the tracks before the edits would be told of the edited ones.
+    assert "resolution_local" not in results.map_names()  # too few tracks now
+    assert "maps/resolution_local.ome.tif" in before
+    forecast = forecast_saturation(pd.read_csv(folder / "saturation.csv"))
+    assert results.facts()["result"]["forecast"] == dict(forecast.rows())
+    found = pd.read_csv(folder / "saturation_forecast.csv")
+    assert len(found) == len(forecast.curve)
     export_results(folder, tmp_path / "tracks.csv")
     assert read_table(tmp_path / "tracks.csv", Tracks).n_tracks == edited.n_tracks
     # A bad edit changes nothing; another list replaces the first; none brings all back.

@@ -179,7 +179,7 @@ def test_maps_on_the_disk_are_the_same(
             "maps.resolution_factor=4",
         ]
     )
-    monkeypatch.setattr("napari_ulm3d.pipeline.sums.FEWEST_TRACKS", 1)  # a local resolution too
+    monkeypatch.setattr("napari_ulm3d.maps.resolved.FEWEST_TRACKS", 1)  # a local resolution too
     run(flow.acquisition, config, tmp_path / "free")
     assert not written
     monkeypatch.setattr("napari_ulm3d.maps.accumulator._FEWEST_VOXELS", 1)

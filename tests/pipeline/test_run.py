@@ -53,7 +53,7 @@ def test_bubbles_become_tracks_and_maps(flow, monkeypatch) -> None:
     # A resolution, here as over the whole map, takes more tracks than these.
     assert set(result.maps) == of_tracks | {"power_doppler"}
     assert result.maps["direction"].values.max() > 0  # they go deeper
-    monkeypatch.setattr("napari_ulm3d.pipeline.sums.FEWEST_TRACKS", result.tracks.n_tracks)
+    monkeypatch.setattr("napari_ulm3d.maps.resolved.FEWEST_TRACKS", result.tracks.n_tracks)
     assert set(run(flow.acquisition, CONFIG).maps) - set(result.maps) == {"resolution_local"}
 
 

@@ -16,6 +16,7 @@ from napari_ulm3d.maps import (
     smooth_maps,
 )
 from napari_ulm3d.maps.resolution_curve import FEWEST_TRACKS
+from napari_ulm3d.maps.resolved import LOCAL_RESOLUTION
 from napari_ulm3d.plugin.jobs.job import Stop, Work
 from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer
 from napari_ulm3d.plugin.layers.place import make_layer
@@ -31,9 +32,6 @@ __all__ = ["ERRORS", "OF_TRACKS", "Accumulated", "Rebuilt", "Wish", "rebuild_wor
 OF_TRACKS = ("density", "speed", "velocity_z", "direction")
 #: Maps of how well those are known.
 ERRORS = tuple(f"{name}_{what}" for name in ("density", "speed") for what in ("se", "low", "high"))
-
-
-LOCAL = "resolution_local"
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,8 @@ def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
             accumulator = MapAccumulator(result.grid, config.replace(smoothing_um=0.0))
             accumulator.add(tracks)
             maps = accumulator.maps()
-            if wish.name == LOCAL and config.fsc:
-                maps[LOCAL] = local_resolution(*accumulator.halves())
+            if wish.name == LOCAL_RESOLUTION and config.fsc:
+                maps[LOCAL_RESOLUTION] = local_resolution(*accumulator.halves())
         else:
             tracks, maps = ours.tracks, ours.maps
         first = {name: maps[name] for name in dict.fromkeys(("density", wish.name)) if name in maps}
@@ -117,15 +115,20 @@ def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
                 halves = accumulator.halves()
                 fsc = resolution(*halves, n_tracks=accumulator.n_tracks)
                 enough = accumulator.n_tracks >= FEWEST_TRACKS
-                if LOCAL not in maps and config.local_resolution and enough and not stop():
-                    maps[LOCAL] = local_resolution(*halves)
+                if (
+                    LOCAL_RESOLUTION not in maps
+                    and config.local_resolution
+                    and enough
+                    and not stop()
+                ):
+                    maps[LOCAL_RESOLUTION] = local_resolution(*halves)
             ours = Accumulated(wish.key, tracks, maps, curve, fsc)
         assert ours is not None
         rest = smooth_maps(maps, config.smoothing_um)
         if config.smoothing_um > 0:  # the errors are of maps that are not smoothed
             rest = {name: each for name, each in rest.items() if name not in ERRORS}
         # What is known of the maps before is not true of these.
-        kept = {n: each for n, each in result.maps.items() if n not in (*ERRORS, LOCAL)}
+        kept = {n: each for n, each in result.maps.items() if n not in (*ERRORS, LOCAL_RESOLUTION)}
         shown = {**kept, **rest, **first}
         made = replace(
             result,
