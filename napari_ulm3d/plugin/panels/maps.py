@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox
 
 from napari_ulm3d.maps import Resolution, forecast_saturation
+from napari_ulm3d.maps.resolved import LOCAL_RESOLUTION
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
@@ -18,7 +19,6 @@ from napari_ulm3d.plugin.controls.section import Section
 from napari_ulm3d.plugin.jobs.job import LatestJob
 from napari_ulm3d.plugin.jobs.rebuild_maps import (
     ERRORS,
-    LOCAL,
     OF_TRACKS,
     Accumulated,
     Rebuilt,
@@ -191,7 +191,7 @@ class MapsPanel(Panel):
         whole = wish.chosen == TrackFilter() and result.saturation is not None
         if not (same and whole and own.smoothing_um == 0 and set(OF_TRACKS) <= set(result.maps)):
             return None
-        known = (*OF_TRACKS, *ERRORS, LOCAL)
+        known = (*OF_TRACKS, *ERRORS, LOCAL_RESOLUTION)
         maps = {name: result.maps[name] for name in known if name in result.maps}
         return Accumulated(wish.key, result.tracks, maps, result.saturation, result.resolution)
 
@@ -214,7 +214,7 @@ class MapsPanel(Panel):
             f"; displayed {pooled} times coarser, exported at full resolution" if pooled > 1 else ""
         )
         tracks = f"{made.n_tracks:,} of {result.tracks.n_tracks:,} tracks; "
-        if made.wish.name not in (*OF_TRACKS, *ERRORS, LOCAL):
+        if made.wish.name not in (*OF_TRACKS, *ERRORS, LOCAL_RESOLUTION):
             tracks = "Not made from tracks, so filters do not apply; "
         self.status.setText(f"{tracks}{made.grid_text}{drawn}.")
         steps: list[Callable[[], Any]] = []
