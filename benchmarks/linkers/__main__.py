@@ -1,13 +1,15 @@
-"""Compare ways of linking bubbles on synthetic tracks: `python -m benchmarks.linkers`.
+"""Compare ways of linking bubbles: `python -m benchmarks.linkers [--real FOLDER]`.
 
-Bubbles flow along curved vessels at constant speed, for 12 to 60 frames each, among false
-localizations that come and go. Every linker gets the same points, the same gate and the
-same gap; then tracks of fewer than 9 points are dropped. Scored are the links: a link is
+Synthetic: bubbles flow along curved vessels at constant speed, for 12 to 60 frames each, among false
+localizations that come and go; tracks of fewer than 9 points are dropped. Real (with `--real`, the
+folder of the published recordings; see `real`): the same at lower frame rates, and no track is
+dropped. Every linker gets the same points, the same gate and the same gap. Scored are the links: a link is
 right when it joins two consecutive localizations of one bubble.
 """
 
 from __future__ import annotations
 
+import argparse
 import platform
 import time
 from collections.abc import Callable
@@ -16,204 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
-from scipy.spatial import cKDTree
 
-from benchmarks.linkers.scenes import SCENES, Labels, Points, Scene, Truth, simulate
+from benchmarks.linkers.methods import LINKERS
+from benchmarks.linkers.real import real_scenes
+from benchmarks.linkers.scenes import SCENES, Scene, Truth, simulate
+from benchmarks.linkers.scoring import score
 from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link import link
-from napari_ulm3d.link.assignment import assign
-from napari_ulm3d.link.chains import ChainBuilder, chain_labels
 from napari_ulm3d.tables import Localizations
 
 MIN_POINTS = 9
-Linker = Callable[[Scene, Truth], Labels]
-
-
-def ours(scene: Scene, truth: Truth) -> Labels:
-    return chain_labels(truth.frame, truth.position, scene.gates_um)
-
-
-def ours_with_given_velocities(scene: Scene, truth: Truth) -> Labels:
-    """As `link` does with velocity columns; each component is off by 20 % of the speed."""
-    rng = np.random.default_rng(1)
-    speed = np.linalg.norm(truth.velocity, axis=1, keepdims=True)
-    velocity = truth.velocity + rng.normal(0, 0.2, truth.velocity.shape) * speed
-    shift = np.nan_to_num(velocity) * 1000 / scene.rate_hz / 2
-    return _run(ChainBuilder(scene.gates_um), truth, shift)
-
-
-def constant_velocity(scene: Scene, truth: Truth) -> Labels:
-    """Each chain's mean velocity over its last 4 points predicts where it goes on."""
-
-    class Builder(ChainBuilder):
-        def _assign(self, source: Any, position: Points, shift: Points, apart: int) -> Labels:
-            step = np.zeros_like(source.position)
-            for k, chain in enumerate(source.chains):
-                low, high = chain.rows[-4:][0], chain.rows[-1]
-                if high != low:
-                    step[k] = truth.position[high] - truth.position[low]
-                    step[k] /= truth.frame[high] - truth.frame[low]
-            gate = self.gates[apart - 1]
-            return assign(source.position, step * apart, position, np.zeros_like(position), gate)
-
-    return _run(Builder(scene.gates_um), truth)
-
-
-def _frames(truth: Truth) -> list[tuple[int, int, int]]:
-    numbers, first = np.unique(truth.frame, return_index=True)
-    stop = np.append(first[1:], len(truth.frame))
-    return list(zip(numbers.tolist(), first.tolist(), stop.tolist(), strict=True))
-
-
-def _run(builder: ChainBuilder, truth: Truth, shift: Points | None = None) -> Labels:
-    shift = np.zeros_like(truth.position) if shift is None else shift
-    for frame, start, stop in _frames(truth):
-        rows = list(range(start, stop))
-        builder.push(frame, truth.position[start:stop], shift[start:stop], rows)
-    builder.finish()
-    labels = np.full(len(truth.frame), -1, np.int64)
-    for chain in builder.take_finished():
-        labels[chain.rows] = chain.id
-    return labels
-
-
-def _two_stages(assigner: Callable[[Points, Points, float], Labels]) -> Linker:
-    """The same two stages with another assignment in them."""
-
-    class Builder(ChainBuilder):
-        def _assign(self, source: Any, position: Points, shift: Points, apart: int) -> Labels:
-            return assigner(source.position, position, self.gates[apart - 1])
-
-    return lambda scene, truth: _run(Builder(scene.gates_um), truth)
-
-
-def dense_assignment(source: Points, target: Points, gate: float) -> Labels:
-    """scipy's linear_sum_assignment on the whole matrix of a frame pair."""
-    cost = ((source[:, None] - target[None]) ** 2).sum(axis=-1)
-    far = cost > gate * gate
-    cost[far] = (len(source) + 1) * gate * gate
-    links = np.full(len(source), -1, np.int64)
-    for i, j in zip(*linear_sum_assignment(cost), strict=True):
-        if not far[i, j]:
-            links[i] = j
-    return links
-
-
-def component_assignment(source: Points, target: Points, gate: float) -> Labels:
-    """scipy's linear_sum_assignment on each connected component of the gated pairs."""
-    links = np.full(len(source), -1, np.int64)
-    pairs = _pairs(source, target, gate)
-    n, m = len(source), len(target)
-    graph = coo_array((np.ones(len(pairs["i"])), (pairs["i"], pairs["j"] + n)), (n + m, n + m))
-    n_parts, part = connected_components(graph, directed=False)
-    order = np.argsort(part, kind="stable")
-    for members in np.split(order, np.cumsum(np.bincount(part, minlength=n_parts))[:-1]):
-        rows, columns = members[members < n], members[members >= n] - n
-        if len(rows) == 1 and len(columns) == 1:
-            links[rows[0]] = columns[0]
-        elif len(rows) and len(columns):
-            chosen = dense_assignment(source[rows], target[columns], gate)
-            links[rows[chosen >= 0]] = columns[chosen[chosen >= 0]]
-    return links
-
-
-def sparse_assignment(source: Points, target: Points, gate: float) -> Labels:
-    """scipy's min_weight_full_bipartite_matching, with an "unlinked" column a source."""
-    links = np.full(len(source), -1, np.int64)
-    n, m = len(source), len(target)
-    if not n:
-        return links
-    pairs = _pairs(source, target, gate)
-    # Zero weights mean "no edge" there, so all weights are raised by one squared gate.
-    weight = np.concatenate((pairs["v"] ** 2 + gate**2, np.full(n, (n + 2) * gate**2)))
-    row = np.concatenate((pairs["i"], np.arange(n)))
-    column = np.concatenate((pairs["j"], m + np.arange(n)))
-    rows, columns = min_weight_full_bipartite_matching(
-        coo_array((weight, (row, column)), (n, m + n)).tocsr()
-    )
-    linked = columns < m
-    links[rows[linked]] = columns[linked]
-    return links
-
-
-def _pairs(source: Points, target: Points, gate: float) -> NDArray[np.void]:
-    if not len(source) or not len(target):
-        return np.zeros(0, [("i", np.intp), ("j", np.intp), ("v", float)])
-    return cKDTree(source).sparse_distance_matrix(cKDTree(target), gate, output_type="ndarray")
-
-
-def laptrack(scene: Scene, truth: Truth) -> Labels:
-    from laptrack import LapTrack
-
-    tracker = LapTrack(
-        metric="sqeuclidean",
-        cutoff=scene.gates_um[0] ** 2,
-        gap_closing_metric="sqeuclidean",
-        gap_closing_cutoff=scene.gates_um[-1] ** 2 if scene.max_gap else False,
-        gap_closing_max_frame_count=scene.max_gap,
-        splitting_cutoff=False,
-        merging_cutoff=False,
-    )
-    frames = _frames(truth)
-    tree = tracker.predict([truth.position[start:stop] for _, start, stop in frames])
-    successor = {frames[a][1] + i: frames[b][1] + j for (a, i), (b, j) in tree.edges}
-    labels = np.full(len(truth.frame), -1, np.int64)
-    for n_tracks, start in enumerate(sorted(set(range(len(labels))) - set(successor.values()))):
-        row: int | None = start
-        while row is not None:
-            labels[row] = n_tracks
-            row = successor.get(row)
-    return labels
-
-
-def trackpy(scene: Scene, truth: Truth) -> Labels:
-    import pandas as pd
-    import trackpy as tp
-
-    tp.quiet()
-    table = pd.DataFrame(truth.position, columns=["z", "y", "x"]).assign(frame=truth.frame)
-    if scene.extent_um[1] == 0:
-        table = table.drop(columns="y")
-    linked = tp.link(
-        table,
-        search_range=scene.gates_um[0],
-        memory=scene.max_gap,
-        pos_columns=[name for name in "zyx" if name in table],
-        t_column="frame",
-    )
-    return linked["particle"].sort_index().to_numpy(np.int64)
-
-
-def links_of(frame: Labels, label: Labels) -> set[tuple[int, int]]:
-    """Pairs of rows that follow each other in one track."""
-    order = np.lexsort((frame, label))
-    order = order[label[order] >= 0]
-    same = label[order][1:] == label[order][:-1]
-    return set(zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True))
-
-
-def score(truth: Truth, label: Labels) -> tuple[float, float]:
-    """Precision and recall of the links of tracks of at least MIN_POINTS points."""
-    label = np.where(np.bincount(label)[label] < MIN_POINTS, -1, label)
-    wanted, found = links_of(truth.frame, truth.bubble), links_of(truth.frame, label)
-    right = len(wanted & found)
-    return right / max(len(found), 1), right / len(wanted)
-
-
-LINKERS: dict[str, Linker] = {
-    "this package": ours,
-    "  + velocities given, 20 % off": ours_with_given_velocities,
-    "  + constant-velocity prediction": constant_velocity,
-    "scipy LSA, dense": _two_stages(dense_assignment),
-    "scipy LSA per component": _two_stages(component_assignment),
-    "scipy sparse matching": _two_stages(sparse_assignment),
-    "laptrack": laptrack,
-    "trackpy": trackpy,
-}
 
 
 def best_time(call: Callable[[], Any], repeats: int = 4) -> tuple[float, Any]:
@@ -235,26 +49,39 @@ def machine() -> str:
     return f"{cpu}, one core, Python {platform.python_version()}, numpy {np.__version__}"
 
 
-def main() -> None:
+def compare(scene: Scene, truth: Truth, names: list[str], least: int, apart: int | None) -> None:
+    """Print a row for each linker."""
+    for name in names:
+        try:
+            seconds, label = best_time(partial(LINKERS[name], scene, truth))
+        except ImportError as error:
+            print(f"{scene.name:34s}{name:32s}  not installed ({error})")
+            continue
+        except Exception as error:  # a rival's own limit is a result of this comparison
+            print(f"{scene.name:34s}{name:32s}  {type(error).__name__}")
+            continue
+        precision, recall = score(truth, label, least, apart)
+        print(
+            f"{scene.name:34s}{name:32s}{1e3 * seconds:8.0f}{len(truth.frame) / seconds:10.0f}"
+            f"{precision:12.4f}{recall:9.4f}",
+            flush=True,
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="folder of LongEnsemble_*.mat")
+    options = parser.parse_args(arguments)
     print(f"Machine: {machine()}. Best of four runs; compiled code warm.\n")
-    print(f"{'scene':28s}{'linker':32s}{'ms':>8s}{'points/s':>10s}{'precision':>11s}{'recall':>8s}")
+    print(f"{'scene':34s}{'linker':32s}{'ms':>8s}{'points/s':>10s}{'precision':>12s}{'recall':>9s}")
+    if options.real is not None:
+        # Real tracks hold no velocities, and all exact assignments give the same links.
+        names = ["this package", "  + constant-velocity prediction", "laptrack", "trackpy"]
+        for scene, truth in real_scenes(options.real):
+            compare(scene, truth, names, 1, scene.max_gap + 1)
+        return
     for scene in SCENES:
-        truth = simulate(scene)
-        for name, linker in LINKERS.items():
-            try:
-                seconds, label = best_time(partial(linker, scene, truth))
-            except ImportError as error:
-                print(f"{scene.name:28s}{name:32s}  not installed ({error})")
-                continue
-            except Exception as error:  # a rival's own limit is a result of this comparison
-                print(f"{scene.name:28s}{name:32s}  {type(error).__name__}")
-                continue
-            precision, recall = score(truth, label)
-            print(
-                f"{scene.name:28s}{name:32s}{1e3 * seconds:8.0f}{len(truth.frame) / seconds:10.0f}"
-                f"{precision:11.3f}{recall:8.3f}",
-                flush=True,
-            )
+        compare(scene, simulate(scene), list(LINKERS), MIN_POINTS, None)
     whole(SCENES[0], copies=1)
     whole(SCENES[0], copies=63)
 

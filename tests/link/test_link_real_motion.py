@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import scipy.io
 
+from benchmarks.linkers.methods import ours, trackpy
+from benchmarks.linkers.real import laid_over, read_tracks, thinned
+from benchmarks.linkers.scenes import Scene
+from benchmarks.linkers.scoring import score
 from napari_ulm3d.link.chains import chain_labels
 
 
@@ -32,3 +36,17 @@ def test_published_tracks_are_found_again(crops: Path, every: int) -> None:
     true_links = len(rows) - np.unique(bubble).size
     assert right > 0.98 * true_links
     assert wrong < 0.02 * true_links
+
+
+def test_real_bubbles_at_250_hz_are_linked_as_well_as_by_trackpy(crops: Path) -> None:
+    """Sixty parts of the recording at once, so that bubbles meet; neither linker is without errors."""
+    pytest.importorskip("trackpy")
+    crowd = thinned(laid_over([read_tracks(crops / "mouse_brain_tracks.mat")], 100), 4)
+    scene = Scene("real", extent_um=(200.0, 0.0, 350.0), rate_hz=250.0, max_speed_mm_s=2.0)
+    own, rival = (
+        score(crowd, ours(scene, crowd), apart=1),
+        score(crowd, trackpy(scene, crowd), apart=1),
+    )
+    assert all(0.8 < value < 1.0 for value in rival)
+    assert own[0] >= rival[0]
+    assert own[1] >= rival[1]
