@@ -38,6 +38,8 @@ __all__ = [
 _PLUGIN, _LOCALIZE = "napari-ulm3d", "Localize & track"
 _INSTALLED = "ulm3d_shortcuts"
 _RATIO, _STEP_DB = 1.1, 0.5
+_NO_MAP = "There is no vessel map yet: run the whole series, or open a results folder."
+_EMPTY_MAP = "There is no vessel map: no track passes the filters of Vessel maps; reset them."
 
 
 def run_frame(viewer: napari.Viewer) -> None:
@@ -56,10 +58,14 @@ def run_series(viewer: napari.Viewer) -> None:
 
 
 def show_map(viewer: napari.Viewer) -> None:
-    """Show the vessel map alone, in 3-D, fitted to the view."""
+    """Show the vessel map alone, in 3-D, fitted to the view; say why where there is none."""
+    from napari.utils.notifications import show_info
+
     from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
 
-    show_vessel_map(viewer)
+    if not show_vessel_map(viewer):
+        result = session_of(viewer).result
+        show_info(_EMPTY_MAP if result is not None and result.tracks.n_tracks else _NO_MAP)
 
 
 def flip_display(viewer: napari.Viewer) -> None:

@@ -25,10 +25,10 @@ from napari_ulm3d.plugin.jobs.rebuild_maps import (
     Wish,
     rebuild_work,
 )
+from napari_ulm3d.plugin.keys import show_map
 from napari_ulm3d.plugin.layers.convert import POOLED
 from napari_ulm3d.plugin.layers.place import Placer, find_layer, place, remove
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, Colouring, default_colouring
-from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.evidence import EvidenceBox, forecast_curves
 from napari_ulm3d.plugin.panels.parts.map_appearance import LooksBox
@@ -81,7 +81,7 @@ class MapsPanel(Panel):
             "Show vessel map",
             "Show only the map, fitted to the view: a 3-D maximum projection with its "
             "colour bar and a scale bar.",
-            lambda: show_vessel_map(self.viewer),
+            lambda: show_map(self.viewer),
         )
         self.column.addWidget(self.show_button)
         self.form = SettingsForm(self.session, "maps")
