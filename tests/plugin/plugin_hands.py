@@ -182,15 +182,11 @@ class Pointer:
             QEvent.Type.MouseMove, QPointF(to), QPointF(glob), Qt.MouseButton.NoButton,
             pressed, NO_KEY,
         )  # fmt: skip
-        QApplication.sendEvent(self._canvas, event)
-        size = self._canvas.size()
 
         def heard() -> bool:
-            nonlocal size
+            # Again until it is heard: it may have been skipped, or the canvas resized since.
+            QApplication.sendEvent(self._canvas, event)
             QApplication.processEvents()
-            if self._canvas.size() != size:  # resized since: the pointer is over another place now
-                size = self._canvas.size()
-                QApplication.sendEvent(self._canvas, event)
             camera, shown = self._viewer.scene.camera, list(self._viewer.dims.displayed)
             away = to - self.share(0.5, 0.5)
             expected = np.array(camera.center[-2:]) + np.array([away.y(), away.x()]) / camera.zoom

@@ -12,12 +12,11 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import click, dock, idle
+from plugin_hands import Pointer, click, dock, idle
 
 from napari_ulm3d.edits import read_edits
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.plugin.controls.track_table import table_of_tracks
-from napari_ulm3d.plugin.layers.picking import track_at
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.session import session_of
@@ -37,13 +36,19 @@ def test_tracks_are_curated(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     assert panel.table.model().rowCount() == len(rows) == first.tracks.n_tracks
     assert rows["frames"].sum() == len(first.tracks)
 
-    # A row that is selected is marked in the view; what the view is asked for is the track there.
+    # A track that is clicked in the view is chosen in the table and marked.
     look_at_a_plane(loaded)
-    point = first.tracks.positions_um[len(first.tracks) // 2]
-    number = track_at(loaded, first.tracks, point)
-    assert number == first.tracks.table["track_id"].iloc[len(first.tracks) // 2]
-    panel.table.choose((number,))
+    row = len(first.tracks) // 2
+    point = first.tracks.positions_um[row]
+    for axis, value in enumerate(point, start=1):
+        loaded.dims.set_point(axis, float(value))
+    number = int(first.tracks.table["track_id"].iloc[row])
     idle(qtbot, panel)
+    pointer = Pointer(loaded, qtbot)
+    across = [axis - 1 for axis in loaded.dims.displayed]
+    pointer.click(pointer.place(*point[across]))
+    idle(qtbot, panel)
+    assert panel.table.chosen == (number,)
     assert find_layer(loaded, "chosen tracks") is not None
 
     # It is deleted from the table, the maps and the folder, and comes back.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.plugin.jobs.measure_vessels import Measured
+from napari_ulm3d.plugin.layers.clicks import ViewClicks
 from napari_ulm3d.plugin.layers.convert import VALUE, value_of
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.layers.vessel_lines import VesselLines, vessel_at
@@ -34,36 +35,22 @@ class VesselPicking:
 
     def __init__(self, viewer: Any, drawn: Drawn, choose: Callable[[int | None, bool], None]):
         self._viewer, self._drawn, self._choose = viewer, drawn, choose
-        viewer.mouse_drag_callbacks.append(self._on_press)
+        self._clicks = ViewClicks(viewer, self._on_click)
 
     def end(self, *_: Any) -> None:
         """Hear no more."""
-        if self._on_press in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.remove(self._on_press)
+        self._clicks.end()
 
-    def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
-        if int(event.button) != 1 or not self._looking(viewer):
-            return
-        start = np.asarray(event.pos, float)
-        yield
-        while event.type == "mouse_move":
-            if np.abs(np.asarray(event.pos, float) - start).max() > 3:
-                return  # the view is being moved
-            yield
+    def _on_click(self, event: Any) -> None:
         drawn = self._drawn()
         if drawn is None:
             return
         lines, shown = drawn
-        direction, depth_um = _seen_along(viewer, event)
-        pixel_um = 1.0 / max(float(viewer.scene.camera.zoom), 1e-9)
+        direction, depth_um = _seen_along(self._viewer, event)
+        pixel_um = 1.0 / max(float(self._viewer.scene.camera.zoom), 1e-9)
         at = np.asarray(event.position)[-3:]
         place = vessel_at(lines, at, direction, pixel_um, shown, depth_um)
         self._choose(place, "Control" in {str(key) for key in event.modifiers})
-
-    def _looking(self, viewer: Any) -> bool:
-        """Whether clicks go to nothing else: no shape is being drawn, no label painted."""
-        active = viewer.layers.selection.active
-        return active is None or str(getattr(active, "mode", "pan_zoom")) == "pan_zoom"
 
 
 def _seen_along(viewer: Any, event: Any) -> tuple[NDArray[np.float64] | None, float]:

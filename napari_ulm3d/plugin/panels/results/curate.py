@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,9 @@ from napari_ulm3d.pipeline import curate
 from napari_ulm3d.plugin.controls.track_table import TrackTable
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.jobs.run_series import outcome_of
+from napari_ulm3d.plugin.layers.clicks import ViewClicks
 from napari_ulm3d.plugin.layers.picking import mark_tracks, track_at
-from napari_ulm3d.plugin.layers.place import find_layer, place
+from napari_ulm3d.plugin.layers.place import place
 from napari_ulm3d.plugin.panels.panel import Panel, button, note
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.saved_results import mapped
@@ -32,7 +32,6 @@ class CuratePanel(Panel):
         self._job.failed.connect(lambda problem: self.problem.say(problem))
         self._job.ended.connect(self._refresh)
         self._shown: Result | None = None
-        self._heard: Any = None
         self.table = TrackTable()
         self.table.setToolTip(
             "Click a track here or in the view to select it, with Ctrl or Shift to add; click a "
@@ -56,8 +55,8 @@ class CuratePanel(Panel):
         self.status = note()
         self.column.addWidget(self.status)
         self.session.result_changed.connect(self._on_result)
-        self.viewer.layers.events.inserted.connect(self._listen)
-        self.destroyed.connect(_Deaf(self.viewer, self._listen))
+        self._clicks = ViewClicks(self.viewer, self._on_click)
+        self.destroyed.connect(self._clicks.end)
         self._on_result()
 
     # --- what is there -------------------------------------------------------------------------
@@ -68,7 +67,6 @@ class CuratePanel(Panel):
             self._shown = result
             if result is not None:
                 self.table.show_tracks(result.tracks)
-        self._listen()
         self._refresh()
 
     def _refresh(self, *_: Any) -> None:
@@ -89,20 +87,10 @@ class CuratePanel(Panel):
 
     # --- selecting -----------------------------------------------------------------------------
 
-    def _listen(self, *_: Any) -> None:
-        """Hear clicks on the tracks that are shown."""
-        layer = find_layer(self.viewer, "tracks")
-        if layer is not None and layer is not self._heard:
-            self._heard = layer
-            layer.mouse_drag_callbacks.append(self._on_press)
-
-    def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
-        """Select the track under the mouse, if it is released where it was pressed."""
-        yield
-        if event.type == "mouse_move":
-            return
+    def _on_click(self, event: Any) -> None:
+        """Select the track under the mouse."""
         result = self.session.result
-        if result is None:
+        if result is None or not self.isVisible():
             return
         number = track_at(self.viewer, result.tracks, event.position, event.view_direction)
         more = {str(key) for key in event.modifiers} & {"Control", "Shift"}
@@ -186,13 +174,3 @@ class CuratePanel(Panel):
             if layer is not None and layer.metadata.get("ulm3d_role") in ("map", "tracks"):
                 place(self.viewer, layer)
         self.session.set_result(outcome.result, computed=before)
-
-
-class _Deaf:
-    """A closed panel's Qt side is gone: napari must not call into it."""
-
-    def __init__(self, viewer: Any, callback: Any) -> None:
-        self._viewer, self._callback = viewer, callback
-
-    def __call__(self, *_: Any) -> None:
-        self._viewer.layers.events.inserted.disconnect(self._callback)
