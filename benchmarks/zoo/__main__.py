@@ -1,7 +1,9 @@
 """Make the zoo's acquisitions where they are not there yet, and score the defaults on them.
 
 `python -m benchmarks.zoo` makes what is missing of the scenes to choose by (an hour or more on two
-cores, most of it SIMUS) and prints a table; `--made` scores only what is there.
+cores, most of it SIMUS) and prints a table: for every scene the defaults, the best settings that a
+search by the truth finds (cut, threshold, speed limit, widths, patch), and ulmtools and trackpy,
+each at its best. `--made` scores only what is there; `--defaults` leaves out searches and rivals.
 """
 
 from __future__ import annotations
@@ -12,16 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import machine_line, markdown_table
-from benchmarks.scenes import Scene, score
+from benchmarks.scenes import Scene, with_localizer
+from benchmarks.zoo.bound import Isolated, isolated_bubbles
+from benchmarks.zoo.figures import HEADER, Radii, figures
+from benchmarks.zoo.prepared import Prepared
 from benchmarks.zoo.recipes import recipes
+from benchmarks.zoo.rivals import RIVALS, best_of
+from benchmarks.zoo.search import search
 from benchmarks.zoo.store import default_cache, is_made, make, read, read_must3d_fine
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import run
 
-_HEADER = [
-    "scene", "localizer", "precision", "recall", "Jaccard",
-    "tracked Jaccard", "error, um", "chance tracks", "volumes/s",
-]  # fmt: skip
+_CUTS_AFTER_THE_FIRST = 2
 
 
 def main() -> None:
@@ -32,21 +36,25 @@ def main() -> None:
     parser.add_argument("--made", action="store_true", help="only what is in the cache")
     parser.add_argument("--must3d-fine", type=Path, help="folder of that acquisition's files")
     parser.add_argument("--localizers", nargs="+", default=["gaussian", "network"])
+    parser.add_argument("--defaults", action="store_true", help="no search, no rivals")
+    parser.add_argument("--match-um", type=float, help="hits within this, and no margin")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
-    print(machine_line("pymust"), end="\n\n", flush=True)
-    config = PipelineConfig().with_settings([*arguments.settings, "maps.fsc=false"])
-    rows = [
-        row
-        for scene in _scenes(arguments)
-        for localizer in arguments.localizers
-        for row in [_row(scene, localizer, config)]
-    ]
-    print(markdown_table(_HEADER, rows))
+    print(machine_line("pymust", "ulmtools", "trackpy"), end="\n\n", flush=True)
+    fast = ["maps.fsc=false", "maps.confidence=none"]
+    config = PipelineConfig().with_settings([*arguments.settings, *fast])
+    radii = Radii(arguments.match_um)
+    rows = []
+    for scene in _scenes(arguments):
+        for row in _rows(scene, config, radii, arguments):
+            print(" ".join(row), flush=True)
+            rows.append(row)
+    print("\n" + markdown_table(HEADER, rows))
 
 
 def _scenes(arguments: argparse.Namespace) -> Iterator[Scene]:
-    for recipe in recipes(arguments.split, arguments.scenes):
+    only_must = arguments.must3d_fine is not None and not arguments.scenes
+    for recipe in [] if only_must else recipes(arguments.split, arguments.scenes):
         if arguments.made and not is_made(recipe, arguments.cache):
             continue
         seconds = make(recipe, arguments.cache)
@@ -57,21 +65,43 @@ def _scenes(arguments: argparse.Namespace) -> Iterator[Scene]:
         yield read_must3d_fine(arguments.must3d_fine)
 
 
-def _row(scene: Scene, localizer: str, config: PipelineConfig) -> list[str]:
-    chosen = config.replace(localize=config.localize.replace(localizer=localizer).model_dump())
+def _rows(
+    scene: Scene, config: PipelineConfig, radii: Radii, arguments: argparse.Namespace
+) -> Iterator[list[str]]:
+    """One scene: defaults and the best settings of each localizer, then the rivals."""
+    prepared = Prepared.of(scene, config)
+    isolated = isolated_bubbles(scene, prepared)
+    cuts: tuple[int, ...] = ()
+    for localizer in arguments.localizers:
+        chosen = with_localizer(config, localizer)
+        yield _row(scene, f"{localizer}, defaults", chosen, (), isolated, radii)
+        if arguments.defaults:
+            continue
+        best = search(scene, chosen, prepared, radii, cuts or None)
+        # What follows tries only the cuts that were best for the first.
+        cuts = cuts or best.cuts[:_CUTS_AFTER_THE_FIRST]
+        yield _row(scene, f"{localizer}, best settings", chosen, best.settings, isolated, radii)
+    if arguments.defaults:
+        return
+    for rival in RIVALS:
+        result = best_of(rival, scene, prepared, radii, cuts)
+        scores = figures(scene, result.found, result.tracks, result.seconds, isolated, radii)
+        yield scores.row(scene.name, f"{rival}, best settings", result.settings)
+
+
+def _row(
+    scene: Scene,
+    what: str,
+    config: PipelineConfig,
+    settings: tuple[str, ...],
+    isolated: Isolated,
+    radii: Radii,
+) -> list[str]:
     began = time.perf_counter()
-    result = run(scene.acquisition, chosen)
+    result = run(scene.acquisition, config.with_settings(list(settings)))
     seconds = time.perf_counter() - began
-    scores = score(scene, result.localizations, result.tracks)
-    found, tracked = scores.localization, scores.tracked
-    share = result.report.chance_share
-    return [
-        scene.name, localizer,
-        f"{found.precision:.3f}", f"{found.recall:.3f}", f"{found.jaccard:.3f}",
-        f"{tracked.jaccard:.3f}", f"{found.rmse_um:.1f}",
-        "-" if share is None else f"{100 * share:.0f} %",
-        f"{scene.acquisition.n_frames / seconds:.0f}",
-    ]  # fmt: skip
+    scores = figures(scene, result.localizations, result.tracks, seconds, isolated, radii)
+    return scores.row(scene.name, what, " ".join(settings))
 
 
 if __name__ == "__main__":

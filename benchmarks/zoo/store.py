@@ -15,6 +15,9 @@ from benchmarks.zoo import ours, simus
 from benchmarks.zoo.recipes import SOUND_SPEED_M_S, Recipe
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.evaluate import Truth
+from napari_ulm3d.io.open.frames import LogScale
+
+_LOG_DB = 60.0  # of log-compressed scenes; white is the strongest voxel
 
 __all__ = ["default_cache", "is_made", "make", "read", "read_must3d_fine"]
 
@@ -52,8 +55,13 @@ def read(recipe: Recipe, cache: Path) -> Scene:
     """An acquisition in memory, with its truth."""
     folder = cache / recipe.name
     facts = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+    frames = np.load(folder / "frames.npy")
+    if (
+        recipe.log_compressed
+    ):  # as `load.log_compressed_db` does: decibels over the floor to envelope
+        LogScale(_LOG_DB, _LOG_DB).linearize(frames)
     acquisition = Acquisition.from_array(
-        np.load(folder / "frames.npy"),
+        frames,
         facts["spacing_um"],
         recipe.rate_hz,
         wavelength_um=recipe.wavelength_um,

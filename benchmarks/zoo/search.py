@@ -1,0 +1,157 @@
+"""The best settings for one scene, which nobody without the truth could find.
+
+A search along one kind of setting after the other, by the tracked Jaccard index at a quarter
+wavelength: the clutter cut with the threshold and the speed limit of linking, then the PSF's widths,
+then the patch. Thresholds act on what a lower threshold found, and speed limits on the localizations,
+so that neither costs a run; what is found is then run as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.scenes import Scene
+from benchmarks.zoo.figures import Radii, tracked_jaccard
+from benchmarks.zoo.prepared import Prepared
+from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.link import link
+from napari_ulm3d.pipeline import BlockFinished, StageStarted, run_events
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["Best", "cuts", "search"]
+
+_CUTS = (2, 3, 4, 6, 8, 11, 16)
+_SPEEDS_MM_S = (10.0, 20.0, 30.0, 60.0, 120.0)
+_LEVELS_DB = (10.0, 13.0, 16.0, 19.0, 22.0)
+_SCORES = (0.05, 0.1, 0.2, 0.3, 0.45)
+_SCALES = (0.8, 1.25)
+_PATCHES = (-2, 2)
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a search found.
+
+    Attributes
+    ----------
+    settings
+        As for ``--set``.
+    tracked
+        The tracked Jaccard index that the search saw.
+    cuts
+        The first components kept that it tried, the best one first.
+    """
+
+    settings: tuple[str, ...]
+    tracked: float
+    cuts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Settings on trial; those that act on localizations stand apart."""
+
+    base: tuple[str, ...]
+    least: float
+    speed_mm_s: float
+
+    def settings(self, name: str) -> tuple[str, ...]:
+        return (*self.base, f"{name}={self.least:g}", f"link.max_speed_mm_s={self.speed_mm_s:g}")
+
+
+def cuts(prepared: Prepared) -> list[int]:
+    """First components kept that a search tries: a ladder, and the one that was measured."""
+    first = prepared.plan.config.clutter.svd_range
+    assert first is not None
+    n_frames = prepared.plan.config.load.block_frames
+    return sorted({first[0], *(cut for cut in _CUTS if cut <= n_frames // 4)})
+
+
+def search(
+    scene: Scene,
+    config: PipelineConfig,
+    prepared: Prepared,
+    radii: Radii,
+    tried: Sequence[int] | None = None,
+) -> Best:
+    """Search for the best settings of the localizer that `config` names.
+
+    Parameters
+    ----------
+    tried
+        First components kept to try; None: `cuts`.
+    """
+    search_ = _Search(scene, config, prepared, radii)
+    by_cut = [(search_.best((search_.cut(cut),)), cut) for cut in tried or cuts(prepared)]
+    by_cut.sort(key=lambda pair: -pair[0][0])
+    (tracked, best), _ = by_cut[0]
+    for group in search_.shapes():
+        for more in group:
+            other = search_.best((*best.base, *more))
+            if other[0] > tracked:
+                tracked, best = other
+    return Best(best.settings(search_.threshold), tracked, tuple(cut for _, cut in by_cut))
+
+
+class _Search:
+    def __init__(
+        self, scene: Scene, config: PipelineConfig, prepared: Prepared, radii: Radii
+    ) -> None:
+        self.scene, self.radii, self.plan = scene, radii, prepared.plan
+        self.by_network = config.localize.by_network
+        self.threshold = "network.min_score" if self.by_network else "localize.min_fit_snr_db"
+        self.levels = _SCORES if self.by_network else _LEVELS_DB
+        self.config = config
+        calibration = self.plan.calibration
+        assert calibration is not None
+        # Widths and patches that are given would otherwise switch the working grid off.
+        thinning = ",".join(str(k) for k in calibration.working.thinning)
+        self.thinning = f"calibrate.thinning={thinning}"
+
+    def cut(self, first: int) -> str:
+        return f"clutter.svd_range={first},{self.plan.config.load.block_frames}"
+
+    def shapes(self) -> list[list[tuple[str, ...]]]:
+        """Widths, then patches, as settings."""
+        calibration = self.plan.calibration
+        assert calibration is not None
+        grid = self.plan.acquisition.grid
+        widths = [w / s for w, s in zip(calibration.fwhm_um, grid.spacing_um, strict=True)]
+        scaled: list[tuple[str, ...]] = [
+            (self.thinning, "psf.fwhm_voxels=" + ",".join(f"{scale * w:.3f}" for w in widths))
+            for scale in _SCALES
+        ]
+        if self.by_network:
+            return [scaled]
+        patch = self.plan.config.localize.patch
+        patches: list[tuple[str, ...]] = [
+            (self.thinning, "localize.patch_voxels=" + ",".join(str(max(3, n + k)) for n in patch))
+            for k in _PATCHES
+        ]
+        return [scaled, patches]
+
+    def best(self, base: tuple[str, ...]) -> tuple[float, _Choice]:
+        """The best threshold and speed limit for these settings."""
+        found = self._found(base)
+        results = []
+        column = "score" if self.by_network else "snr_db"
+        for least in self.levels:
+            kept = Localizations(found.table[found.table[column] >= least].reset_index(drop=True))
+            for speed in _SPEEDS_MM_S:
+                linking = self.config.link.replace(max_speed_mm_s=speed)
+                tracks = link(kept, self.scene.acquisition.rate_hz, linking)
+                value = tracked_jaccard(self.scene, tracks, self.radii)
+                results.append((value, _Choice(base, least, speed)))
+        return max(results, key=lambda pair: pair[0])
+
+    def _found(self, base: tuple[str, ...]) -> Localizations:
+        lowest = f"{self.threshold}={min(self.levels):g}"
+        config = self.config.with_settings([*base, lowest])
+        parts = []
+        for event in run_events(self.scene.acquisition, config):
+            if isinstance(event, BlockFinished):
+                parts.append(event.result.localizations)
+            if isinstance(event, StageStarted) and event.name == "mapping":
+                break
+        return Localizations.concat(parts)
