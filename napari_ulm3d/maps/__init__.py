@@ -6,6 +6,7 @@ from napari_ulm3d.maps.accumulator import MapAccumulator, accumulate
 from napari_ulm3d.maps.confidence import confidence_rows, intervals
 from napari_ulm3d.maps.disk_spill import MemoryBound
 from napari_ulm3d.maps.forecast import Forecast, forecast_saturation
+from napari_ulm3d.maps.kept import density_maps, kept_maps
 from napari_ulm3d.maps.local_resolution import local_resolution
 from napari_ulm3d.maps.resolution import resolution
 from napari_ulm3d.maps.resolution_curve import Resolution, resolution_text
@@ -19,8 +20,10 @@ __all__ = [
     "Resolution",
     "accumulate",
     "confidence_rows",
+    "density_maps",
     "forecast_saturation",
     "intervals",
+    "kept_maps",
     "local_resolution",
     "resolution",
     "resolution_text",

@@ -17,6 +17,7 @@ from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_map
+from napari_ulm3d.maps import density_maps
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Source", "image_map", "read_source"]
@@ -153,12 +154,7 @@ def _chosen(maps: Mapping[str, VesselMap], where: str) -> dict[str, VesselMap]:
 
 
 def _of_folder(folder: ResultsFolder) -> dict[str, VesselMap]:
-    names = folder.map_names()
-    if "density" not in names:
-        raise ResultsError(
-            f"{folder.path}: has no density map. Finish the run with --resume first."
-        )
-    return {name: folder.map(name) for name in _READ if name in names}
+    return density_maps(folder, _READ)
 
 
 def _of_path(path: Path, load: Mapping[str, Any]) -> tuple[dict[str, VesselMap], str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.maps import kept_maps
 from napari_ulm3d.report.blocks import (
     check_page,
     document,
@@ -31,6 +32,7 @@ from napari_ulm3d.vasculature.summary import summary
 __all__ = ["write_report"]
 
 _LARGEST = 12
+_SHOWN = ("density", "speed", "velocity_z", "speed_se", "resolution_local")
 
 
 def write_report(
@@ -114,13 +116,8 @@ def _warnings(result: dict[str, Any], unmeasured: str) -> list[str]:
 
 
 def _maps(results: ResultsFolder) -> list[str]:
-    wanted = [
-        n
-        for n in ("density", "speed", "velocity_z", "speed_se", "resolution_local")
-        if n in results.map_names()
-    ]
-    shown = [results.map(name) for name in wanted]
-    images = [figure(map_image(m), f"{m.name} ({m.unit})") for m in shown if m.values.size]
+    shown = kept_maps(results, _SHOWN)
+    images = [figure(map_image(m), f"{m.name} ({m.unit})") for m in shown.values() if m.values.size]
     return images or ["<p>The maps are empty.</p>"]
 
 

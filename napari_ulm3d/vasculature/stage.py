@@ -12,6 +12,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.maps import density_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.vasculature.graph import VesselGraph
 from napari_ulm3d.vasculature.measures.error import track_error_um
@@ -89,7 +90,7 @@ def vessels(
         own = source.config
         config, smoothing_frames = config or own.vessels, own.link.smoothing_frames
         tracks = source.tracks() if tracks is None else tracks
-        map_ = source.map("density")
+        map_ = density_maps(source, [])["density"]
     elif isinstance(source, VesselMap):
         map_ = source
     else:

@@ -368,5 +368,6 @@ def test_a_nifti_volume_is_read_as_z_y_x(weights, tmp_path):
 
 def test_it_is_a_public_name(tmp_path):
     assert ulm.refine is refine
-    with pytest.raises(ResultsError, match="no density"):
+    (tmp_path / "run.toml").write_text("[result]\n")  # a run that wrote nothing else
+    with pytest.raises(ResultsError, match="did not finish"):
         refine(ulm.ResultsFolder(tmp_path))

@@ -17,7 +17,8 @@ from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.evaluate import read_truth, truth_localizations, truth_tracks
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_table
-from napari_ulm3d.maps import MapAccumulator, Resolution, accumulate, resolution, saturation_curve
+from napari_ulm3d.maps import MapAccumulator, Resolution, kept_maps, saturation_curve
+from napari_ulm3d.maps.resolved import resolved
 from napari_ulm3d.pipeline import BlockFailed
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
@@ -36,13 +37,12 @@ def mapped(result: Result, maps: MapConfig | None = None) -> Result:
         result = replace(result, config=config)
     accumulator = MapAccumulator(result.grid, result.config.maps)
     accumulator.add(result.tracks)
-    n_tracks = accumulator.n_tracks
-    halves = accumulator.halves() if result.config.maps.fsc else None
+    curve, places = resolved(accumulator)
     return replace(
         result,
-        maps={**result.maps, **accumulator.maps()},
+        maps={**result.maps, **accumulator.maps(), **places},
         saturation=saturation_curve(accumulator, duration_s=result.duration_s),
-        resolution=None if halves is None else resolution(*halves, n_tracks=n_tracks),
+        resolution=curve,
     )
 
 
@@ -75,7 +75,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         # A run that was stopped has its tables only in its blocks yet.
         localizations=results.localizations() if finished else results.localizations_so_far(),
         tracks=results.tracks() if finished else Tracks.empty(),
-        maps={name: results.map(name) for name in results.map_names()},
+        maps=kept_maps(results),
         saturation=_saturation(path),
         resolution=_resolution(path, outcome),
         chance=_csv(path / "chance_tracks.csv", ("length_frames", "share_by_chance")),
@@ -90,10 +90,6 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         edits=read_edits(path),
         linked=results.linked_tracks() if finished and read_edits(path) else None,
     )
-    if "density" not in result.maps and len(result.tracks):
-        # A folder that was kept small has its tracks alone.
-        made = accumulate(result.tracks, result.grid, result.config.maps)
-        result = replace(result, maps={**made, **result.maps})
     return result.prepared(facts)
 
 
