@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.plugin.jobs.measure_vessels import Measured
-from napari_ulm3d.plugin.layers.clicks import ViewClicks
 from napari_ulm3d.plugin.layers.convert import VALUE, value_of
+from napari_ulm3d.plugin.layers.picking.clicks import ViewClicks
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.layers.vessel_lines import VesselLines, vessel_at
 from napari_ulm3d.tables import Tracks

@@ -11,8 +11,8 @@ from napari_ulm3d.pipeline import curate
 from napari_ulm3d.plugin.controls.track_table import TrackTable
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.jobs.run_series import outcome_of
-from napari_ulm3d.plugin.layers.clicks import ViewClicks
-from napari_ulm3d.plugin.layers.picking import mark_tracks, track_at
+from napari_ulm3d.plugin.layers.picking.clicks import ViewClicks
+from napari_ulm3d.plugin.layers.picking.tracks import mark_tracks, track_at
 from napari_ulm3d.plugin.layers.place import place
 from napari_ulm3d.plugin.panels.panel import Panel, button, note
 from napari_ulm3d.plugin.state.results import Result

@@ -1,0 +1,1 @@
+"""What is under the mouse: clicks in the view, and the track nearest to them."""
