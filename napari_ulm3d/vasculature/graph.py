@@ -24,7 +24,7 @@ VESSEL_COLUMNS: dict[str, str] = {
     "diameter_error_um": "its standard error",
     "tortuosity": "length over the distance between its ends",
     "n_tracks": "tracks that run along it",
-    "mean_speed_mm_s": "mean over the cross section",
+    "mean_speed_mm_s": "mean of the blood over the cross section: a little less than that of the bubbles",
     "mean_speed_error_mm_s": "its standard error",
     "peak_speed_mm_s": "95th percentile over tracks",
     "flow_nl_min": "mean speed times area",

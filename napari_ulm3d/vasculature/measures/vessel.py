@@ -13,8 +13,12 @@ from napari_ulm3d.tables import Tracks
 from napari_ulm3d.vasculature.graph import VESSEL_COLUMNS
 from napari_ulm3d.vasculature.measures.assign import Assignment, assign, rows_of_each
 from napari_ulm3d.vasculature.measures.centreline import arc_length, tangents
-from napari_ulm3d.vasculature.measures.flow import flow_with_error, speeds_of
-from napari_ulm3d.vasculature.measures.lines import Centrelines, recentre
+from napari_ulm3d.vasculature.measures.flow import (
+    blood_over_bubbles,
+    flow_with_error,
+    speeds_of,
+)
+from napari_ulm3d.vasculature.measures.lines import Centrelines, followed_share, recentre
 from napari_ulm3d.vasculature.measures.positions import Positions, independent
 from napari_ulm3d.vasculature.measures.profile import fit_radius
 
@@ -23,6 +27,7 @@ __all__ = ["measure_with_tracks", "measure_without_tracks"]
 _REACH = 1.5  # of the radius, plus
 _REACH_SIGMA = 2.5  # standard deviations of a position
 _KEPT_SHARE = 0.4  # of a vessel that is left when its ends in junctions are left out
+_MOST_FOLLOWED = 0.5  # of the spread; of fewer than two tracks it cannot be told
 # Rows that centrelines are found with; all are measured.
 _ROWS_FOR_LINES = 300_000
 
@@ -146,6 +151,7 @@ class _Vessel:
         mine = mine[(point >= clear) & (point < n - clear)]
         self._lines, self._k = lines, k
         self._distance = np.sqrt((found.offset_um[mine] ** 2).sum(axis=1))
+        self._point = found.point[mine]
         self._along = (rows.velocity_mm_s[mine] * found.tangent[mine]).sum(axis=1)
         self._track, self._block = rows.track[mine], rows.block[mine]
         self._inner = rows.inner[mine]
@@ -162,7 +168,9 @@ class _Vessel:
         variance = max(float(((1 - along) * error_um**2).sum()), 0.0)
         across = np.sqrt(variance if planar else variance / 2)
         worth = independent(distance**2, track, self._block[inner])
-        fit = fit_radius(distance, across, float(reach_um), worth, planar=planar)
+        followed = followed_share(self._lines, self._k, self._point[inner], track)
+        about_middle = distance / np.sqrt(1 - min(followed, _MOST_FOLLOWED))
+        fit = fit_radius(about_middle, across, float(reach_um), worth, planar=planar)
         return fit.radius_um, fit.error_um
 
     def flow(self, fit: tuple[float, float], sigma: float, config: VesselConfig) -> dict[str, Any]:
@@ -175,7 +183,9 @@ class _Vessel:
         if speeds.mean < 0:
             lines.turn(k)
         radius = fit[0] + config.bubble_radius_um
-        flow, flow_error = flow_with_error(speeds.mean, speeds.mean_error, radius, fit[1])
+        slower = blood_over_bubbles(fit[0], radius)
+        speed, speed_error = abs(speeds.mean) * slower, speeds.mean_error * slower
+        flow, flow_error = flow_with_error(speed, speed_error, radius, fit[1])
         direction = tangents(lines.paths[k]).mean(axis=0)
         norm = float(np.linalg.norm(direction))
         direction = direction / norm if norm > 1e-9 else np.full(3, np.nan)
@@ -184,8 +194,8 @@ class _Vessel:
             "node_b": int(lines.ends[k, 1]),
             "diameter_um": 2 * radius,
             "diameter_error_um": 2 * fit[1],
-            "mean_speed_mm_s": abs(speeds.mean),
-            "mean_speed_error_mm_s": speeds.mean_error,
+            "mean_speed_mm_s": speed,
+            "mean_speed_error_mm_s": speed_error,
             "peak_speed_mm_s": speeds.peak,
             "flow_nl_min": flow,
             "flow_error_nl_min": flow_error,
