@@ -10,7 +10,7 @@ from benchmarks.vessels.rivals import RIVALS
 from benchmarks.vessels.scenes import DATA, TEST, scenes
 from napari_ulm3d.refinement import refine
 
-__all__ = ["table"]
+__all__ = ["precision_curve", "table"]
 
 SHARES = (0.1, 0.3, 1.0)
 NOISY = DATA.replace(false_share=(0.3, 3.0), upright=True, positions=(15_000.0, 70_000.0))
@@ -39,7 +39,7 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
     print(f"\n{true.mean():.1%} of {true.size:,} voxels are vessel.")
     print("| | precision at recall .9 | average precision |\n| --- | ---: | ---: |")
     for name, parts in rows.items():
-        precision, average = _curve(np.concatenate(parts), true)
+        precision, average = precision_curve(np.concatenate(parts), true)
         print(f"| {name} | {precision:.3f} | {average:.3f} |")
     print(f"Kinds right, by voxel: {right / max(1, known):.3f} of {known:,}.")
 
@@ -48,8 +48,8 @@ def _places(scene) -> tuple[np.ndarray, ...]:
     return tuple(scene.window.features.index.T)
 
 
-def _curve(score: np.ndarray, true: np.ndarray) -> tuple[float, float]:
-    """Voxels of one score are taken together."""
+def precision_curve(score: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """Precision at a recall of .9 and average precision; voxels of one score are taken together."""
     values, inverse = np.unique(-score, return_inverse=True)
     hits = np.bincount(inverse, true, values.size).cumsum()
     found = np.bincount(inverse, minlength=values.size).cumsum()
