@@ -12,9 +12,10 @@ __all__ = ["LinkConfig", "MapConfig", "MotionConfig"]
 class LinkConfig(StageConfig):
     """Linking localizations into tracks."""
 
-    max_speed_mm_s: float = setting(
-        30.0,
-        "Maximum bubble speed; limits how far a bubble may move between two localizations.",
+    max_speed_mm_s: float | None = setting(
+        None,
+        "Maximum bubble speed; limits how far a bubble may move between two localizations. auto: "
+        "30 mm/s, or more where localizations of one bubble are farther apart than that allows.",
         "mm/s",
         gt=0,
         le=10_000,

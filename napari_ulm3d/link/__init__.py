@@ -38,12 +38,15 @@ with the localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used if prese
 from napari_ulm3d.link.chance import ChanceSample, ChanceTracks, chance_tracks
 from napari_ulm3d.link.interpolation import interpolate
 from napari_ulm3d.link.linking import link, link_frames
+from napari_ulm3d.link.speed import USUAL_MM_S, with_speed
 
 __all__ = [
+    "USUAL_MM_S",
     "ChanceSample",
     "ChanceTracks",
     "chance_tracks",
     "interpolate",
     "link",
     "link_frames",
+    "with_speed",
 ]

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link.chains import chain_labels
 from napari_ulm3d.link.points import gates_um, plain_rows
+from napari_ulm3d.link.speed import USUAL_MM_S, with_speed
 from napari_ulm3d.tables import Localizations
 
 __all__ = ["MOST_CHANCE", "ChanceSample", "ChanceTracks", "chance_tracks"]
@@ -58,12 +59,15 @@ class ChanceTracks:
         (n,) number of tracks from all localizations in shuffled frames.
     n_frames
         Number of frames spanned by the sample.
+    max_speed_mm_s
+        Speed limit of the links; where the settings say auto, what was chosen.
     """
 
     tracks: NDArray[np.float64]
     by_chance: NDArray[np.float64]
     permuted: NDArray[np.float64]
     n_frames: int
+    max_speed_mm_s: float = USUAL_MM_S
 
     def share(self, length: int) -> float:
         """Fraction of the tracks of at least `length` that arise by chance; NaN without tracks."""
@@ -145,11 +149,13 @@ def chance_tracks(
     ConfigError, ResultsError
         As in `link.link`.
     """
+    config = with_speed(found, rate_hz, config, breaks)
+    speed = config.max_speed_mm_s or USUAL_MM_S
     gates = gates_um(rate_hz, config)
     rows = plain_rows(found, rate_hz)
     if not len(rows):
         nothing = np.zeros(_SHORTEST + 1)
-        return ChanceTracks(nothing, nothing, nothing, 0)
+        return ChanceTracks(nothing, nothing, nothing, 0, speed)
     frame = rows[:, 0].astype(np.int64)
     first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
     ordered = sorted(breaks)
@@ -175,7 +181,7 @@ def chance_tracks(
     by_chance = _mean(counts[-_AVERAGED:])
     size = max(len(tracks), len(plain), len(by_chance), _SHORTEST + 1)
     return ChanceTracks(
-        _padded(tracks, size), _padded(by_chance, size), _padded(plain, size), n_frames
+        _padded(tracks, size), _padded(by_chance, size), _padded(plain, size), n_frames, speed
     )
 
 

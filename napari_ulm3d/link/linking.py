@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import LinkConfig
-from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.link.chains import Chain, ChainBuilder
 from napari_ulm3d.link.chance import ChanceSample, ChanceTracks
 from napari_ulm3d.link.motion import fill_gaps, smooth_and_differentiate
-from napari_ulm3d.link.points import UM_PER_MM, gates_um, plain_rows
+from napari_ulm3d.link.points import UM_PER_MM, gates_um, plain_rows, refuse_unordered
+from napari_ulm3d.link.speed import SAMPLE_ROWS, with_speed
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, Localizations, Tracks
 
 __all__ = ["link", "link_frames"]
@@ -97,7 +97,8 @@ def link_frames(
         stream, by frames after all those already given.
     chosen
         Called with the tracks by chance if `min_length_frames` is to be chosen from the data;
-        the first localizations are then held back until there are enough.
+        the first localizations are then held back until there are enough, as they are, in smaller
+        number, for a speed limit that is to be chosen.
 
     Yields
     ------
@@ -111,6 +112,9 @@ def link_frames(
         As in `link`; also if a frame comes before one that has already been given.
     """
     config = config or LinkConfig()
+    if config.max_speed_mm_s is None:
+        yield from _with_chosen_speed(chunks, rate_hz, config, breaks, chosen)
+        return
     gates = gates_um(rate_hz, config)
     if config.min_length_frames is None:
         yield from _with_chosen_length(chunks, rate_hz, config, breaks, chosen)
@@ -161,10 +165,35 @@ def _with_chosen_length(
         chosen(found)
     known = config.replace(min_length_frames=found.least_length())
     linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks)
-    # One table per chunk: chunks held back were answered, except possibly the last one.
-    missed = len(held) - 1 if sample.full else len(held)
-    first = [next(linked) for _ in range(missed)]
-    if not sample.full:
+    yield from _caught_up(linked, len(held), sample.full)
+
+
+def _with_chosen_speed(
+    chunks: Iterable[Localizations],
+    rate_hz: float,
+    config: LinkConfig,
+    breaks: Sequence[int],
+    chosen: Callable[[ChanceTracks], None] | None,
+) -> Iterator[Tracks]:
+    """`link_frames` that holds back localizations until the speed limit is known."""
+    held: list[Localizations] = []
+    stream = iter(chunks)
+    enough = False
+    for chunk in stream:
+        held.append(chunk)
+        enough = sum(len(one) for one in held) >= SAMPLE_ROWS
+        if enough:
+            break
+        yield Tracks.empty()
+    known = with_speed(Localizations.concat(held), rate_hz, config, breaks)
+    linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks, chosen=chosen)
+    yield from _caught_up(linked, len(held), enough)
+
+
+def _caught_up(linked: Iterator[Tracks], n_held: int, more: bool) -> Iterator[Tracks]:
+    """One table per chunk again: chunks held back were answered, except the last one if more come."""
+    first = [next(linked) for _ in range(n_held - 1 if more else n_held)]
+    if not more:
         yield Tracks.concat([*first, *linked])
         return
     yield Tracks.concat([*first, next(linked)])
@@ -173,13 +202,8 @@ def _with_chosen_length(
 
 def _cut_into_frames(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """The rows of each frame, at least one array."""
-    forward = np.diff(rows[:, 0])
-    if (forward < 0).any():
-        late = int(rows[1:, 0][forward < 0][0])
-        raise ResultsError(
-            f"Localizations of frame {late} follow those of a later frame. Sort the table by frame."
-        )
-    return np.split(rows, np.flatnonzero(forward) + 1)
+    refuse_unordered(rows[:, 0])
+    return np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1)
 
 
 def _to_tracks(chains: list[Chain], rate_hz: float, window: int) -> Tracks:

@@ -218,6 +218,8 @@ class RunReport:
     ----------
     min_length_frames
         Shortest track that was kept; where the settings say auto, what was chosen.
+    max_speed_mm_s
+        Speed limit of the links; where the settings say auto, what was chosen.
     chance_share
         Share of the tracks that arise by chance, by frames in random order
         (`link.chance_tracks`). None without tracks.
@@ -258,6 +260,7 @@ class RunReport:
     verdict: str = ""
     hints: tuple[str, ...] = ()
     network_window_frames: int | None = None
+    max_speed_mm_s: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value, for printing."""
@@ -284,6 +287,8 @@ class RunReport:
         if self.chance_share is not None:
             share = f"{100 * self.chance_share:.2g} % of tracks of {self.min_length_frames} frames or more"
             rows.insert(3, ("tracks by chance", share))
+        if self.max_speed_mm_s is not None:
+            rows.append(("speed limit of the links", f"{self.max_speed_mm_s:g} mm/s"))
         if self.network_window_frames:
             rows.append(("frames given to the network at once", f"{self.network_window_frames}"))
         if self.motion_rms_um is not None:

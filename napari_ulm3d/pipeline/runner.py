@@ -154,6 +154,7 @@ class _Tally:
             rejected=self.rejected,
             failed=tuple(self.failed),
             min_length_frames=length,
+            max_speed_mm_s=chance.max_speed_mm_s,
             **self._of_motion(),
             chance_share=control,
             verdict=verdict(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.link import USUAL_MM_S
 from napari_ulm3d.pipeline.localizers import localizer_of
 
 __all__ = ["advice", "speed_advice"]
@@ -34,10 +35,11 @@ def speed_advice(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
     spacing = [
         s for s, n in zip(acquisition.grid.spacing_um, acquisition.grid.shape, strict=True) if n > 1
     ]
-    step_um = config.link.max_speed_mm_s * 1000 / acquisition.rate_hz
+    speed = config.link.max_speed_mm_s or USUAL_MM_S
+    step_um = speed * 1000 / acquisition.rate_hz
     if spacing and step_um > _FAR_VOXELS * min(spacing):
         said.append(
-            f"At {acquisition.rate_hz:g} Hz, a bubble moving at {config.link.max_speed_mm_s:g} "
+            f"At {acquisition.rate_hz:g} Hz, a bubble moving at {speed:g} "
             f"mm/s moves {step_um / min(spacing):.1f} voxels per frame, so links may be "
             "wrong. Set link.max_speed_mm_s to the fastest flow you expect."
         )

@@ -10,6 +10,7 @@ import numpy as np
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.filtering import FilteredBlock
+from napari_ulm3d.link import USUAL_MM_S
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import Localizations
@@ -40,6 +41,7 @@ def refined(
     """
     from napari_ulm3d.synthesis import Synthesis, refine_localizations
 
+    speed = plan.config.link.max_speed_mm_s or USUAL_MM_S
     config, acquisition, frames = plan.config, plan.acquisition, filtered.frames
     mode = config.localize.refine
     if mode == "none" or not np.iscomplexobj(frames):
@@ -52,7 +54,7 @@ def refined(
         rate_hz=acquisition.rate_hz,
         noise_rms=noise_level(frames, filtered.valid),
         wavelength_um=acquisition.wavelength_um,
-        settings=Synthesis(mode, config.link.max_speed_mm_s, trust_sigma),
+        settings=Synthesis(mode, speed, trust_sigma),
         first_frame=block.first_frame,
         stop=stop,
     )
@@ -63,9 +65,10 @@ def refine_key(plan: BlockPlan) -> tuple[str, ...]:
     mode = plan.config.localize.refine
     if mode == "none":
         return ()
+    speed = plan.config.link.max_speed_mm_s or USUAL_MM_S
     facts = {
         "refine": mode,
-        "max_speed_mm_s": plan.config.link.max_speed_mm_s if mode == "window" else None,
+        "max_speed_mm_s": speed if mode == "window" else None,
         "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad],
     }
     return (json.dumps(facts, sort_keys=True),)

@@ -248,7 +248,7 @@ def test_settings_are_saved_and_loaded(loaded: Any, tmp_path: Path) -> None:
     session.config.to_toml(tmp_path / "mine.toml")
     clutter = dock(loaded, "Clutter & PSF")
     session.reset_config()
-    assert session.config.link.max_speed_mm_s == 30.0
+    assert session.config.link.max_speed_mm_s is None
     assert clutter.form.controls["svd_range"].boxes[0].value() is None  # found on the data
     session.load_config(tmp_path / "mine.toml")
     assert session.config.link.max_speed_mm_s == 12.5

@@ -71,10 +71,10 @@ def test_runs_are_listed_with_what_differs_and_compared(
     panel = dock(loaded, "Run history")
     assert [row[1] for row in rows_of(panel.runs)] == ["whole series"] * 2
     click_row(panel.runs, 0)
-    assert ("link.max_speed_mm_s", "12", "30") in rows_of(panel.settings)
+    assert ("link.max_speed_mm_s", "12", "none") in rows_of(panel.settings)
     assert any(name == "tracks" for name, _ in rows_of(panel.numbers))
     click_row(panel.runs, 1, also=True)
-    assert rows_of(panel.settings) == [("link.max_speed_mm_s", "12", "30")]
+    assert rows_of(panel.settings) == [("link.max_speed_mm_s", "12", "none")]
     assert panel.settings_title.text() == "1 settings differ"
     assert not panel.reopen_button.isEnabled()
     click(panel.compare_button)
@@ -122,7 +122,7 @@ def test_a_run_in_a_folder_is_reopened_in_another_session(
     another = make_napari_viewer(show=True)
     panel = dock(another, "Run history")
     click_row(panel.runs, 0)
-    assert ("link.max_speed_mm_s", "12", "30") in rows_of(panel.settings)
+    assert ("link.max_speed_mm_s", "12", "none") in rows_of(panel.settings)
     click(panel.reopen_button)
     idle(qtbot, panel)
     assert "not a results folder" in panel.problem.text()
@@ -151,7 +151,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
         link_with(speed)
         assert panel.runs.rowCount() == 1
         click_row(panel.runs, 0)
-        assert ("link.max_speed_mm_s", speed, "30") in rows_of(panel.settings)
+        assert ("link.max_speed_mm_s", speed, "none") in rows_of(panel.settings)
         # Tracks end between files again, as in the run.
         expected = link(computed.localizations, 260.0, session.config.link, breaks=[20, 40])
         pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
@@ -160,7 +160,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
     assert session.history.computed_of(session.result) is computed
 
     # A results folder stays what it is: one entry more, however often it is linked again.
-    session.change("link", max_speed_mm_s=30.0)
+    session.change("link", max_speed_mm_s=None)
     enter(local.folder, str(tmp_path / "out"))
     idle(qtbot, local)
     click(local.series_button)
@@ -315,7 +315,7 @@ def test_broken_blocks_are_tried_again(loaded: Any, qtbot: Any, tmp_path: Path) 
     assert local.problem.text() == ""
     result = session_of(loaded).result
     assert not result.failed
-    assert result.config.link.max_speed_mm_s == 30.0
+    assert result.config.link.max_speed_mm_s is None
     expected = run(session_of(loaded).acquisition, result.config)
     pd.testing.assert_frame_equal(result.tracks.table, expected.tracks.table)
     assert not local.retry_button.isVisible()
