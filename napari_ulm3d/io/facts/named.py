@@ -10,7 +10,7 @@ magnitude (a transmit frequency of 15 can only be MHz). Everything else is kept 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +30,11 @@ __all__ = [
 
 _RATE = (
     "ratehz", "framerateuf", "frameratehz", "framerate", "volumeratehz", "volumerate",
-    "framespersecond", "volumespersecond", "fps",
+    "framespersecond", "volumespersecond", "fps", "rate",
 )  # fmt: skip
+_RATE_KHZ = ("frameratekhz", "volumeratekhz")
+_INTERVAL = ("frameinterval", "frameperiod", "volumeinterval", "volumeperiod", "dt")
+_SPACING = ("spacing", "voxelspacing", "voxelsize", "pixelspacing", "pixelsize")
 _FREQUENCY = (
     "frequencyhz", "frequencymhz", "twfreq", "txfreq", "transmitfrequency", "txfrequency",
     "centerfrequency", "centrefrequency", "f0", "fc",
@@ -39,6 +42,7 @@ _FREQUENCY = (
 _SPEED = ("soundspeedms", "soundspeed", "speedofsound", "c0", "c")
 _WAVELENGTH = ("wavelengthum", "wavelengthmm", "wavelengthm", "wavelength", "lambda")
 _UNIT_SUFFIX = {"um": 1.0, "mm": 1e3, "m": 1e6}
+_TIME_SUFFIX = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6}
 #: Plausible ranges that identify the unit of a bare number; they do not overlap.
 _HZ, _MHZ = (1e5, 2e8), (0.1, 200.0)
 _M_S, _MM_US = (300.0, 4000.0), (0.3, 4.0)
@@ -115,7 +119,7 @@ def facts_from_names(
         return None
 
     facts = Facts()
-    if found := find(_RATE):
+    if found := _rate(find):
         facts = replace(facts, rate_hz=found[1])
         notes.append(f"The frame rate ({found[1]:g} Hz) is the file's {found[0]}.")
     if found := find(_FREQUENCY):
@@ -136,6 +140,20 @@ def facts_from_names(
             facts = replace(facts, wavelength_um=wavelength)
             notes.append(f"The wavelength ({wavelength:g} um) is the file's {found[0]}.")
     return _lengths(facts, values, short, sizes, notes), notes
+
+
+def _rate(
+    find: Callable[[tuple[str, ...]], tuple[str, float] | None],
+) -> tuple[str, float] | None:
+    """The name and value of a frame rate in Hz, or of the time from frame to frame."""
+    if found := find(_RATE):
+        return found
+    if found := find(_RATE_KHZ):
+        return found[0], found[1] * 1e3
+    for suffix, seconds in _TIME_SUFFIX.items():
+        if found := find(tuple(name + suffix for name in _INTERVAL)):
+            return found[0], float(f"{1 / (found[1] * seconds):.12g}")
+    return None
 
 
 def axis_spacing(axis: NDArray[Any]) -> tuple[float, float] | None:
@@ -175,7 +193,37 @@ def _lengths(
     if facts.voxel_um is None:
         facts = _per_axis(facts, values, short, sizes, notes)
     if facts.voxel_um is None:
+        facts = _cubes(facts, values, short, notes)
+    if facts.voxel_um is None:
         facts = _verasonics(facts, values, notes)
+    return facts
+
+
+def _cubes(
+    facts: Facts,
+    values: Mapping[str, Any],
+    short: Mapping[str, list[str]],
+    notes: list[str],
+) -> Facts:
+    """A spacing in other people's words: three numbers, of which nobody says the order, or one."""
+    for suffix, factor in _UNIT_SUFFIX.items():
+        for name in [n for word in _SPACING for n in short.get(f"{word}{suffix}", ())]:
+            numbers = _numbers(values[name])
+            if numbers is None or numbers.size not in (1, 2, 3):
+                continue
+            steps = sorted({float(v) for v in numbers.reshape(-1)})
+            if not np.isfinite(steps).all() or steps[0] <= 0:
+                continue
+            if len(steps) > 1:
+                given = ", ".join(f"{v:g}" for v in numbers.reshape(-1))
+                notes.append(
+                    f"The file's {name} ({given}) does not say which number belongs to z, y and x; "
+                    "give the voxel spacing in this order."
+                )
+                continue
+            edge = round(steps[0] * factor, 9)
+            notes.append(f"The spacing is the file's {name}.")
+            return replace(facts, voxel_um=(edge, edge, edge))
     return facts
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "JoinedFrames",
     "LogScale",
     "StoredFrames",
+    "check_memory",
     "largest_value",
     "log_scale",
 ]
@@ -101,7 +102,7 @@ class StoredFrames:
         n, *space = self.shape
         if not 0 <= start < stop <= n:
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
-        _check_memory(self, start, stop)
+        check_memory(self, start, stop)
         frames = np.empty((stop - start, *space), self.dtype)
         axis = self.axes.index("t") if "t" in self.axes else None
         with readable(self.file, self.format), np.errstate(over="ignore", invalid="ignore"):
@@ -150,14 +151,15 @@ class JoinedFrames:
         """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
         if not 0 <= start < stop <= len(self.sources):
             raise IndexError(f"frames {start}:{stop} of {self.name}, which has {len(self.sources)}")
-        _check_memory(self, start, stop)
+        check_memory(self, start, stop)
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for frame, source in zip(frames, self.sources[start:stop], strict=True):
             frame[...] = source.read(0, 1)[0]
         return frames
 
 
-def _check_memory(source: FrameSource, start: int, stop: int) -> None:
+def check_memory(source: FrameSource, start: int, stop: int) -> None:
+    """Refuse to read more frames at once than memory holds."""
     check_free(
         source.name,
         (stop - start) * prod(source.shape[1:]) * source.dtype.itemsize,

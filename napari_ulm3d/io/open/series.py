@@ -15,6 +15,7 @@ from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME, read_sidecar
 from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, log_scale
 from napari_ulm3d.io.open.opening import Opened, has_negative, in_pairs, open_unit
 from napari_ulm3d.io.open.ordering import by_place
+from napari_ulm3d.io.open.planes import NamedPlanes, StackedPlanes, named_planes
 from napari_ulm3d.io.stored.content import Content
 
 __all__ = ["Loaded", "load_files"]
@@ -70,9 +71,12 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
     first = opened[0]
     if config.axes is None and len(opened) == 1:
         _ask_of_a_stack(first)
-    flat = first.sources[0].shape[2] == 1
-    resolved = resolve_facts(merge_facts(first.facts, given), flat)
+    planes = _planes_of(opened, units, config) if not damaged else None
+    found = planes.facts(first.facts) if planes else first.facts
+    flat = first.sources[0].shape[2] == 1 and planes is None
+    resolved = resolve_facts(merge_facts(found, given), flat)
     axes = f"The axes are {config.axes}, as given." if config.axes else first.content.layout.note
+    axes = axes if planes is None else planes.note
     notes = [*said, axes, *first.content.notes, ordered, *resolved.notes]
     stored = [source for each in opened for source in each.sources]
     if config.log_compressed_db is not None:
@@ -85,7 +89,13 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
             "demodulate RF data to IQ first."
         )
     sources: tuple[FrameSource, ...] = tuple(stored)
-    if damaged:
+    if planes is not None:
+        sources = (
+            StackedPlanes(
+                tuple(tuple(stored[k] for k in row) for row in planes.order), planes.axis
+            ),
+        )
+    elif damaged:
         sources = _with_damaged(units, opened, damaged, sources)
         notes += [str(error) for error in damaged.values()]
     elif len(stored) > 1 and all(source.shape[0] == 1 for source in stored):
@@ -93,12 +103,27 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         notes.append(f"The {len(stored)} files contain one frame each and are read as one series.")
     return Loaded(
         first.content,
-        stored[0].axes,
+        stored[0].axes if planes is None else "tzyx",
         resolved,
         sources,
         tuple(note for note in notes if note),
-        first.facts,
+        found,
     )
+
+
+def _planes_of(
+    opened: Sequence[Opened], units: Sequence[tuple[Path, ...]], config: LoadConfig
+) -> NamedPlanes | None:
+    """What the names count, if each file holds one plane and neither it nor the user says more."""
+    plain = all(
+        len(file.sources) == 1
+        and file.sources[0].shape[0] == file.sources[0].shape[2] == 1
+        and file.content.place is None
+        for file in opened
+    )
+    if not plain or config.axes is not None:
+        return None
+    return named_planes([unit[0].name for unit in units])
 
 
 def _open_all(

@@ -93,7 +93,10 @@ def _is_word(name: str, start: int, end: int) -> bool:
     """Whether a part of a name is a separate word: IQ_re, IData, frameQ, i1, but not iq."""
     word = name[start:end]
     before, after = name[start - 1 : start], name[end : end + 1]
-    camel_before = before.islower() and word[0].isupper()
+    # IReal, and Ire beside Iim: a change of case begins a word.
+    camel_before = (before.islower() and word[0].isupper()) or (
+        before.isupper() and word.islower() and len(word) > 1
+    )
     camel_after = after.isupper() and (
         word[-1].islower() or (word.isupper() and name[end + 1 : end + 2].islower())
     )

@@ -153,3 +153,12 @@ def test_half_of_returns_the_other_name(pair: tuple[str, str]) -> None:
     which, other = half_of(pair[0]) or ("", "")
     assert which == "real"
     assert other.lower() == pair[1].lower()
+
+
+def test_a_change_of_case_begins_a_word(tmp_path: Path) -> None:
+    scipy.io.savemat(
+        tmp_path / "a.mat",
+        {"Ire": IQ.real.transpose(1, 3, 2, 0), "Iim": IQ.imag.transpose(1, 3, 2, 0)},
+    )
+    np.testing.assert_array_equal(read(tmp_path / "a.mat"), IQ)
+    assert name_pairs(["core", "coim", "Are", "Bim"]) == []

@@ -53,3 +53,49 @@ def test_doubles_beyond_single_precision_are_refused(tmp_path: Path, factor: flo
     np.save(tmp_path / "a.npy", values * factor)
     with pytest.raises(UlmError, match="single precision"):
         open_acquisition(tmp_path / "a.npy", FACTS).read(0, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("rate", 400.0, 400.0),
+        ("frame_rate_kHz", 0.4, 400.0),
+        ("frame_interval_ms", 2.5, 400.0),
+        ("dt_s", 0.0025, 400.0),
+        ("FramePeriod_us", 2500, 400.0),
+    ],
+)
+def test_the_frame_rate_in_other_peoples_words(
+    tmp_path: Path, name: str, value: float, expected: float
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["iq"] = np.ones(SHAPE, np.complex64)
+        file["iq"].attrs[name] = value
+    acquisition = open_acquisition(tmp_path / "a.h5", LoadConfig(voxel_um=(100.0, 150.0, 150.0)))
+    assert acquisition.rate_hz == pytest.approx(expected)
+
+
+def test_the_rate_of_the_echoes_samples_is_no_frame_rate(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", iq=np.ones(SHAPE, np.complex64), rate=62.5e6)
+    with pytest.raises(UlmError, match="rate"):
+        open_acquisition(tmp_path / "a.npz", LoadConfig(voxel_um=(100.0, 150.0, 150.0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("spacing_mm", [0.1, 0.1, 0.1]), ("voxel_size_um", 100.0), ("pixel_size_m", [1e-4, 1e-4])],
+)
+def test_cubic_voxels_in_other_peoples_words(tmp_path: Path, name: str, value: object) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["iq"] = np.ones(SHAPE, np.complex64)
+        file["iq"].attrs[name] = value
+    acquisition = open_acquisition(tmp_path / "a.h5", LoadConfig(rate_hz=400.0))
+    assert acquisition.grid.spacing_um == pytest.approx((100.0, 100.0, 100.0))
+
+
+def test_three_edges_without_their_order_are_asked_for(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", iq=np.ones(SHAPE, np.complex64), spacing_mm=[0.15, 0.15, 0.1])
+    with pytest.raises(UlmError, match="voxel_um"):
+        open_acquisition(tmp_path / "a.npz", LoadConfig(rate_hz=400.0))
+    acquisition = open_acquisition(tmp_path / "a.npz", FACTS)
+    assert any("does not say which number belongs to z" in note for note in acquisition.notes)
