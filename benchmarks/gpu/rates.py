@@ -129,7 +129,7 @@ def preprocessing(device: str, small: bool) -> Iterator[Row]:
 
         def there(frames: Any = frames) -> None:
             given = torch.from_numpy(frames).to(device, copy=True)
-            filtered, _ = filtering_device.remove_leading(given, 8)
+            filtered, _, _ = filtering_device.remove_leading(given, 8)
             c = filtering_device.correlation_map(filtered, psf)
             (c.abs().square() >= 0.1).flatten().nonzero()
             filtering_device.noise_level(filtered)

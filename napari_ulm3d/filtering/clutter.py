@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
-from napari_ulm3d.filtering.svd import svd_filter
+from napari_ulm3d.filtering.svd import project_components, svd_components
 from napari_ulm3d.filtering.valid import valid_voxels
 from napari_ulm3d.tables import BlockMotion
 
@@ -41,6 +41,9 @@ class FilteredBlock:
         Tissue motion estimated on the unfiltered block; None if not requested.
     resident
         The same frames as a PyTorch tensor, where they were filtered on a GPU.
+    removed
+        (t, n) temporal singular vectors that were removed, orthonormal; None unless the SVD was
+        the only filter.
     """
 
     frames: NDArray[Any]
@@ -51,6 +54,7 @@ class FilteredBlock:
     valid: NDArray[np.bool_] | None = None
     motion: BlockMotion | None = None
     resident: Any = None
+    removed: NDArray[Any] | None = None
 
     @property
     def summary(self) -> str:
@@ -93,11 +97,14 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
     if use_bandpass:  # check before filtering
         bandpass_matrix(block.shape[0], rate_hz, config.bandpass_hz, config.bandpass_order)
     valid = valid_voxels(block)
-    components, values = None, None
+    components, values, removed = None, None, None
     if use_svd:
-        block, components, values = svd_filter(block, config, out=block)
+        found = svd_components(block, config)
+        block = project_components(block, found.vectors, found.kept, out=block)
+        components, values = found.kept, found.values
+        removed = None if use_bandpass else found.dropped()
     if use_bandpass:
         block = bandpass_filter(block, rate_hz, config, out=block)
     cut_offs = config.bandpass_hz if use_bandpass else None
     some = None if valid.all() else valid
-    return FilteredBlock(block, components, values, cut_offs, valid=some)
+    return FilteredBlock(block, components, values, cut_offs, valid=some, removed=removed)

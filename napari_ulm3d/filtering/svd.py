@@ -14,6 +14,7 @@ would be as large as the bubbles' eigenvalues.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,14 @@ from napari_ulm3d.filtering.randomized import leading_components, pays_off
 from napari_ulm3d.filtering.similarity import tissue_components
 from napari_ulm3d.filtering.tissue_cut import tissue_cut
 
-__all__ = ["kept_components", "project_components", "svd_filter", "svd_spectrum"]
+__all__ = [
+    "Components",
+    "kept_components",
+    "project_components",
+    "svd_components",
+    "svd_filter",
+    "svd_spectrum",
+]
 
 _STRIPS = 8
 """Number of partial Gram matrices; fixed, so that the order of summation is fixed."""
@@ -180,6 +188,40 @@ def svd_filter(
     Demene et al., "Spatiotemporal clutter filtering of ultrafast ultrasound data highly
     increases Doppler and fUltrasound sensitivity", IEEE TMI 34 (2015).
     """
+    found = svd_components(block, config)
+    return project_components(block, found.vectors, found.kept, out=out), found.kept, found.values
+
+
+@dataclass(frozen=True)
+class Components:
+    """Singular components of a block.
+
+    Attributes
+    ----------
+    vectors
+        (t, n) temporal singular vectors, strongest first: all t, or those that are dropped.
+    kept
+        First and last component to keep, counted from 1.
+    values
+        (n,) singular values, descending.
+    """
+
+    vectors: NDArray[Any]
+    kept: tuple[int, int]
+    values: NDArray[np.float64]
+
+    def dropped(self) -> NDArray[np.complex64] | NDArray[np.float32]:
+        """(t, m) temporal singular vectors of the dropped components, in single precision.
+
+        With these as columns of D, a filtered block is ``x - D D^H x``.
+        """
+        first, last = self.kept
+        kind = np.complex64 if np.iscomplexobj(self.vectors) else np.float32
+        return np.delete(self.vectors, slice(first - 1, last), axis=1).astype(kind)
+
+
+def svd_components(block: NDArray[Any], config: ClutterConfig) -> Components:
+    """The components of a block, and which of them `svd_filter` keeps; the arguments are its own."""
     n_frames = block.shape[0]
     first, last = config.svd_range or (1, n_frames)
     if config.svd_range is None and not config.svd_automatic:
@@ -188,7 +230,7 @@ def svd_filter(
         kept = kept_components(n_frames, first, last)  # check before filtering
         if _randomized(config, kept, n_frames):
             values, vectors = leading_components(_casorati(block), kept[0] - 1)
-            return project_components(block, vectors, kept, out=out), kept, values
+            return Components(vectors, kept, values)
     elif config.decomposition == "randomized":
         raise ConfigError(
             "clutter.svd_automatic needs all singular components. Set clutter.decomposition "
@@ -199,7 +241,7 @@ def svd_filter(
         first = tissue_components(block, values, vectors) + 1
         last = max(first, last)
     kept = kept_components(n_frames, first, last)
-    return project_components(block, vectors, kept, out=out), kept, values
+    return Components(vectors, kept, values)
 
 
 def _randomized(config: ClutterConfig, kept: tuple[int, int], n_frames: int) -> bool:

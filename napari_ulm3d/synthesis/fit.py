@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_ulm3d.filtering.svd import project_components
 from napari_ulm3d.synthesis import kernels
 from napari_ulm3d.synthesis.bubbles import Bubbles
 from napari_ulm3d.synthesis.image import BubbleImage
@@ -18,6 +21,8 @@ _MARGIN = 2
 _MEASURED_WITH = 160.0
 """Minimum energy of bubbles used to measure the image (22 dB)."""
 _ALONE_WIDTHS = 1.5
+_PROJECT_EVERY = 2
+"""Sweeps between two updates of what the clutter filter took."""
 _FEWEST, _MOST = 30, 4000
 
 
@@ -36,6 +41,16 @@ class JointFit:
         (3,) standard deviation of the second difference of a track, voxels.
     limit
         Maximum displacement of a bubble in one fit along each axis, voxels.
+    removed
+        (t, n) orthonormal temporal vectors D that the clutter filter removed; None: no filter.
+
+    Notes
+    -----
+    A filtered frame holds the images s of its bubbles and, of those in other frames, -D D^H s. This
+    is added to the frames as computed from the current bubbles, which are then fitted as if there was
+    no filter, and so on. Since D D^H is a projection, each turn lowers the squared residual of the
+    filtered model (a majorization; Hunter & Lange, Am. Stat. 58, 30 (2004)). With
+    D^H y = 0 for the filtered frames y, the new residual is the old one minus its projection on D.
     """
 
     def __init__(
@@ -45,8 +60,10 @@ class JointFit:
         noise_rms: float,
         jerk: NDArray[np.float64],
         limit: float = 2.0,
+        removed: NDArray[Any] | None = None,
     ) -> None:
         self.frames = frames
+        self._removed = removed if removed is not None and removed.shape[1] else None
         self.noise_rms = noise_rms
         self.fwhm = image.sigma * np.sqrt(8 * np.log(2))
         flat = np.array(frames.shape[1:]) == 1
@@ -76,10 +93,22 @@ class JointFit:
             self.left, bubbles.first, bubbles.place, bubbles.amplitude, self.half, self._table,
             self._slope,
         )  # fmt: skip
+        self._project()
+
+    def _project(self) -> None:
+        """Add to the frames what the clutter filter took of the current bubbles (see Notes)."""
+        if self._removed is not None:
+            n_removed = self._removed.shape[1]
+            project_components(
+                self.left, self._removed, (n_removed + 1, len(self.left)), out=self.left
+            )
 
     def sweep(self, bubbles: Bubbles, times: int) -> None:
         """Gauss-Newton steps for all bubbles, then update `noise`, `energy` and `deviation`."""
         for turn in range(times):
+            if turn and turn % _PROJECT_EVERY == 0:
+                self._project()
+                bubbles.moved[:] = 1.0
             if turn % 3 == 0:
                 self._measure_noise(bubbles)
             for colour in range(kernels.COLOURS):

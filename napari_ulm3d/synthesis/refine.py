@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import Cancelled
@@ -28,6 +29,9 @@ _BEND_WIDTHS = 0.25
 _APART_SIGMAS = 0.5
 _LEAST_TRACK, _LEAST_ALONE = 20.0, 40.0  # 13 and 16 dB
 _MIN_SNR_DB = 9.0
+_TRUSTED_WIDTHS, _TRUST_SIGMAS = 1.5, 1.5
+"""The standard deviations of a localizer are trusted, increased by a half, where no other bubble is
+closer than this (chosen on validation scenes)."""
 _NEW_LENGTH, _NEW_HELD = 6, 0.3
 _ROUNDS, _ROUNDS_LEFT_OVER, _IMAGE_ROUNDS = 4, 2, 3
 _SWEEPS_FIRST, _SWEEPS, _SWEEPS_NEW = 6, 10, 4
@@ -46,7 +50,7 @@ class Synthesis:
     max_speed_mm_s
         Maximum speed of a bubble along a track.
     trust_sigma
-        Whether the standard deviations of the localizations constrain their positions, as is
+        Whether the standard deviations of isolated localizations constrain their positions, as is
         appropriate for a network, which has seen more than one frame.
     """
 
@@ -66,6 +70,7 @@ def refine_localizations(
     wavelength_um: float | None = None,
     settings: Synthesis | None = None,
     first_frame: int = 0,
+    removed: NDArray[Any] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Localizations:
     """Find the bubbles that explain a block of frames, starting from a localizer's.
@@ -96,6 +101,10 @@ def refine_localizations(
         Mode, speed and trust; None: the defaults.
     first_frame
         Number of the first frame in the whole acquisition.
+    removed
+        (t, n) orthonormal temporal vectors that the clutter filter removed from the block
+        (`FilteredBlock.removed`). The same is then removed from the bubbles' images; None: they
+        are fitted as if there was no filter.
     stop
         Called between fits; a true result cancels.
 
@@ -116,8 +125,12 @@ def refine_localizations(
     spacing = np.asarray(grid.spacing_um)
     if wavelength_um is None:
         wavelength_um = 0.5 * psf.fwhm_voxels[0] * spacing[0]
-    fit = JointFit(frames, BubbleImage.gaussian(psf), noise_rms, _JERK_UM / spacing)
-    start = _bubbles(found, grid, first_frame, len(frames), settings.trust_sigma)
+    fit = JointFit(
+        frames, BubbleImage.gaussian(psf), noise_rms, _JERK_UM / spacing, removed=removed
+    )
+    start = _bubbles(found, grid, first_frame, len(frames))
+    if settings.trust_sigma:
+        _trust(start, found, grid, first_frame, fit.fwhm)
 
     def ask() -> None:
         if stop is not None and stop():
@@ -174,23 +187,39 @@ def _rounds(
     return bubbles, keep
 
 
-def _bubbles(
-    found: Localizations, grid: Grid, first_frame: int, n_frames: int, trust_sigma: bool
-) -> Bubbles:
+def _bubbles(found: Localizations, grid: Grid, first_frame: int, n_frames: int) -> Bubbles:
     """The localizations of the block, prepared for the fit."""
+    rows = _rows(found, first_frame, n_frames)
+    place = np.ascontiguousarray(grid.to_index(found.positions_um[rows]), np.float64)
+    frame = (found.frames[rows] - first_frame).astype(np.int64)
+    bubbles = Bubbles(frame, place, np.zeros(len(place), np.complex128), n_frames)
+    bubbles.given[:] = True
+    return bubbles
+
+
+def _rows(found: Localizations, first_frame: int, n_frames: int) -> NDArray[np.intp]:
+    """Rows of the localizations in the block, by frame."""
     frame = found.frames - first_frame
     order = np.argsort(frame, kind="stable")
-    order = order[(frame[order] >= 0) & (frame[order] < n_frames)]
-    place = np.ascontiguousarray(grid.to_index(found.positions_um[order]), np.float64)
-    bubbles = Bubbles(
-        frame[order].astype(np.int64), place, np.zeros(len(place), np.complex128), n_frames
-    )
-    bubbles.given[:] = True
-    if trust_sigma and set(SIGMA_UM) <= set(found.table.columns):
-        sigma = found.table[SIGMA_UM].to_numpy(np.float64)[order] / grid.spacing_um
-        known = np.isfinite(sigma) & (sigma > 0)
-        bubbles.trust[known] = 1 / sigma[known] ** 2
-    return bubbles
+    return order[(frame[order] >= 0) & (frame[order] < n_frames)]
+
+
+def _trust(
+    bubbles: Bubbles,
+    found: Localizations,
+    grid: Grid,
+    first_frame: int,
+    fwhm: NDArray[np.float64],
+) -> None:
+    """Let the standard deviations of isolated localizations constrain their positions."""
+    if len(bubbles) < 1 or not set(SIGMA_UM) <= set(found.table.columns):
+        return
+    rows = _rows(found, first_frame, bubbles.n_frames)
+    sigma = found.table[SIGMA_UM].to_numpy(np.float64)[rows] / grid.spacing_um
+    scaled = np.column_stack([bubbles.frame * 1e3, bubbles.place / fwhm])
+    alone = cKDTree(scaled).query(scaled, 2)[0][:, 1] > _TRUSTED_WIDTHS
+    known = np.isfinite(sigma) & (sigma > 0) & alone[:, None]
+    bubbles.trust[known] = 1 / (_TRUST_SIGMAS * sigma[known]) ** 2
 
 
 def _table(

@@ -71,6 +71,24 @@ def test_a_cut_off_at_nyquist_names_both_frequencies(rate):
     np.testing.assert_array_equal(block, before)
 
 
+@pytest.mark.parametrize("kept", [(5, 40), (5, 31)])
+@pytest.mark.parametrize("decomposition", ["auto", "full"])
+def test_the_vectors_removed_are_what_the_filter_takes_off(kept, decomposition):
+    block = noise(np.random.default_rng(2), (40, 5, 3, 6))
+    block += 30 * np.linspace(-1, 1, 40)[:, None, None, None].astype(np.complex64)
+    config = ClutterConfig(method="svd", svd_range=kept, decomposition=decomposition)
+    found = clutter_filter(block.copy(), 500.0, config)
+    basis = found.removed
+    n = 40 - (kept[1] - kept[0] + 1)
+    assert basis.shape == (40, n)
+    np.testing.assert_allclose(basis.conj().T @ basis, np.eye(n), atol=1e-5)
+    flat = block.reshape(40, -1)
+    again = flat - basis @ (basis.conj().T @ flat)
+    np.testing.assert_allclose(found.frames.reshape(40, -1), again, atol=2e-4)
+    after = config.replace(method="svd+bandpass", bandpass_hz=(20, 100))
+    assert clutter_filter(block.copy(), 500.0, after).removed is None
+
+
 def test_clutter_filter_methods():
     block = noise(np.random.default_rng(1), (40, 5, 1, 6))
     config = ClutterConfig(method="none", svd_range=(3, 40), bandpass_hz=(20, 100))
@@ -84,6 +102,7 @@ def test_clutter_filter_methods():
     assert svd.components == (3, 40)
     assert svd.singular_values.shape == (40,)
     assert "3 to 40 of 40" in svd.summary
+    assert none.removed is None
 
     both = clutter_filter(block.copy(), 500.0, config.replace(method="svd+bandpass"))
     np.testing.assert_array_equal(both.frames, bandpass_filter(svd.frames, 500.0, config))

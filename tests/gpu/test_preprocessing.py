@@ -60,9 +60,12 @@ def test_the_clutter_filter_agrees(real: bool) -> None:
     frames = block(80, real=real)
     config = ClutterConfig(method="svd", svd_range=(6, 10_000), decomposition="randomized")
     wanted = clutter_filter(frames.copy(), 500.0, config)
-    found, values = device.remove_leading(torch.from_numpy(frames.copy()), 5)
+    found, values, vectors = device.remove_leading(torch.from_numpy(frames.copy()), 5)
     assert wanted.singular_values is not None
+    assert wanted.removed is not None
     np.testing.assert_allclose(values.numpy(), wanted.singular_values, rtol=1e-4)
+    projections = [v @ v.conj().T for v in (vectors.numpy(), wanted.removed)]
+    np.testing.assert_allclose(*projections, atol=1e-3)
     close(found, wanted.frames)
 
 
@@ -108,7 +111,7 @@ def test_nothing_waits_for_the_device() -> None:
     device.correlation_map(frames, one)  # prepared
 
     def work() -> torch.Tensor:
-        filtered, _ = device.remove_leading(frames.clone(), 5)
+        filtered, _, _ = device.remove_leading(frames.clone(), 5)
         return device.correlation_map(filtered, one) / device.noise_level(filtered)
 
     _, counts = counted(work)

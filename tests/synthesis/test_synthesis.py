@@ -302,3 +302,48 @@ def test_a_bubble_that_nobody_saw_is_found() -> None:
 def test_a_stop_is_heard() -> None:
     with pytest.raises(Cancelled):
         refined(np.zeros((4, *SHAPE), np.complex64), Localizations.empty(), stop=lambda: True)
+
+
+def test_what_the_clutter_filter_takes_of_slow_bubbles_is_taken_of_their_images() -> None:
+    """A filter that subtracts the mean leaves a trail behind each bubble that moves by a few widths."""
+    n_frames, n = 60, 8
+    rng = np.random.default_rng(8)
+    start = rng.uniform(4, np.array(SHAPE) - 5, (n, 3))
+    end = start + 5 * np.sign(np.array(SHAPE) / 2 - start) * rng.uniform(0.3, 1, (n, 3))
+    part = np.linspace(0, 1, n_frames)[:, None, None]
+    frame = np.repeat(np.arange(n_frames), n)
+    place = (start + part * (end - start)).reshape(-1, 3)
+    frames = render(frame, place, np.tile(phases(n), n_frames), n_frames, 0.1)
+    frames -= frames.mean(axis=0)
+    removed = np.full((n_frames, 1), n_frames**-0.5, np.complex64)
+    begin = localizations(frame, place + rng.normal(0, 0.15, place.shape))
+    plain, modelled = refined(frames, begin), refined(frames, begin, removed=removed)
+    assert hits(modelled, frame, place, 25.0).mean() > 0.85
+    assert hits(plain, frame, place, 25.0).mean() < 0.5
+    assert len(modelled) < 1.1 * len(frame)
+
+
+def test_only_isolated_localizations_hold_bubbles_to_their_place() -> None:
+    """A wrong position with a small standard deviation is kept if alone, and not beside another."""
+    n_frames = 6
+    frame = np.repeat(np.arange(n_frames), 2)
+    place = np.tile([[6.0, 8.0, 8.0], [6.0, 8.0, 10.5]], (n_frames, 1))
+    frames = render(frame, place, np.tile(phases(2), n_frames), n_frames, 0.05)
+    said = place.copy()
+    said[:, 0] += 0.3
+
+    def errors(rows: NDArray[np.int64]) -> Floats:
+        given = Localizations.from_arrays(
+            frame[rows], GRID.to_um(said[rows]), np.full(len(rows), 20.0), np.ones(len(rows)),
+            RATE_HZ, np.full((len(rows), 3), 0.2, np.float32),
+        )  # fmt: skip
+        single = render(frame[rows], place[rows], np.ones(len(rows), complex), n_frames, 0.05)
+        both = frames if len(rows) == len(frame) else single
+        bubbles = refine_localizations(
+            both, given, psf=psf_of(), grid=GRID, rate_hz=RATE_HZ, noise_rms=0.05,
+            wavelength_um=100.0, settings=Synthesis("window", 60.0, trust_sigma=True),
+        )  # fmt: skip
+        return np.abs(bubbles.table["z_um"].to_numpy() - 600.0)
+
+    assert errors(np.arange(len(frame))).max() < 10.0
+    assert errors(np.arange(0, len(frame), 2)).min() > 20.0

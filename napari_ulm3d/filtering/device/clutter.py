@@ -50,8 +50,8 @@ def leading_components(casorati: Tensor, n_components: int) -> tuple[Tensor, Ten
     return values, (basis @ rotation)[:, :n_components]
 
 
-def remove_leading(frames: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
-    """A block without its strongest singular components, and their singular values.
+def remove_leading(frames: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A block without its strongest singular components, their singular values and vectors.
 
     Parameters
     ----------
@@ -59,12 +59,16 @@ def remove_leading(frames: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
         (t, z, y, x) complex64 or float32. It is overwritten.
     n_components
         How many; what is left are the components from ``n_components + 1`` on.
+
+    Returns
+    -------
+    The block, (n,) float64 singular values, and (t, n) temporal singular vectors of its type.
     """
     casorati = frames.view(len(frames), -1)
     values, vectors = leading_components(casorati, n_components)
     basis = vectors.to(casorati.dtype)
     casorati.sub_(basis @ (basis.mH @ casorati))
-    return frames, values
+    return frames, values, basis
 
 
 def _descending(gram: Tensor) -> tuple[Tensor, Tensor]:

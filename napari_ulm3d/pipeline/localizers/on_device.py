@@ -80,7 +80,7 @@ def filtered_there(
             given = given.pin_memory()
         # A copy, on the CPU as well: what is filtered is written to.
         there = given.to(device, copy=True, non_blocking=True)
-        filtered, values = on_device.remove_leading(there, kept[0] - 1)
+        filtered, values, vectors = on_device.remove_leading(there, kept[0] - 1)
         result = filtered.cpu().numpy()
     except RuntimeError as error:
         if not is_out_of_memory(error):
@@ -88,7 +88,14 @@ def filtered_there(
         return None  # nothing was written to the block yet
     frames[...] = result
     some = None if valid.all() else valid
-    return FilteredBlock(frames, kept, values.cpu().numpy(), valid=some, resident=filtered)
+    return FilteredBlock(
+        frames,
+        kept,
+        values.cpu().numpy(),
+        valid=some,
+        resident=filtered,
+        removed=vectors.cpu().numpy(),
+    )
 
 
 def kept_there(

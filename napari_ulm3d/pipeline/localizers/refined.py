@@ -56,6 +56,7 @@ def refined(
         wavelength_um=acquisition.wavelength_um,
         settings=Synthesis(mode, speed, trust_sigma),
         first_frame=block.first_frame,
+        removed=filtered.removed,
         stop=stop,
     )
 

@@ -38,6 +38,9 @@ SETTINGS = (
 # It was trained with blocks whose first 5 to 15 components were removed.
 _TRAINED_FIRST = range(4, 21)
 
+# Least score of the bubbles that are fitted to the frames once more.
+_PROPOSAL_SCORE = 0.05
+
 # Settings of `network` that are not its own.
 _OTHER_SETTINGS = {"weights", "trajectory_score"}
 
@@ -178,9 +181,12 @@ LOCALIZER = _Bubbles()
 
 
 def _least_score(plan: BlockPlan) -> float:
-    """Of the settings, else as trained."""
+    """Of the settings, else as trained; the refinement drops by itself what explains nothing."""
     least = plan.config.network.min_score
-    return _trained_score(plan.weights[0].card) if least is None else least
+    if least is not None:
+        return least
+    trained = _trained_score(plan.weights[0].card)
+    return trained if plan.config.localize.refine == "none" else min(trained, _PROPOSAL_SCORE)
 
 
 def _trained_score(card: WeightsCard) -> float:
