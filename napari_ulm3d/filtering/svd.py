@@ -210,8 +210,8 @@ class Components:
     kept: tuple[int, int]
     values: NDArray[np.float64]
 
-    def dropped(self) -> NDArray[np.complex64] | NDArray[np.float32]:
-        """(t, m) temporal singular vectors of the dropped components, in single precision.
+    def dropped(self) -> NDArray[Any]:
+        """(t, m) complex64 or float32 temporal singular vectors of the dropped components.
 
         With these as columns of D, a filtered block is ``x - D D^H x``.
         """

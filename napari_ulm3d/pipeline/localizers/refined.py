@@ -15,7 +15,7 @@ from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import Localizations
 
-__all__ = ["refine_advice", "refine_context", "refine_key", "refined"]
+__all__ = ["refine_advice", "refine_context", "refine_key", "refined", "refines"]
 
 _CONTEXT_FRAMES = 12
 """What lies farther away along a track hardly moves a place."""
@@ -59,6 +59,11 @@ def refined(
         removed=filtered.removed,
         stop=stop,
     )
+
+
+def refines(plan: BlockPlan) -> bool:
+    """Whether localizations are fitted once more: the settings ask for it, and frames are IQ."""
+    return plan.config.localize.refine != "none" and plan.acquisition.kind != "envelope"
 
 
 def refine_key(plan: BlockPlan) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from napari_ulm3d.pipeline.localizers.refined import (
     refine_context,
     refine_key,
     refined,
+    refines,
 )
 from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
@@ -186,7 +187,7 @@ def _least_score(plan: BlockPlan) -> float:
     if least is not None:
         return least
     trained = _trained_score(plan.weights[0].card)
-    return trained if plan.config.localize.refine == "none" else min(trained, _PROPOSAL_SCORE)
+    return min(trained, _PROPOSAL_SCORE) if refines(plan) else trained
 
 
 def _trained_score(card: WeightsCard) -> float:
