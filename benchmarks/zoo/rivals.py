@@ -30,7 +30,7 @@ __all__ = ["RIVALS", "RivalResult", "best_of"]
 _SPEEDS_MM_S = (10.0, 30.0, 60.0, 120.0)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _MOST_PEAKS = 900
-_FRAMES_AT_FIRST = 60
+_FRAMES_AT_FIRST = 30
 """Thresholds and windows are compared on so many frames; the best is run on all."""
 
 Places = NDArray[np.float64]

@@ -22,11 +22,11 @@ __all__ = ["SAMPLE_ROWS", "USUAL_MM_S", "with_speed"]
 
 USUAL_MM_S = 30.0
 """The limit unless the localizations show that it is too low."""
-SAMPLE_ROWS = 3_000
+SAMPLE_ROWS = 5_000
 """Number of localizations that decide."""
 
 _FACTORS = (1.0, 1.5, 2.0, 3.0, 4.5, 6.0)  # limits that are compared, of the usual one
-_ENOUGH = 0.95  # fraction of the greatest gain that a limit must reach
+_ENOUGH = 0.98  # fraction of the greatest gain that a limit must reach
 _FEWEST = 100  # links beyond chance with fewer than which nothing can be decided
 _SHORTEST = 4  # points of a track that counts: longer ones bridge missed bubbles through noise
 
@@ -37,7 +37,7 @@ def with_speed(
     """The settings with a speed limit; one that is given is kept.
 
     For each limit, the links in tracks of 4 points or more are counted in a sample and, as what arises
-    by chance, in the same sample with its frames permuted. The lowest limit that reaches 95 % of the
+    by chance, in the same sample with its frames permuted. The lowest limit that reaches 98 % of the
     greatest difference is chosen; 30 mm/s where there are too few links to tell.
 
     Parameters

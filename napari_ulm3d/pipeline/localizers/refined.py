@@ -39,13 +39,14 @@ def refined(
     Cancelled
         `stop` said so.
     """
-    from napari_ulm3d.synthesis import Synthesis, refine_localizations
-
     speed = plan.config.link.max_speed_mm_s or USUAL_MM_S
     config, acquisition, frames = plan.config, plan.acquisition, filtered.frames
     mode = config.localize.refine
     if mode == "none" or not np.iscomplexobj(frames):
         return found
+    # Imported here: most runs do without it.
+    from napari_ulm3d.synthesis import Synthesis, refine_localizations
+
     return refine_localizations(
         frames,
         found,
