@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,28 @@ def test_times_that_contradict_frames_are_logged(
         read = read_table(tmp_path / "t.csv", Tracks)
     assert "2 of 60 rows" in caplog.messages[0]
     np.testing.assert_array_equal(read.frames, table["frame"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop(columns="time_s"), "divided by the frame rate"),
+        (lambda t: t.assign(z_um=t["z_um"].where(t["frame"] != 3)), "row 4 .* no number .* z_um"),
+        (lambda t: pd.concat([t, t]), "track 0 has two positions at 0 s"),
+    ],
+)
+def test_what_is_wrong_with_positions_is_said(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    """Not that there are no velocities, which would be derived from the positions."""
+    frames = np.arange(6)
+    table = pd.DataFrame({"track_id": 0, "frame": frames, "time_s": frames * 0.002})
+    table = table.assign(z_um=frames * 1.0, y_um=0.0, x_um=0.0)
+    change(table).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ResultsError, match=said):
+        read_table(tmp_path / "t.csv", Tracks)
+
+
+def test_tabs_have_a_suffix_of_their_own(tmp_path: Path) -> None:
+    TRACKS.table.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.tsv", Tracks).table, TRACKS.table)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.formats.matlab.map_reader import read_mat_table
-from napari_ulm3d.io.formats.tables.order import in_order, with_frames
+from napari_ulm3d.io.formats.tables.order import ask_for_columns, in_order, with_frames
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.io.formats.tables.velocities import with_velocities
 from napari_ulm3d.io.formats.vtk.appended import read_vtp
@@ -47,7 +47,7 @@ def write_csv(obj: Localizations | Tracks | pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
-    """Read localizations or tracks from ``.parquet`` or ``.csv``, with rows in any order.
+    """Read localizations or tracks from ``.parquet``, ``.csv`` or ``.tsv``, rows in any order.
 
     CSV files may have semicolons or tabs, decimal commas, and headers with units (``x (mm)``).
     Without a column `frame`, frame numbers are derived from `time_s`. Without velocities, those of
@@ -74,7 +74,7 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
         with readable(name, "a table"):
             if name.lower().endswith(".parquet"):
                 frame = pd.read_parquet(name, engine="pyarrow")
-            elif name.lower().endswith(".csv"):
+            elif name.lower().endswith((".csv", ".tsv")):
                 frame = read_csv(name)
             elif name.lower().endswith(".vtp") and cls is Tracks:
                 return cls(read_vtp(Path(name)).table)
@@ -82,9 +82,10 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
                 frame = read_mat_table(Path(name)).table
             else:
                 raise ResultsError(
-                    f"{name}: unknown suffix for a table. Give a .parquet, .csv, .vtp or .mat file."
+                    f"{name}: unknown suffix for a table. Give a .parquet, .csv, .tsv, .vtp or .mat file."
                 )
             frame = with_frames(frame, name)
+            ask_for_columns(frame, name)
             if cls is Tracks:
                 frame = with_velocities(frame, name)
             table = cls(frame)

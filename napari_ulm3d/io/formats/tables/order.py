@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.tables import POSITION_UM
 
-__all__ = ["frames_of_times", "in_order", "with_frames"]
+__all__ = ["ask_for_columns", "frames_of_times", "in_order", "with_frames"]
 
 log = logging.getLogger("napari_ulm3d")
 
@@ -55,6 +56,30 @@ def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
                 path, int(apart.sum()), len(times), 1 / slope,
             )  # fmt: skip
     return table
+
+
+def ask_for_columns(table: pd.DataFrame, path: str) -> None:
+    """Refuse a table without positions in micrometres or without times, and say what to add.
+
+    Raises
+    ------
+    ResultsError
+        Nothing says the unit of its positions, or the times of its frames.
+    """
+    columns = [str(name) for name in table.columns]
+    lacking = [name for name in POSITION_UM if name not in columns]
+    if lacking:
+        letters = [name for name in columns if name.lower().strip("_ ").endswith(("x", "y", "z"))]
+        here = f" (no unit is known of {', '.join(letters[:6])})" if letters else ""
+        raise ResultsError(
+            f"{path}: lacks the column(s) {', '.join(lacking)}{here}. Name the positions so if they "
+            "are in micrometres, or give their unit in the header, such as x (mm)."
+        )
+    if "time_s" not in columns:
+        raise ResultsError(
+            f"{path}: lacks the column(s) time_s. Add the time in seconds: the frame, counted "
+            "from 0, divided by the frame rate."
+        )
 
 
 def _clock(frames: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[float, float]:

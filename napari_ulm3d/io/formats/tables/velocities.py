@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S
 
 __all__ = ["with_velocities"]
@@ -29,14 +30,18 @@ def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
         returned unchanged.
     path
         The table's file, for messages.
+
+    Raises
+    ------
+    ResultsError
+        A row has no number, or a track two positions at one time.
     """
     needed = ["track_id", "time_s", *POSITION_UM]
     if not {*needed} <= {*table.columns} or not len(table):
         return table
     if not any(name in table.columns for name in VELOCITY_MM_S):
         numbers = table[needed].apply(pd.to_numeric, errors="coerce")
-        if not np.isfinite(numbers.to_numpy(np.float64)).all():
-            return table
+        _refuse_gaps(numbers, path)
         table = table.iloc[np.lexsort((numbers["time_s"], numbers["track_id"]))]
         numbers = numbers.loc[table.index]
         identity = numbers["track_id"].to_numpy()
@@ -44,8 +49,12 @@ def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
         sizes = np.diff(np.append(starts, len(identity)))
         times = numbers["time_s"].to_numpy(np.float64)
         positions = numbers[POSITION_UM].to_numpy(np.float64)
-        if (np.diff(times)[np.diff(identity) == 0] <= 0).any():
-            return table  # a track twice at one time is refused elsewhere, based on its frame
+        twice = np.flatnonzero((np.diff(times) <= 0) & (np.diff(identity) == 0))
+        if len(twice):
+            raise ResultsError(
+                f"{path}: track {identity[twice[0]]:g} has two positions at {times[twice[0]]:g} s, "
+                f"and {len(twice)} rows in all repeat a time of their track. Keep one of each."
+            )
         velocities = _differences(times, positions, starts, sizes) * 1e-3
         table = table.assign(**dict(zip(VELOCITY_MM_S, velocities.T, strict=True)))
         single = np.repeat(sizes == 1, sizes)
@@ -64,6 +73,18 @@ def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
         table = table.assign(score=1.0)
         log.warning("%s: the tracks have no score; it was set to 1.", path)
     return table
+
+
+def _refuse_gaps(numbers: pd.DataFrame, path: str) -> None:
+    """Refuse rows without a number, and name the first one as a spreadsheet counts them."""
+    bad = ~np.isfinite(numbers.to_numpy(np.float64))
+    if not bad.any():
+        return
+    row, column = np.argwhere(bad)[0]
+    raise ResultsError(
+        f"{path}: row {row + 1} of the table has no number in column {numbers.columns[column]} "
+        f"({int(bad.any(axis=1).sum())} such rows). Complete or remove these rows."
+    )
 
 
 def _differences(
