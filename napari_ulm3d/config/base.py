@@ -137,6 +137,8 @@ def _takes_none_for_auto(model: type[StageConfig], name: str) -> bool:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
     return value
 
 

@@ -9,6 +9,7 @@
     DIR/motion.csv             displacement of the tissue, one row per frame, if corrected
     DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
     DIR/log.txt                DIR/report.html, where it was asked for
+    DIR/session.ulm3d.toml     how it was looked at in the viewer, where that was saved
     DIR/blocks/00000.npz ...   one file per finished block
     DIR/calibration.npz        what was measured before the first block, for resuming
 
@@ -41,6 +42,7 @@ from napari_ulm3d.io.block_files import (
     read_block_file,
     write_block_file,
 )
+from napari_ulm3d.io.session_file import SESSION_NAME
 from napari_ulm3d.system.atomic import atomic_path, is_workplace
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -140,6 +142,7 @@ class ResultsFolder:
             "report.html",
             MEASURED_NAME,
             EDITS_NAME,
+            SESSION_NAME,
         ):
             (self.path / name).unlink(missing_ok=True)
 

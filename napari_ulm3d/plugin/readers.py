@@ -1,4 +1,4 @@
-"""Files dropped on the viewer: acquisitions, tables, vessel maps, results folders."""
+"""Files dropped on the viewer: acquisitions, tables, vessel maps, results folders, sessions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.errors import MissingMetadataError, ResultsError, UlmError
+from napari_ulm3d.io.session_file import SESSION_NAME, is_session
 from napari_ulm3d.io.stored.content import Variable
 from napari_ulm3d.plugin.layers.convert import (
     LayerData,
@@ -41,7 +42,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
     paths = _listed(path)
     first = Path(fspath(paths[0]))
-    if (first / "run.toml").is_file():
+    if (first / "run.toml").is_file() or is_session(first):
         return read
     if first.name.lower().endswith((".vtp", ".vti")):
         return read
@@ -67,6 +68,8 @@ def read(paths: Paths) -> list[LayerData]:
     paths = _listed(paths)
     first = Path(fspath(paths[0]))
     try:
+        if is_session(first):
+            return _session_file(first)
         if (first / "run.toml").is_file():
             return _results(first)
         if first.name.lower().endswith(_TABLES):
@@ -189,8 +192,21 @@ def _table(path: Path) -> list[LayerData]:
         return [localizations_layer(found, rate_of(found.table), _BUBBLE_UM)]
 
 
+def _session_file(path: Path) -> list[Any]:
+    """Restore a session; its layers come one by one."""
+    session = _session()
+    if session is None:
+        raise ResultsError(f"{path}: is a session of the viewer. Open it in napari.")
+    from napari_ulm3d.plugin.saved_session.restore import restore_session
+
+    restore_session(session, path)
+    return _NOTHING
+
+
 def _results(folder: Path) -> list[LayerData]:
-    """Map and tracks of a run; in a viewer the run itself is reopened with them."""
+    """Map and tracks of a run; in a viewer the run itself, or its session, is reopened."""
+    if (folder / SESSION_NAME).is_file() and _session() is not None:
+        return _session_file(folder / SESSION_NAME)
     from napari_ulm3d.plugin.jobs.run_series import outcome_of
     from napari_ulm3d.plugin.state.saved_results import result_of_folder
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from napari_ulm3d.errors import Cancelled
-from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop, waits
+from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop
+from napari_ulm3d.plugin.jobs.simulate import lazy_work
 from napari_ulm3d.plugin.layers.convert import LABELS, UNITS, LayerData, acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.simulate.config import SimulationConfig
@@ -143,18 +144,6 @@ def _simulated(n_bubbles: int) -> list[Any]:
     return _later(config, cache_folder(config))
 
 
-def _lazy_work(config: SimulationConfig) -> Any:
-    """Set a simulation up, of which nothing is kept; returns as `simulate_work`."""
-
-    def work(stop: Stop) -> tuple[Any, Any]:
-        from napari_ulm3d.simulate import simulate
-
-        acquisition = simulate(config).acquisition
-        return acquisition, make_layer(acquisition_layer(acquisition), "acquisition")
-
-    return waits(work)
-
-
 def _later(
     config: SimulationConfig, folder: Path | None, settings: Sequence[str] = ()
 ) -> list[Any]:
@@ -207,7 +196,7 @@ def _later(
     job.failed.connect(on_failed)
     job.ended.connect(bar.close)
     job.ended.connect(job.deleteLater)
-    job.start(_lazy_work(config) if folder is None else simulate_work(config, folder))
+    job.start(lazy_work(config) if folder is None else simulate_work(config, folder))
     # napari wants a layer at once: an empty one of the same extent stands in until then.
     blank = np.broadcast_to(np.float32(0), (config.n_frames, *config.grid.shape))
     scale = (1 / config.rate_hz, *config.grid.voxel_um)

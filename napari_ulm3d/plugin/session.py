@@ -13,6 +13,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.config import Device, LoadConfig, PipelineConfig, StageConfig
+from napari_ulm3d.io.session_file import MapView
 from napari_ulm3d.plugin.jobs.job import stop_all
 from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.state.history import RunHistory
@@ -50,11 +51,14 @@ class Session(QObject):
         Settings of this section changed.
     result_changed()
         There is another result.
+    maps_wanted()
+        Map and filters are to be those of `map_view`.
     """
 
     acquisition_changed = Signal()
     config_changed = Signal(str)
     result_changed = Signal()
+    maps_wanted = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -68,6 +72,8 @@ class Session(QObject):
         self.result: Result | None = None
         # Result with the filters of the maps widget; what is looked at and exported.
         self.shown: Result | None = None
+        # Which map is made, and of which tracks: what the maps widget says, also once it is closed.
+        self.map_view = MapView()
         # Every run with its parameters, and what the package logs from now on.
         self.history = RunHistory(self)
         self.logbook = logbook()
@@ -210,6 +216,16 @@ class Session(QObject):
         """Reopen a result as soon as the layers of it that napari is adding are there."""
         self._opened = (result, more_layers)
         self._picturing.start()
+
+    def show_maps(self, wanted: MapView) -> None:
+        """Make another map, or of other tracks."""
+        self.map_view = wanted
+        self.maps_wanted.emit()
+
+    def keep_view(self) -> None:
+        """The view is not to change for what has just come."""
+        self._facing.stop()
+        self._picturing.stop()
 
     @property
     def truth_path(self) -> Path | None:

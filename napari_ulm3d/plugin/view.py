@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from napari_ulm3d.io.session_file import SESSION_NAME
 from napari_ulm3d.plugin.jobs.run_series import outcome_of
 from napari_ulm3d.plugin.layers.place import place
 from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+from napari_ulm3d.plugin.saved_session.restore import restore_session
 from napari_ulm3d.plugin.state.saved_results import result_of_folder
 
 __all__ = ["add_results", "show_results"]
 
 
 def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
-    """Show a run in a napari viewer: its vessel map, with tracks and localizations hidden."""
+    """Show a run in a napari viewer: its vessel map, with tracks and localizations hidden.
+
+    Where a session was saved in the folder, it is restored instead.
+    """
     from napari_ulm3d.plugin.session import session_of
 
+    session_path = Path(folder) / SESSION_NAME
+    if session_path.is_file():
+        restore_session(session_of(viewer), session_path)
+        return
     outcome = outcome_of(result_of_folder(folder))
     for layer in outcome.layers:
         place(viewer, layer)

@@ -44,9 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_stray_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated samples and the list of runs go to a folder of the test."""
+    """Simulated samples, the list of runs and settings go to a folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("napari_ulm3d.plugin.tour.seen.tour_file", lambda: tmp_path / "tour.json")
+    monkeypatch.setattr("napari_ulm3d.plugin.tour.tour.was_seen", lambda: True)
 
 
 @pytest.fixture

@@ -177,6 +177,34 @@ def test_the_sample_is_small_and_ready(viewer: Any, qtbot: Any) -> None:
     assert panel.next_button.text() == "Show vessel map"
 
 
+def test_the_sample_is_computed_anew_by_a_click(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_ulm3d.simulate import sample_map
+
+    whole = sample_map.sample_map_config()
+    short = whole.replace(n_frames=40, bubbles=whole.bubbles.replace(n_bubbles=20))
+    monkeypatch.setattr(sample_map, "sample_map_config", lambda: short)
+    panel = dock(viewer, "ULM workflow")
+    assert not panel.anew_button.isVisible()
+    click(panel.sample_button)
+    session = session_of(viewer)
+    qtbot.waitUntil(lambda: session.result is not None and viewer.dims.ndisplay == 3)
+    stored = session.result
+    assert panel.anew_button.isVisible()
+    click(panel.anew_button)
+    qtbot.waitUntil(lambda: session.result is not stored)
+    idle(qtbot, panel)
+    result = session.result
+    assert result.folder is None
+    assert result.n_frames == 40
+    assert session.acquisition is not None
+    assert len(result.localizations) > 100
+    assert_map_alone(viewer)
+    assert panel.accordion.opened == "Localize & track"
+    assert not panel.anew_button.isVisible()
+
+
 def test_one_step_is_open_at_a_time_and_all_fit(loaded: Any, qtbot: Any) -> None:
     loaded.window.resize(1366, 740)
     panel = dock(loaded, "ULM workflow")

@@ -177,3 +177,17 @@ def test_a_message_stands_where_there_is_nothing_to_see(plot: Any) -> None:
     assert told == []
     plot.show_curves([Curve(np.arange(9.0), np.arange(9.0))])
     assert plot.message == ""
+
+
+def test_values_below_one_are_written_as_they_are(qtbot: Any) -> None:
+    plot = Plot("score", "share")
+    scores = np.linspace(0.2, 0.8, 9)
+    shown(qtbot, plot).show_curves([Curve(scores, scores / 2)])
+    palette = QPalette()
+    palette.setColor(QPalette.ColorRole.WindowText, QColor("#3b3a39"))
+    plot.setPalette(palette)  # as when a plot takes the theme of the window that it is put in
+    picture(plot)
+    for side in ("bottom", "left"):
+        axis = plot.getAxis(side)
+        written = axis.tickStrings([0.2, 0.4], axis.autoSIPrefixScale * axis.scale, 0.2)
+        assert [float(text) for text in written] == [0.2, 0.4]

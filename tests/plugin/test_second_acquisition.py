@@ -86,9 +86,10 @@ def test_a_picture_of_any_width_is_the_view(loaded: Any, qtbot: Any, tmp_path: P
     zoom = loaded.scene.camera.zoom
     shares = []
     for width in (400, 1600):
-        panel.width_px.setValue(width)
+        panel.picture.width_px.setValue(width)
         path = tmp_path / f"{width}.png"
-        panel.save_png(str(path))
+        panel.picture.save(str(path))
+        idle(qtbot, panel)
         picture = matplotlib.image.imread(path)[..., :3].max(axis=-1)
         assert picture.shape[1] == width
         shares.append(float((picture > 0.3).mean()))

@@ -269,8 +269,9 @@ class Plot(pg.PlotWidget):
         if labels != self._labels:
             self._labels = labels
             style = {"color": self._ink.name(), "font-size": f"{self._font.pointSizeF():.1f}pt"}
-            self.setLabel("bottom", self.x_label, **style)
-            self.setLabel("left", self.y_label, **style)
+            # Without the last, pyqtgraph writes values below 1 as thousandths, and says so nowhere.
+            self.setLabel("bottom", self.x_label, **style, siPrefixEnableRanges=())
+            self.setLabel("left", self.y_label, **style, siPrefixEnableRanges=())
         empty = not self.curves
         for side in ("left", "bottom"):
             self.getAxis(side).setVisible(not empty)

@@ -2,24 +2,29 @@
 
 napari-animation's own `animate` draws all frames in one go, at the size of the canvas; here
 its key frames are walked through a frame a turn of the event loop, so that the window stays
-alive, the movie can be stopped, and its size can be chosen.
+alive, the movie can be stopped, and its size can be chosen. Frames are encoded in a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ulm3d.errors import BackendError, ConfigError, ResultsError, UlmError
+from napari_ulm3d.plugin.jobs.encoder import EVEN, Encoder
+from napari_ulm3d.plugin.jobs.picture import picture_of
 from napari_ulm3d.plugin.napari_private import canvas_size
 from napari_ulm3d.system.atomic import atomic_path
 
-__all__ = ["INSTALL", "SUFFIXES", "MovieMaker", "key_frames", "missing", "sizes"]
+__all__ = ["INSTALL", "SUFFIXES", "Movie", "MovieMaker", "key_frames", "missing", "sizes"]
 
 MovieKind = Literal["turn", "time"]
 #: The line that installs what movies need.
@@ -28,8 +33,8 @@ SUFFIXES = (".mp4", ".gif", ".mov", ".avi", ".mkv")
 
 _STRETCHES = 4
 _FEWEST_FRAMES = 4
-# Encoders of video want even numbers of pixels.
-_EVEN = 2
+# Of which moments of the movie a preview is made.
+_PREVIEWED = (0.0, 0.25, 0.5, 0.75)
 
 
 def missing() -> str:
@@ -41,8 +46,8 @@ def missing() -> str:
 
 def sizes(width: int, canvas: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of a movie as wide as asked, in the proportions of the canvas."""
-    height = max(round(width * canvas[0] / canvas[1] / _EVEN) * _EVEN, _EVEN)
-    return height, max(round(width / _EVEN) * _EVEN, _EVEN)
+    height = max(round(width * canvas[0] / canvas[1] / EVEN) * EVEN, EVEN)
+    return height, max(round(width / EVEN) * EVEN, EVEN)
 
 
 def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float, float]) -> Any:
@@ -95,6 +100,34 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
     return animation
 
 
+@dataclass(frozen=True)
+class Movie:
+    """What a movie is to be.
+
+    Attributes
+    ----------
+    kind
+        As of `key_frames`.
+    seconds, fps
+        Its length and frames a second.
+    width
+        Pixels; the height follows from the canvas.
+    span_s
+        First and last time of the acquisition, seconds, of a movie over time.
+    """
+
+    kind: MovieKind
+    seconds: float
+    fps: int
+    width: int
+    span_s: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames it has."""
+        return max(round(self.seconds * self.fps), _FEWEST_FRAMES)
+
+
 class MovieMaker(QObject):
     """Draws a movie, a frame a turn of the event loop.
 
@@ -104,18 +137,24 @@ class MovieMaker(QObject):
         Frames drawn, of how many.
     finished(str)
         The file is there.
+    previewed(list)
+        A few frames, (height, width, 3) each.
     failed(str)
         It is not; one sentence.
+    ended()
+        After each of these.
     """
 
     progressed = Signal(int, int)
     finished = Signal(str)
+    previewed = Signal(list)
     failed = Signal(str)
+    ended = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._timer = QTimer(self)
-        self._timer.setInterval(0)
+        self._timer.setInterval(1)
         self._timer.timeout.connect(self._step)
         self._steps: Any = None
         self._stopped = False
@@ -125,36 +164,19 @@ class MovieMaker(QObject):
         """Whether a movie is being drawn."""
         return self._steps is not None
 
-    def start(
-        self,
-        viewer: Any,
-        path: str,
-        kind: MovieKind,
-        *,
-        seconds: float,
-        fps: int,
-        width: int,
-        span_s: tuple[float, float] = (0.0, 0.0),
-    ) -> None:
-        """Begin.
+    def start(self, viewer: Any, path: str, movie: Movie) -> None:
+        """Begin to write a movie; the ending of the path says the format."""
+        self._begin(self._draw(viewer, Path(path), movie))
 
-        Parameters
-        ----------
-        path
-            File to write; its ending says the format.
-        seconds, fps
-            Length of the movie and frames a second of it.
-        width
-            Pixels; the height follows from the canvas.
-        span_s
-            First and last time of the acquisition, seconds, of a movie over time.
-        """
+    def preview(self, viewer: Any, movie: Movie) -> None:
+        """Begin to draw a few frames of a movie; `previewed` tells them."""
+        self._begin(self._draw_preview(viewer, movie))
+
+    def _begin(self, steps: Any) -> None:
         if self.running:
             raise RuntimeError("a movie is already being rendered")
         self._stopped = False
-        self._steps = self._draw(
-            viewer, Path(path), kind, max(round(seconds * fps), _FEWEST_FRAMES), fps, width, span_s
-        )
+        self._steps = steps
         self._timer.start()
 
     def stop(self) -> None:
@@ -164,70 +186,69 @@ class MovieMaker(QObject):
     def _step(self) -> None:
         try:
             next(self._steps)
-        except StopIteration as end:
-            path = str(end.value)
-            self._end(lambda: self.finished.emit(path))
+        except StopIteration:
+            self._end()
         except UlmError as error:
-            said = str(error)
-            self._end(lambda: self.failed.emit(said))
+            self._end(str(error))
         except Exception as error:
-            said = f"The movie could not be made ({type(error).__name__}: {error})."
-            self._end(lambda: self.failed.emit(said))
+            self._end(f"The movie could not be made ({type(error).__name__}: {error}).")
 
-    def _end(self, tell: Callable[[], Any]) -> None:
+    def _end(self, problem: str = "") -> None:
         self._timer.stop()
         self._steps = None
-        tell()
+        if problem:
+            self.failed.emit(problem)
+        self.ended.emit()
 
-    def _draw(
-        self,
-        viewer: Any,
-        path: Path,
-        kind: MovieKind,
-        n_frames: int,
-        fps: int,
-        width: int,
-        span_s: tuple[float, float],
-    ) -> Any:
+    def _draw(self, viewer: Any, path: Path, movie: Movie) -> Any:
         if path.suffix.lower() not in SUFFIXES:
             raise ResultsError(f"{path}: not a movie format; use one of {', '.join(SUFFIXES)}.")
-        before = (viewer.scene.camera.angles, viewer.dims.point)
-        canvas = canvas_size(viewer)
-        try:
-            animation = key_frames(viewer, kind, n_frames, span_s)
-            import imageio.v2
-
-            get_writer: Any = imageio.v2.get_writer
-
-            with atomic_path(path) as part:
-                options = {"duration": 1000 / fps, "loop": 0} if path.suffix == ".gif" else {
-                    "fps": fps, "macro_block_size": _EVEN, "quality": 8,
-                }  # fmt: skip
-                with get_writer(part, **options) as writer:
-                    for number in range(n_frames):
-                        if self._stopped:
-                            raise ConfigError("The movie was stopped; no file was written.")
-                        animation.set_movie_frame_index(number)
-                        picture = viewer.screenshot(
-                            size=sizes(width, canvas), canvas_only=True, flash=False
-                        )
-                        writer.append_data(_cut(picture, sizes(width, canvas)))
-                        self.progressed.emit(number + 1, n_frames)
+        n = movie.n_frames
+        with atomic_path(path) as part, Encoder(part, movie.fps) as encoder:
+            with closing(_frames(viewer, movie, range(n))) as frames:
+                for number, frame in enumerate(frames):
+                    encoder.add(frame)
+                    self.progressed.emit(number + 1, n)
+                    yield
+                    while encoder.behind:
                         yield
-        finally:
-            viewer.scene.camera.angles, viewer.dims.point = before
-        return path
+                    if self._stopped:
+                        raise ConfigError("The movie was stopped; no file was written.")
+            while encoder.n_waiting:
+                yield
+            ended = encoder.finish()
+            while not ended.done():
+                yield
+            ended.result()
+        self.finished.emit(str(path))
+
+    def _draw_preview(self, viewer: Any, movie: Movie) -> Any:
+        numbers = [round(share * (movie.n_frames - 1)) for share in _PREVIEWED]
+        taken = []
+        with closing(_frames(viewer, movie, numbers)) as frames:
+            for frame in frames:
+                if self._stopped:
+                    raise ConfigError("The preview was stopped.")
+                taken.append(frame)
+                yield
+        self.previewed.emit(taken)
 
 
-def _cut(picture: Any, size: tuple[int, int]) -> Any:
-    """RGB of the very size: a high-resolution screen may give more pixels."""
-    from scipy.ndimage import zoom
-
-    rgb = picture[..., :3]
-    if rgb.shape[:2] != size:
-        factors = (size[0] / rgb.shape[0], size[1] / rgb.shape[1], 1)
-        rgb = zoom(rgb, factors, order=1)
-    return np.ascontiguousarray(rgb)
+def _frames(
+    viewer: Any, movie: Movie, numbers: Iterable[int]
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Frames of a movie one by one; the view is as it was afterwards."""
+    camera = viewer.scene.camera
+    before = (camera.angles, viewer.dims.point)
+    canvas = canvas_size(viewer)
+    size = sizes(movie.width, canvas)
+    try:
+        animation = key_frames(viewer, movie.kind, movie.n_frames, movie.span_s)
+        for number in numbers:
+            animation.set_movie_frame_index(number)
+            yield picture_of(viewer, size, canvas)
+    finally:
+        camera.angles, viewer.dims.point = before
 
 
 def _turned(view: Any, up: Any, degrees: float) -> Any:

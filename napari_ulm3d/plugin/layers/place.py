@@ -203,6 +203,7 @@ def _keep_looks(old: Any, new: Any) -> None:
         if tuple(old.contrast_limits) != tuple(before):
             new.contrast_limits = old.contrast_limits
         new.rendering, new.projection_mode = old.rendering, old.projection_mode
+        new.blending = old.blending
 
 
 def _same_grid(old: Any, new: Any) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "Colouring",
     "apply_colouring",
     "carried",
+    "colormap_name",
     "complete_colouring",
     "default_colouring",
     "default_range",
@@ -55,6 +56,8 @@ _DOPPLER = [
 ]
 _NAME = re.compile(r"^tracks( by [^\[(]+(\[[^\]]*\])?)?(?= \(|$)")
 _SCALE = "ulm3d_scale"
+# Of a colour map whose empty end is transparent.
+_CLEAR = ", clear"
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,14 @@ def map_colormap(name: str, signed: bool) -> Any:
     colours = base.map(share)
     if signed:
         colours[:, 3] *= np.clip(4 * (np.abs(2 * share - 1) - 0.02), 0, 1)
-        return Colormap(colours, name=f"{name}, clear")
+        return Colormap(colours, name=f"{name}{_CLEAR}")
     colours[0] = 0
-    return Colormap(colours, name=f"{name}, clear")
+    return Colormap(colours, name=f"{name}{_CLEAR}")
+
+
+def colormap_name(colormap: Any) -> str:
+    """The name that `map_colormap` or `napari_colormap` makes this colour map of."""
+    return str(colormap.name).removesuffix(_CLEAR)
 
 
 def ranged_colormap(colouring: Colouring) -> Any:

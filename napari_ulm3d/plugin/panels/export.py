@@ -12,16 +12,16 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QPlainTextEdit,
-    QSpinBox,
 )
 
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io.writers import suffixes_for, write
 from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
-from napari_ulm3d.plugin.napari_private import canvas_size
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
-from napari_ulm3d.plugin.panels.parts.movie import MovieBox
+from napari_ulm3d.plugin.panels.parts.export.movie import MovieBox
+from napari_ulm3d.plugin.panels.parts.export.picture import PictureBox
+from napari_ulm3d.plugin.panels.saving import open_session, save_button
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
 from napari_ulm3d.plugin.state.results import Result
 
@@ -61,34 +61,14 @@ class ExportPanel(Panel):
         self.row(self.report_button)
 
         self.column.addWidget(heading("Screenshot"))
-        self.width_px = QSpinBox()
-        self.width_px.setRange(200, 8000)
-        self.width_px.setValue(1600)
-        self.width_px.setSuffix(" pixels wide")
-        self.width_px.setToolTip("Width of the image, independent of the window size.")
-        self.row(
-            self.width_px,
-            button(
-                "Save PNG…", "Save the canvas with its colour bar and scale bar.", self._choose_png
-            ),
-        )
+        self.picture = PictureBox(self)
+        self.column.addWidget(self.picture)
 
         self.column.addWidget(heading("Movie"))
         self.movie = MovieBox(self)
         self.column.addWidget(self.movie)
 
-        self.column.addWidget(heading("Settings"))
-        self.row(
-            button(
-                "Save…", "Save all settings as a TOML file for the command line.", self._save_toml
-            ),
-            button(
-                "Load…",
-                "Load settings from a TOML file or from the run.toml of a results folder.",
-                self._load_toml,
-            ),
-            button("Defaults", "Reset all settings to their defaults.", self._reset),
-        )
+        self._build_kept()
         self.column.addWidget(heading("Run without the viewer"))
         self.line = _code(70, "Paste it into a terminal.")
         self.column.addWidget(self.line)
@@ -102,6 +82,31 @@ class ExportPanel(Panel):
         self.session.acquisition_changed.connect(self._refresh)
         self.session.config_changed.connect(self._refresh)
         self._refresh()
+
+    def _build_kept(self) -> None:
+        """Settings and session."""
+        self.column.addWidget(heading("Settings"))
+        self.row(
+            button(
+                "Save…", "Save all settings as a TOML file for the command line.", self._save_toml
+            ),
+            button(
+                "Load…",
+                "Load settings from a TOML file or from the run.toml of a results folder.",
+                self._load_toml,
+            ),
+            button("Defaults", "Reset all settings to their defaults.", self._reset),
+        )
+        self.column.addWidget(heading("Session"))
+        self.session_button = save_button(self.session)
+        self.row(
+            self.session_button,
+            button(
+                "Open session…",
+                "Restore a saved session: layers, looks, settings, filters, regions and view.",
+                lambda: open_session(self.viewer),
+            ),
+        )
 
     # --- what there is to export ----------------------------------------------------------------
 
@@ -134,7 +139,8 @@ class ExportPanel(Panel):
 
     # --- writing -------------------------------------------------------------------------------
 
-    def _ask(self, title: str, name: str, suffixes: Sequence[str]) -> str | None:
+    def ask_where(self, title: str, name: str, suffixes: Sequence[str]) -> str | None:
+        """Where to write something; None: nowhere."""
         path = ask_where_to_save(self, title, name, suffixes, self._folder)
         if path is not None:
             self._folder = str(Path(path).parent)
@@ -147,7 +153,7 @@ class ExportPanel(Panel):
             return
         part = getattr(result, name) if name in _TABLES else result.maps[name]
         suffixes = [s for s in suffixes_for(type(part)) if s not in _SAME_AS_OTHERS]
-        path = self._ask(f"Export {name.replace('_', ' ')}", name, suffixes)
+        path = self.ask_where(f"Export {name.replace('_', ' ')}", name, suffixes)
         if path is None:
             return
 
@@ -169,7 +175,7 @@ class ExportPanel(Panel):
                 "folder in Localize & track and run the whole series."
             )
             return
-        path = self._ask("Report", "report", [".html"])
+        path = self.ask_where("Report", "report", [".html"])
         if path is None:
             return
 
@@ -186,31 +192,8 @@ class ExportPanel(Panel):
     def _on_written(self, path: str) -> None:
         self.status.setText(f"Wrote {path}")
 
-    def _choose_png(self) -> None:
-        path = self._ask("Picture", "view", [".png"])
-        if path is not None:
-            self.save_png(path)
-
-    def save_png(self, path: str) -> None:
-        """Write the canvas as a picture of the width asked for."""
-        width = self.width_px.value()
-        height, now = canvas_size(self.viewer)
-        size = (max(round(width * height / now), 1), width)
-        camera = self.viewer.scene.camera
-        zoom = camera.zoom
-
-        def take() -> None:
-            # napari keeps the pixels of a micrometre: a larger picture would show more around it.
-            camera.zoom = zoom * width / now
-            try:
-                self.viewer.screenshot(path, size=size, canvas_only=True, flash=False)
-            finally:
-                camera.zoom = zoom
-
-        self._try(take, path)
-
     def _save_toml(self) -> None:
-        path = self._ask("Settings", "run", [".toml"])
+        path = self.ask_where("Settings", "run", [".toml"])
         if path is not None:
             self._try(lambda: self.session.config.to_toml(path), path)
 

@@ -26,15 +26,17 @@ from napari_ulm3d.plugin.jobs.rebuild_maps import (
     rebuild_work,
 )
 from napari_ulm3d.plugin.keys import show_map
-from napari_ulm3d.plugin.layers.convert import POOLED
+from napari_ulm3d.plugin.layers.convert import POOLED, value_of
 from napari_ulm3d.plugin.layers.place import Placer, find_layer, place, remove
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, Colouring, default_colouring
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.evidence import EvidenceBox, forecast_curves
 from napari_ulm3d.plugin.panels.parts.map_appearance import LooksBox
 from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
+from napari_ulm3d.plugin.saved_session.restore import MAPS_WIDGET
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.track_filters import TrackFilter
+from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["MapsPanel"]
 
@@ -60,6 +62,7 @@ class MapsPanel(Panel):
     title = "Vessel maps"
 
     def build(self) -> None:
+        self.setObjectName(MAPS_WIDGET)
         self._job = LatestJob(self)
         self._job.progressed.connect(self._on_made)
         self._job.finished.connect(self._on_curves)
@@ -120,10 +123,11 @@ class MapsPanel(Panel):
             plot.show_message("Appears with the map.")
         self.session.result_changed.connect(self._on_result)
         self.session.config_changed.connect(self._on_config)
+        self.session.maps_wanted.connect(self._on_wanted)
         self._offer_maps()
         if self.session.result is not None:
             self.filters.span(self.session.result.tracks)
-            self._rebuild()
+        self._on_wanted()
 
     # --- when to make it anew -------------------------------------------------------------
 
@@ -138,6 +142,19 @@ class MapsPanel(Panel):
             self.evidence.show_result(None, None)
         else:
             self.filters.span(self.session.result.tracks)
+        self._rebuild()
+
+    def _on_wanted(self) -> None:
+        """Make the map that the session wants: of a file, or of a widget that was closed."""
+        wanted = self.session.map_view
+        self.which.blockSignals(True)
+        self.which.setCurrentIndex(max(self.which.findData(wanted.map), 0))
+        self.which.blockSignals(False)
+        self.filters.blockSignals(True)
+        self.filters.show_view(wanted)
+        self.filters.blockSignals(False)
+        self._filtered = self.filters.state()
+        self._offer_looks()
         self._rebuild()
 
     def _offer_maps(self) -> None:
@@ -160,6 +177,10 @@ class MapsPanel(Panel):
     def _offer_looks(self) -> None:
         name = self.which.currentData()
         self.looks.offer(name, name in _SIGNED)
+        layer = find_layer(self.viewer, _ROLE)
+        shown = None if layer is None else value_of(layer, VesselMap)
+        if shown is not None and shown.name == name:
+            self.looks.take(layer)
 
     def _on_config(self, section: str) -> None:
         if section == "maps":
@@ -170,6 +191,7 @@ class MapsPanel(Panel):
         self._rebuild()
 
     def _rebuild(self) -> None:
+        self.session.map_view = self.filters.said(self.which.currentData() or "density")
         result, name = self.session.result, self.which.currentData()
         if result is None or not (len(result.tracks) or name in result.maps):
             return
@@ -207,6 +229,8 @@ class MapsPanel(Panel):
         self.problem.say(None)
         result = self.session.result
         if result is None or result is not made.wish.result:
+            return
+        if made.wish.name != self.which.currentData():  # another was chosen meanwhile
             return
         self._drawn = made.wish.chosen
         pooled = 1 if made.layer is None else made.layer.metadata.get(POOLED, 1)

@@ -7,11 +7,15 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.plugin.controls.accordion import Accordion, Step
 from napari_ulm3d.plugin.panels.panel import Panel, button
+from napari_ulm3d.plugin.panels.parts.sample_anew import SampleAnew
+from napari_ulm3d.plugin.panels.saving import save_button
+from napari_ulm3d.plugin.tour.tour import Tour, begin_tour_once
 
 __all__ = ["WorkflowPanel"]
 
@@ -43,6 +47,7 @@ class WorkflowPanel(Panel):
     def build(self) -> None:
         self.column.setContentsMargins(4, 4, 4, 4)
         self._opening: Any = None
+        self.tour: Tour | None = None
         self.sample_button = button(
             "Open the sample",
             "Open a finished run of a simulated mouse cortex, included in the package: "
@@ -52,7 +57,17 @@ class WorkflowPanel(Panel):
         self.next_button = button("", "", self._do_next)
         self.next_button.setStyleSheet("font-weight: bold;")
         self.next_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.row(self.sample_button, self.next_button)
+        self.save_button = save_button(self.session)
+        self.tour_button = button("?", "Take the tour again: six balloons.", self.take_tour)
+        self.tour_button.setMaximumWidth(32)
+        self.row(self.sample_button, self.save_button, self.tour_button)
+        self.anew_button = button(
+            "Compute it anew",
+            "Simulate the frames of the sample and run the whole series with its settings.",
+            self._compute_anew,
+        )
+        self._anew = SampleAnew(self.session, self._run_series, self._on_anew_failed)
+        self.row(self.next_button, self.anew_button)
         self.sections: dict[str, Step] = {}
         for number, title in enumerate([*_STEPS, *_BESIDE], start=1):
             label = f"{number}. {title}" if title in _STEPS else title
@@ -78,6 +93,30 @@ class WorkflowPanel(Panel):
             self._opening.open(sample_map_path())
         except UlmError as error:
             self.problem.say(str(error))
+
+    def _compute_anew(self) -> None:
+        self.problem.say(None)
+        self._anew.start()
+        self._say_next()
+
+    def _run_series(self) -> None:
+        self._say_next()
+        self.open(_LOCALIZE).series_button.click()
+
+    def _on_anew_failed(self, problem: Any) -> None:
+        self.problem.say(problem)
+        self._say_next()
+
+    def take_tour(self) -> None:
+        """Show what is where, in six balloons."""
+        if self.tour is None:
+            self.tour = Tour(self)
+        self.tour.begin()
+
+    def showEvent(self, event: Any) -> None:
+        """Who sees it for the first time is shown around, once the window is laid out."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self, lambda: begin_tour_once(self))
 
     def open(self, title: str) -> Any:
         """Open a step; its panel."""
@@ -120,13 +159,17 @@ class WorkflowPanel(Panel):
         text, tooltip = texts[self._next]
         self.next_button.setText(text)
         self.next_button.setToolTip(tooltip)
+        making = self._anew.job.running
+        self.anew_button.setVisible(making or self._anew.is_shown)
+        self.anew_button.setEnabled(not making)
+        self.anew_button.setText("Simulating…" if making else "Compute it anew")
 
     def _do_next(self) -> None:
         wanted = self._next
         if wanted == "load":
             self.open("Load").choose_folder()
         elif wanted == "run":
-            self.open(_LOCALIZE).series_button.click()
+            self._run_series()
         else:
             from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
 

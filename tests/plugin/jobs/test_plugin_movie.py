@@ -73,6 +73,28 @@ def test_one_turn_of_the_view(export: Any, qtbot: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(viewer.scene.camera.angles, angles, atol=1e-3)
 
 
+def test_a_preview_is_the_movie_at_any_size(export: Any, qtbot: Any) -> None:
+    pytest.importorskip("napari_animation")
+    viewer, box = export.viewer, export.movie
+    choose(box.kind, "time, first frame to last")
+    point, zoom = viewer.dims.point, viewer.scene.camera.zoom
+    bright = []
+    for width in ("160", "640"):
+        enter(box.width_px, width)
+        box.preview.show_pictures([], "")
+        click(box.preview_button)
+        qtbot.waitUntil(lambda: not box.maker.running)
+        assert [picture.shape[1] for picture in box.preview.pictures] == [int(width)] * 4
+        bright.append([float((frame.max(axis=-1) > 60).mean()) for frame in box.preview.pictures])
+    assert box.preview.isVisible()
+    assert min(bright[1]) > 0.02
+    np.testing.assert_allclose(bright[0], bright[1], rtol=0.25)  # not a part of it, and no more
+    first, _, middle, _ = box.preview.pictures
+    assert (first != middle).mean() > 0.01  # frames of different times
+    np.testing.assert_allclose(viewer.dims.point, point)  # the view is as it was
+    assert viewer.scene.camera.zoom == pytest.approx(zoom)
+
+
 def test_a_stopped_movie_leaves_no_file(export: Any, qtbot: Any, tmp_path: Path) -> None:
     pytest.importorskip("napari_animation")
     choose(export.movie.kind, "time, first frame to last")

@@ -230,16 +230,24 @@ def test_export_and_the_same_run_from_the_command_line(
     assert len(by_line.localizations()) == len(session_of(loaded).result.localizations)
 
 
-def test_the_view_is_saved_as_a_picture_of_any_width(loaded: Any, tmp_path: Path) -> None:
+def test_the_view_is_saved_as_a_picture_of_any_width(
+    loaded: Any, qtbot: Any, tmp_path: Path
+) -> None:
     from matplotlib.image import imread
 
     export = dock(loaded, "Export")
-    enter(export.width_px, "640")
-    export.save_png(str(tmp_path / "view.png"))
+    enter(export.picture.width_px, "640")
+    click(export.picture.preview_button)
+    (shown,) = export.picture.preview.pictures
+    assert shown.shape[1] == 640
+    export.picture.save(str(tmp_path / "view.png"))
+    idle(qtbot, export)
     assert export.problem.text() == ""
-    assert imread(tmp_path / "view.png").shape[1] == 640
-    export.save_png(str(tmp_path / "no" / "such" / "view.png"))
-    assert "cannot be written" in export.problem.text()
+    written = (255 * imread(tmp_path / "view.png")[..., :3]).round().astype(np.uint8)
+    np.testing.assert_array_equal(written, shown)
+    export.picture.save(str(tmp_path / "no" / "such" / "view.png"))
+    idle(qtbot, export)
+    assert "does not exist. Create it first" in export.problem.text()
 
 
 def test_settings_are_saved_and_loaded(loaded: Any, tmp_path: Path) -> None:

@@ -12,14 +12,23 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import Pointer, click, dock, idle
+from plugin_hands import LEFT, NO_KEY, Pointer, click, dock, idle
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from test_plugin_core import tracks_table
 
+from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.edits import read_edits
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.plugin.controls.track_table import table_of_tracks
-from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.controls.tracks.track_table import table_of_tracks
+from napari_ulm3d.plugin.jobs.run_series import outcome_of, result_of
+from napari_ulm3d.plugin.layers.place import find_layer, place
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.saved_results import mapped
+from napari_ulm3d.tables import Localizations, Tracks
 
 
 @pytest.mark.slow
@@ -89,3 +98,87 @@ def test_tracks_are_curated(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     idle(qtbot, panel)
     assert session.result.tracks.table.equals(first.tracks.table)
     assert read_edits(tmp_path / "run") == ()
+
+
+def brush(plot: Any, low: float, high: float) -> None:
+    """Drag over a range of a histogram."""
+    start, end = (plot.pixel_of(value).toPoint() for value in (low, high))
+    surface = plot.viewport()
+    QTest.mouseMove(surface, start)
+    QTest.mousePress(surface, LEFT, NO_KEY, start)
+    for share in (0.3, 0.7, 1.0):
+        place = start + (end - start) * share
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, QPointF(place), QPointF(surface.mapToGlobal(place)),
+            Qt.MouseButton.NoButton, LEFT, NO_KEY,
+        )  # fmt: skip
+        QApplication.sendEvent(surface, event)
+    QTest.mouseRelease(surface, LEFT, NO_KEY, end)
+    QApplication.processEvents()
+
+
+def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: Any) -> None:
+    rng = np.random.default_rng(5)
+    tracks = tracks_table([12] * 300, rng.uniform(1, 20, 300).tolist(), 260.0)
+    table = tracks.table
+    table = table.assign(z_um=table["z_um"] + 3.0 * table["track_id"])
+    result = result_of(
+        session_of(loaded).acquisition, PipelineConfig(), Localizations.empty(), Tracks(table), "whole series"
+    )  # fmt: skip
+    for layer in outcome_of(mapped(result)).layers:
+        place(loaded, layer)
+    session_of(loaded).set_result(mapped(result))
+    panel = dock(loaded, "Curate tracks")
+    idle(qtbot, panel)
+    rows, plots = table_of_tracks(Tracks(table)), panel.histograms.plots
+
+    def drawn(name: str) -> tuple[int, int]:
+        """Tracks in the blue and in the orange bars."""
+        both = plots[name].curves
+        return int(both[0].y.sum()), int(both[1].y.sum())
+
+    assert [drawn(name) for name in plots] == [(300, 0)] * 4
+    # A range of speeds: its tracks are selected in the table and marked in the view.
+    brush(plots["speed"], 5.0, 9.0)
+    low, high = plots["speed"].brush
+    assert (low, high) == pytest.approx((5.0, 9.0), abs=0.5)
+    fast = rows.index[rows["speed"].between(low, high)]
+    assert 10 < len(fast) < 290
+    assert sorted(panel.table.chosen) == sorted(fast)
+    idle(qtbot, panel)
+    marks = find_layer(loaded, "chosen tracks")
+    assert len(marks.data) == 12 * len(fast)
+    assert [drawn(name) for name in plots] == [(300, len(fast))] * 4
+    # A range of depths as well: tracks in both.
+    middle = float(rows["depth"].median())
+    brush(plots["depth"], float(rows["depth"].min()), middle)
+    both = [n for n in fast if plots["depth"].holds(rows.loc[[n], "depth"].to_numpy())[0]]
+    assert 0 < len(both) < len(fast)
+    assert sorted(panel.table.chosen) == sorted(both)
+    # Sorting keeps them; a row of the table takes the place of the ranges.
+    panel.table.sortByColumn(4, Qt.SortOrder.DescendingOrder)
+    assert sorted(panel.table.chosen) == sorted(both)
+    panel.table.scrollToTop()
+    row = panel.table.visualRect(panel.table.model().index(0, 1)).center()
+    QTest.mouseClick(panel.table.viewport(), LEFT, NO_KEY, row)
+    idle(qtbot, panel)
+    fastest = int(rows["speed"].idxmax())
+    assert panel.table.chosen == (fastest,)
+    assert all(plot.brush is None for plot in plots.values())
+    assert drawn("speed") == (300, 1)
+    at = int(np.argmax(plots["speed"].curves[1].y))
+    assert at == len(plots["speed"].curves[1].y) - 1
+    assert len(find_layer(loaded, "chosen tracks").data) == 12
+    # By keyboard: the first bin, wider by one, then none.
+    plot = plots["length"]
+    QTest.keyClick(plot, Qt.Key.Key_Right)
+    narrow = panel.table.chosen
+    QTest.keyClick(plot, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert set(narrow) <= set(panel.table.chosen)
+    width = plot.brush[1] - plot.brush[0]
+    span = rows["length"].max() - rows["length"].min()
+    assert width == pytest.approx(span / 20)
+    QTest.keyClick(plot, Qt.Key.Key_Escape)
+    assert panel.table.chosen == ()
+    idle(qtbot, panel)
+    assert find_layer(loaded, "chosen tracks") is None

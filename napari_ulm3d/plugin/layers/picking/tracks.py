@@ -15,6 +15,7 @@ __all__ = ["mark_tracks", "track_at"]
 _ROLE = "chosen tracks"
 _REACH_PIXELS = 8.0
 _MARK_PIXELS = 5.0
+_MOST_MARKS = 20_000
 
 
 def track_at(viewer: Any, tracks: Tracks, position: Any, direction: Any = None) -> int | None:
@@ -46,8 +47,12 @@ def track_at(viewer: Any, tracks: Tracks, position: Any, direction: Any = None) 
 
 
 def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
-    """Show points along these tracks, in white, in all planes; none: take the marks away."""
+    """Show points along these tracks, in white, in all planes; none: take the marks away.
+
+    Of many tracks every so many-th point is shown, evenly along all of them.
+    """
     chosen = tracks.positions_um[np.isin(tracks.table["track_id"].to_numpy(), numbers)]
+    chosen = chosen[:: max(-(-len(chosen) // _MOST_MARKS), 1)]
     if not len(chosen):
         remove(viewer, _ROLE)
         return

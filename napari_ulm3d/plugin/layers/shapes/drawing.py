@@ -8,12 +8,13 @@ import numpy as np
 
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, LayerData
 
-__all__ = ["draw_shapes", "drawing_layer", "shapes_of"]
+__all__ = ["UNIT_UM", "draw_shapes", "drawing_layer", "shapes_of"]
 
+#: Micrometres in a unit of a layer's data.
 # napari cuts a shape's depth to whole data units and shows the shape within half a unit of that: at
 # a depth of 37.5 or 74.8 units it is out of view at once, and the drag that draws it fails. In units
 # of 10 cm all depths up to 5 cm are cut to 0, and every shape is in view in all sections.
-_UNIT_UM = 1e5
+UNIT_UM = 1e5
 
 
 def drawing_layer(name: str, edge_um: float) -> LayerData:
@@ -21,12 +22,12 @@ def drawing_layer(name: str, edge_um: float) -> LayerData:
     settings = {
         "name": name,
         "ndim": 3,
-        "scale": (_UNIT_UM,) * 3,
+        "scale": (UNIT_UM,) * 3,
         "units": SPACE_UNITS,
         "axis_labels": SPACE_LABELS,
         "edge_color": "#ffd400",
         "face_color": "transparent",
-        "edge_width": edge_um / _UNIT_UM,
+        "edge_width": edge_um / UNIT_UM,
     }
     return [], settings, "shapes"
 

@@ -12,7 +12,12 @@ from napari_ulm3d.plugin.controls.fields.number_box import Bounds
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider
 from napari_ulm3d.plugin.controls.rows import form
 from napari_ulm3d.plugin.layers.convert import COLORMAPS, COUNTS
-from napari_ulm3d.plugin.layers.track_colors import DOPPLER, map_colormap, title_colour_bar
+from napari_ulm3d.plugin.layers.track_colors import (
+    DOPPLER,
+    colormap_name,
+    map_colormap,
+    title_colour_bar,
+)
 
 __all__ = ["LooksBox"]
 
@@ -73,6 +78,17 @@ class LooksBox(QWidget):
         self.colours.setCurrentText(DOPPLER if signed else COLORMAPS.get(name, "hot"))
         self.gamma.setValue(0.6 if name in COUNTS else 1.0)
         self.gamma.setEnabled(not signed)
+
+    def take(self, layer: Any) -> None:
+        """Say how the map's layer looks: a person may have changed it in the layer list."""
+        name = colormap_name(layer.colormap)
+        if self.colours.findText(name) < 0:
+            self.colours.addItem(name)
+        self.colours.setCurrentText(name)
+        self.gamma.blockSignals(True)
+        self.gamma.setValue(float(layer.gamma))
+        self.gamma.blockSignals(False)
+        self.colour_bar.setChecked(bool(layer.colorbar.visible))
 
     def dress(self, viewer: Any, layer: Any) -> None:
         """Put the looks on the map's layer."""

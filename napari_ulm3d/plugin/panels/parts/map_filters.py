@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
 from napari_ulm3d.evaluate.region import Region
+from napari_ulm3d.io.session_file import MapView
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.fields.number_box import Bounds, NumberBox
 from napari_ulm3d.plugin.controls.fields.sliders import NumberSlider, RangeSlider
@@ -198,6 +199,36 @@ class FilterBox(QWidget):
             draw_shapes(layer, state.shapes)
         self._on_region()
 
+    def said(self, map_name: str) -> MapView:
+        """What all controls say, for a session file."""
+        chosen, region = self.chosen, str(self.region.currentData() or "")
+        (begins, ends), (slowest, fastest) = chosen.time_s, chosen.speed_mm_s
+        return MapView(
+            map=map_name,
+            min_length_frames=chosen.min_length_frames,
+            speed_mm_s=(slowest or -np.inf, fastest),
+            time_s=(begins or -np.inf, ends),
+            min_score=chosen.min_score,
+            box_um=(chosen.box_um[0], chosen.box_um[1], chosen.box_um[2]),
+            region=region,
+            slab_um=self.slab.value(),
+            cut=self.cut.isChecked(),
+        )
+
+    def show_view(self, view: MapView) -> None:
+        """Let the controls say what a session file says."""
+        ends = (*view.speed_mm_s, *view.time_s)
+        box = (end for pair in view.box_um for end in pair)
+        slowest, fastest, begins, latest = map(_or_none, ends)
+        numbers = (
+            view.min_length_frames, slowest, fastest, begins, latest, view.min_score,
+            *map(_or_none, box), view.slab_um,
+        )  # fmt: skip
+        layers = self._viewer.layers
+        there = view.region and view.region in layers
+        shapes = shapes_of(layers[view.region]) if there else ()
+        self.restore(FilterState(numbers, view.region if there else "", shapes, view.cut))
+
     def reset(self) -> None:
         """Let all tracks through; what is drawn stays."""
         numbers = (0, None, None, None, None, 0.0, *(None,) * 7)
@@ -295,6 +326,10 @@ def _or(box: NumberBox, otherwise: float) -> float:
     """A limit, where there is one."""
     value = box.value()
     return otherwise if value is None else float(value)
+
+
+def _or_none(limit: float) -> float | None:
+    return limit if np.isfinite(limit) else None
 
 
 class _Disconnect:

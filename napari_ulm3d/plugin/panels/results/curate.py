@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from qtpy.QtCore import QTimer
+
 from napari_ulm3d.edits import Edit, apply_edits
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.pipeline import curate
-from napari_ulm3d.plugin.controls.track_table import TrackTable
+from napari_ulm3d.plugin.controls.tracks.histograms import TrackHistograms
+from napari_ulm3d.plugin.controls.tracks.track_table import TrackTable
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.jobs.run_series import outcome_of
 from napari_ulm3d.plugin.layers.picking.clicks import ViewClicks
@@ -19,6 +22,8 @@ from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.saved_results import mapped
 
 __all__ = ["CuratePanel"]
+
+_RESTED_MS = 40
 
 
 class CuratePanel(Panel):
@@ -39,6 +44,14 @@ class CuratePanel(Panel):
         )
         self.table.chosen_changed.connect(self._on_chosen)
         self.column.addWidget(self.table, 1)
+        self.histograms = TrackHistograms()
+        self.histograms.chosen_changed.connect(self._on_brushed)
+        self.column.addWidget(self.histograms)
+        # A range that is dragged selects again and again: the view follows when the hand rests.
+        self._marking = QTimer(self)
+        self._marking.setSingleShot(True)
+        self._marking.setInterval(_RESTED_MS)
+        self._marking.timeout.connect(self._mark)
         self.delete_button = button("Delete", "Leave these tracks out.", self._delete)
         self.merge_button = button(
             "Merge", "Join tracks that follow each other in time into one.", self._merge
@@ -67,6 +80,8 @@ class CuratePanel(Panel):
             self._shown = result
             if result is not None:
                 self.table.show_tracks(result.tracks)
+                self.histograms.show_tracks(self.table.rows)
+                self.histograms.show_chosen(self.table.chosen)
         self._refresh()
 
     def _refresh(self, *_: Any) -> None:
@@ -103,10 +118,17 @@ class CuratePanel(Panel):
             self.table.choose((*before, number))
 
     def _on_chosen(self) -> None:
+        self.histograms.show_chosen(self.table.chosen)
+        self._marking.start()
+        self._refresh()
+
+    def _on_brushed(self, numbers: tuple[int, ...]) -> None:
+        self.table.choose(numbers)
+
+    def _mark(self) -> None:
         result = self.session.result
         if result is not None and self.isVisible():
             mark_tracks(self.viewer, result.tracks, self.table.chosen)
-        self._refresh()
 
     # --- editing -------------------------------------------------------------------------------
 

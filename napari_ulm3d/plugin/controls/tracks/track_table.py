@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QItemSelectionModel, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_ulm3d.tables import Tracks
@@ -47,6 +47,8 @@ def table_of_tracks(tracks: Tracks) -> pd.DataFrame:
 
 
 class _Model(QAbstractTableModel):
+    headers = ("Track", *_NAMES.values())
+
     def __init__(self) -> None:
         super().__init__()
         self.rows = pd.DataFrame(columns=list(_NAMES))
@@ -60,12 +62,12 @@ class _Model(QAbstractTableModel):
         return len(self.rows)
 
     def columnCount(self, parent: Any = None) -> int:
-        return 1 + len(_NAMES)
+        return len(self.headers)
 
     def headerData(self, section: int, way: Any, role: int = 0) -> Any:
         if role != Qt.ItemDataRole.DisplayRole or way != Qt.Orientation.Horizontal:
             return None
-        return "Track" if section == 0 else list(_NAMES.values())[section - 1]
+        return self.headers[section]
 
     def data(self, index: Any, role: int = 0) -> Any:
         if role != Qt.ItemDataRole.DisplayRole:
@@ -78,12 +80,15 @@ class _Model(QAbstractTableModel):
         return f"{value:.4g}" if isinstance(value, float | np.floating) else f"{value:,}"
 
     def sort(self, column: int, order: Any = Qt.SortOrder.AscendingOrder) -> None:
-        up = order == Qt.SortOrder.AscendingOrder
-        if column == 0:
-            self.show(self.rows.sort_index(ascending=up))
-        elif column > 0:
-            name = list(_NAMES)[column - 1]
-            self.show(self.rows.sort_values(name, ascending=up, kind="stable"))
+        self.show(in_order(self.rows, column, order))
+
+
+def in_order(rows: pd.DataFrame, column: int, order: Any) -> pd.DataFrame:
+    """The rows by the values of a column, as the table counts them."""
+    up = order == Qt.SortOrder.AscendingOrder
+    if column <= 0:
+        return rows.sort_index(ascending=up)
+    return rows.sort_values(list(_NAMES)[column - 1], ascending=up, kind="stable")
 
 
 class TrackTable(QTableView):
@@ -108,32 +113,51 @@ class TrackTable(QTableView):
         self.verticalHeader().hide()
         self.setMinimumHeight(200)
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen_changed.emit())
+        # Sorting makes all rows anew: what was selected stays selected.
+        self._before: tuple[int, ...] = ()
+        self._rows.modelAboutToBeReset.connect(self._on_leaving)
+        self._rows.modelReset.connect(lambda: self.choose(self._before))
+
+    def _on_leaving(self) -> None:
+        self._before = self.chosen
 
     @property
     def chosen(self) -> tuple[int, ...]:
         """The numbers of the selected tracks, in the table's order."""
-        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
-        return tuple(int(self._rows.rows.index[row]) for row in rows)
+        selected = self.selectionModel().selection()
+        parts = [selected.at(number) for number in range(selected.count())]
+        ranges = [(part.top(), part.bottom() + 1) for part in parts]
+        index = self._rows.rows.index
+        return tuple(int(index[row]) for ends in sorted(ranges) for row in range(*ends))
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The tracks, as `table_of_tracks`, in the order that they are shown in."""
+        return self._rows.rows
 
     def show_tracks(self, tracks: Tracks) -> None:
         """Show these; what was selected stays selected where it is still there."""
-        before = self.chosen
-        self._rows.show(table_of_tracks(tracks))
         header = self.horizontalHeader()
-        self._rows.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
-        self.choose(before)
+        by = header.sortIndicatorSection(), header.sortIndicatorOrder()
+        self._rows.show(in_order(table_of_tracks(tracks), *by))
 
     def choose(self, numbers: tuple[int, ...]) -> None:
         """Select tracks by their numbers, and scroll to the first."""
+        places = self._rows.rows.index.get_indexer(list(numbers))
+        rows = np.unique(places[places >= 0])
+        # Rows that follow each other are one range: thousands are selected at once.
+        wanted, last = QItemSelection(), len(self._rows.headers) - 1
+        if rows.size:
+            breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+            for run in np.split(rows, breaks):
+                top, bottom = int(run[0]), int(run[-1])
+                wanted.select(self._rows.index(top, 0), self._rows.index(bottom, last))
         model = self.selectionModel()
         model.blockSignals(True)
-        model.clearSelection()
-        places = self._rows.rows.index.get_indexer(list(numbers))
-        for row in places[places >= 0]:
-            flags = QItemSelectionModel.SelectionFlag
-            model.select(self._rows.index(int(row), 0), flags.Select | flags.Rows)
+        model.select(wanted, QItemSelectionModel.SelectionFlag.ClearAndSelect)
         model.blockSignals(False)
-        if (places >= 0).any():
-            self.scrollTo(self._rows.index(int(places[places >= 0][0]), 0))
+        if rows.size:
+            first = int(places[places >= 0][0])
+            self.scrollTo(self._rows.index(first, 0))
         self.viewport().update()
         self.chosen_changed.emit()

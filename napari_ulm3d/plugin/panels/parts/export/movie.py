@@ -16,8 +16,9 @@ from qtpy.QtWidgets import (
 
 from napari_ulm3d.plugin.controls.calm import calm
 from napari_ulm3d.plugin.controls.rows import form, number, whole_number
-from napari_ulm3d.plugin.jobs.movie import SUFFIXES, MovieMaker, missing
+from napari_ulm3d.plugin.jobs.movie import SUFFIXES, Movie, MovieMaker, missing
 from napari_ulm3d.plugin.panels.panel import ProblemLine, button, note
+from napari_ulm3d.plugin.panels.parts.export.preview import PreviewLabel
 
 __all__ = ["MovieBox"]
 
@@ -34,7 +35,9 @@ class MovieBox(QWidget):
         self.maker = MovieMaker(self)
         self.maker.progressed.connect(self._on_progress)
         self.maker.finished.connect(self._on_finished)
+        self.maker.previewed.connect(self._on_previewed)
         self.maker.failed.connect(self._on_failed)
+        self.maker.ended.connect(self._enable)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -58,13 +61,18 @@ class MovieBox(QWidget):
         rows.addRow("Width", self.width_px)
         column.addLayout(rows)
         row = QHBoxLayout()
+        self.preview_button = button(
+            "Preview", "Show four frames of the movie, as large as they will be.", self._preview
+        )
         self.save_button = button(
             "Save movie…", "Save as .mp4, .gif, .mov, .avi or .mkv.", self._choose_file
         )
         self.stop_button = button("Stop", "Stop the movie; no file is saved.", self.maker.stop)
-        row.addWidget(self.save_button)
-        row.addWidget(self.stop_button)
+        for push in (self.preview_button, self.save_button, self.stop_button):
+            row.addWidget(push)
         column.addLayout(row)
+        self.preview = PreviewLabel()
+        column.addWidget(self.preview)
         self.bar = QProgressBar()
         self.bar.hide()
         column.addWidget(self.bar)
@@ -82,6 +90,17 @@ class MovieBox(QWidget):
     def save(self, path: str) -> None:
         """Draw the movie into a file."""
         self.problem.say(None)
+        self.status.setText("Rendering frames…")
+        self.maker.start(self._panel.viewer, path, self._movie())
+        self._enable()
+
+    def _preview(self) -> None:
+        self.problem.say(None)
+        self.maker.preview(self._panel.viewer, self._movie())
+        self._enable()
+
+    def _movie(self) -> Movie:
+        """What the fields say."""
         viewer, acquisition = self._panel.viewer, self._panel.session.acquisition
         span = (0.0, 0.0)
         if acquisition is not None:
@@ -89,21 +108,18 @@ class MovieBox(QWidget):
         elif viewer.dims.ndim > 3:
             first, last, _ = viewer.dims.range[-4]
             span = (float(first), float(last))
-        self.status.setText("Rendering frames…")
-        self.maker.start(
-            viewer,
-            path,
+        return Movie(
             self.kind.currentData(),
             seconds=self.seconds.value(),
             fps=self.fps.value(),
             width=self.width_px.value(),
             span_s=span,
         )
-        self._enable()
 
     def _enable(self) -> None:
         running = self.maker.running
-        self.save_button.setEnabled(not running and not missing())
+        for push in (self.save_button, self.preview_button):
+            push.setEnabled(not running and not missing())
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
         self.status.setVisible(bool(self.status.text()))
@@ -115,9 +131,13 @@ class MovieBox(QWidget):
 
     def _on_finished(self, path: str) -> None:
         self.status.setText(f"Wrote {path}")
-        self._enable()
+
+    def _on_previewed(self, frames: list[Any]) -> None:
+        height, width, _ = frames[0].shape
+        self.preview.show_pictures(
+            frames, f"Four of the frames, {width} x {height} pixels, reduced"
+        )
 
     def _on_failed(self, sentence: str) -> None:
         self.status.setText("")
         self.problem.say(sentence)
-        self._enable()

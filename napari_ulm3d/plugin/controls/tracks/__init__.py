@@ -1,0 +1,1 @@
+"""Tracks as a table and as histograms."""

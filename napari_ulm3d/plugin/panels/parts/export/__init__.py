@@ -1,0 +1,1 @@
+"""Pictures and movies of the view, with their previews."""

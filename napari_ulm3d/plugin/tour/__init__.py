@@ -1,0 +1,1 @@
+"""A first walk through *ULM workflow*, in six balloons."""
