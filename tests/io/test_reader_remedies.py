@@ -17,11 +17,15 @@ import typer.main
 import zarr
 
 import napari_ulm3d.io
+from napari_ulm3d import open_acquisition
 from napari_ulm3d.cli import main
 from napari_ulm3d.cli.app import app
+from napari_ulm3d.config import LoadConfig
+from napari_ulm3d.errors import InputError
 
 IQ = np.random.default_rng(2).normal(size=(8, 6, 5, 7, 2)).astype(np.float32)
 MOVIE = np.abs(IQ[..., 0])
+SAID = LoadConfig(voxel_um=(50, 60, 70), rate_hz=100)
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
@@ -221,3 +225,23 @@ def test_the_advice_of_a_message_works(
         assert "" in outcomes, outcomes
     else:
         assert outcomes == [""] * len(ways), (ways, outcomes)
+
+
+def test_five_axes_of_complex_numbers_have_no_letters(tmp_path: Path) -> None:
+    """An axis of I and Q is one of real numbers, so no letters could be typed for these."""
+    np.save(tmp_path / "a.npy", np.ones((2, 9, 6, 5, 7), np.complex64))
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path / "a.npy", SAID)
+    assert "--axes" not in error.value.remedy
+    assert "Save one array" in error.value.remedy
+
+
+def test_subfolders_with_files_are_named(tmp_path: Path) -> None:
+    for name in ("day10", "day2", "day1"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "IQ.npy", np.ones((9, 6, 5, 7), np.complex64))
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path, SAID)
+    assert error.value.remedy == "Name one of its subfolders, which have some: day1, day2, day10."
+    assert open_acquisition(tmp_path / "day1", SAID).n_frames == 9

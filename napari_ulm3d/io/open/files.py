@@ -53,6 +53,24 @@ def _is_store(path: Path) -> bool:
     return True
 
 
+def _subfolders(inside: Sequence[Path], suffixes: Sequence[str]) -> str:
+    """Advice to name a subfolder with such files, if there is one."""
+    found = []
+    for path in sorted(inside, key=lambda path: natural_key(path.name)):
+        try:
+            names = [each.name.lower() for each in path.iterdir()] if path.is_dir() else []
+        except OSError:  # a folder that may not be looked into is not advised
+            continue
+        if any(name.endswith(tuple(suffixes)) and not name.startswith(".") for name in names):
+            found.append(path.name)
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f"Name its subfolder {found[0]}, which has some."
+    more = " and others" if len(found) > 3 else ""
+    return f"Name one of its subfolders, which have some: {', '.join(found[:3])}{more}."
+
+
 def _files_in(folder: Path) -> list[Path]:
     """The files in a folder that have a known suffix; all must have the same one."""
     suffixes = known_suffixes()
@@ -70,7 +88,7 @@ def _files_in(folder: Path) -> list[Path]:
         raise InputError(
             folder,
             "is a folder without acquisition files",
-            f"Known files end in {', '.join(suffixes)}.",
+            _subfolders(inside, suffixes) or f"Known files end in {', '.join(suffixes)}.",
         )
     if len(by_suffix) > 1:
         counts = " and ".join(f"{len(found)} {suffix}" for suffix, found in by_suffix.items())

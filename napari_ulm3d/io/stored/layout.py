@@ -96,7 +96,7 @@ def read_layout(
             array, pair, full, names, known, order, doubt, placed is not None and placed.stack
         )
     if full is None or placed is None:
-        return _question(*_unnamed(shape, names))
+        return _question(*_unnamed(shape, names, real=array.dtype.kind in "iuf"))
     taken = full.replace("_", "")
     notes = [said or f"The axes are not named and were taken as {taken}.", placed.note]
     if pair is not None:
@@ -260,13 +260,16 @@ def _typed(letters: str, shape: Sequence[int]) -> str:
     return "".join(a for a, n in zip(letters, shape, strict=True) if a != "_" and n > 1)
 
 
-def _unnamed(shape: Sequence[int], names: Sequence[str | None] | None) -> tuple[str, str]:
+def _unnamed(
+    shape: Sequence[int], names: Sequence[str | None] | None, *, real: bool
+) -> tuple[str, str]:
     long_axes = sum(n > 1 for n in shape)
     told = [str(name) for name in names or () if name is not None]
     problem = f"has {len(shape)} axes {tuple(shape)}"
     if told:
         problem += f", named {', '.join(told)}"
-    if long_axes > 5 or (long_axes == 5 and 2 not in shape):
+    # A fifth axis can only be that of I and Q.
+    if long_axes > 5 or (long_axes == 5 and not (real and 2 in shape)):
         return problem, "Save one array with the axes t, z, y, x."
     return f"{problem}, and their order is not known", _any_order(long_axes)
 
