@@ -24,26 +24,32 @@ from napari_ulm3d.vasculature import VesselGraph
 from napari_ulm3d.vasculature.trace.mask import vessel_mask
 from napari_ulm3d.volumes import VesselMap
 
+# Mean distance of bubbles along a tube: images can tell them apart, or cannot (a wavelength is 100 um).
+_APART_UM, _CROWDED_UM = 500.0, 65.0
+_BUBBLE_FRAMES = 64_000
 _BANDS = ((10, 15), (15, 25), (25, 40), (40, 80), (80, 400))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tree", type=Path, help="an .swc (.gz) tree; scaled to cover 2 mm")
-    parser.add_argument("--quick", action="store_true", help="tubes alone")
+    parser.add_argument("--only", choices=("tubes", "grown", "tree"), help="a part alone")
     given = parser.parse_args()
     print(machine_line("scikit-image", "skan"), end="\n\n")
-    tubes()
-    if not given.quick:
+    if given.only in (None, "tubes"):
+        tubes(_APART_UM)
+        tubes(_CROWDED_UM, names=("straight",))
+    if given.only in (None, "grown"):
         for frames in (4000, 16000):
             networks("grown cortex, 0.8 mm", scenes.grid_of(800), None, 60, frames)
-        if given.tree:
-            for frames in (4000, 16000):
-                networks(given.tree.name, scenes.grid_of(2000), given.tree, 200, frames)
+    if given.only in (None, "tree") and given.tree:
+        for frames in (4000, 16000):
+            networks(given.tree.name, scenes.grid_of(2000), given.tree, 200, frames)
 
 
-def tubes() -> None:
+def tubes(apart_um: float, names: tuple[str, ...] = ("straight", "curved", "forked")) -> None:
     """Tubes, ours beside the voxel measures of scikit-image and skan."""
+    print(f"Bubbles {apart_um:.0f} um apart on average.\n")
     print("| tube | true um | measured um | voxels: skan um | length | skan's | speed | flow |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, make in (
@@ -51,10 +57,14 @@ def tubes() -> None:
         ("curved", scenes.curved),
         ("forked", scenes.y_shape),
     ):
+        if name not in names:
+            continue
         for diameter in (10.0, 15.0, 25.0, 50.0, 100.0, 200.0):
             size = max(600.0, 6 * diameter)
             network, grid = make(diameter, 4.0, size), scenes.grid_of(size)
-            tracks, density = scenes.observed(network, grid, 8.0, 8000)
+            bubbles = max(1, round(float(network.length_um.sum()) / apart_um))
+            frames = _BUBBLE_FRAMES // bubbles
+            tracks, density = scenes.observed(network, grid, bubbles, frames)
             graph = vessels(density, tracks)
             found = compare(graph, network, 5.0).vessels
             if found.empty:

@@ -60,12 +60,19 @@ def compare(
 
 
 def _samples(network: VesselNetwork) -> pd.DataFrame:
-    """The network as points every few micrometres."""
+    """The network as points every few micrometres.
+
+    Where segments of one branch differ in radius, simulated bubbles pass the joint within the
+    narrower one and change their distance from the centreline evenly in between. The diameter is
+    that of the lumen which they can fill.
+    """
     speed, flow = network.mean_speed_mm_s, np.abs(network.flow_nl_min)
     parts = []
     for number, (nodes, chain) in enumerate(branches(network)):
         begun = 0.0
-        for segment, a, b in zip(chain, nodes[:-1], nodes[1:], strict=True):
+        radius = network.radius_um[chain]
+        joint = np.concatenate([radius[:1], np.minimum(radius[1:], radius[:-1]), radius[-1:]])
+        for k, (segment, a, b) in enumerate(zip(chain, nodes[:-1], nodes[1:], strict=True)):
             start, stop = network.nodes_um[a], network.nodes_um[b]
             length = float(np.linalg.norm(stop - start))
             n = max(1, int(np.ceil(length / _STEP_UM)))
@@ -79,7 +86,7 @@ def _samples(network: VesselNetwork) -> pd.DataFrame:
                         "x": at[:, 2],
                         "branch": number,
                         "arc": begun + share * length,
-                        "diameter": 2 * network.radius_um[segment],
+                        "diameter": 2 * (joint[k] + share * (joint[k + 1] - joint[k])),
                         "speed": speed[segment],
                         "flow": flow[segment],
                     }

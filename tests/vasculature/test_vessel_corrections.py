@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
+from scipy.stats import norm
 from tube_tracks import as_tracks, density, line, tube
 
 from napari_ulm3d import vessels
@@ -12,6 +14,8 @@ from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.vasculature.measures.assign import assign
 from napari_ulm3d.vasculature.measures.flow import blood_over_bubbles
 from napari_ulm3d.vasculature.measures.lines import Centrelines, followed_share, recentre
+from napari_ulm3d.vasculature.trace.mask import vessel_mask
+from napari_ulm3d.volumes import VesselMap
 
 
 def test_blood_is_slower_than_bubbles_that_cannot_touch_the_wall() -> None:
@@ -63,3 +67,19 @@ def test_how_much_of_the_spread_a_centreline_takes_away(n_tracks: int) -> None:
         told.append(followed_share(lines, 0, found.point, track))
     assert np.mean(told) == pytest.approx(1 / n_tracks, rel=0.15)
     assert np.mean(left) / (1 - np.mean(told)) == pytest.approx(200.0, rel=0.12)
+
+
+@pytest.mark.parametrize("n_tracks", [60, 600, 6000])
+def test_neighbours_stay_apart_however_long_the_acquisition(n_tracks: int) -> None:
+    """Two capillaries along z, 70 um apart, whose tracks err by 8 um along each axis."""
+    rng = np.random.default_rng(n_tracks)
+    edges = np.arange(0.0, 410.0, 10.0)
+    across = np.diff(norm.cdf(edges[:, None], [165.0, 235.0], 8.0), axis=0).T
+    deep = np.diff(norm.cdf(edges, 200.0, 8.0))
+    expected = n_tracks * (across[:, :, None] * deep).sum(axis=0)
+    counts = rng.poisson(np.broadcast_to(expected, (40, 40, 40))).astype(np.float32)
+    map_ = VesselMap.from_dense("density", counts, Grid((40, 40, 40), (10.0,) * 3), unit="tracks")
+    mask, _ = vessel_mask(map_, VesselConfig())
+    labels, n = label(mask, np.ones((3, 3, 3)))
+    assert n == 2
+    assert min(np.bincount(labels.ravel())[1:]) >= 2 * 40

@@ -19,6 +19,9 @@ _SLAB_VOXELS = 1 << 24
 _SAMPLED = 200_000
 # A cavity of no more voxels than this inside a vessel is a place that no track happened to cross.
 _CAVITY_VOXELS = 512
+# Of tracks: a voxel with less than this share of the most within three standard deviations of the
+# smoothing is the blurred flank of a vessel, however many tracks it has.
+_FLANK = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,38 @@ def vessel_mask(
     if sigma_um is None:
         sigma_um = min(s for s, n in zip(map_.grid.spacing_um, map_.shape, strict=True) if n > 1)
     low, high = _thresholds(map_, sigma_um, config)
+    counted = map_.unit == "tracks" and config.threshold_low is None
     above_low = np.zeros(map_.shape, bool)
     above_high = np.zeros(map_.shape, bool)
     for start, smooth in _smoothed(map_, sigma_um):
-        above_low[start : start + len(smooth)] = smooth > low
-        above_high[start : start + len(smooth)] = smooth > high
+        above = smooth > low
+        if counted:
+            above &= ~_flanks(smooth, above, _sigmas(map_, sigma_um))
+        above_low[start : start + len(smooth)] = above
+        above_high[start : start + len(smooth)] = above & (smooth > high)
     if not above_high.any():
         raise ResultsError(
             f"No voxel of the map '{map_.name}' is above the upper threshold {high:g}. "
             "Lower vessels.threshold_high."
         )
     return _filled(_touched(above_low, above_high)), Thresholds(low, high, sigma_um)
+
+
+def _flanks(
+    smooth: NDArray[np.float32], above: NDArray[np.bool_], sigma: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    """Where tracks lie that localization errors spread about a vessel with many more.
+
+    Counts grow with the length of an acquisition, and a fixed threshold with them reaches ever
+    further down the flanks of a vessel, until neighbouring ones merge.
+    """
+    from scipy import ndimage
+
+    if not above.any() or _FLANK * smooth.max() <= smooth[above].min():
+        return np.zeros_like(above)
+    size = [2 * int(np.ceil(_REACH * s)) + 1 for s in sigma]
+    most = ndimage.maximum_filter(smooth, size, mode="constant")
+    return np.asarray(above & (smooth < _FLANK * most))
 
 
 def _touched(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
