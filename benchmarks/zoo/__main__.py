@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--must3d-fine", type=Path, help="folder of that acquisition's files")
     parser.add_argument("--localizers", nargs="+", default=["gaussian", "network"])
     parser.add_argument("--defaults", action="store_true", help="no search, no rivals")
+    parser.add_argument("--rivals", nargs="*", choices=tuple(RIVALS), default=list(RIVALS))
     parser.add_argument("--match-um", type=float, help="hits within this, and no margin")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
@@ -83,7 +84,7 @@ def _rows(
         yield _row(scene, f"{localizer}, best settings", chosen, best.settings, isolated, radii)
     if arguments.defaults:
         return
-    for rival in RIVALS:
+    for rival in arguments.rivals:
         result = best_of(rival, scene, prepared, radii, cuts)
         scores = figures(scene, result.found, result.tracks, result.seconds, isolated, radii)
         yield scores.row(scene.name, f"{rival}, best settings", result.settings)
