@@ -1,9 +1,8 @@
-"""Compare ways of linking bubbles: `python -m benchmarks.linkers [--real FOLDER]`.
+"""Compare ways of linking bubbles: `python -m benchmarks.linkers [--real FILE]`.
 
 Synthetic: bubbles flow along curved vessels at constant speed, for 12 to 60 frames each, among false
-localizations that come and go; tracks of fewer than 9 points are dropped. Real (with `--real`, the
-folder of the published recordings; see `real`): the same at lower frame rates, and no track is
-dropped. Every linker gets the same points, the same gate and the same gap. Scored are the links: a link is
+localizations that come and go; tracks of fewer than 9 points are dropped. Real (with `--real`, a
+file of published tracks; see `real`): at lower frame rates, and no track is dropped. Every linker gets the same points, the same gate and the same gap. Scored are the links: a link is
 right when it joins two consecutive localizations of one bubble.
 """
 
@@ -70,7 +69,7 @@ def compare(scene: Scene, truth: Truth, names: list[str], least: int, apart: int
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--real", type=Path, metavar="FOLDER", help="folder of LongEnsemble_*.mat")
+    parser.add_argument("--real", type=Path, metavar="FILE", help="LongEnsemble_1.mat")
     options = parser.parse_args(arguments)
     print(f"Machine: {machine()}. Best of four runs; compiled code warm.\n")
     print(f"{'scene':34s}{'linker':32s}{'ms':>8s}{'points/s':>10s}{'precision':>12s}{'recall':>9s}")

@@ -3,7 +3,8 @@
 Published tracks of a mouse's brain in 2-D at 1,000 Hz (Provost laboratory, doi:10.20383/103.01507, CC0),
 thinned to every second, fourth and tenth frame. The identities at the full rate are the truth. The tracks
 are smooth and hold no noise, and only 8 bubbles are in view; so that bubbles meet, parts of the
-recordings are also laid on top of each other, which moves no point.
+recording are also laid on top of each other, which moves no point. The second recording there,
+`LongEnsemble_2.mat`, shows the first one's bubbles 1,000 frames later and is not used.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ EVERY = (1, 2, 4, 10)
 RATE_HZ = 1000.0
 STEP = 2.0
 """Largest link per ms in pixels: above 99.9 % of the steps."""
-_PARTS = 6  # of each recording
-_FRAMES = 6000
+_PART_FRAMES = 500
 
 
 def read_tracks(path: Path) -> Truth:
@@ -40,14 +40,11 @@ def read_tracks(path: Path) -> Truth:
     return _sorted(np.rint(rows[:, 3]).astype(np.int64), rows[:, [2, 1, 0]], bubble)
 
 
-def laid_over(parts: list[Truth], length: int) -> Truth:
-    """Recordings cut into parts of `length` frames, all of them at the same time."""
-    frame = np.concatenate([part.frame for part in parts])
-    first = np.cumsum([0] + [part.bubble.max() + 1 for part in parts[:-1]])
-    bubble = np.concatenate([part.bubble + k for part, k in zip(parts, first, strict=True)])
-    cut, within = np.divmod(frame, length)
-    once = np.unique(np.column_stack([cut, bubble]), axis=0, return_inverse=True)[1].ravel()
-    return _sorted(within, np.concatenate([part.position for part in parts]), once)
+def laid_over(truth: Truth, length: int) -> Truth:
+    """A recording cut into parts of `length` frames, all of them at the same time."""
+    cut, within = np.divmod(truth.frame, length)
+    bubble = np.unique(np.column_stack([cut, truth.bubble]), axis=0, return_inverse=True)[1]
+    return _sorted(within, truth.position, bubble.ravel())
 
 
 def thinned(truth: Truth, every: int) -> Truth:
@@ -56,20 +53,11 @@ def thinned(truth: Truth, every: int) -> Truth:
     return _sorted(truth.frame[keep] // every, truth.position[keep], truth.bubble[keep])
 
 
-def real_scenes(folder: Path) -> list[tuple[Scene, Truth]]:
-    """The recordings by themselves and laid over each other, at each frame rate."""
-    parts = [read_tracks(folder / f"LongEnsemble_{k}.mat") for k in (1, 2)]
-    apart = [
-        Truth(p.frame + k * (_FRAMES + 100), p.position, p.bubble + k * 10_000, p.velocity)
-        for k, p in enumerate(parts)
-    ]
-    alone = _sorted(
-        np.concatenate([p.frame for p in apart]),
-        np.concatenate([p.position for p in apart]),
-        np.concatenate([p.bubble for p in apart]),
-    )
+def real_scenes(path: Path) -> list[tuple[Scene, Truth]]:
+    """A recording by itself and its parts laid over each other, at each frame rate."""
+    alone = read_tracks(path)
     out = []
-    for title, whole in (("real", alone), ("real, crowded", laid_over(parts, _FRAMES // _PARTS))):
+    for title, whole in (("real", alone), ("real, crowded", laid_over(alone, _PART_FRAMES))):
         for every in EVERY:
             truth = thinned(whole, every)
             rate = RATE_HZ / every

@@ -41,7 +41,7 @@ def test_published_tracks_are_found_again(crops: Path, every: int) -> None:
 def test_real_bubbles_at_250_hz_are_linked_as_well_as_by_trackpy(crops: Path) -> None:
     """Sixty parts of the recording at once, so that bubbles meet; neither linker is without errors."""
     pytest.importorskip("trackpy")
-    crowd = thinned(laid_over([read_tracks(crops / "mouse_brain_tracks.mat")], 100), 4)
+    crowd = thinned(laid_over(read_tracks(crops / "mouse_brain_tracks.mat"), 100), 4)
     scene = Scene("real", extent_um=(200.0, 0.0, 350.0), rate_hz=250.0, max_speed_mm_s=2.0)
     own, rival = (
         score(crowd, ours(scene, crowd), apart=1),
