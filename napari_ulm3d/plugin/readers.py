@@ -48,7 +48,8 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
         return read
     if first.name.lower().endswith(_TABLES):
         columns = _columns(first)
-        return read if "x_um" in columns and columns & {"frame", "time_s"} else None
+        ours = "x_um" in columns and columns & {"frame", "time_s"}
+        return read if ours or _can_be_explained(first) else None
     try:
         file = find_files(paths)[0]
         if not _may_be_movie(reader_for(file).list(file)):
@@ -73,6 +74,8 @@ def read(paths: Paths) -> list[LayerData]:
         if (first / "run.toml").is_file():
             return _results(first)
         if first.name.lower().endswith(_TABLES):
+            if not {"x_um", "z_um", "time_s"} <= _columns(first) and _can_be_explained(first):
+                return _ask_about_columns(first)
             return _table(first)
         if (found := _map(paths) or _matlab_table(paths)) is not None:
             return found
@@ -101,6 +104,33 @@ def _columns(path: Path) -> set[str]:
         return set(header_of(path))
     except (OSError, ValueError, pa.ArrowInvalid):
         return set()
+
+
+def _can_be_explained(path: Path) -> bool:
+    """Whether a person can say which columns of a CSV file are x, z and the frame.
+
+    Of one that is named as ours, or some of whose columns have names that we know.
+    """
+    from napari_ulm3d.io.formats.tables.spreadsheet import guess_role, raw_header
+
+    name = path.name.lower()
+    if not name.endswith(".csv") or len(_columns(path)) < 3:
+        return False
+    named_as_ours = "tracks" in name or "localizations" in name
+    return named_as_ours or len({*map(guess_role, raw_header(path))} - {None}) > 1
+
+
+def _ask_about_columns(path: Path) -> list[Any]:
+    """Ask which column is what; the layer comes when that was answered."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        return _table(path)  # which says what it lacks
+    from napari_ulm3d.plugin.panels.columns import ask_about_columns
+
+    ask_about_columns(viewer, path)
+    return _NOTHING
 
 
 def _may_be_movie(variables: Sequence[Variable]) -> bool:

@@ -17,7 +17,7 @@ import pandas as pd
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.facts.resolve import to_um
 
-__all__ = ["header_of", "read_csv"]
+__all__ = ["first_rows", "guess_role", "header_of", "raw_header", "read_csv", "read_raw"]
 
 _HEAD_BYTES = 1 << 16
 _MOST_NAME_ROWS = 3
@@ -81,19 +81,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     ResultsError
         The header has repeated columns.
     """
-    from pyarrow import csv
-
     layout = _layout(Path(path))
-    table = csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(
-            encoding=layout.encoding,
-            skip_rows=layout.skip,
-            skip_rows_after_names=len(layout.name_rows),
-        ),
-        parse_options=csv.ParseOptions(delimiter=layout.separator),
-        convert_options=csv.ConvertOptions(decimal_point=layout.decimal),
-    ).to_pandas()
+    table = _read(path, layout)
     named = _named(layout)
     names = [name for name, _ in named]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -109,6 +98,66 @@ def read_csv(path: str | Path) -> pd.DataFrame:
             if factor != 1 and table[name].dtype.kind in "iuf":
                 table[name] = table[name] * factor
     return table
+
+
+def raw_header(path: str | Path) -> list[str]:
+    """Column names of a CSV file as they are written; a repeated name gets a number."""
+    return _told_apart(_layout(Path(path)).header)
+
+
+def first_rows(path: str | Path, n: int) -> list[list[str]]:
+    """The cells of the first rows below the header, as they are written; the rest is not read."""
+    layout = _layout(Path(path))
+    with Path(path).open("rb") as file:
+        lines = file.read(_HEAD_BYTES).decode(layout.encoding, "replace").splitlines()
+    start = layout.skip + 1 + len(layout.name_rows)
+    return [_cells(line, layout.separator) for line in lines[start : start + n]]
+
+
+def read_raw(path: str | Path) -> pd.DataFrame:
+    """Read a CSV file with the names of `raw_header`, in its own units; cells as `read_csv`."""
+    layout = _layout(Path(path))
+    table = _read(path, layout)
+    names = _told_apart(layout.header)
+    if len(names) == len(table.columns):
+        table.columns = pd.Index(names)
+    table = _without_blank_rows(table)
+    for name in table.columns:
+        if table[name].dtype.kind not in "iufb":
+            table[name] = _without_grouping(table[name], layout.decimal)
+    return table
+
+
+def _told_apart(header: tuple[str, ...]) -> list[str]:
+    names: list[str] = []
+    for cell in header:
+        cell, number = cell.lstrip("\ufeff"), 2
+        name = cell
+        while name in names:
+            name, number = f"{cell} ({number})", number + 1
+        names.append(name)
+    return names
+
+
+def guess_role(cell: str) -> str | None:
+    """Our name for a header cell, whatever unit it has or lacks; None if it says nothing to us."""
+    split = _WITH_UNIT.match(cell)
+    return _column(cell) or (_column(split[1]) if split else None)
+
+
+def _read(path: str | Path, layout: _Layout) -> pd.DataFrame:
+    from pyarrow import csv
+
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(
+            encoding=layout.encoding,
+            skip_rows=layout.skip,
+            skip_rows_after_names=len(layout.name_rows),
+        ),
+        parse_options=csv.ParseOptions(delimiter=layout.separator),
+        convert_options=csv.ConvertOptions(decimal_point=layout.decimal),
+    ).to_pandas()
 
 
 def _without_blank_rows(table: pd.DataFrame) -> pd.DataFrame:

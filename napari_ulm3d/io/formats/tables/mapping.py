@@ -1,0 +1,125 @@
+"""Tables whose columns a person explained: which is what, and in which unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+import numpy as np
+import pandas as pd
+
+from napari_ulm3d.acquisition import Triple
+from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.formats.tables.order import in_order, with_frames
+from napari_ulm3d.io.formats.tables.spreadsheet import read_raw
+from napari_ulm3d.io.formats.tables.velocities import with_velocities
+from napari_ulm3d.io.stored.content import readable
+from napari_ulm3d.tables import Localizations, Tracks
+
+__all__ = ["LENGTHS_UM", "PIXELS", "ROLES", "TIMES_S", "ColumnMap", "read_mapped"]
+
+#: What a column can be, by the name that it gets.
+ROLES = ("track_id", "frame", "time_s", "z_um", "y_um", "x_um", "score")
+LENGTHS_UM = {"um": 1.0, "mm": 1e3, "m": 1e6, "nm": 1e-3}
+TIMES_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+#: Unit of positions that `ColumnMap.pixel_um` makes a length of.
+PIXELS = "pixels"
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """Which column is what.
+
+    Attributes
+    ----------
+    columns
+        Names of the file's columns, by their roles. Needed are x, z and one of frame and time;
+        without y the data is 2-D, without a track number the rows are localizations.
+    length, time
+        Units of the positions (of `LENGTHS_UM`, or pixels) and of the time (of `TIMES_S`).
+    pixel_um
+        Size of a pixel along z, y, x in um, for positions in pixels.
+    rate_hz
+        Frames per second, for rows with a frame and no time.
+    """
+
+    columns: Mapping[str, str]
+    length: str = "um"
+    time: str = "s"
+    pixel_um: Triple | None = None
+    rate_hz: float | None = None
+
+    @property
+    def problem(self) -> str:
+        """What is missing, as a sentence; empty where nothing is."""
+        chosen = [name for name in self.columns.values() if name]
+        if len(set(chosen)) < len(chosen):
+            return "A column is chosen twice."
+        has = {role for role, name in self.columns.items() if name}
+        if not {"x_um", "z_um"} <= has:
+            return "Choose the columns of x and z (depth)."
+        if not has & {"frame", "time_s"}:
+            return "Choose the column of the frame or of the time."
+        if "time_s" not in has and not self.rate_hz:
+            return "Fill in the frame rate: the table has frames and no times."
+        if self.length == PIXELS and not (self.pixel_um and min(self.pixel_um) > 0):
+            return "Fill in the size of a pixel."
+        return ""
+
+
+def read_mapped(path: str | PathLike[str], chosen: ColumnMap) -> Tracks | Localizations:
+    """Read a CSV file by a person's explanation of its columns.
+
+    Returns
+    -------
+    Tracks where there is a column of track numbers, with velocities from positions and times
+    (`with_velocities`); else localizations.
+
+    Raises
+    ------
+    ResultsError
+        Something is missing in `chosen`, a column holds no numbers, or the rows make no table of
+        tracks (`in_order`).
+    """
+    name = fspath(path)
+    if chosen.problem:
+        raise ResultsError(f"{name}: {chosen.problem}")
+    with readable(name, "a table"):
+        raw = read_raw(name)
+    table = pd.DataFrame(
+        {role: _numbers(raw, column, name) for role, column in chosen.columns.items() if column}
+    )
+    for axis, role in enumerate(("z_um", "y_um", "x_um")):
+        factor = LENGTHS_UM.get(chosen.length)
+        if factor is None:
+            factor = chosen.pixel_um[axis] if chosen.pixel_um else 1.0
+        table[role] = table[role] * factor if role in table else 0.0
+    if "time_s" in table:
+        table["time_s"] = table["time_s"] * TIMES_S[chosen.time]
+    elif chosen.rate_hz:
+        table["time_s"] = table["frame"] / chosen.rate_hz
+    table = with_frames(table, name)
+    of_tracks = "track_id" in table
+    for column in ("frame", "track_id"):
+        if column in table:
+            table[column] = table[column].astype(np.int64)
+    if of_tracks:
+        return Tracks(in_order(with_velocities(table, name), name, of_tracks=True))
+    missing = {"snr_db": 0.0, "score": 1.0}
+    table = table.assign(**{key: v for key, v in missing.items() if key not in table})
+    return Localizations(in_order(table, name, of_tracks=False))
+
+
+def _numbers(raw: pd.DataFrame, column: str, name: str) -> pd.Series:
+    """A column as numbers; a row without one is named as a spreadsheet counts it."""
+    if column not in raw:
+        raise ResultsError(f"{name}: has no column '{column}'. Choose one that it has.")
+    values = pd.to_numeric(raw[column], errors="coerce").astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values.to_numpy()))
+    if bad.size:
+        raise ResultsError(
+            f"{name}: row {bad[0] + 1} of the table has no number in the column '{column}' "
+            f"({bad.size} such rows). Choose another column, or complete these rows."
+        )
+    return values
