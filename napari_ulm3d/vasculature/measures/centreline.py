@@ -38,7 +38,8 @@ def resampled(
     if length == 0:
         return path[[0, -1]]
     n = max(2, round(length / step_um) + 1)
-    even = np.stack([np.interp(np.linspace(0, length, n), arc, path[:, k]) for k in range(3)], 1)
+    at = np.linspace(0, length, n)
+    even = np.stack([np.interp(at, arc, path[:, k]) for k in range(3)], 1)
     sigma = min(smoothing_um, length / 6) / (length / (n - 1))
     if n < 4 or sigma < 0.3:
         return even

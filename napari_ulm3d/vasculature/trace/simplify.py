@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import dist
+
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,10 @@ def contract_junctions(graph: nx.MultiGraph) -> None:
             if a == b or degree[a] < 3 or degree[b] < 3:
                 continue
             reach = max(graph.nodes[a]["radius"], graph.nodes[b]["radius"])
-            if (length := path_length(data["path"])) < reach:
+            path = data["path"]
+            if dist(path[0], path[-1]) > reach:  # no path is shorter than its chord
+                continue
+            if (length := path_length(path)) < reach:
                 inside.append((length, a, b, key))
         if not inside:
             break
@@ -154,7 +159,12 @@ def prune(graph: nx.MultiGraph, diameters: float) -> None:
 
 def drop_small_pieces(graph: nx.MultiGraph, length_um: float) -> None:
     """Drop connected pieces with less than this length of vessels in all."""
-    for piece in list(nx.connected_components(graph)):
-        total = sum(path_length(d["path"]) for _, _, d in graph.subgraph(piece).edges(data=True))
-        if total < length_um:
+    pieces = list(nx.connected_components(graph))
+    piece_of = {node: k for k, piece in enumerate(pieces) for node in piece}
+    total = [0.0] * len(pieces)
+    for a, _, data in graph.edges(data=True):
+        if total[piece_of[a]] < length_um:
+            total[piece_of[a]] += path_length(data["path"])
+    for piece, length in zip(pieces, total, strict=True):
+        if length < length_um:
             graph.remove_nodes_from(piece)

@@ -1,0 +1,1 @@
+"""What a run says of itself, against what is true."""

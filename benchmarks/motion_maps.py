@@ -1,0 +1,100 @@
+"""Maps under motion: the same bubbles in still and in breathing tissue, with and without correction.
+
+Called by `python -m benchmarks.motion`. Bubbles and images are those of `benchmarks.crowds`, tissue is the displaced
+scatterers of `benchmarks.motion`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.crowds.scenes import (
+    RATE_HZ,
+    SHAPE,
+    SPACING_UM,
+    WAVELENGTH_UM,
+    _Image,
+    _table,
+    _trunks,
+)
+from benchmarks.scenes import Scene, score
+from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.config import MotionConfig, PipelineConfig
+from napari_ulm3d.evaluate import Truth
+from napari_ulm3d.pipeline import Run, run
+
+__all__ = ["MapRow", "map_rows"]
+
+_BUBBLES = 40
+_SPACING = (float(SPACING_UM[0]), float(SPACING_UM[1]), float(SPACING_UM[2]))
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One run: Dice of its map, its tracks and their mean length in frames, processor seconds."""
+
+    tissue: str
+    method: str
+    dice: float
+    tracks: int
+    length: float
+    seconds: float
+
+
+def _scene(tissue: NDArray[np.complex64], path: NDArray[np.float64], seed: int) -> Scene:
+    """Bubbles carried by tissue that is displaced by `path`; the truth is at rest."""
+    rng = np.random.default_rng((seed, 7))
+    trunks, image = _trunks(rng, _BUBBLES), _Image(rng)
+    data, rows = tissue.copy(), []
+    size = np.array(SHAPE) * SPACING_UM
+    for k, away in enumerate(path):
+        seen = [trunk.at(k / RATE_HZ) for trunk in trunks]
+        ids, places, speeds = (np.concatenate([part[i] for part in seen]) for i in range(3))
+        data[k] += image.bubbles(places + away, np.ones(len(ids)))
+        inside = np.all((places > -SPACING_UM / 2) & (places < size - SPACING_UM / 2), axis=1)
+        rows.append(_table(k, ids[inside], places[inside], speeds[inside]))
+    acquisition = Acquisition.from_array(data, _SPACING, RATE_HZ, wavelength_um=WAVELENGTH_UM)
+    return Scene("motion", acquisition, Truth(pd.concat(rows, ignore_index=True)))
+
+
+def map_rows(
+    still: NDArray[np.complex64],
+    moving: NDArray[np.complex64],
+    path: NDArray[np.float64],
+    seed: int,
+) -> tuple[list[MapRow], bool]:
+    """Runs of a still and a moving scene; and whether `auto` leaves the still one as it is.
+
+    Parameters
+    ----------
+    still, moving
+        (frames, z, y, x) tissue at rest, and displaced by `path`.
+    path
+        (frames, 3) um, zero at the first frame.
+    seed
+        Of the bubbles.
+    """
+    scenes = {
+        "still": _scene(still, np.zeros_like(path), seed),
+        "breathing, drift": _scene(moving, path, seed),
+    }
+    rows, kept = [], {}
+    for tissue, scene in scenes.items():
+        for method in ("none", "rigid", "auto"):
+            config = PipelineConfig(motion=MotionConfig(method=method))
+            began = time.process_time()
+            found: Run = run(scene.acquisition, config)
+            seconds = time.process_time() - began
+            scores = score(scene, found.localizations, found.tracks)
+            lengths = found.tracks.table.groupby("track_id").size()
+            rows.append(
+                MapRow(tissue, method, scores.map.dice, len(lengths), lengths.mean(), seconds)
+            )
+            kept[tissue, method] = found.localizations.table
+    same = kept["still", "auto"].equals(kept["still", "none"])
+    return rows, same
