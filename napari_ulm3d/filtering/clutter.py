@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,10 @@ class FilteredBlock:
     motion: BlockMotion | None = None
     resident: Any = None
     removed: NDArray[Any] | None = None
+
+    def part(self, start: int, stop: int) -> FilteredBlock:
+        """Some of the frames. What was removed is known of whole blocks only, so it is left out."""
+        return replace(self, frames=self.frames[start:stop], removed=None, resident=None)
 
     @property
     def summary(self) -> str:

@@ -85,6 +85,9 @@ def test_the_vectors_removed_are_what_the_filter_takes_off(kept, decomposition):
     flat = block.reshape(40, -1)
     again = flat - basis @ (basis.conj().T @ flat)
     np.testing.assert_allclose(found.frames.reshape(40, -1), again, atol=2e-4)
+    some = found.part(3, 9)
+    np.testing.assert_array_equal(some.frames, found.frames[3:9])
+    assert some.removed is None
     after = config.replace(method="svd+bandpass", bandpass_hz=(20, 100))
     assert clutter_filter(block.copy(), 500.0, after).removed is None
 

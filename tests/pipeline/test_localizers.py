@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_ulm3d.config.methods.networks import USUAL_NETWORK, network_entries
 from napari_ulm3d.localize.subvoxel.registry import LOCALIZERS as SUBVOXEL
 from napari_ulm3d.networks.registry import ARCHITECTURES
 from napari_ulm3d.pipeline.attempts import attempt_block
-from napari_ulm3d.pipeline.blocks import acquisition_psf, localize_block
+from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, localize_block
 from napari_ulm3d.pipeline.localizers import localizer_of, network_named
 from napari_ulm3d.pipeline.plan import BlockPlan
 
@@ -91,6 +92,21 @@ def test_refined_blocks_are_kept_under_another_key_and_have_velocities(flow, nam
     assert np.isfinite(found.table["vz_mm_s"]).any()
     assert found.frames.min() >= 20
     assert found.frames.max() < 40
+
+
+def test_a_part_of_a_block_is_refined_as_if_there_was_no_filter(flow) -> None:
+    """The preview localizes a few frames of a filtered block."""
+    config = PipelineConfig(device="cpu").with_settings(
+        ["load.frames_per_block=20", "clutter.svd_range=2,200", "localize.refine=window"]
+    )
+    block = flow.acquisition.blocks(20)[1]
+    whole = filter_block(block, flow.acquisition, config)
+    cut = replace(block, first_frame=25, start=block.start + 5, stop=block.start + 15)
+    found = localize_block(
+        cut, plan_of(flow.acquisition, config), lambda: False, whole.part(5, 15)
+    ).localizations
+    assert set(found.frames.tolist()) <= set(range(25, 35))
+    assert len(found) > 0
 
 
 def test_an_envelope_is_left_as_it_was_found(flow) -> None:

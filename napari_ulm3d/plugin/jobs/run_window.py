@@ -152,7 +152,7 @@ def _prepared(
         start=block.start + low,
         stop=block.start + high,
     )
-    return _Part(cut, replace(filtered, frames=filtered.frames[low:high]), plan)
+    return _Part(cut, filtered.part(low, high), plan)
 
 
 def _localized(part: _Part, stop: Stop) -> Generator[Progress, None, BlockResult]:
