@@ -23,8 +23,9 @@ from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.layers.convert import map_layer, rate_of, tracks_layer
 from napari_ulm3d.plugin.layers.decibels import DYNAMIC_RANGE_DB, DecibelSeries
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
+from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
-from napari_ulm3d.tables import Tracks
+from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
 
@@ -261,3 +262,14 @@ def test_results_tell_themselves() -> None:
     )  # fmt: skip
     assert ("tracks", "1 (5 points)") in result.rows()
     assert replace(result, complete=False).title == "whole series, stopped early"
+
+
+def test_the_least_score_of_a_network_is_not_applied_to_refined_bubbles() -> None:
+    grid = Grid((4, 4, 4), (100.0, 100.0, 100.0))
+    plain = PipelineConfig().with_settings(["localize.localizer=network"])
+    refined = plain.with_settings(["localize.refine=window"])
+    for config, least in ((plain, 0.2), (refined, None)):
+        result = Result(
+            grid, 500.0, 1.0, config, Localizations.empty(), Tracks.empty(), trained_score=0.2
+        )
+        assert result.least_score(config) == least

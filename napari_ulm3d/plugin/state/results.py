@@ -116,8 +116,12 @@ class Result:
         return sorted({*self.sequences.get(kind, ()), *failed})
 
     def least_score(self, config: PipelineConfig) -> float | None:
-        """Least score of its bubbles by these settings; None where no network scored them."""
-        if self.config.localize.localizer not in networks_with("min_score"):
+        """Least score of its bubbles by these settings; None where no network scored them.
+
+        Refined bubbles have the score of the fit, which `network.min_score` is not about.
+        """
+        by_network = self.config.localize.localizer in networks_with("min_score")
+        if not by_network or self.config.localize.refine != "none":
             return None
         asked = config.network.min_score
         return self.trained_score if asked is None else asked
