@@ -41,7 +41,7 @@ _LABELS = {
     "x_um": "x",
     "score": "Score",
 }
-_NONE = "(none)"
+_NONE, _UNIT = "(none)", "(unit?)"
 _ROWS_SHOWN = 4
 _BUBBLE_UM = 100.0
 
@@ -76,8 +76,8 @@ class ColumnsDialog(QDialog):
             box.setCurrentText(guessed.get(role, _NONE))
             box.currentIndexChanged.connect(self._check)
             self.columns[role] = box
-        self.length = _choice([*LENGTHS_UM, PIXELS], "Unit of z, y and x.", self._check)
-        self.time = _choice([*TIMES_S], "Unit of the time.", self._check)
+        self.length = _choice([_UNIT, *LENGTHS_UM, PIXELS], "Unit of z, y and x.", self._check)
+        self.time = _choice([_UNIT, *TIMES_S], "Unit of the time.", self._check)
         self.rate = number(
             1e-3, 1e6, None, "Frames per second; needed without a time.", unit="Hz", blank="unknown"
         )

@@ -64,9 +64,11 @@ def test_times_and_a_plane(made: Path) -> None:
         (ColumnMap({"x_um": "lat", "z_um": "lat", "frame": "n"}), "chosen twice"),
         (ColumnMap({"x_um": "lat", "z_um": "deep"}), "frame or of the time"),
         (ColumnMap({"x_um": "lat", "z_um": "deep", "frame": "n"}), "frame rate"),
+        (ColumnMap(COLUMNS, rate_hz=1.0), "unit of z, y and x"),
+        (ColumnMap({"x_um": "lat", "z_um": "deep", "time_s": "n"}, "um"), "unit of the time"),
         (ColumnMap(COLUMNS, length=PIXELS, rate_hz=1.0), "size of a pixel"),
-        (ColumnMap({**COLUMNS, "score": "note"}, rate_hz=1.0), "row 1 .* no number"),
-        (ColumnMap({**COLUMNS, "score": "gone"}, rate_hz=1.0), "no column 'gone'"),
+        (ColumnMap({**COLUMNS, "score": "note"}, "um", rate_hz=1.0), "row 1 .* no number"),
+        (ColumnMap({**COLUMNS, "score": "gone"}, "um", rate_hz=1.0), "no column 'gone'"),
     ],
 )
 def test_what_is_missing_is_said(made: Path, chosen: ColumnMap, said: str) -> None:

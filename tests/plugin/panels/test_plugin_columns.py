@@ -40,6 +40,7 @@ def test_columns_are_explained_by_mouse_and_keyboard(
     assert not dialog.open_button.isEnabled()
     assert "frame rate" in dialog.hint.text()
     enter(dialog.rate, "500")
+    assert "unit of z, y and x" in dialog.hint.text()  # nothing is guessed
     choose(dialog.length, "pixels")
     assert "size of a pixel" in dialog.hint.text()
     enter(dialog.pixel[0], "50")

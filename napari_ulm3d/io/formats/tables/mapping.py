@@ -37,7 +37,8 @@ class ColumnMap:
         Names of the file's columns, by their roles. Needed are x, z and one of frame and time;
         without y the data is 2-D, without a track number the rows are localizations.
     length, time
-        Units of the positions (of `LENGTHS_UM`, or pixels) and of the time (of `TIMES_S`).
+        Units of the positions (of `LENGTHS_UM`, or pixels) and of the time (of `TIMES_S`); they are
+        never guessed.
     pixel_um
         Size of a pixel along z, y, x in um, for positions in pixels.
     rate_hz
@@ -45,8 +46,8 @@ class ColumnMap:
     """
 
     columns: Mapping[str, str]
-    length: str = "um"
-    time: str = "s"
+    length: str = ""
+    time: str = ""
     pixel_um: Triple | None = None
     rate_hz: float | None = None
 
@@ -63,6 +64,10 @@ class ColumnMap:
             return "Choose the column of the frame or of the time."
         if "time_s" not in has and not self.rate_hz:
             return "Fill in the frame rate: the table has frames and no times."
+        if self.length not in (*LENGTHS_UM, PIXELS):
+            return "Choose the unit of z, y and x."
+        if "time_s" in has and self.time not in TIMES_S:
+            return "Choose the unit of the time."
         if self.length == PIXELS and not (self.pixel_um and min(self.pixel_um) > 0):
             return "Fill in the size of a pixel."
         return ""
