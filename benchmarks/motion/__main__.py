@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.crowds.scenes import RATE_HZ, SHAPE, SPACING_UM, _Image
 from benchmarks.machine import machine_line, markdown_table
-from benchmarks.motion_maps import map_rows
+from benchmarks.motion.maps import map_rows
 from napari_ulm3d.config import MotionConfig
 from napari_ulm3d.motion import estimate_motion
 

@@ -1,0 +1,1 @@
+"""Motion of the tissue, found again, and the maps with and without correction."""
