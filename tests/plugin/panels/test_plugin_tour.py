@@ -12,7 +12,7 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
 from plugin_hands import click, dock
-from qtpy.QtCore import QPoint, QRect, Qt
+from qtpy.QtCore import QPoint, QRect, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -27,6 +27,19 @@ def never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As a person who opens the workflow for the first time."""
     monkeypatch.setattr("napari_ulm3d.plugin.tour.tour.was_seen", was_seen)
     return tmp_path / "tour.json"
+
+
+def turns(qtbot: Any, n: int = 3) -> None:
+    """Let the event loop turn a few times: what would begin by itself is asked for one turn later."""
+    passed: list[int] = []
+
+    def turn() -> None:
+        passed.append(1)
+        if len(passed) < n:
+            QTimer.singleShot(0, turn)
+
+    QTimer.singleShot(0, turn)
+    qtbot.waitUntil(lambda: len(passed) == n)
 
 
 def begun(panel: Any, qtbot: Any) -> Any:
@@ -62,7 +75,7 @@ def test_six_balloons_by_keyboard(viewer: Any, qtbot: Any, never_seen: Path) -> 
     # It does not begin again by itself, but when it is asked for.
     panel.hide()
     panel.show()
-    QTest.qWait(50)
+    turns(qtbot)
     assert tour.at == 0
     click(panel.tour_button)
     assert tour.at == 1
@@ -92,7 +105,7 @@ def test_it_is_dismissed_with_the_mouse_and_had_again_from_the_menu(
     qtbot.waitUntil(lambda: tour.at == 1)
 
 
-def test_it_does_not_begin_where_it_was_seen(viewer: Any) -> None:
+def test_it_does_not_begin_where_it_was_seen(viewer: Any, qtbot: Any) -> None:
     panel = dock(viewer, "ULM workflow")
-    QTest.qWait(50)
+    turns(qtbot)
     assert panel.tour is None
