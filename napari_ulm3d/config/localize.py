@@ -96,8 +96,8 @@ class LocalizeConfig(StageConfig):
         "none",
         "Fit the bubbles again, all together, with their image as measured in the frames, add those "
         "that were missed and drop those that explain nothing. frame: each frame by itself; window: "
-        "along tracks, which follows bubbles through crowds. Finds more in all scenes tried, and takes "
-        "about as long as the network. Needs IQ.",
+        "along tracks, which follows bubbles through crowds. Finds more bubbles in all scenes tried (and "
+        "some false ones where bubbles are few), and takes about as long as the network. Needs IQ.",
         when=_PLACES,
     )
 
