@@ -177,6 +177,7 @@ def test_the_sample_is_small_and_ready(viewer: Any, qtbot: Any) -> None:
     assert panel.next_button.text() == "Show vessel map"
 
 
+@pytest.mark.slow
 def test_the_sample_is_computed_anew_by_a_click(
     viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

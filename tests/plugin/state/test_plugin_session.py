@@ -79,9 +79,8 @@ def said_of(viewer: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "by", ["folder dropped", pytest.param("file opened", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["folder dropped", "file opened"])
 def test_a_saved_session_comes_back_whole(
     viewer: Any, make_napari_viewer: Any, qtbot: Any, lab: Path, by: str, ours_reads: None
 ) -> None:
