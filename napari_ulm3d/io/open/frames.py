@@ -22,7 +22,7 @@ __all__ = [
     "JoinedFrames",
     "LogScale",
     "StoredFrames",
-    "check_memory",
+    "empty_frames",
     "largest_value",
     "log_scale",
 ]
@@ -99,11 +99,7 @@ class StoredFrames:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
-        n, *space = self.shape
-        if not 0 <= start < stop <= n:
-            raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
-        check_memory(self, start, stop)
-        frames = np.empty((stop - start, *space), self.dtype)
+        frames = empty_frames(self, start, stop)
         axis = self.axes.index("t") if "t" in self.axes else None
         with readable(self.file, self.format), np.errstate(over="ignore", invalid="ignore"):
             self.stored.read_into(stored_view(frames, self.axes), axis, start, stop)
@@ -149,23 +145,32 @@ class JoinedFrames:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
-        if not 0 <= start < stop <= len(self.sources):
-            raise IndexError(f"frames {start}:{stop} of {self.name}, which has {len(self.sources)}")
-        check_memory(self, start, stop)
-        frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        frames = empty_frames(self, start, stop)
         for frame, source in zip(frames, self.sources[start:stop], strict=True):
             frame[...] = source.read(0, 1)[0]
         return frames
 
 
-def check_memory(source: FrameSource, start: int, stop: int) -> None:
-    """Refuse to read more frames at once than memory holds."""
+def empty_frames(source: FrameSource, start: int, stop: int) -> NDArray[Any]:
+    """An array (t, z, y, x) for frames start..stop-1 of a source.
+
+    Raises
+    ------
+    IndexError
+        The source has no such frames.
+    InputError
+        Memory does not hold them at once.
+    """
+    n, *space = source.shape
+    if not 0 <= start < stop <= n:
+        raise IndexError(f"frames {start}:{stop} of {source.name}, which has {n}")
     check_free(
         source.name,
-        (stop - start) * prod(source.shape[1:]) * source.dtype.itemsize,
+        (stop - start) * prod(space) * source.dtype.itemsize,
         f"frames {start} to {stop - 1}",
         "Use fewer frames per block (load.frames_per_block).",
     )
+    return np.empty((stop - start, *space), source.dtype)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.facts.resolve import Facts, Partial
-from napari_ulm3d.io.open.frames import StoredFrames, check_memory
+from napari_ulm3d.io.open.frames import StoredFrames, empty_frames
 
 __all__ = ["NamedPlanes", "StackedPlanes", "named_planes"]
 
@@ -118,11 +118,7 @@ class StackedPlanes:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Read frames start..stop-1 as a new C-contiguous array (t, z, y, x) of `dtype`."""
-        n, *space = self.shape
-        if not 0 <= start < stop <= n:
-            raise IndexError(f"frames {start}:{stop} of {self.name}, which has {n}")
-        check_memory(self, start, stop)
-        frames = np.empty((stop - start, *space), self.dtype)
+        frames = empty_frames(self, start, stop)
         for frame, planes in zip(frames, self.sources[start:stop], strict=True):
             for k, source in enumerate(planes):
                 plane = source.read(0, 1)[0, :, 0, :]
