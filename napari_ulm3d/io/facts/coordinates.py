@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.facts.named import axis_spacing
-from napari_ulm3d.io.facts.resolve import to_seconds, to_um
+from napari_ulm3d.io.facts.units import to_seconds, to_um
 
 __all__ = ["AlongAxes", "Coordinate", "along_axes"]
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.io.facts.resolve import Facts, Partial
+from napari_ulm3d.io.facts.units import SECONDS_PER_UNIT, UM_PER_UNIT
 
 __all__ = [
     "axis_spacing",
@@ -41,8 +42,8 @@ _FREQUENCY = (
 )  # fmt: skip
 _SPEED = ("soundspeedms", "soundspeed", "speedofsound", "c0", "c")
 _WAVELENGTH = ("wavelengthum", "wavelengthmm", "wavelengthm", "wavelength", "lambda")
-_UNIT_SUFFIX = {"um": 1.0, "mm": 1e3, "m": 1e6}
-_TIME_SUFFIX = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6}
+# Only these: "xin" or "din" are no lengths in inches.
+_UNIT_SUFFIX = {unit: UM_PER_UNIT[unit] for unit in ("um", "mm", "m")}
 #: Plausible ranges that identify the unit of a bare number; they do not overlap.
 _HZ, _MHZ = (1e5, 2e8), (0.1, 200.0)
 _M_S, _MM_US = (300.0, 4000.0), (0.3, 4.0)
@@ -150,7 +151,7 @@ def _rate(
         return found
     if found := find(_RATE_KHZ):
         return found[0], found[1] * 1e3
-    for suffix, seconds in _TIME_SUFFIX.items():
+    for suffix, seconds in SECONDS_PER_UNIT.items():
         if found := find(tuple(name + suffix for name in _INTERVAL)):
             return found[0], float(f"{1 / (found[1] * seconds):.12g}")
     return None

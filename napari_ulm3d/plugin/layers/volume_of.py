@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.facts.resolve import to_um
+from napari_ulm3d.io.facts.units import to_um
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["has_length_unit", "um_per_unit", "volume_of"]

@@ -19,8 +19,9 @@ from scipy.io import savemat
 from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import ConfigError, InputError, MissingMetadataError, UlmError
 from napari_ulm3d.io.facts.named import axis_spacing, facts_from_names
-from napari_ulm3d.io.facts.resolve import Facts, merge_facts, resolve_facts, to_um
+from napari_ulm3d.io.facts.resolve import Facts, merge_facts, resolve_facts
 from napari_ulm3d.io.facts.sidecar import read_sidecar
+from napari_ulm3d.io.facts.units import to_um
 from napari_ulm3d.io.formats.registry import known_suffixes, readers
 from napari_ulm3d.io.open.acquisition import describe, open_acquisition
 from napari_ulm3d.io.open.files import find_files

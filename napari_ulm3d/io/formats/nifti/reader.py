@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.facts.resolve import Facts, to_seconds, to_um
+from napari_ulm3d.io.facts.resolve import Facts
+from napari_ulm3d.io.facts.units import to_seconds, to_um
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from napari_ulm3d.acquisition import Triple
 from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.io.facts.units import SECONDS_PER_UNIT, UM_PER_UNIT
 from napari_ulm3d.io.formats.tables.order import in_order, with_frames
 from napari_ulm3d.io.formats.tables.spreadsheet import read_raw
 from napari_ulm3d.io.formats.tables.velocities import with_velocities
@@ -21,8 +22,9 @@ __all__ = ["LENGTHS_UM", "PIXELS", "ROLES", "TIMES_S", "ColumnMap", "read_mapped
 
 #: What a column can be, by the name that it gets.
 ROLES = ("track_id", "frame", "time_s", "z_um", "y_um", "x_um", "score")
-LENGTHS_UM = {"um": 1.0, "mm": 1e3, "m": 1e6, "nm": 1e-3}
-TIMES_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+#: Units that are offered, with their sizes.
+LENGTHS_UM = {unit: UM_PER_UNIT[unit] for unit in ("um", "mm", "m", "nm")}
+TIMES_S = {unit: SECONDS_PER_UNIT[unit] for unit in ("s", "ms", "us", "min")}
 #: Unit of positions that `ColumnMap.pixel_um` makes a length of.
 PIXELS = "pixels"
 

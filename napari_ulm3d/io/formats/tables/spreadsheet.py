@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from napari_ulm3d.errors import ResultsError
-from napari_ulm3d.io.facts.resolve import to_um
+from napari_ulm3d.io.facts.units import to_seconds, to_um
 
 __all__ = ["first_rows", "guess_role", "header_of", "raw_header", "read_csv", "read_raw"]
 
@@ -42,12 +42,6 @@ _ALIASES = {
     "vy_mm_s": ("vy", "velocityy"),
     "vx_mm_s": ("vx", "velocityx"),
     "speed_mm_s": ("speed",),
-}
-_SECONDS = {
-    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
-    **dict.fromkeys(("us", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
-    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
 }
 #: Header cells with a unit: ``x (mm)``, ``x [mm]``, ``x / mm``, ``x_mm``.
 _WITH_UNIT = re.compile(
@@ -295,9 +289,9 @@ def _factor(name: str, unit: str) -> float | None:
     if name == "snr_db":
         return 1.0 if unit.lower() == "db" else None
     if name == "time_s":
-        return _SECONDS.get(unit.lower())
+        return to_seconds(unit)
     if name.endswith("_um"):
         return to_um(unit)
     length, _, time = unit.replace("_", "/").replace("\u00b7s\u207b\u00b9", "/s").partition("/")
-    um, seconds = to_um(length), _SECONDS.get(time.lower())
+    um, seconds = to_um(length), to_seconds(time)
     return None if um is None or seconds is None else um / 1e3 / seconds

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.facts.resolve import to_seconds, to_um
+from napari_ulm3d.io.facts.units import to_seconds, to_um
 
 __all__ = ["Described", "described_by_imagej", "described_by_ome"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ulm3d.errors import InputError
-from napari_ulm3d.io.facts.resolve import to_seconds, to_um
+from napari_ulm3d.io.facts.units import to_seconds, to_um
 from napari_ulm3d.io.stored.choosing import natural_key
 
 if TYPE_CHECKING:
