@@ -1,4 +1,4 @@
-"""What the data says of itself: valid voxels, noise, PSF, working grid, clutter cut."""
+"""Quantities estimated from the data: valid voxels, noise, PSF, working grid, clutter cut."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""How many frames are filtered together: long enough that removing tissue costs little slow flow.
+"""Choose how many frames are filtered together, so that removing tissue costs little slow flow.
 
-Tissue of Doppler bandwidth B fills about 2 B T + c components of a block of T seconds (Slepian and
-Pollak, Bell Syst. Tech. J. 40, 1961, with c components for what stands still or moves once). The
-clutter filter takes them from flow as well, K of the block's n. Where c dominates, K / n falls as
-blocks grow and slow bubbles come back; where tissue keeps changing, K grows with n and nothing is
-gained. So K is measured on a long block and on short windows of it.
+Tissue with Doppler bandwidth B occupies about 2 B T + c components of a block of T seconds (Slepian
+and Pollak, Bell Syst. Tech. J. 40, 1961; the c components are tissue that is static or moves once).
+The clutter filter removes these K of n components from the flow as well. Where c dominates, K / n
+falls with the length of the block and slow bubbles are recovered; where tissue keeps changing, K
+grows with n and nothing is gained. K is therefore measured on a long block and on short windows of
+it.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ __all__ = ["BlockLength", "chosen_length", "longest_block", "shares_removed"]
 
 _MOST_FRAMES = 1000
 _MOST_BYTES = 1_000_000_000
-"""A longer block is chosen only if it is smaller than this, unless a memory budget has room."""
+"""Maximum size of a block longer than usual if there is no memory budget."""
 _GAIN = 0.9
-"""A longer block must lower the share of components removed to this, or it is not worth it."""
+"""A longer block is chosen if the share of components removed falls by at least this factor."""
 _WINDOWS = 3
 _TRIES = 3
 
 Shares = dict[int, float]
-"""Share of the components that is tissue's, by the frames of a window."""
+"""Share of the components that are tissue, by the number of frames in a window."""
 
 
 @dataclass(frozen=True)
 class BlockLength:
-    """Frames of a block, and how they were chosen; no finding where there was no choice."""
+    """Frames per block, and how they were chosen; `finding` is None if there was no choice."""
 
     frames: int
     finding: Finding | None = None
 
     def of(self, config: PipelineConfig) -> PipelineConfig:
-        """The settings with this length, unless one is given."""
+        """The settings with this length, unless they already give one."""
         if config.load.frames_per_block is not None:
             return config
         load = config.load.replace(frames_per_block=self.frames)
@@ -53,15 +54,15 @@ class BlockLength:
 def longest_block(
     acquisition: Acquisition, config: PipelineConfig, most_frames: int | None = None
 ) -> int:
-    """The longest block that may be chosen; `load.frames_per_block` where it is given.
+    """The longest block that may be chosen; `load.frames_per_block` if given.
 
-    The usual length where components are given by number or another filter is used, since
-    both are meant for blocks of that length, and where files are no longer.
+    It is the usual length if components are given by number or another filter is used, since
+    both assume blocks of that length, and if no file is longer.
 
     Parameters
     ----------
     most_frames
-        As many as a memory budget allows. None: there is none, and a block is kept under 1 GB.
+        Most frames that fit the memory budget. None: no budget; blocks stay below 1 GB.
     """
     if config.load.frames_per_block is not None:
         return config.load.frames_per_block
@@ -75,7 +76,7 @@ def longest_block(
 
 
 def shares_removed(block: Block) -> Shares:
-    """Share of the components that is tissue's: of the block, its half, and usual windows of it.
+    """Share of the components that are tissue, in windows of the usual, half and full length.
 
     Raises
     ------
@@ -99,14 +100,14 @@ def chosen_length(
     config: PipelineConfig,
     most_frames: int | None = None,
 ) -> BlockLength:
-    """The frames of a block.
+    """Choose the number of frames per block.
 
     Parameters
     ----------
     measured
-        `shares_removed`, here or by a worker.
+        `shares_removed`, run here or by a worker.
     most_frames
-        As of `longest_block`.
+        As in `longest_block`.
     """
     longest = longest_block(acquisition, config, most_frames)
     if config.load.frames_per_block is not None or longest == USUAL_FRAMES:
@@ -116,7 +117,7 @@ def chosen_length(
         try:
             shares = measured(block)
         except (InputError, BlockError):
-            continue  # calibrating says what is wrong, if it is so everywhere
+            continue  # if no block can be read, the calibration reports the error
         return _by(shares, longest)
     return BlockLength(USUAL_FRAMES)
 

@@ -1,4 +1,4 @@
-"""What was found out about an acquisition before it is worked on: one value object."""
+"""Everything estimated from an acquisition before it is processed, as one value object."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Calibration", "Finding"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One number, with how it was found and how sure it is.
+    """One estimated quantity, its method and its uncertainty.
 
     Attributes
     ----------
     name
-        What it is.
+        Name of the quantity.
     value
-        With its unit, as a person reads it.
+        Formatted value with its unit.
     how
-        How it was found.
+        Method of estimation.
     sure
-        How sure it is; empty for what was given or counted.
+        Uncertainty; empty if the value was given or counted.
     """
 
     name: str
@@ -42,31 +42,31 @@ class Finding:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the stages of a run need to know of the data. It can be pickled.
+    """Properties of the data that the stages of a run need. It can be pickled.
 
     Attributes
     ----------
     psf
-        The point-spread function on the working grid: it drives the correlation, the
+        The point-spread function on the working grid, used by the correlation, the
         localizers and the networks.
     working
-        From the acquisition's grid to the working grid.
+        Conversion from the acquisition's grid to the working grid.
     fwhm_um
-        The PSF's widths along z, y, x, micrometres; along an axis of one voxel its spacing.
+        Widths of the PSF along z, y, x in micrometres; across a plane (y), not measured.
     svd_first
-        First singular component kept; None: the clutter filter drops no components.
+        First singular component kept; None: the clutter filter removes no components.
     valid_share
-        Share of the voxels that hold data.
+        Share of the voxels that contain data.
     noise_by_depth
-        Rms of the noise of filtered frames in each plane of the acquisition's grid, along z.
+        Rms noise of filtered frames in each plane of the acquisition's grid along z.
     findings
-        The same for a person.
+        The same as text for the user.
     warnings
-        What is doubtful, a sentence each with the setting to look at.
+        Doubtful estimates, one sentence each, with the setting to check.
     motion_reference
-        (z, y, x) image against which the tissue is displaced; None: motion is left alone.
+        (z, y, x) reference image for tissue motion; None: motion is not corrected.
     measured_on
-        Numbers of the blocks that it rests on.
+        Indices of the blocks that were measured.
     """
 
     psf: Psf
@@ -100,9 +100,9 @@ class Calibration:
         return facts
 
     def with_finding(self, finding: Finding | None) -> Calibration:
-        """The same, with one more finding in front; itself for None."""
+        """A copy with this finding first; for None, the calibration itself."""
         return self if finding is None else replace(self, findings=(finding, *self.findings))
 
     def lines(self) -> list[str]:
-        """A line a finding, then the warnings."""
+        """One line per finding, then the warnings."""
         return [*map(str, self.findings), *self.warnings]

@@ -1,4 +1,4 @@
-"""What one block says of its acquisition."""
+"""Measurements on one block of an acquisition."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["BlockMeasurement"]
 
 @dataclass(frozen=True)
 class BlockMeasurement:
-    """What one block says of the acquisition; small, so that a worker can send it.
+    """Measurements on one block; small enough for a worker to send.
 
     Attributes
     ----------
     valid_share
-        Share of the voxels that hold data.
+        Share of the voxels that contain data.
     noise
-        Rms of the noise after the clutter filter, depth by depth.
+        Rms noise after the clutter filter at each depth.
     cut
-        Where the tissue ends; None where the settings say so, or no SVD is used.
+        Boundary between tissue and flow components; None if the settings give it or no SVD is used.
     widths
-        Of the PSF; None where nothing stands out, or where they are given.
+        Widths of the PSF; None if nothing exceeds the noise or the settings give them.
     carrier_rad
-        Axial phase step a voxel; 0 for an envelope.
+        Axial phase step per voxel; 0 for envelope data.
     psf
-        With ``psf.source=data``: the shape itself, on the grid of `thinning`.
+        The measured PSF on the grid of `thinning`; only with ``psf.source=data``.
     thinning
-        That grid.
+        Thinning factors of the working grid along z, y, x.
     motion
-        Of the tissue; None where it is not asked for.
+        Motion of the tissue; None if it is not corrected.
     """
 
     valid_share: float

@@ -1,4 +1,4 @@
-"""Whether the tissue's motion is taken out, and against which image it is measured."""
+"""Decide whether tissue motion is corrected, and choose the reference image."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["motion_of"]
 def motion_of(
     measured: Sequence[BlockMotion | None], acquisition: Acquisition, config: PipelineConfig
 ) -> tuple[NDArray[np.float32] | None, list[Finding]]:
-    """The image of the first measured block as the reference of all; None: motion stays.
+    """Take the image of the first measured block as the reference if motion is corrected.
 
     Returns
     -------
     reference
-        (z, y, x), or None.
+        (z, y, x) image; None: motion is not corrected.
     findings
-        How far the tissue moves, and whether that is taken out.
+        Amplitude of the tissue motion, and whether it is corrected.
     """
     motions = [one for one in measured if one is not None]
     if not motions:

@@ -1,4 +1,4 @@
-"""The level of the noise, depth by depth, on voxels that hold data."""
+"""Noise level at each depth, over the voxels that contain data."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _FEW = 16  # frames
 def noise_by_depth(
     frames: NDArray[Any], valid: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Rms of the noise of filtered frames in every plane of one depth, from the median magnitude.
+    """Rms noise of filtered frames at each depth, from the median magnitude.
 
-    Bubbles fill a small share of the voxels, so the median is the noise's. Each depth is taken
-    together with its neighbours (a twentieth of the depths on either side), since few voxels of one
-    plane may hold data; depths without any get the level of the nearest that has.
+    Bubbles fill few voxels, so the median is that of the noise. Each depth is pooled with its
+    neighbours (a twentieth of the depths on either side), since a plane may contain few valid
+    voxels. Depths without any are interpolated.
 
     Parameters
     ----------
     frames
         (t, z, y, x) after the clutter filter.
     valid
-        (z, y, x) voxels that hold data; None: all.
+        (z, y, x) voxels that contain data; None: all.
 
     Returns
     -------
-    (z,) float64; zeros where no voxel holds data.
+    (z,) float64; zeros if no voxel contains data.
     """
     some = np.abs(frames[:: max(1, len(frames) // _FEW)])
     n = some.shape[1]

@@ -1,4 +1,4 @@
-"""The stage: a few blocks of an acquisition, measured, to the `Calibration` of all of them."""
+"""The calibration stage: measure a few blocks and derive the `Calibration` of the acquisition."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _DOUBTFUL = 0.25  # relative spread of widths between blocks
 
 
 def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
-    """Whether anything has to be measured: not if all of it is given."""
+    """Whether any setting must be estimated from the data."""
     psf = config.psf
     carrier = acquisition.kind == "iq" and psf.carrier == "data"
     widths = psf.source == "data" or _measures_widths(config)
@@ -58,14 +58,14 @@ def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
 
 
 def spread_out(n_blocks: int, count: int) -> list[int]:
-    """Indices of the blocks to measure on, the first one first, evenly over the acquisition."""
+    """Indices of the blocks to measure, in order and evenly spaced, starting with the first."""
     return sorted({int(k) for k in np.linspace(0, n_blocks - 1, min(count, n_blocks)).round()})
 
 
 def measure_block(
     frames: NDArray[Any], acquisition: Acquisition, config: PipelineConfig
 ) -> tuple[BlockMeasurement, FilteredBlock]:
-    """Measure on one block. **Overwrites `frames`**, as `clutter_filter` does.
+    """Measure one block. **Overwrites `frames`**, as `clutter_filter` does.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def measure_block(
     Returns
     -------
     measurement
-        What was found.
+        The measured quantities.
     filtered
-        The block after the clutter filter with the cut that was found.
+        The block after the clutter filter with the measured cut.
 
     Raises
     ------
     InputError, ConfigError
-        The block cannot be filtered; with ``psf.source=data``, too few isolated bubbles.
+        The block cannot be filtered, or contains too few isolated bubbles (``psf.source=data``).
     """
     motion = None
     if config.motion.method != "none":
@@ -99,7 +99,7 @@ def measure_block(
     widths = None
     if config.psf.source == "data" or _measures_widths(config):
         bubbles = config.psf.min_bubbles
-        # What is left of tissue is wider than a bubble: a few components more are taken out here.
+        # Residual tissue is wider than a bubble: remove a few more components here.
         alone = _middle(seen)
         if cut is not None and cut.first > 1:
             last = len(alone)
@@ -129,7 +129,7 @@ def measure_block(
 
 
 def _middle(frames: NDArray[Any]) -> NDArray[Any]:
-    """As many frames as widths need, of the middle of a longer block."""
+    """The middle frames of a block, at most the usual number, which is enough for the widths."""
     first = max(0, len(frames) - USUAL_FRAMES) // 2
     return frames[first : first + USUAL_FRAMES]
 
@@ -137,12 +137,12 @@ def _middle(frames: NDArray[Any]) -> NDArray[Any]:
 def combine(
     measured: Sequence[BlockMeasurement], acquisition: Acquisition, config: PipelineConfig
 ) -> Calibration:
-    """The calibration from what blocks said; from the settings alone where none was measured.
+    """Combine measurements on blocks into a calibration; without any, use the settings alone.
 
     Raises
     ------
     ConfigError
-        The settings ask for a wavelength that is not known.
+        The settings need a wavelength that is not known.
     """
     findings: list[Finding] = []
     warnings: list[str] = []
@@ -205,19 +205,19 @@ def combine(
 
 
 def calibrate(acquisition: Acquisition, config: PipelineConfig) -> Calibration:
-    """Measure on a few blocks spread over an acquisition.
+    """Measure a few blocks spread over an acquisition.
 
-    Blocks that cannot be read are passed over for their neighbours.
+    Blocks that cannot be read are replaced by others.
 
     Raises
     ------
     UlmError
-        No block can be read: what was wrong with the first; or a setting does not fit.
+        No block can be read (the first error is raised), or a setting does not fit the data.
     """
 
     def found(block: Block) -> BlockMeasurement:
         frames = block.read()
-        rescale(frames)  # as a run does: what is squared must stay within single precision
+        rescale(frames)  # as in a run, so that squares stay within single precision
         return measure_block(frames, acquisition, config)[0]
 
     length = chosen_length(shares_removed, acquisition, config)
@@ -232,12 +232,12 @@ def calibrated(
     acquisition: Acquisition,
     config: PipelineConfig,
 ) -> Calibration:
-    """The calibration from `found` of a few blocks; others stand in for those that cannot be read.
+    """Calibrate with `found` on a few blocks; others replace those that cannot be read.
 
     Raises
     ------
     UlmError
-        None can be read, then the first block's error; or one can and `found` refuses it.
+        No block can be read (the first error is raised), or `found` rejects a readable one.
     """
     if not needs_data(acquisition, config):
         return combine([], acquisition, config)
@@ -252,7 +252,7 @@ def calibrated(
             measured.append(found(blocks[index]))
             used.append(index)
         except (InputError, BlockError) as error:
-            if isinstance(error, InputError) and error.path is None:  # no fault of the file
+            if isinstance(error, InputError) and error.path is None:  # not the file's fault
                 raise
             first = first or error
     if not measured:
@@ -262,7 +262,7 @@ def calibrated(
 
 
 def with_cut(config: PipelineConfig, first: int, last: int) -> PipelineConfig:
-    """The settings with the components from `first` on kept."""
+    """The settings with a clutter filter that keeps components `first` to `last`."""
     clutter = config.clutter.replace(svd_range=(first, max(first, last)))
     return config.model_copy(update={"clutter": clutter})
 
@@ -330,7 +330,7 @@ def _widths(
     warnings: list[str],
     said: str,
 ) -> tuple[tuple[float, float, float], str]:
-    """Widths in voxels of the acquisition's grid, and how they were found."""
+    """Widths in voxels of the acquisition's grid, and how they were determined."""
     grid, psf = acquisition.grid, config.psf
     found = [one.widths for one in measured if one.widths is not None]
     how, sure = "given", ""
@@ -361,7 +361,7 @@ def _widths(
                 "it."
             )
     if grid.shape[1] == 1 and psf.fwhm_voxels is None:
-        y = x  # a plane tells nothing across it
+        y = x  # a plane carries no information across it
     texts = [
         f"{w * s:.0f} um"
         for w, s, n in zip((z, y, x), grid.spacing_um, grid.shape, strict=True)
@@ -378,7 +378,7 @@ def _gaussian(
     acquisition: Acquisition,
     config: PipelineConfig,
 ) -> Psf:
-    """A Gaussian of these widths on the working grid, with the carrier that is left there."""
+    """Gaussian PSF of these widths on the working grid, with the carrier sampled there."""
     z, y, x = (max(1.0, width) for width in working.widths(widths))
     settings: PsfConfig = config.psf.replace(fwhm_voxels=(z, y, x))
     step = working.carrier_rad * working.thinning[0] if settings.carrier == "data" else None

@@ -1,4 +1,4 @@
-"""How far an acquisition is thinned for the working grid, and what is said of it."""
+"""Choose the thinning of the working grid, and describe it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["sure_of", "thinning_of", "working_finding"]
 
 
 def sure_of(widths: Widths | None, config: PipelineConfig) -> bool:
-    """Whether widths are given, or rest on isolated bubbles.
+    """Whether the widths are given or were measured on isolated bubbles.
 
-    The autocorrelation alone takes bubbles in a row for one wide bubble.
+    The autocorrelation alone mistakes a row of bubbles for one wide bubble.
     """
     return config.psf.fwhm_voxels is not None or widths is None or widths.n_bubbles > 0
 
@@ -25,9 +25,10 @@ def thinning_of(
     acquisition: Acquisition,
     config: PipelineConfig,
 ) -> tuple[int, int, int]:
-    """Of the settings; 1 where another setting is a number of the acquisition's own voxels.
+    """Thinning along z, y, x: as set, or from the widths of the PSF.
 
-    Twice as many voxels a width are left where the widths are not sure.
+    It is 1 if another setting is given in voxels of the acquisition. Where the widths are
+    uncertain, twice as many voxels per width are kept.
     """
     given = config.calibrate.thinning
     if given is not None:

@@ -1,11 +1,10 @@
-"""How wide a bubble's image is, on any grid: from the autocorrelation, then from isolated bubbles.
+"""Measure the width of a bubble's image: by autocorrelation, then on isolated bubbles.
 
-Of frames of bubbles at random places with random phases the spatial autocorrelation is that of one
-bubble's image, however finely it is sampled, and even where the samples are further apart than the
-image is wide, since the bubbles' places cover all fractions of a voxel. Noise of the receiver adds
-to lag 0 alone; raising the magnitude to its square first makes little of noise and much of what
-stands out. That gives the scale; the isolated bubbles, looked at on a grid of that scale, give the
-widths.
+The spatial autocorrelation of frames with bubbles at random positions and phases is that of a
+single bubble's image. This holds on any grid, even one coarser than the image, since the
+positions cover all fractions of a voxel. Receiver noise contributes only at lag 0, and squaring the
+magnitude first enhances bubbles over noise. The autocorrelation sets the scale; isolated bubbles,
+viewed on a grid of that scale, give the widths.
 """
 
 from __future__ import annotations
@@ -26,35 +25,35 @@ from napari_ulm3d.filtering import estimate_carrier, estimate_psf
 
 __all__ = ["Widths", "autocorrelation_widths", "measure_widths"]
 
-_FEW = 32  # frames that the autocorrelation is taken of
+_FEW = 32  # frames in the autocorrelation
 _SMALLEST, _SQUARED_FROM = 0.6, 1.8  # voxels
 _STANDS_OUT = 4.5  # over the rms of the noise
 _SAMPLED_FROM = 1.45
-"""Voxels a width from which a bubble can be moved to a voxel's centre without loss."""
-_SECOND = 0.06  # of lag 1: below that, lag 2 says little (widths under 1.2 voxels)
-_LOOK = 2.5  # voxels a width at which isolated bubbles are looked at
+"""Fewest voxels per width at which a bubble can be shifted to a voxel's centre without loss."""
+_SECOND = 0.06  # of lag 1: below this, lag 2 carries little information (widths under 1.2 voxels)
+_LOOK = 2.5  # voxels per width at which isolated bubbles are measured
 _OUTLIER = 1.7
-"""Isolated bubbles that are wider or narrower than the autocorrelation by more than this are not
-bubbles: residues of tissue, or several as one."""
+"""Widths that differ from the autocorrelation's by more than this factor are rejected: they belong
+to residual tissue or to several overlapping bubbles."""
 
-# Patches in which a bubble must be alone, in widths: where many are in view, few are so far apart.
+# Patches in which a bubble must be alone, in widths; dense frames have few bubbles far apart.
 _PATCH_WIDTHS = (2.6, 1.8, 1.1)
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths that were measured.
+    """Measured widths.
 
     Attributes
     ----------
     fwhm_voxels
         Full width at half maximum of the magnitude along z, y, x; 1 along an axis of one voxel.
     carrier_rad
-        Axial phase step a voxel.
+        Axial phase step per voxel.
     n_bubbles
-        Isolated bubbles that they rest on; 0: the autocorrelation alone.
+        Number of isolated bubbles measured; 0: autocorrelation alone.
     how
-        In words.
+        Method, in words.
     """
 
     fwhm_voxels: tuple[float, float, float]
@@ -66,23 +65,23 @@ class Widths:
 def autocorrelation_widths(
     frames: NDArray[Any], valid: NDArray[np.bool_] | None = None, level: float = 0.0
 ) -> tuple[float, float, float] | None:
-    """Rough widths along z, y, x, voxels, from the spatial autocorrelation.
+    """Approximate widths along z, y, x in voxels, from the spatial autocorrelation.
 
-    For a Gaussian of width w the autocorrelation falls as exp(-2 ln 2 d^2 / w^2) with the lag d;
-    the slope over the squared lag is fitted where it is still clear.
+    For a Gaussian of width w the autocorrelation falls as exp(-2 ln 2 d^2 / w^2) with the lag d.
+    Its logarithm is fitted over the squared lag, as far as it exceeds chance.
 
     Parameters
     ----------
     frames
         (t, z, y, x) after the clutter filter.
     valid
-        (z, y, x) voxels that hold data; None: all.
+        (z, y, x) voxels that contain data; None: all.
     level
-        Rms of the noise, taken off lag 0; matters where a width is hardly more than a voxel.
+        Rms noise, subtracted from lag 0; matters if a width is close to one voxel.
 
     Returns
     -------
-    None where nothing correlates. 1 along axes of one voxel.
+    None if nothing correlates. 1 along axes of one voxel.
     """
     some = frames[:: max(1, len(frames) // _FEW)]
     if not np.iscomplexobj(some):
@@ -96,7 +95,7 @@ def autocorrelation_widths(
     widths = []
     for axis, width in enumerate(plain):
         if width is not None and width > _SQUARED_FROM:
-            # The square of a Gaussian is narrower by the root of two.
+            # The square of a Gaussian is narrower by a factor of sqrt(2).
             finer = _width(squared, axis + 1, None, 0.08)
             width = width if finer is None else finer * np.sqrt(2)
         elif bright is not None:
@@ -109,9 +108,10 @@ def autocorrelation_widths(
 
 
 def _bright(frames: NDArray[Any], level: float) -> tuple[NDArray[Any], float] | None:
-    """What stands out of the noise and two voxels about it, the rest zero; and the noise's share.
+    """Keep voxels well above the noise and two voxels around them; set the others to zero.
 
-    Images of hardly more than a voxel are whole in it, and lag 0 holds little noise.
+    This keeps images of about a voxel complete and leaves little noise at lag 0. Also returns
+    the factor by which the rms noise of the frames falls.
     """
     bright = np.abs(frames) > _STANDS_OUT * level
     if not level > 0 or not bright.any():
@@ -124,15 +124,15 @@ def _bright(frames: NDArray[Any], level: float) -> tuple[NDArray[Any], float] | 
 def _width(
     frames: NDArray[Any], axis: int, level: float | None, least: float = 0.25
 ) -> float | None:
-    """Width along an axis; lag 0 is looked at only where the level of the noise in it is known."""
+    """Width along an axis; lag 0 is used only if its noise level is known."""
     n = frames.shape[axis]
     if n == 1:
         return 1.0
     lags = np.arange(min(n - 1, 64) + 1)
     values = _lagged(frames, axis, len(lags))
-    # Noise of the receiver is in lag 0 alone.
+    # Receiver noise contributes only at lag 0.
     total = values[0] - (level or 0.0) ** 2
-    # What as many independent voxels as hold the energy would leave of a lag.
+    # Chance level of a lag, given the effective number of independent voxels.
     power = np.square(np.abs(frames), dtype=np.float64)
     chance = 3.0 * values[0] * np.sqrt(np.square(power).sum()) / max(power.sum(), 1e-300)
     if not (values[1] > chance and values[1] > 0.004 * values[0]):
@@ -157,12 +157,12 @@ def _width(
 
 
 def _lagged(frames: NDArray[Any], axis: int, n_lags: int) -> NDArray[np.float64]:
-    """|mean of conj(x) x shifted by a lag| for lags from 0, by the spectrum (Wiener-Khinchin)."""
+    """|mean of conj(x) x shifted by a lag| for lags from 0, via the spectrum (Wiener-Khinchin)."""
     n = frames.shape[axis]
     padded = next_fast_len(n + n_lags)  # so that no lag wraps around
     others = tuple(k for k in range(3) if k != axis - 1)
     power = np.zeros(padded)
-    for frame in frames:  # a frame at a time: no array the size of them all
+    for frame in frames:  # one frame at a time, to save memory
         spectrum = fft(frame, padded, axis=axis - 1)
         power += np.square(np.abs(spectrum), dtype=np.float64).sum(axis=others)
     sums = np.abs(ifft(power)[:n_lags])
@@ -176,21 +176,21 @@ def measure_widths(
     level: float = 0.0,
     min_bubbles: int = 30,
 ) -> Widths | None:
-    """The PSF's widths and its carrier.
+    """Measure the PSF's widths and carrier.
 
     Parameters
     ----------
     frames, valid, level
-        As of `autocorrelation_widths`.
+        As in `autocorrelation_widths`.
     grid
-        Of the frames.
+        Grid of the frames.
     min_bubbles
-        Fewest isolated bubbles that widths may rest on; with fewer they are the
-        autocorrelation's.
+        Minimum number of isolated bubbles; with fewer, the widths of the autocorrelation are
+        returned.
 
     Returns
     -------
-    None where nothing stands out of the noise.
+    None if nothing exceeds the noise.
     """
     rough = autocorrelation_widths(frames, valid, level)
     if rough is None:

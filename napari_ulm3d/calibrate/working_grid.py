@@ -1,9 +1,9 @@
-"""The working grid: finely sampled data, low-passed and thinned to what the PSF needs.
+"""The working grid: finely sampled data, low-pass filtered and thinned to what the PSF needs.
 
-A bubble's image of width w (full width at half maximum) has next to nothing above the spatial
-frequency 1 / w: for a Gaussian exp(-pi^2 / (4 ln 2)), -31 dB. So two voxels a width hold all there
-is, and more cost time, spread a bubble over more voxels than detection and networks know, and let
-noise in that no bubble has a part in.
+The image of a bubble of width w (full width at half maximum) has almost no content above the
+spatial frequency 1 / w: for a Gaussian exp(-pi^2 / (4 ln 2)), -31 dB. Two voxels per width
+therefore suffice. More would cost time, spread a bubble over more voxels than detection and
+networks expect, and admit noise outside the bubbles' bandwidth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from napari_ulm3d.filtering import one_blas_thread
 
 __all__ = ["WorkingGrid", "thinning_for"]
 
-_LOBES = 3  # of the windowed sinc, on either side
+_LOBES = 3  # lobes of the windowed sinc on either side
 
 
 def thinning_for(
@@ -28,9 +28,9 @@ def thinning_for(
     shape: tuple[int, int, int],
     voxels_per_width: float = 2.0,
 ) -> tuple[int, int, int]:
-    """Whole factors along z, y, x that leave at least `voxels_per_width` voxels a width.
+    """Integer factors along z, y, x that leave at least `voxels_per_width` voxels per width.
 
-    1 along an axis that is sampled less than twice as finely as that, or of one voxel.
+    1 along an axis sampled less than twice as finely as that, or with a single voxel.
     """
     z, y, x = (
         max(1, min(int(width / voxels_per_width + 1e-6), n)) if n > 1 else 1
@@ -41,16 +41,16 @@ def thinning_for(
 
 @dataclass(frozen=True)
 class WorkingGrid:
-    """From the acquisition's grid to a coarser one over the same field of view.
+    """Resampling from the acquisition's grid to a coarser one over the same field of view.
 
     Attributes
     ----------
     full
         The acquisition's grid.
     thinning
-        Every how many voxels one is taken, along z, y, x.
+        Ratio of the coarse spacing to the full one along z, y, x.
     carrier_rad
-        Axial phase step of the data a voxel of `full`: the band that is kept lies about it.
+        Axial phase step of the data per voxel of `full`: centre of the band that is kept.
     """
 
     full: Grid
@@ -65,14 +65,14 @@ class WorkingGrid:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is thinned."""
+        """Whether no axis is thinned."""
         return self.thinning == (1, 1, 1)
 
     @cached_property
     def grid(self) -> Grid:
-        """The coarse grid; positions on it are the same micrometres as on the full one.
+        """The coarse grid, in the same coordinates (micrometres) as the full one.
 
-        Its outermost voxels are centred within the full grid, at the same distance from both ends.
+        It is centred on the full grid.
         """
         if self.is_full:
             return self.full
@@ -83,16 +83,16 @@ class WorkingGrid:
         return Grid((nz, ny, nx), (sz, sy, sx), (z, y, x))
 
     def frames(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Frames (t, z, y, x) on the coarse grid, of the same dtype; a new array if thinned.
+        """Resample frames (t, z, y, x) to the coarse grid, same dtype; a new array if thinned.
 
-        A windowed sinc (Lanczos, three lobes) that passes half of the coarse grid's sampling rate,
-        about the carrier along z. At the borders the weights within the grid add up to one.
+        The low-pass filter is a windowed sinc (Lanczos, three lobes) with the bandwidth of the
+        coarse grid, centred on the carrier along z. At the borders the weights are renormalized.
         """
         if self.is_full:
             return frames
         out = np.empty((len(frames), *self.grid.shape), frames.dtype)
         z, y, x = (matrix.astype(frames.dtype) for matrix in self._matrices(frames.dtype.kind))
-        # A frame at a time: the largest intermediate array is a frame, thinned along x.
+        # One frame at a time: the largest intermediate array is a frame thinned along x.
         along_x = np.ascontiguousarray(x.T)
         with one_blas_thread():  # small products: threads would only wait for each other
             for frame, into in zip(frames, out, strict=True):
@@ -101,7 +101,7 @@ class WorkingGrid:
         return out
 
     def valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Which coarse voxels hold data: those with at least half of their weight on voxels that do."""
+        """Coarse voxels that contain data: at least half of their weight is on valid voxels."""
         if valid is None or self.is_full:
             return valid
         share = valid.astype(np.float32)
@@ -112,18 +112,18 @@ class WorkingGrid:
         return np.asarray(share >= 0.5)
 
     def widths(self, fwhm_voxels: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Widths in voxels of the full grid to voxels of the coarse one."""
+        """Convert widths from voxels of the full grid to voxels of the coarse one."""
         z, y, x = (width / k for width, k in zip(fwhm_voxels, self.thinning, strict=True))
         return (z, y, x)
 
     def _centres(self, axis: int) -> NDArray[np.float64]:
-        """Where the coarse voxels are, in voxels of the full grid."""
+        """Centres of the coarse voxels, in voxels of the full grid."""
         n, k = self.full.shape[axis], self.thinning[axis]
         count = -(-n // k)
         return np.asarray((n - 1) / 2 + (np.arange(count) - (count - 1) / 2) * k, np.float64)
 
     def _matrices(self, kind: str) -> list[NDArray[Any]]:
-        """Along each axis (coarse, full): weights of the full voxels in each coarse one."""
+        """For each axis, (coarse, full) weights of the full voxels in each coarse one."""
         out = []
         for axis, k in enumerate(self.thinning):
             offset = np.arange(self.full.shape[axis]) - self._centres(axis)[:, None]

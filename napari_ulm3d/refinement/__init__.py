@@ -1,7 +1,7 @@
 """Sparse networks on whole vessel maps: completion, super-resolution, segmentation.
 
-Their output is predicted, never measured: a `RefinedMap` is a type of its own, and whatever
-measures a map (FSC, saturation, scores) refuses it.
+Their output is predicted, not measured. A `RefinedMap` is therefore a separate type, and functions
+that measure maps (FSC, saturation, scores) reject it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RefinedMap", "image_map", "refine"]
 
-# Loaded when first used: `refine` brings torch.
+# Loaded on first use, since `refine` imports torch.
 __getattr__ = lazily(
     globals(),
     {

@@ -1,4 +1,4 @@
-"""Memory and time of a refinement, told before it is begun."""
+"""Memory and time of a refinement, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_ulm3d.refinement.refined import Task
 __all__ = ["RefiningCost", "refining_cost"]
 
 # Measured by `python -m benchmarks.vessels scaling` on 2 cores, x86-64, without a GPU: voxels
-# that a network considers for each one that holds something, bytes for each of those and
-# channel, and seconds for each of those and multiply-add.
+# processed per non-empty voxel, bytes per processed voxel and channel, and seconds per
+# multiply-add.
 _CONSIDERED = {"complete": 9.0, "superres": 9.0, "segment": 1.0}
 _BYTES = 65.0
 _SECONDS = 7e-10
@@ -21,16 +21,16 @@ _OVERHEAD_MB = 60.0
 
 @dataclass(frozen=True)
 class RefiningCost:
-    """What a refinement is expected to take; a guide, good to about a factor of two.
+    """Expected cost of a refinement, within about a factor of two.
 
     Attributes
     ----------
     voxels
-        That hold something.
+        Number of non-empty voxels.
     memory_mb, seconds
-        Sparse, as it is done.
+        Cost of the sparse network.
     dense_mb
-        What the same network would take that works on every voxel of the grid.
+        Memory that the same network would need on every voxel of the grid.
     """
 
     voxels: int
@@ -39,7 +39,7 @@ class RefiningCost:
     dense_mb: float
 
     def text(self) -> str:
-        """In a sentence."""
+        """The cost in words."""
         return (
             f"{self.voxels:,} voxels hold something. About {_memory(self.memory_mb)} and "
             f"{_time(self.seconds)}; a dense network would take {_memory(self.dense_mb)}."
@@ -49,23 +49,23 @@ class RefiningCost:
 def refining_cost(
     voxels: int, shape: tuple[int, int, int], task: Task, network: VolumeNetConfig, factor: int = 1
 ) -> RefiningCost:
-    """The expected cost of a refinement on a CPU.
+    """Expected cost of a refinement on a CPU.
 
     Parameters
     ----------
     voxels
-        That hold something, on the grid that is worked on.
+        Number of non-empty voxels on the working grid.
     shape
-        Of that grid.
+        Shape of the working grid.
     network
-        Sizes.
+        Size of the network.
     factor
-        superres: by how much finer the result is.
+        superres: ratio of input to output voxel size.
     """
     channels = network.channels[0]
     size = math.prod(shape)
     finer = factor if task == "superres" else 1
-    # Vessels are lines: twice the resolution makes three to four times the voxels, not eight.
+    # Vessels are lines: twice the resolution gives three to four times the voxels, not eight.
     considered = min(_CONSIDERED[task] * voxels, size) * finer**2
     width = channels + len(FEATURES)
     work = considered * 27 * width * channels * (network.convolutions + 1)

@@ -1,4 +1,4 @@
-"""What the networks read of a map: one row of features a voxel that holds something."""
+"""The input of the networks: one row of features per non-empty voxel of a map."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["MapFeatures", "map_features"]
 
-#: Voxel that stands at zero in the feature `log_voxel`.
+#: Voxel size at which the feature `log_voxel` is zero.
 REFERENCE_UM = 10.0
 _SPEED_MM_S = 10.0
 
 
 @dataclass(frozen=True)
 class MapFeatures:
-    """Voxels that hold something, and what is known of each.
+    """Non-empty voxels and their features.
 
     Attributes
     ----------
     grid
-        Cubic voxels (an axis of one voxel may be of any thickness).
+        Cubic voxels (an axis of one voxel may have any spacing).
     index
         (n, 3) int32, z, y, x; ascending in C order.
     values
-        (n, 7) float32, columns as `networks.volumes.config.FEATURES`.
+        (n, 7) float32, columns as in `networks.volumes.config.FEATURES`.
     """
 
     grid: Grid
@@ -55,25 +55,25 @@ class MapFeatures:
 
 
 def voxel_edge_um(grid: Grid) -> float:
-    """Least spacing of a grid along axes of more than one voxel."""
+    """Smallest spacing of a grid along axes of more than one voxel."""
     edges = [s for s, n in zip(grid.spacing_um, grid.shape, strict=True) if n > 1]
     return min(edges or grid.spacing_um)
 
 
 def map_features(maps: Mapping[str, VesselMap]) -> MapFeatures:
-    """Features of the voxels of a density map.
+    """Features of the non-empty voxels of a density map.
 
     Parameters
     ----------
     maps
-        ``density``, and ``speed``, ``velocity_z`` and ``direction`` on the same grid, of which
-        all three are read or none. Densities that are not counts of tracks (`unit`) are taken in
-        units of their lower quartile.
+        ``density``, and optionally ``speed``, ``velocity_z`` and ``direction`` on the same grid;
+        these are used only if all three are given. Densities other than track counts (see
+        `unit`) are divided by their lower quartile.
 
     Raises
     ------
     InputError
-        A value is negative or not finite, or the maps lie on unlike grids.
+        A value is negative or not finite, or the maps have different grids.
     """
     density = maps["density"]
     held = density.values != 0

@@ -1,4 +1,4 @@
-"""The refined map: what a network predicted, with what was measured beside it."""
+"""The refined map: a network's prediction, together with the measured map."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ KINDS = {1: "artery", 2: "capillary", 3: "vein"}
 
 @dataclass(frozen=True)
 class RefinedMap:
-    """A map that a network predicted; no measurement, and never taken for one.
+    """A map predicted by a network; not a measurement.
 
     Attributes
     ----------
     task
         ``complete``, ``superres`` or ``segment``.
     probability
-        Of vessel, on the voxels that the network considered likely enough to keep (of a
-        segmentation: on all that were measured). Its `prediction` is not None.
+        Probability of vessel on the voxels that the network kept (for a segmentation, on all
+        measured voxels). Its `prediction` is not None.
     measured
-        The map that the network read, on the grid that it was read on.
+        The network's input map, on the working grid.
     kind
-        segment: the likeliest kind of each vessel voxel, values as in `KINDS`; else None, also
-        where no velocities were given.
+        segment: most probable kind of each vessel voxel, values as in `KINDS`. None for other
+        tasks and without velocities.
     weights
         Name, file and SHA-256 of the network's weights.
     source
-        What was refined.
+        Name of the refined map, run or file.
     least
-        Probability from which on a voxel counts as vessel where nothing else is said.
+        Default probability at or above which a voxel counts as vessel.
     notes
-        What a user must know of this result.
+        Remarks for the user on this result.
     """
 
     task: Task
@@ -62,17 +62,17 @@ class RefinedMap:
             raise ValueError("the probability of a refined map must carry its prediction")
 
     def mask(self, least: float | None = None) -> VesselMap:
-        """The vessel voxels, value 1: those at least so likely.
+        """Vessel voxels (value 1), by a threshold on the probability.
 
         Parameters
         ----------
         least
-            Probability, over 0 and up to 1; None: `self.least`.
+            Threshold, above 0 and at most 1; None: `self.least`.
 
         Raises
         ------
         ConfigError
-            No probability.
+            `least` is outside this range.
         """
         bound = self.least if least is None else least
         if not 0 < bound <= 1:
@@ -87,7 +87,7 @@ class RefinedMap:
         )  # fmt: skip
 
     def added(self, least: float | None = None) -> VesselMap:
-        """The vessel voxels in which nothing was measured: what the network added."""
+        """Vessel voxels added by the network, that is, without a measurement."""
         mask = self.mask(least)
         new = ~np.isin(mask.index, self._measured_index())
         index = mask.index[new]
@@ -97,7 +97,7 @@ class RefinedMap:
         )  # fmt: skip
 
     def _measured_index(self) -> NDArray[np.int64]:
-        """Voxels of the prediction's grid that lie in measured ones."""
+        """Voxels of the prediction's grid that lie in measured voxels."""
         fine, coarse = self.probability.grid, self.measured.grid
         if fine == coarse:
             return self.measured.index

@@ -1,4 +1,4 @@
-"""From a measured map to a refined one."""
+"""Refine a measured map."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _ARCHITECTURES: dict[str, str] = {
     "superres": "SuperResolutionNet",
     "segment": "SegmentationNet",
 }
-# A map finer than this is put on coarser cubes first: the networks saw none.
+# Finer maps are resampled to coarser cubes first, since the networks were not trained on them.
 _FINEST_UM = 5.0
-# Of a preview: what lies so far outside the box is read with it.
+# Margin around the box of a preview that the network also reads.
 _MARGIN_VOXELS = 16
 _MOST_VOXELS = 40_000_000
-#: Least probability of vessel where neither caller nor weights say another.
+#: Threshold on the probability of vessel if neither the caller nor the weights give one.
 LEAST = 0.5
 
 
@@ -60,34 +60,34 @@ def refine(
 ) -> RefinedMap:
     """Complete, sharpen or segment a vessel map with a sparse network.
 
-    The result is predicted. It never enters tracks, resolution, saturation or scores.
+    The result is a prediction. It never enters tracks, resolution, saturation or scores.
 
     Parameters
     ----------
     source
         A run, a results folder, a density map (`VesselMap`), maps by name, or the file of a map
-        or of any volume. With ``speed``, ``velocity_z`` and ``direction`` beside the density
-        the networks use them.
+        or of any volume. The networks also use ``speed``, ``velocity_z`` and ``direction`` if
+        all are present.
     task
         ``complete``: the vessel voxels that a longer acquisition would fill. ``superres``: the
-        vessels on voxels of 1/factor the edge. ``segment``: which voxels are vessel and which
-        noise, and of which kind.
+        vessels on voxels 1/factor as large. ``segment``: which voxels are vessel and which are
+        noise, and the kind of vessel.
     factor
-        superres: 2, 4 or another power of two that the weights know.
+        superres: 2, 4 or another power of two that the weights support.
     least
-        Probability from which on a voxel counts as vessel; None: as the weights say.
+        Probability at or above which a voxel counts as vessel; None: the weights' threshold.
     weights
-        A weights file; None: the shipped ones of the task.
+        A weights file; None: those shipped for the task.
     device
         ``auto``, ``cpu`` or ``cuda``.
     box
-        Lowest and highest z, y, x in um: refine this part alone, as a preview.
+        (low, high) in um along z, y, x: refine only this part, as a preview.
     load
         Settings of `LoadConfig` for an image file, such as ``{"voxel_um": (10, 10, 10)}``.
     progress
-        Is told the share done and what is done next.
+        Called with the share done and the current step.
     cancelled
-        Is asked between the network's layers whether to stop.
+        Called between the network's layers; a true result stops the refinement.
 
     Returns
     -------
@@ -96,11 +96,11 @@ def refine(
     Raises
     ------
     ConfigError
-        No such task or factor, or no probability.
+        The task, factor or threshold is invalid.
     InputError, ResultsError
-        The source is no density map, or holds NaN, infinite or negative values.
+        The source is not a density map, or contains NaN, infinite or negative values.
     Cancelled
-        `cancelled` said so.
+        `cancelled` returned true.
     """
     _check(task, factor, least)
 
@@ -157,12 +157,12 @@ def expected_cost(
     weights: str | PathLike[str] | None = None,
     load: Mapping[str, Any] | None = None,
 ) -> RefiningCost:
-    """Memory and time that `refine` is expected to take, with the same arguments.
+    """Expected memory and time of `refine` with the same arguments.
 
     Raises
     ------
     ConfigError, InputError, ResultsError
-        As of `refine`.
+        As for `refine`.
     """
     _check(task, factor, None)
     maps, _ = read_source(source, load)
@@ -179,12 +179,12 @@ def expected_cost(
 def prepared(
     maps: Mapping[str, VesselMap], task: Task, loaded: LoadedNetwork, box: Box | None = None
 ) -> tuple[MapFeatures, VesselMap, tuple[str, ...]]:
-    """What the network reads, the density on that grid, and what is to be said of it.
+    """The network's input, the density on the working grid, and notes for the user.
 
     Raises
     ------
     InputError
-        As of `map_features`, an empty box, or more voxels than can be worked on.
+        As for `map_features`; also for an empty box or too many voxels.
     """
     density = maps["density"]
     grid = working_grid(density.grid, _FINEST_UM)
@@ -235,7 +235,7 @@ def _check(task: str, factor: int, least: float | None) -> None:
 
 
 def _valid(maps: Mapping[str, VesselMap]) -> Mapping[str, VesselMap]:
-    map_features(maps)  # refuses what cannot be refined before anything is averaged
+    map_features(maps)  # reject invalid values before they are averaged
     return maps
 
 
@@ -270,7 +270,7 @@ def _sigmoid(logits: torch.Tensor) -> NDArray[np.float32]:
 def _flattened(
     grid: Grid, plane: Grid, index: NDArray[np.int64], probability: NDArray[np.float32]
 ) -> tuple[Grid, NDArray[np.int64], NDArray[np.float32]]:
-    """A plane that was divided along y as one again: the likeliest of its layers."""
+    """Merge the layers of a plane that was divided along y: the maximum of each voxel."""
     z, _, x = np.unravel_index(index, grid.shape)
     shape = (grid.shape[0], 1, grid.shape[2])
     flat = np.ravel_multi_index((z, np.zeros_like(z), x), shape)

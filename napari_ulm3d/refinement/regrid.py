@@ -1,4 +1,4 @@
-"""Maps of any spacing on cubic voxels of a size that the networks know."""
+"""Resample maps of any spacing to cubic voxels of a size that the networks were trained on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _MOST_COPIES = 50_000_000
 def working_grid(grid: Grid, finest_um: float) -> Grid:
     """Cubic voxels over the same extent, no finer than `finest_um`.
 
-    Their edge is the least spacing of the grid, times the whole number that reaches
-    `finest_um`; an axis of one voxel stays as it is.
+    Their edge is the smallest multiple of the grid's smallest spacing that is at least
+    `finest_um`. An axis of one voxel is unchanged.
     """
     edge = voxel_edge_um(grid)
     edge *= max(1, math.ceil(finest_um / edge - _ALIKE))
@@ -42,15 +42,15 @@ def working_grid(grid: Grid, finest_um: float) -> Grid:
 
 
 def on_cubes(maps: Mapping[str, VesselMap], grid: Grid) -> dict[str, VesselMap]:
-    """The maps on another grid over the same extent.
+    """Resample the maps to another grid over the same extent.
 
-    Coarser voxels take the highest density in them and, of speeds and directions, the mean
-    weighted by it; of finer ones each takes what the voxel around its centre holds.
+    A coarser voxel takes the highest density within it, and the mean speeds and direction
+    weighted by density. A finer voxel takes the value of the voxel at its centre.
 
     Raises
     ------
     InputError
-        Voxels so long that they would be copied too often.
+        Voxels are so elongated that they would be copied too often.
     """
     density = maps["density"]
     if density.grid == grid:
@@ -71,7 +71,7 @@ def on_cubes(maps: Mapping[str, VesselMap], grid: Grid) -> dict[str, VesselMap]:
         if name == "density" or other.grid != density.grid:
             continue
         values = _of(other, density)[source].astype(np.float64)
-        # The direction is a sum over tracks, the speeds are means over them.
+        # The direction is a sum over tracks; the speeds are means.
         weight = np.ones_like(counts) if name == "direction" else counts
         mean = np.add.reduceat(values * weight, first) / total
         mean = mean * peak if name == "direction" else mean
@@ -90,7 +90,7 @@ def _of(other: VesselMap, density: VesselMap) -> NDArray[np.float32]:
 
 
 def _pairs(density: VesselMap, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the map's voxels and the voxels of `grid` that take from them."""
+    """Pairs of rows of the map and the voxels of `grid` that take their values."""
     old = density.grid
     rows = np.arange(density.index.size)
     places = [np.asarray(p) for p in np.unravel_index(density.index, old.shape)]
@@ -101,7 +101,7 @@ def _pairs(density: VesselMap, grid: Grid) -> tuple[NDArray[np.int64], NDArray[n
         half = s / step / 2
         low = np.ceil(centre - half - 1e-9).astype(np.int64)
         high = np.ceil(centre + half - 1e-9).astype(np.int64) - 1
-        # A voxel without a centre of the new grid in it goes to the one around its own.
+        # A voxel that contains no centre of the new grid goes to the new voxel at its own centre.
         none = high < low
         low[none] = high[none] = np.rint(centre[none] - 1e-9).astype(np.int64)
         low = low.clip(0, grid.shape[axis] - 1)

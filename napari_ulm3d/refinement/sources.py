@@ -1,4 +1,4 @@
-"""What can be refined: a run, its folder, a map, an image, a file of either."""
+"""Read what can be refined: a run, its folder, a map, an image, or a file of either."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Source", "image_map", "read_source"]
 Source = VesselMap | Mapping[str, VesselMap] | ResultsFolder | str | PathLike[str] | Any
 
 _READ = ("density", "speed", "velocity_z", "direction")
-# Formats that do not name their axes; one volume has these.
+# Formats without axis names; they are read as one volume, z, y, x.
 _NAMELESS = (".tif", ".tiff", ".npy", ".mat", ".h5", ".hdf5")
 _MAP_SUFFIXES = (".ome.tif", ".ome.tiff")
 
@@ -33,20 +33,20 @@ _MAP_SUFFIXES = (".ome.tif", ".ome.tiff")
 def read_source(
     source: Source, load: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, VesselMap], str]:
-    """The maps to refine, ``density`` at least, and what to call where they are from.
+    """The maps to refine (at least ``density``) and the name of their source.
 
     Parameters
     ----------
     source
-        A density map or maps by name, a run or anything else with `maps`, a results folder or
-        its path, a map's file, or an image file of one volume.
+        A density map, maps by name, a run or any object with `maps`, a results folder or
+        its path, a map file, or an image file of one volume.
     load
         Settings of `LoadConfig` for an image file: ``voxel_um``, ``axes``, ``variable``.
 
     Raises
     ------
     InputError, ResultsError, MissingMetadataError
-        There is no density in it, or the file is none that can be read.
+        The source has no density map, or the file cannot be read.
     """
     if isinstance(source, VesselMap):
         return {"density": _as_density(source)}, source.name
@@ -72,19 +72,19 @@ def image_map(
     origin_um: Sequence[float] = (0.0, 0.0, 0.0),
     name: str = "image",
 ) -> VesselMap:
-    """A volume that others made, as a map: 0 is empty, more is denser.
+    """Convert an image from another program to a density map; zero is empty.
 
     Parameters
     ----------
     data
-        (z, y, x) or, of a plane, (z, x); image or mask; of labels give ``labels != 0``.
+        (z, y, x), or (z, x) for a plane; image or mask. For labels, pass ``labels != 0``.
     spacing_um, origin_um
-        z, y, x; of a plane z, x.
+        z, y, x; for a plane also z, x.
 
     Raises
     ------
     InputError
-        Other axes, no voxels, negative, infinite or complex values.
+        Other axes, no voxels, or negative, NaN, infinite or complex values.
     """
     array = np.asarray(data)
     spacing, origin = list(spacing_um), list(origin_um)
@@ -129,8 +129,7 @@ def _as_density(source: VesselMap) -> VesselMap:
     if source.predicted:
         raise InputError(
             None,
-            f"The map {source.name} was predicted already, and a prediction of a prediction "
-            "would be told from neither",
+            f"The map {source.name} was predicted already, and predictions are not refined again",
             "Give the measured map that it was made from.",
         )
     if source.signed:

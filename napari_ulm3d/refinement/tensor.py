@@ -1,4 +1,4 @@
-"""Features as the networks' sparse tensor, and their answers as maps."""
+"""Convert features to sparse tensors, and network outputs to maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["as_tensor", "finer", "flat_index"]
 
 
 def as_tensor(features: MapFeatures, device: str = "cpu") -> SparseTensor:
-    """(n, 7) features on the map's voxels, a batch of one."""
+    """Sparse tensor of the (n, 7) features on the map's voxels, with a batch size of one."""
     indices = functional.pad(torch.as_tensor(features.index), (1, 0))
     return SparseTensor.create(
         indices.to(device), torch.as_tensor(features.values).to(device), features.grid.shape
@@ -23,9 +23,9 @@ def as_tensor(features: MapFeatures, device: str = "cpu") -> SparseTensor:
 
 
 def finer(grid: Grid, doublings: int) -> Grid:
-    """The grid over the same extent with voxels of half the edge, and so on.
+    """The grid over the same extent with the voxel edge halved `doublings` times.
 
-    An axis of one voxel is divided as well, as the networks do it.
+    An axis of one voxel is divided as well, as in the networks.
     """
     step = 2**doublings
     spacing = np.asarray(grid.spacing_um) / step

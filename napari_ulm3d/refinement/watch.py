@@ -1,4 +1,4 @@
-"""Progress within a network, and stopping it between two of its layers."""
+"""Report progress within a network, and stop it between layers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CONVOLUTIONS = (InverseConv, SparseConv, SparseTransposedConv, SubmanifoldConv)
 
 @contextmanager
 def watched(network: nn.Module, at: Callable[[float], None]) -> Iterator[None]:
-    """Call `at` with the share of convolutions done before each of them; what it raises ends all.
+    """Call `at` before each convolution with the share of them done; its exceptions propagate.
 
-    A loaded network serves several threads: only this one is watched.
+    A loaded network may serve several threads; only the current one is watched.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, _CONVOLUTIONS)]
     mine, done = threading.get_ident(), 0
