@@ -1,4 +1,4 @@
-"""Vessels of a map with numbers: centrelines, diameters, speeds, flows, junctions."""
+"""Measure the vessels of a map: centrelines, diameters, speeds, flows and junctions."""
 
 from __future__ import annotations
 

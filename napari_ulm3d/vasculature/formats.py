@@ -1,4 +1,4 @@
-"""Vessel graphs as files: tables, trees for neuron tools, graphs, and lines for ParaView."""
+"""Write vessel graphs: tables, trees for neuron tools, graphs, and polylines for ParaView."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _UNKNOWN_RADIUS_UM = 1.0
 
 
 def write_graph(graph: VesselGraph, path: str | PathLike[str]) -> None:
-    """Write vessels in the format that the suffix names.
+    """Write vessels in the format given by the suffix.
 
-    ``.csv``: one row a vessel, and beside it ``<name>_junctions.csv``. ``.swc``: points with
+    ``.csv``: one row per vessel, and ``<name>_junctions.csv`` next to it. ``.swc``: points with
     radii, as trees (a loop is cut where it closes). ``.graphml``: nodes and vessels with all
-    their columns. ``.vtp``: a polyline a vessel for ParaView, with all columns.
+    their columns. ``.vtp``: one polyline per vessel for ParaView, with all columns.
 
     Raises
     ------
     ConfigError
-        Another suffix.
+        The suffix is not supported.
     ResultsError
         The file cannot be written.
     """
@@ -49,7 +49,7 @@ def write_graph(graph: VesselGraph, path: str | PathLike[str]) -> None:
 
 
 def junctions_path(path: str | PathLike[str]) -> Path:
-    """Where the junctions go that belong to a table of vessels."""
+    """Path of the junction table that belongs to a table of vessels."""
     table = Path(path)
     return table.with_name(f"{table.stem}_junctions{table.suffix}")
 
@@ -81,7 +81,7 @@ def _write_swc(graph: VesselGraph, path: Path) -> None:
         root = min(piece)
         widest = max(radii[k] for *_, k in links.edges(root, keys=True))
         place = {root: point(graph.nodes_um[root], float(widest), -1)}
-        # A vessel is written from the end that is there already.
+        # Write each vessel from the end that already exists.
         for a, b, k in nx.edge_bfs(links, root):
             start, stop = (a, b) if a in place else (b, a)
             along = graph.paths[k] if ends[k, 0] == start else graph.paths[k][::-1]
@@ -105,7 +105,7 @@ def _write_graphml(graph: VesselGraph, path: Path) -> None:
 
 
 def _known(facts: dict[str, object]) -> dict[str, object]:
-    """Plain values of what is known: other programs stumble over NaN."""
+    """Plain values without NaN, which other programs may not read."""
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in facts.items()}
     return {str(k): v for k, v in plain.items() if not (isinstance(v, float) and np.isnan(v))}
 
@@ -136,5 +136,5 @@ _WRITERS: dict[str, Callable[[VesselGraph, Path], None]] = {
     ".graphml": _write_graphml,
     ".vtp": _write_vtp,
 }
-#: What the vessels can be written as.
+#: Supported suffixes.
 SUFFIXES = tuple(_WRITERS)

@@ -14,17 +14,17 @@ from napari_ulm3d.tables import Tracks
 
 __all__ = ["JUNCTION_COLUMNS", "VESSEL_COLUMNS", "VesselGraph"]
 
-#: What a vessel's row says.
+#: Columns of the vessel table and their meaning.
 VESSEL_COLUMNS: dict[str, str] = {
     "vessel_id": "number, from 1",
-    "node_a": "node where it begins; where the flow is known, upstream",
-    "node_b": "node where it ends",
+    "node_a": "first node; upstream if the flow is known",
+    "node_b": "last node",
     "length_um": "along the centreline",
     "diameter_um": "from track positions about the centreline; without tracks, from the mask",
     "diameter_error_um": "its standard error",
     "tortuosity": "length over the distance between its ends",
     "n_tracks": "tracks that run along it",
-    "mean_speed_mm_s": "mean of the blood over the cross section: a little less than that of the bubbles",
+    "mean_speed_mm_s": "mean blood speed over the cross section: slightly below that of the bubbles",
     "mean_speed_error_mm_s": "its standard error",
     "peak_speed_mm_s": "95th percentile over tracks",
     "flow_nl_min": "mean speed times area",
@@ -32,8 +32,8 @@ VESSEL_COLUMNS: dict[str, str] = {
     "direction_z": "mean direction of the flow, unit vector",
     "direction_y": "",
     "direction_x": "",
-    "direction_agreement": "1: all tracks run one way; 0: as many each way",
-    "kind": "artery, vein, or unknown: by how it branches along the flow",
+    "direction_agreement": "1: all bubbles move one way; 0: equally in both directions",
+    "kind": "artery, vein, or unknown: from branching along the flow",
 }
 JUNCTION_COLUMNS: dict[str, str] = {
     "node": "number of the node",
@@ -41,34 +41,34 @@ JUNCTION_COLUMNS: dict[str, str] = {
     "y_um": "",
     "x_um": "",
     "degree": "vessels that meet there",
-    "inflow_nl_min": "sum of the flows that arrive",
-    "outflow_nl_min": "sum of the flows that leave",
+    "inflow_nl_min": "sum of the incoming flows",
+    "outflow_nl_min": "sum of the outgoing flows",
     "balance_nl_min": "inflow minus outflow",
     "balance_error_nl_min": "half width of its 95 % confidence interval",
-    "balanced": "whether the balance is 0 within that",
+    "balanced": "whether this interval contains 0",
 }
 
 
 @dataclass(frozen=True)
 class VesselGraph:
-    """Vessels of a map, measured.
+    """Measured vessels of a map.
 
     Parameters
     ----------
     nodes_um
-        (n, 3) places z, y, x where vessels meet or end, micrometres.
+        (n, 3) positions z, y, x where vessels meet or end, micrometres.
     paths
-        A centreline (k, 3) for each vessel, micrometres, from `node_a` to `node_b`.
+        Centreline (k, 3) of each vessel, micrometres, from `node_a` to `node_b`.
     table
-        One row a vessel, in the order of `paths`; columns as in `VESSEL_COLUMNS`. What is not
-        known is NaN.
+        One row per vessel, in the order of `paths`; columns as in `VESSEL_COLUMNS`. Unknown
+        values are NaN.
     junctions
-        One row a node where three or more vessels meet; columns as in `JUNCTION_COLUMNS`.
+        One row per node where three or more vessels meet; columns as in `JUNCTION_COLUMNS`.
     track_vessel
-        (rows of the tracks,) the vessel_id that each tracked position lies in, 0 for none;
-        None: measured without tracks.
+        (track rows,) vessel_id of each tracked position, 0 for none; None: measured without
+        tracks.
     facts
-        How it was measured: thresholds, localization error, gaps closed.
+        Details of the measurement: thresholds, localization error, gaps closed.
     """
 
     nodes_um: NDArray[np.float64]
@@ -92,7 +92,7 @@ class VesselGraph:
         return len(self.paths)
 
     def with_vessel(self, tracks: Tracks) -> Tracks:
-        """The tracks that it was measured with, with a column ``vessel_id`` (0: in none)."""
+        """Add a column ``vessel_id`` (0: none) to the tracks used for the measurement."""
         if self.track_vessel is None or len(self.track_vessel) != len(tracks):
             raise ValueError("the vessels were not measured with these tracks")
         return Tracks(tracks.table.assign(vessel_id=self.track_vessel))
@@ -103,7 +103,7 @@ class VesselGraph:
         Raises
         ------
         ConfigError
-            Another suffix.
+            The suffix is not supported.
         ResultsError
             The file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""What vessels can be measured on: a results folder, a map of this program, anyone's volume."""
+"""Open what vessels can be measured on: a results folder, a map, or any volume."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["open_source"]
 def open_source(
     path: str | PathLike[str], load: LoadConfig | None = None
 ) -> ResultsFolder | VesselMap:
-    """A results folder, or a volume as a map.
+    """Open a results folder, or a volume as a map.
 
     Parameters
     ----------
     path
-        A results folder; a map that was exported from one; or a volume in any format that
-        acquisitions are read from, of one frame, or a mask of truth values in ``.npy``.
+        A results folder; a map exported from one; a single volume in any acquisition format; or
+        a boolean mask in ``.npy``.
     load
-        What a volume does not say of itself, its voxels above all.
+        Metadata that a volume lacks, above all its voxel size.
 
     Raises
     ------
     InputError
-        It cannot be read, has more than one frame, or does not say its voxels.
+        The file cannot be read, has more than one frame, or has no voxel size.
     ResultsError
-        It is a folder without a run in it.
+        The folder contains no run.
     """
     place = Path(path)
     if (place / "run.toml").is_file():
@@ -44,12 +44,12 @@ def open_source(
     if place.name.lower().endswith((".tif", ".tiff")) and place.is_file():
         try:
             return read_map(place)
-        except ResultsError:  # anyone's TIFF
+        except ResultsError:  # a TIFF from another program
             pass
     load = load or LoadConfig()
     if (mask := _truth_values(place)) is not None:
         return _as_map(place, mask, load)
-    # One volume has no rate.
+    # A single volume has no frame rate.
     timeless = load.replace(rate_hz=1.0) if load.rate_hz is None else load
     acquisition = open_acquisition([place], timeless)
     if acquisition.n_frames != 1:
@@ -63,7 +63,7 @@ def open_source(
 
 
 def _truth_values(place: Path) -> np.ndarray | None:
-    """The array of a ``.npy`` file of booleans, which no acquisition is made of."""
+    """The array of a boolean ``.npy`` file, which cannot be read as an acquisition."""
     if place.suffix.lower() != ".npy" or not place.is_file():
         return None
     try:

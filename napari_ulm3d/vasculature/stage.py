@@ -1,4 +1,4 @@
-"""From a map, and tracks where there are some, to a measured vessel graph."""
+"""Build a measured vessel graph from a map and, if available, tracks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["vessels"]
 
 _MIN_LENGTH_VOXELS = 8.0
 _BRIDGE_VOXELS = 10.0
-_VOXELS_MEASURED = 1_000_000  # of a mask without tracks; more are drawn from evenly
+_VOXELS_MEASURED = 1_000_000  # of a mask without tracks; larger masks are subsampled
 
 
 def vessels(
@@ -49,28 +49,27 @@ def vessels(
 ) -> VesselGraph:
     """Find the vessels of a map and measure them.
 
-    Of a predicted map (`refine`) the graph's facts say so.
+    If the map is a prediction (`refine`), the graph's facts say so.
 
     Parameters
     ----------
     source
-        A results folder (or its path): its density map and tracks. Or a map: density, any image
-        whose vessels are bright, or a segmentation; as `VesselMap`, or as an array (z, y, x)
-        (y, x: a plane) with `voxel_um`.
+        A results folder (or its path), for its density map and tracks. Or a map: a density, any
+        image with bright vessels, or a segmentation; as `VesselMap`, or as an array (z, y, x)
+        or (z, x) with `voxel_um`.
     tracks
-        For a map: tracks in the same coordinates, which make diameters, speeds and flows.
-        None: lengths and diameters by the mask alone.
+        For a map: tracks in the same coordinates, from which diameters, speeds and flows are
+        measured. None: lengths and diameters from the mask alone.
     config
-        None: that of the results folder, or the defaults.
+        None: the settings of the results folder, or the defaults.
     voxel_um
-        Of an array: its voxel along z, y, x, micrometres.
+        For an array: voxel size along z, y, x, micrometres.
     smoothing_frames
-        The moving average that made the tracks (`link.smoothing_frames`); a results folder
-        knows its own.
+        Moving average of the tracks (`link.smoothing_frames`); not needed for a results folder.
     labels
-        The map's values are names of segments: all but 0 is vessel.
+        The map's values are segment labels: all but 0 is vessel.
     progress
-        Called with a line at each step; what it raises ends the work.
+        Called with a line of text at each step; its exceptions stop the measurement.
 
     Returns
     -------
@@ -79,9 +78,9 @@ def vessels(
     Raises
     ------
     ResultsError
-        The results folder is not whole, or the map holds no vessel.
+        The results folder is incomplete, or the map contains no vessel.
     ConfigError
-        An array without its voxel, or of the wrong number of axes.
+        An array has no voxel size or the wrong number of axes.
     """
     told = progress or (lambda step: None)
     if isinstance(source, str | PathLike):
@@ -106,7 +105,7 @@ def vessels(
 
 def _map_of(data: NDArray[np.generic], voxel_um: tuple[float, float, float] | None) -> VesselMap:
     if voxel_um is None:
-        raise ConfigError("An array does not know its voxels; give voxel_um=(z, y, x) in um.")
+        raise ConfigError("An array has no voxel size; give voxel_um=(z, y, x) in um.")
     if data.ndim == 2:
         data = data[:, None, :]
     if data.ndim != 3:
@@ -175,7 +174,7 @@ def _of_mask(
 
 
 def _in_order(tracks: Tracks) -> tuple[Tracks, NDArray[np.int64]]:
-    """The tracks sorted by track and frame, and the row that each row was."""
+    """The tracks sorted by track and frame, and the original row of each."""
     table = tracks.table
     numbers = tracks.positions_um.sum(axis=1) + tracks.velocities_mm_s.sum(axis=1)
     if not np.isfinite(numbers).all():
@@ -195,7 +194,7 @@ def _error_of(
     grid: Grid,
     facts: dict[str, float | str],
 ) -> NDArray[np.float64]:
-    """(3,) localization error of track positions, and a note of it in `facts`."""
+    """(3,) localization error of track positions; also recorded in `facts`."""
     axes = np.array([n > 1 for n in grid.shape]) if min(grid.shape) == 1 else np.ones(3, bool)
     if config.localization_error_um is not None:
         error, how = np.full(3, config.localization_error_um), "given"

@@ -1,4 +1,4 @@
-"""A vessel graph in a few lines."""
+"""Summarize a vessel graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["summary", "weighted_mean"]
 
 
 def summary(graph: VesselGraph, *, with_speeds: bool) -> list[tuple[str, str]]:
-    """Names and values with units, for a person."""
+    """Names and formatted values with units."""
     table = graph.table
     rows = [
         ("vessels", f"{len(table)}, {table['length_um'].sum() / 1000:.2f} mm in all"),
@@ -44,14 +44,14 @@ def summary(graph: VesselGraph, *, with_speeds: bool) -> list[tuple[str, str]]:
 
 
 def weighted_mean(table: pd.DataFrame, name: str, weight: str = "length_um") -> float:
-    """Mean of a column over vessels where it is known, by another column's weight."""
+    """Mean of a column over the vessels where it is known, weighted by another column."""
     values, weights = table[name].to_numpy(float), table[weight].to_numpy(float)
     known = np.isfinite(values)
     return float(np.average(values[known], weights=weights[known])) if known.any() else np.nan
 
 
 def _quartiles(table: pd.DataFrame, name: str, unit: str) -> str:
-    """Median and quartiles over the length of vessels."""
+    """Median and quartiles, weighted by vessel length."""
     known = table[table[name].notna()].sort_values(name)
     if known.empty:
         return "not known"

@@ -1,1 +1,1 @@
-"""From centrelines and tracks to lengths, diameters, speeds and flows."""
+"""Measure lengths, diameters, speeds and flows from centrelines and tracks."""

@@ -1,4 +1,4 @@
-"""Which vessel each tracked position lies in, and where in it."""
+"""Assign tracked positions to vessels."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from napari_ulm3d.vasculature.measures.centreline import tangents
 __all__ = ["Assignment", "assign", "rows_of_each"]
 
 _NEIGHBOURS = 8
-# A bubble that moves at more than this angle to a vessel is passing it.
+# A bubble that moves at a larger angle to a vessel crosses it.
 _ALONG = np.cos(np.deg2rad(55.0))
 _ROWS_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """For each of n positions.
+    """Assignment of n positions to vessels.
 
     Attributes
     ----------
     vessel
-        (n,) the vessel's place in the list of centrelines; -1: none.
+        (n,) index into the list of centrelines; -1: none.
     point
-        (n,) nearest point of its centreline.
+        (n,) index of the nearest point of the centreline.
     offset_um
-        (n, 3) position minus centreline, across the vessel.
+        (n, 3) position minus centreline, perpendicular to the vessel.
     tangent
         (n, 3) unit vector along the centreline there.
     """
@@ -41,7 +41,7 @@ class Assignment:
 
 
 def rows_of_each(found: Assignment, n: int) -> list[NDArray[np.int64]]:
-    """For each of n vessels the positions that lie in it."""
+    """Rows of the positions in each of n vessels."""
     order = np.argsort(found.vessel, kind="stable")
     cuts = np.searchsorted(found.vessel[order], np.arange(n + 1))
     return [order[cuts[k] : cuts[k + 1]] for k in range(n)]
@@ -53,21 +53,21 @@ def assign(
     paths: list[NDArray[np.float64]],
     reach_um: NDArray[np.float64],
 ) -> Assignment:
-    """Give each position the vessel that it lies in.
+    """Assign each position to a vessel.
 
-    Of the centrelines around it, the one nearest in units of its reach, unless that is further
-    than its reach or the bubble moves across it.
+    It belongs to the centreline with the smallest distance relative to its reach, unless it lies
+    beyond this reach or the bubble crosses the vessel.
 
     Parameters
     ----------
     positions_um
-        (n, 3) of the tracks.
+        (n, 3) track positions.
     heading
-        (n, 3) unit vectors of where they are going, 0 where that is not known.
+        (n, 3) unit vectors of the direction of motion, 0 where unknown.
     paths
-        Centrelines, each (k, 3), evenly sampled more finely than the vessels are wide.
+        Centrelines, each (k, 3), sampled evenly and more finely than the vessel diameters.
     reach_um
-        (m,) how far from its centreline a vessel's tracks may lie.
+        (m,) largest distance of a vessel's tracks from its centreline.
     """
     n = len(positions_um)
     vessel, point = np.full(n, -1, np.int64), np.zeros(n, np.int64)
@@ -100,7 +100,7 @@ def _nearest(
     direction: NDArray[np.float64],
     reach: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """(n,) the centreline point that each position belongs to, -1 for none."""
+    """(n,) index of the centreline point of each position, -1 for none."""
     k = min(_NEIGHBOURS, tree.n)
     distance, index = tree.query(
         positions, k=range(1, k + 1), distance_upper_bound=float(reach.max())

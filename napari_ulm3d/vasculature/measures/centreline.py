@@ -1,4 +1,4 @@
-"""Centrelines: smooth, evenly sampled curves, moved to the middle of the tracks around them."""
+"""Centrelines: smooth, evenly sampled curves, centred on the tracks around them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def tangents(path: NDArray[np.float64]) -> NDArray[np.float64]:
 def resampled(
     path: NDArray[np.float64], step_um: float, smoothing_um: float
 ) -> NDArray[np.float64]:
-    """A polyline in even steps of about `step_um`, smoothed along its arc, its ends kept.
+    """Resample a polyline in even steps of about `step_um` and smooth it; its ends stay fixed.
 
-    A Gaussian of standard deviation `smoothing_um` over the deviation from the chord: a
-    straight line stays as it is and voxel stairs, which make a diagonal 8 to 15 % too long,
-    go. Shorter paths are smoothed less.
+    The deviation from the chord is smoothed by a Gaussian of standard deviation `smoothing_um`.
+    This keeps straight lines and removes voxel steps, which make a diagonal 8 to 15 % too long.
+    Short paths are smoothed less.
     """
     arc = arc_length(path)
     length = arc[-1]
@@ -45,7 +45,7 @@ def resampled(
         return even
     share = np.linspace(0, 1, n)[:, None]
     chord = even[0] + share * (even[-1] - even[0])
-    # Odd continuation at the ends keeps them, and the slope there.
+    # Odd extension keeps the end points and the slope there.
     away = even - chord
     margin = min(n - 1, int(np.ceil(4 * sigma)))
     extended = np.concatenate([-away[1 : margin + 1][::-1], away, -away[-margin - 1 : -1][::-1]])
@@ -60,16 +60,16 @@ def recentred(
     window_um: float,
     step_um: float,
 ) -> NDArray[np.float64]:
-    """The path moved to the local mean of the positions around it, its ends included.
+    """Move a path, including its ends, to the local mean of the positions around it.
 
     Parameters
     ----------
     path
-        (k, 3).
+        (k, 3) points.
     index
-        (n,) nearest point of the path for each position.
+        (n,) index of the path point nearest to each position.
     offset_um
-        (n, 3) position minus that point, across the path.
+        (n, 3) position minus that point, perpendicular to the path.
     window_um
         Standard deviation of the Gaussian window along the path.
     step_um

@@ -1,4 +1,4 @@
-"""The localization error that is left in tracks, measured on the tracks themselves."""
+"""Estimate the localization error of track positions from the tracks themselves."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ _NORMAL = 1.4826  # standard deviation over median absolute deviation
 
 
 def track_error_um(tracks: Tracks, smoothing_frames: int) -> NDArray[np.float64] | None:
-    """(3,) standard deviation of tracked positions along z, y, x about a smooth path, um.
+    """(3,) standard deviation of track positions about a smooth path along z, y, x, um.
 
-    Positions are moving averages over w frames of localizations with independent errors sigma,
-    so they err by sigma / sqrt(w), and their second differences over one frame by 2 sigma / w
-    (w = 1: sqrt(6) sigma): so small a step that the bend of a vessel does not show. Errors that
-    stay the same along a track cannot be seen so. None: fewer than 200 rows to tell by.
+    Positions are moving averages over w frames of localizations with independent errors sigma.
+    Their standard deviation is sigma / sqrt(w), and that of their second differences over one
+    frame is 2 sigma / w (w = 1: sqrt(6) sigma). Over so short a step the curvature of a vessel
+    is negligible. Errors that are constant along a track are not detected. None: fewer than 200
+    usable rows.
 
     Parameters
     ----------
     tracks
-        Sorted by track and frame, one row a frame.
+        Tracks sorted by track and frame, one row per frame.
     smoothing_frames
-        Window of the moving average that made them, `link.smoothing_frames`.
+        Window of their moving average, `link.smoothing_frames`.
     """
     w = max(1, smoothing_frames - (smoothing_frames + 1) % 2)
     table = tracks.table
     identity, frame = table["track_id"].to_numpy(), table["frame"].to_numpy()
-    margin = w // 2 + 1  # at its ends a track is averaged over less
+    margin = w // 2 + 1  # near its ends a track is averaged over fewer frames
     n = len(identity)
     if n < 2 * margin + 1:
         return None

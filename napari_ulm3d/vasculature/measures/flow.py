@@ -1,4 +1,4 @@
-"""Speed, flow and direction of a vessel; what flows into and out of a junction."""
+"""Speed, flow and direction of a vessel."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Speeds:
     Attributes
     ----------
     mean, mean_error
-        Mean over the part of the cross section that bubbles reach, along the centreline, positive the way the centreline runs,
-        and its standard error.
+        Mean over the part of the cross section that bubbles reach, positive in the direction of
+        the centreline; and its standard error.
     peak
-        95th percentile over tracks of their own mean speeds.
+        95th percentile of the tracks' mean speeds.
     agreement
-        1: all positions move one way; 0: as many each way.
+        1: all bubbles move one way; 0: equally in both directions.
     """
 
     mean: float
@@ -42,15 +42,15 @@ def speeds_of(
 ) -> Speeds:
     """Speeds from the velocity components along a vessel.
 
-    The mean over positions is the mean over the cross section, since positions fill it evenly.
-    A component along a line has no bias by noise, as the length of a vector has.
+    Positions fill the cross section evenly, so their mean is the mean over the cross section.
+    Unlike the magnitude of a velocity, a component along a line is not biased by noise.
 
     Parameters
     ----------
     along
-        (n,) mm/s.
+        (n,) velocity components, mm/s.
     track, block
-        (n,) the track and the stretch of time of each, which say what is independent.
+        (n,) track and time block of each row, which determine the independent samples.
     """
     mean = float(along.mean())
     _, group = np.unique(track, return_inverse=True)
@@ -64,8 +64,8 @@ def speeds_of(
 def blood_over_bubbles(reach_um: float, radius_um: float) -> float:
     """Mean speed of the blood as a fraction of the mean speed of the bubbles.
 
-    The centre of a bubble cannot come closer to the wall than the bubble's own radius, so bubbles
-    miss the slowest layer and are faster than the blood on average, as red cells are
+    The centre of a bubble stays at least its own radius away from the wall, so bubbles
+    miss the slowest layer and are faster than the blood on average, as are red cells
     (Goldsmith, Cokelet & Gaehtgens, Am. J. Physiol. 257:H1005, 1989). In a parabolic profile of
     mean u, the mean over a disk of radius `reach_um` within a lumen of `radius_um` is
     ``u (2 - (reach / radius)^2)``.
@@ -76,7 +76,7 @@ def blood_over_bubbles(reach_um: float, radius_um: float) -> float:
 def flow_with_error(
     speed: float, speed_error: float, radius_um: float, radius_error_um: float
 ) -> tuple[float, float]:
-    """Volume flow, nl/min, through a round vessel: mean speed times area; and its error."""
+    """Volume flow in nl/min through a round vessel (mean speed times area), and its error."""
     area = np.pi * radius_um**2
     flow = abs(speed) * area * NL_MIN_PER_UM2_MM_S
     if not flow > 0:

@@ -1,4 +1,4 @@
-"""Where vessels meet: the balance of their flows, and what it tells of arteries and veins."""
+"""Junctions: balance of the flows, and classification into arteries and veins."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _WITHIN_95 = 1.96
 
 
 def junction_table(nodes_um: NDArray[np.float64], vessels: pd.DataFrame) -> pd.DataFrame:
-    """One row a node where three or more vessels meet, with its flow balance.
+    """One row per node where three or more vessels meet, with its flow balance.
 
-    The balance is NaN where a vessel's flow is not known.
+    The balance is NaN if the flow of a vessel is unknown.
     """
     a, b = vessels["node_a"].to_numpy(), vessels["node_b"].to_numpy()
     flow = vessels["flow_nl_min"].to_numpy()
@@ -24,7 +24,7 @@ def junction_table(nodes_um: NDArray[np.float64], vessels: pd.DataFrame) -> pd.D
     n = len(nodes_um)
     degree = np.bincount(a, minlength=n) + np.bincount(b, minlength=n)
     inflow, outflow = np.bincount(b, flow, n), np.bincount(a, flow, n)
-    ring = a == b  # what leaves a ring comes back
+    ring = a == b  # the flow that leaves a ring returns
     variance = np.bincount(a[~ring], error[~ring] ** 2, n) + np.bincount(
         b[~ring], error[~ring] ** 2, n
     )
@@ -50,12 +50,12 @@ def junction_table(nodes_um: NDArray[np.float64], vessels: pd.DataFrame) -> pd.D
 
 
 def kinds_of(vessels: pd.DataFrame) -> list[str]:
-    """artery, vein or unknown for each vessel, from the way it branches along the flow.
+    """Classify each vessel as artery, vein or unknown, from its branching along the flow.
 
-    Arteries divide along the flow and veins join. A vessel that divides at its downstream end,
-    and comes from a fork or into view, is an artery; one that begins where others join, and
-    ends in another confluence or out of view, is a vein. The rest are unknown: last branches,
-    capillaries between a fork and a confluence, and vessels without a known flow.
+    Arteries divide along the flow and veins join. A vessel that divides downstream and starts
+    at a fork or enters the field of view is an artery. A vessel that starts at a confluence and
+    ends at another or leaves the field of view is a vein. Terminal branches, capillaries between
+    a fork and a confluence, and vessels of unknown flow are unknown.
     """
     known = np.isfinite(vessels["flow_nl_min"].to_numpy())
     a, b = vessels["node_a"].to_numpy(), vessels["node_b"].to_numpy()

@@ -1,4 +1,4 @@
-"""The centrelines of a graph, and their way to the middle of the tracks."""
+"""The centrelines of a graph, and their centring on the tracks."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from napari_ulm3d.vasculature.measures.centreline import arc_length, recentred, 
 
 __all__ = ["Centrelines", "centrelines_of", "followed_share", "recentre"]
 
-_ENOUGH_TRACKS = 12.0  # side by side, for their mean to be the middle
-_MANY_TRACKS = 200.0  # side by side: a centreline follows none of them by a percent
+_ENOUGH_TRACKS = 12.0  # side by side, for their mean to be the centre of the vessel
+_MANY_TRACKS = 200.0  # side by side: each moves the centreline by less than one percent
 
 
 @dataclass
 class Centrelines:
-    """Smooth centrelines between numbered nodes; measuring moves and turns them.
+    """Smooth centrelines between numbered nodes; the measurement moves and reverses them.
 
     Attributes
     ----------
     nodes_um
-        (n, 3).
+        (n, 3) positions of the nodes.
     ends
-        (m, 2) nodes.
+        (m, 2) nodes at the ends of each path.
     paths
-        m polylines (k, 3).
+        m polylines (k, 3), micrometres.
     radius_um
-        (m,) median distance of the mask's border.
+        (m,) median distance from the border of the mask.
     step_um
-        Between points of a path, about.
+        Approximate distance between points of a path.
     """
 
     nodes_um: NDArray[np.float64]
@@ -47,12 +47,12 @@ class Centrelines:
         return len(self.paths)
 
     def turn(self, k: int) -> None:
-        """Run a centreline the other way."""
+        """Reverse a centreline."""
         self.paths[k] = self.paths[k][::-1]
         self.ends[k] = self.ends[k][::-1]
 
     def facts(self, k: int) -> dict[str, Any]:
-        """Columns of the table of vessels that the centreline alone tells."""
+        """Columns of the vessel table that follow from the centreline alone."""
         path = self.paths[k]
         length = float(arc_length(path)[-1])
         chord = float(np.linalg.norm(path[-1] - path[0]))
@@ -67,9 +67,9 @@ class Centrelines:
 
 
 def centrelines_of(graph: nx.MultiGraph, voxel_um: float) -> Centrelines:
-    """Smooth, evenly sampled centrelines of a skeleton's graph.
+    """Smooth, evenly sampled centrelines of a skeleton graph.
 
-    Thinning stops a radius short of where a vessel ends; free ends are carried on by as much.
+    Thinning stops about a radius short of the end of a vessel, so free ends are extended by it.
     """
     names = sorted(graph.nodes)
     number = {node: k for k, node in enumerate(names)}
@@ -96,7 +96,7 @@ def centrelines_of(graph: nx.MultiGraph, voxel_um: float) -> Centrelines:
 
 
 def _carried_on(path: NDArray[np.float64], by_um: float) -> NDArray[np.float64]:
-    """A polyline with a point more, straight on from its end."""
+    """Extend a polyline straight beyond its end by one point."""
     away = np.sqrt(((path - path[-1]) ** 2).sum(axis=1))
     before = np.flatnonzero(away >= min(2 * by_um, away.max()))
     course = path[-1] - path[before[-1]]
@@ -105,10 +105,10 @@ def _carried_on(path: NDArray[np.float64], by_um: float) -> NDArray[np.float64]:
 
 
 def recentre(lines: Centrelines, found: Assignment, track: NDArray[np.int64]) -> None:
-    """Move centrelines to the middle of their tracks, and nodes with the ends that meet there.
+    """Centre the centrelines on their tracks, and move the nodes along with their ends.
 
-    The middle is taken over a stretch as long as the vessel is wide, and longer where few
-    tracks lie side by side: the mean of a few would follow each of them.
+    The mean is taken over about one vessel diameter, and further where few tracks lie side by
+    side, since the mean of a few would follow each of them.
     """
     moved = []
     for k, mine in enumerate(rows_of_each(found, len(lines))):
@@ -130,7 +130,7 @@ def recentre(lines: Centrelines, found: Assignment, track: NDArray[np.int64]) ->
 
 
 def _window_um(lines: Centrelines, k: int, side_by_side: float) -> float:
-    """Standard deviation of the stretch that the middle is taken over."""
+    """Standard deviation of the window over which tracks are averaged."""
     return max(2 * lines.step_um, float(lines.radius_um[k])) * max(
         1.0, _ENOUGH_TRACKS / side_by_side
     )
@@ -144,18 +144,18 @@ def _smoothing_um(lines: Centrelines, k: int) -> float:
 def followed_share(
     lines: Centrelines, k: int, point: NDArray[np.int64], track: NDArray[np.int64]
 ) -> float:
-    """Share of the spread of a vessel's tracks that its centreline has taken away.
+    """Share of the variance of a vessel's tracks that its centreline absorbs.
 
-    A centreline is the local mean of the tracks, each with a weight w that sums to 1. The variance
-    of tracks about their own mean is less than that about the middle of the vessel by the sum of
-    w^2: by a tenth where ten tracks count equally.
+    A centreline is the local mean of the tracks, with weights w that sum to 1. The variance
+    of tracks about their own mean is smaller than that about the centre of the vessel by the sum
+    of w^2: by a tenth if ten tracks count equally.
 
     Parameters
     ----------
     lines, k
-        Centrelines after `recentre`, and the vessel.
+        Centrelines after `recentre`, and the index of the vessel.
     point, track
-        (n,) nearest point of the centreline and track of each position.
+        (n,) nearest centreline point and track of each position.
     """
     n_points = len(lines.paths[k])
     side_by_side = _side_by_side(point, track, n_points)
@@ -171,7 +171,7 @@ def followed_share(
 
 
 def _nodes_between(lines: Centrelines, moved: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(n, 3) nodes at the mean of the ends that meet there, wide vessels counting more."""
+    """(n, 3) nodes at the mean of the ends that meet there, weighted by cross section."""
     total, mass = np.zeros_like(lines.nodes_um), np.zeros(len(lines.nodes_um))
     for k, path in enumerate(moved):
         weight = lines.radius_um[k] ** 2
@@ -185,5 +185,5 @@ def _nodes_between(lines: Centrelines, moved: list[NDArray[np.float64]]) -> NDAr
 
 
 def _side_by_side(point: NDArray[np.int64], track: NDArray[np.int64], n_points: int) -> float:
-    """Mean number of tracks past a point of a centreline."""
+    """Mean number of tracks per centreline point."""
     return len(np.unique(track * np.int64(n_points) + point)) / n_points

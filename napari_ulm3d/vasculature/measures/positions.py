@@ -1,4 +1,4 @@
-"""Tracked positions as the measures of vessels take them."""
+"""Track positions, prepared for the measurement of vessels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_ulm3d.tables import Tracks
 
 __all__ = ["Positions", "independent"]
 
-# A heading is told over so many frames before and after, where the bubble has moved further
-# than this many standard deviations of a position.
+# The heading is the chord over this many frames before and after, known if it is longer than this
+# many standard deviations of a position.
 _LAG_FRAMES, _MOVED = 10, 4.0
 _TIME_BLOCKS = 20
 
@@ -26,13 +26,13 @@ class Positions:
     position_um, velocity_mm_s
         (n, 3).
     heading
-        (n, 3) unit vector of where the bubble is going, 0 where noise hides it.
+        (n, 3) unit vector of the direction of motion, 0 where noise hides it.
     track
-        (n,) the track of each.
+        (n,) track of each row.
     block
-        (n,) number of the stretch of time that each lies in: of twenty of equal length.
+        (n,) time block of each row, out of twenty of equal length.
     inner
-        (n,) bool: not at a track's end, where positions are averaged over fewer frames.
+        (n,) bool: not near a track's end, where positions are averaged over fewer frames.
     """
 
     position_um: NDArray[np.float64]
@@ -47,7 +47,7 @@ class Positions:
 
     @classmethod
     def of(cls, tracks: Tracks, error_um: float, smoothing_frames: int) -> Positions:
-        """Of tracks sorted by track and frame, with the standard deviation of a position."""
+        """From tracks sorted by track and frame, and the standard deviation of a position."""
         position = tracks.positions_um
         track = tracks.table["track_id"].to_numpy(np.int64)
         n = len(track)
@@ -71,7 +71,7 @@ class Positions:
         return cls(position, velocity, heading, track, block.astype(np.int64), inner)
 
     def selected(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Positions:
-        """Some rows."""
+        """A selection of rows."""
         return Positions(
             self.position_um[rows],
             self.velocity_mm_s[rows],
@@ -85,11 +85,11 @@ class Positions:
 def independent(
     values: NDArray[np.float64], track: NDArray[np.int64], block: NDArray[np.int64]
 ) -> float:
-    """How many independent values a mean is worth.
+    """Effective number of independent values in a mean.
 
-    Rows of a track depend on each other, and so do tracks of one bubble that was lost and found
-    again. The mean's variance is taken over tracks and over stretches of time as clusters
-    (Liang & Zeger, Biometrika 73:13-22, 1986), and the greater one counts.
+    Rows of a track are correlated, as are tracks of a bubble that was lost and found again. The
+    variance of the mean is computed with tracks and with time blocks as clusters (Liang & Zeger,
+    Biometrika 73:13-22, 1986), and the larger one is used.
     """
     variance = float(values.var())
     if not variance > 0:

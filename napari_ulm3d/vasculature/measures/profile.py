@@ -1,17 +1,17 @@
 """Diameter from the radial profile of track positions about a centreline.
 
 Sampled in time, bubbles fill the lumen evenly: the time a bubble spends in a ring of the cross
-section is in inverse proportion to its speed, its chance to come there in proportion to it. So
-positions are uniform over the disk that bubbles' centres can reach (its radius R less the
-bubble's own), blurred by the localization error sigma; a tracked position of something else adds
-an even background. With r the distance from the centreline,
+section is inversely proportional to its speed, while the probability of entering the ring is
+proportional to it. Positions are therefore uniform over the disk of radius R that the centres of
+bubbles can reach, blurred by the localization error sigma, on an even background of other tracks.
+With r the distance from the centreline,
 
     p(r) = (1 - f) 2 r / R^2 * P(a point at r, blurred by sigma, lies within R) + f 2 r / r_max^2
 
 up to r_max, where P is the distribution function of a noncentral chi-squared variable with two
-degrees of freedom (Marcum's Q). In a plane, positions are seen from the side and the disk
-becomes a semicircle. R and f are those of greatest likelihood; the error of R is where the
-logarithm of the likelihood has fallen by a half, with as many positions as are independent: a
+degrees of freedom (Marcum's Q). In a plane, positions are projected and the disk
+becomes a semicircle. R and f maximize the likelihood. The error of R is the half width at which
+the log-likelihood has fallen by 1/2, for the effective number of independent positions, since a
 bubble stays on its streamline.
 """
 
@@ -25,27 +25,27 @@ from numpy.typing import NDArray
 
 __all__ = ["RadialFit", "fit_radius"]
 
-# Candidates of R / r_max, and rings of r / r_max of equal width.
+# Candidates for R / r_max, and number of rings of equal width in r / r_max.
 _CANDIDATES = np.geomspace(0.02, 1.0, 72)
 _RINGS = 60
 _WITHIN_RING = 3
-# sigma / r_max is rounded to this many steps a decade.
+# sigma / r_max is rounded to this many steps per decade.
 _STEPS = 24
 _BACKGROUND = np.concatenate([[1e-4], np.linspace(0.02, 0.9, 23)])
 
 
 @dataclass(frozen=True)
 class RadialFit:
-    """What the radial profile says.
+    """Fit of a radial profile.
 
     Attributes
     ----------
     radius_um
-        Of the disk that bubbles' centres fill.
+        Radius of the disk that the bubbles' centres fill.
     error_um
         Its standard error.
     background
-        Share of positions that belong to no profile.
+        Share of positions in the background.
     """
 
     radius_um: float
@@ -66,15 +66,15 @@ def fit_radius(
     Parameters
     ----------
     distance_um
-        (n,) distances from the centreline, all those up to `reach_um`.
+        (n,) distances from the centreline, up to `reach_um`.
     sigma_um
-        Standard deviation of a position along each axis across the vessel.
+        Standard deviation of a position along each axis perpendicular to the vessel.
     reach_um
-        Distance up to which positions were gathered.
+        Largest distance considered.
     independent
-        How many independent positions they are worth.
+        Effective number of independent positions.
     planar
-        The acquisition is a plane: distances are those seen from the side.
+        The acquisition is a plane: distances are projected.
     """
     ring = np.minimum((distance_um / reach_um * _RINGS).astype(np.int64), _RINGS - 1)
     count = np.bincount(ring[distance_um < reach_um], minlength=_RINGS).astype(np.float64)
@@ -82,7 +82,7 @@ def fit_radius(
         return RadialFit(np.nan, np.nan, np.nan)
     model = _profiles(_rounded(sigma_um / reach_um), planar)
     even = _ring_shares(planar)
-    # (backgrounds, candidates): log-likelihood of a track's rows, as of one position each.
+    # (backgrounds, candidates) log-likelihood of the effective number of positions.
     weight = count / count.sum() * independent
     logs = np.stack([np.log((1 - f) * model + f * even) @ weight for f in _BACKGROUND])
     by_radius = logs.max(axis=0)
@@ -93,7 +93,7 @@ def fit_radius(
 
 
 def _peak(at: NDArray[np.float64], value: NDArray[np.float64], best: int) -> tuple[float, float]:
-    """Place of the maximum, between candidates, and the half width at a fall of a half."""
+    """Interpolated position of the maximum, and the half width where `value` has fallen by 1/2."""
     centre = at[best]
     if 0 < best < len(at) - 1:
         left, middle, right = value[best - 1 : best + 2]
@@ -102,7 +102,7 @@ def _peak(at: NDArray[np.float64], value: NDArray[np.float64], best: int) -> tup
             centre += 0.5 * (left - right) / bend * (at[1] - at[0])
     inside = np.flatnonzero(value > value[best] - 0.5)
     low, high = int(inside[0]), int(inside[-1])
-    # Interpolated crossings; an open side ends at the last candidate.
+    # Interpolate the crossings; without one, take the last candidate.
     lower = at[0] if low == 0 else _crossing(at, value, low - 1, value[best] - 0.5)
     upper = at[-1] if high == len(at) - 1 else _crossing(at, value, high, value[best] - 0.5)
     radius = float(np.exp(centre))
@@ -115,7 +115,7 @@ def _crossing(at: NDArray[np.float64], value: NDArray[np.float64], k: int, level
 
 
 def _rounded(ratio: float) -> float:
-    """The ratio to a step of the table, within what makes sense."""
+    """The ratio, clipped to a sensible range and rounded to a step of the table."""
     ratio = min(max(ratio, 2e-3), 2.0)
     return float(10 ** (round(np.log10(ratio) * _STEPS) / _STEPS))
 
@@ -137,7 +137,7 @@ def _profiles(ratio: float, planar: bool) -> NDArray[np.float64]:
 
 
 def _within(a: NDArray[np.float64], b: float, planar: bool) -> NDArray[np.float64]:
-    """Blurred profile at distances `a` of a disk of radius `b`, in units of sigma."""
+    """Blurred profile of a disk of radius `b` at distances `a`, in units of sigma."""
     from scipy import stats
 
     if planar:
@@ -148,6 +148,6 @@ def _within(a: NDArray[np.float64], b: float, planar: bool) -> NDArray[np.float6
         return np.asarray(
             (np.exp(-0.5 * (a[:, None] - b * np.cos(k)) ** 2) * weight).sum(axis=1) / weight.sum()
         )
-    if b > 30:  # a straight edge, to a part in a thousand
+    if b > 30:  # a straight edge, accurate to one part in a thousand
         return np.asarray(stats.norm.cdf(b - a - 0.5 / b))
     return np.asarray(stats.ncx2.cdf(b * b, 2, a * a))

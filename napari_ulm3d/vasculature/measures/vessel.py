@@ -1,4 +1,4 @@
-"""Centrelines, measured with the tracks of the same acquisition."""
+"""Measure vessels from their centrelines and tracks, or from the mask alone."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ __all__ = ["measure_with_tracks", "measure_without_tracks"]
 
 _REACH = 1.5  # of the radius, plus
 _REACH_SIGMA = 2.5  # standard deviations of a position
-_KEPT_SHARE = 0.4  # of a vessel that is left when its ends in junctions are left out
-_MOST_FOLLOWED = 0.5  # of the spread; of fewer than two tracks it cannot be told
-# Rows that centrelines are found with; all are measured.
+_KEPT_SHARE = 0.4  # least share of a vessel that remains without its ends at junctions
+_MOST_FOLLOWED = 0.5  # of the variance; it is undefined for fewer than two tracks
+# Rows used for centring; the measurement uses all.
 _ROWS_FOR_LINES = 300_000
 
 
 def measure_without_tracks(
     lines: Centrelines, voxels_um: NDArray[np.float64], volume_um3: float, thick_um: float | None
 ) -> pd.DataFrame:
-    """The table of vessels by the mask alone: lengths, diameters, no speeds.
+    """Measure lengths and diameters from the mask alone, without speeds.
 
-    A vessel's cross section is the volume of the voxels nearest to a stretch of its centreline
-    over the length of the stretch, and its diameter that of the disk of this area. (The distance
-    to the nearest voxel outside is up to a voxel too short.)
+    The cross section of a vessel is the volume of the voxels nearest to its centreline
+    divided by the length of the centreline, and its diameter is that of a disk of this area.
+    (The distance to the nearest voxel outside is up to one voxel too short.)
 
     Parameters
     ----------
     lines
         Centrelines.
     voxels_um
-        (n, 3) centres of vessel voxels, evenly drawn.
+        (n, 3) centres of evenly subsampled vessel voxels.
     volume_um3
-        Volume that each stands for.
+        Volume that each of them represents.
     thick_um
-        Of a plane: its thickness, and a diameter is then the area's width.
+        For a plane: its thickness, by which the cross section is divided to give the diameter.
     """
     found = assign(voxels_um, np.zeros_like(voxels_um), lines.paths, 3 * lines.radius_um)
     rows = []
@@ -71,7 +71,7 @@ def _step(path: NDArray[np.float64]) -> float:
 
 
 def _clear_of_ends(lines: Centrelines, k: int) -> int:
-    """Points at either end of a centreline that lie about a junction, in other vessels' voxels."""
+    """Number of points at either end of a centreline that lie in a junction with other vessels."""
     n = len(lines.paths[k])
     about = int(np.ceil(lines.radius_um[k] * 1.5 / lines.step_um))
     return min(about, int((1 - _KEPT_SHARE) / 2 * n))
@@ -86,22 +86,22 @@ def measure_with_tracks(
     *,
     planar: bool,
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """The table of vessels, and (rows,) the place of each row's vessel, -1 for none.
+    """Measure vessels with tracks: the table, and (rows,) vessel index of each row, -1 for none.
 
-    Moves the centrelines to the middle of the tracks and turns them along the flow.
+    Centres the centrelines on the tracks and orients them along the flow.
 
     Parameters
     ----------
     lines
-        Changed in place.
+        Centrelines, changed in place.
     tracks
-        Of the acquisition, sorted by track and frame.
+        Tracks sorted by track and frame.
     error_um
         (3,) standard deviation of a position along z, y, x.
     config
-        Bubble radius and the fewest tracks.
+        Bubble radius and minimum number of tracks.
     smoothing_frames
-        Window of the moving average that made the tracks.
+        Window of the moving average of the tracks.
     planar
         The acquisition is one plane.
     """
@@ -119,7 +119,7 @@ def measure_with_tracks(
         _Vessel(lines, k, found, some, mine).fit(error_um, reach[k], config, planar)
         for k, mine in enumerate(each)
     ]
-    # Again, about as far as the vessel reaches: a mask may be much wider than its vessel.
+    # Repeat with the measured radius, since a mask may be much wider than its vessel.
     radius = np.array([fit[0] for fit in fits])
     narrow = np.where(np.isfinite(radius), _REACH * radius + _REACH_SIGMA * sigma, reach)
     reach = np.clip(narrow, 0.5 * reach, 1.5 * reach)
@@ -135,10 +135,11 @@ def measure_with_tracks(
 
 
 class _Vessel:
-    """One vessel's rows away from junctions; its radius is told from those away from track ends.
+    """The rows of one vessel away from junctions.
 
-    Speeds are told from all of them: a fast bubble is in the vessel for few frames, and without
-    those at either end of its track it would count for less than a slow one.
+    The radius is fitted to those away from track ends. Speeds use all of them: a fast bubble
+    spends few frames in the vessel, and without the ends of its track it would count for too
+    little.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class _Vessel:
     def fit(
         self, error_um: NDArray[np.float64], reach_um: float, config: VesselConfig, planar: bool
     ) -> tuple[float, float]:
-        """Radius that bubbles' centres fill, and its error, um; NaN where tracks are too few."""
+        """Radius that the bubbles' centres fill, and its error, um; NaN with too few tracks."""
         inner = self._inner
         track, distance = self._track[inner], self._distance[inner]
         if len(np.unique(track)) < config.min_tracks:
@@ -174,9 +175,9 @@ class _Vessel:
         return fit.radius_um, fit.error_um
 
     def flow(self, fit: tuple[float, float], sigma: float, config: VesselConfig) -> dict[str, Any]:
-        """Diameter, speeds and flow; the centreline is turned along the flow."""
+        """Diameter, speeds and flow; orients the centreline along the flow."""
         inside = self._distance <= fit[0] + 2 * sigma
-        if not inside.any():  # no fit is NaN, and nothing is within it
+        if not inside.any():  # without a fit the radius is NaN, and nothing lies within it
             return {}
         lines, k = self._lines, self._k
         speeds = speeds_of(self._along[inside], self._track[inside], self._block[inside])

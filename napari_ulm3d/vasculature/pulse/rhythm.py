@@ -1,8 +1,8 @@
-"""A rhythm that all tracks share, in the presence of each track's own mean speed.
+"""Find a rhythm that all tracks share, given the unknown mean speed of each track.
 
-A row's speed is modelled as m (1 + p(t)), m the track's own and p the same for all: a sum of
-harmonics. Regressors lose their mean over each track as the speeds do, so that tracks shorter
-than a beat, whose mean takes part of the beat away, give unbiased amplitudes (the within
+The speed is modelled as m (1 + p(t)), with m specific to the track and p, a sum of harmonics,
+common to all. The mean over each track is subtracted from the regressors as well as from the
+speeds, so that amplitudes are unbiased even if tracks are shorter than a beat (the within
 estimator; Frisch & Waugh, Econometrica 1:387-401, 1933).
 """
 
@@ -18,14 +18,14 @@ __all__ = ["Speeds", "spectrum", "waveform"]
 
 @dataclass(frozen=True)
 class Speeds:
-    """Rows of tracks, sorted by track: time (n,) s, speed along the track (n,), track (n,) from 0."""
+    """Track rows, sorted by track: time (n,) s, speed along the track (n,), track (n,) from 0."""
 
     time: NDArray[np.float64]
     speed: NDArray[np.float64]
     track: NDArray[np.int64]
 
     def selected(self, rows: NDArray[np.bool_]) -> Speeds:
-        """Some rows, tracks numbered anew."""
+        """A selection of rows, with tracks renumbered."""
         _, track = np.unique(self.track[rows], return_inverse=True)
         return Speeds(self.time[rows], self.speed[rows], track)
 
@@ -34,17 +34,17 @@ class Speeds:
         return np.asarray(np.bincount(self.track, values) / np.bincount(self.track))
 
     def within(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) values less their mean over the track."""
+        """(n,) values minus their mean over the track."""
         return values - self.track_mean(values)[self.track]
 
 
 def spectrum(
     speeds: Speeds, frequencies: NDArray[np.float64], windows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(f,) sum over windows of what a sinusoid explains of the speeds, over their variance.
+    """(f,) sum over windows of the sum of squares explained by a sinusoid, over twice the variance.
 
-    Each window may have its own phase. Of speeds without a rhythm, each term is half a
-    chi-squared variable with two degrees of freedom, times what rows depend on each other.
+    The phase may differ between windows. Without a rhythm, each term is half a chi-squared
+    variable with two degrees of freedom, times a factor for the correlation of rows.
     """
     mean = np.maximum(speeds.track_mean(speeds.speed), 0.0)[speeds.track]
     away = speeds.within(speeds.speed)
@@ -67,18 +67,18 @@ def spectrum(
 def waveform(
     speeds: Speeds, phase: NDArray[np.float64], harmonics: int, gain: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(2 h,) cosine and sine amplitudes of the harmonics over the mean speed; their covariance.
+    """(2 h,) cosine and sine amplitudes of the harmonics relative to the mean speed, and covariance.
 
     Parameters
     ----------
     speeds
-        Rows.
+        Track rows.
     phase
-        (n,) of the beat, radians.
+        (n,) phase of the beat, radians.
     harmonics
-        How many.
+        Number of harmonics h.
     gain
-        (h,) what smoothing left of each harmonic.
+        (h,) attenuation of each harmonic by smoothing.
     """
     waves = np.stack(
         [w(h * phase) * gain[h - 1] for h in range(1, harmonics + 1) for w in (np.cos, np.sin)]
@@ -91,12 +91,12 @@ def waveform(
         columns = mean[speeds.track] * np.stack([speeds.within(w) for w in waves])
         matrix = columns @ columns.T
         amplitude = np.linalg.lstsq(matrix, columns @ away, rcond=None)[0]
-        # A track's own mean speed, now that the part of the beat it saw is known.
+        # Update each track's mean speed, given the part of the beat that it covers.
         beat = np.clip(1 + amplitude @ waves, 0.1, None)
         mean = np.bincount(speeds.track, speeds.speed) / np.bincount(speeds.track, beat)
         mean = np.maximum(mean, 0.0)
     rest = away - amplitude @ columns
     scores = np.stack([np.bincount(speeds.track, column * rest) for column in columns])
     inverse = np.linalg.pinv(matrix)
-    # Rows of a track are one cluster.
+    # Covariance with tracks as clusters.
     return amplitude, np.asarray(inverse @ (scores @ scores.T) @ inverse)

@@ -1,4 +1,4 @@
-"""Heart rate of all tracks, pulsatility of each vessel."""
+"""Heart rate from all tracks, and pulsatility of each vessel."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _STEP = 0.25  # of the width of a spectral line
 
 @dataclass(frozen=True)
 class Pulse:
-    """The heartbeat as the tracks show it.
+    """The heartbeat measured on the tracks.
 
     Attributes
     ----------
     heart_rate_hz
         Mean over the acquisition.
     chance
-        Probability that speeds without a rhythm show as clear a one.
+        Probability of so clear a rhythm by chance.
     pulsatility
-        Of all tracks: (highest - lowest) / mean speed over a beat (Gosling's index).
+        (maximum - minimum) / mean speed over a beat (Gosling's index), for all tracks.
     pulsatility_error
         Its standard error.
     vessels
-        One row a vessel with enough tracks: vessel_id, n_tracks, pulsatility,
+        One row per vessel with enough tracks: vessel_id, n_tracks, pulsatility,
         pulsatility_error.
     spectrum
         Columns frequency_hz and power.
@@ -62,23 +62,24 @@ def pulse(
     *,
     smoothing_frames: int = 5,
 ) -> Pulse:
-    """Find the heartbeat in the speeds of tracks, and how much each vessel's flow swings with it.
+    """Find the heartbeat in the speeds of tracks, and measure the pulsatility of each vessel.
 
     Parameters
     ----------
     tracks
-        Of an acquisition.
+        Tracks of an acquisition.
     graph
-        Vessels that were measured with these tracks; None: no pulsatility a vessel.
+        Vessels measured with these tracks; None: no pulsatility per vessel.
     config
         None: the defaults.
     smoothing_frames
-        Moving average that made the tracks; what it takes off the swing is put back.
+        Moving average of the tracks, whose attenuation is corrected.
 
     Raises
     ------
     ResultsError
-        The frame rate, the duration or the tracks do not suffice, or no rhythm stands out.
+        The frame rate, the duration or the number of tracks is insufficient, or no rhythm is
+        significant.
     """
     config = config or PulseConfig()
     rows, place, step_s = _rows_of(tracks, smoothing_frames, config)
@@ -104,7 +105,7 @@ def pulse(
 def _rows_of(
     tracks: Tracks, smoothing_frames: int, config: PulseConfig
 ) -> tuple[Speeds, NDArray[np.int64], float]:
-    """Speeds along the tracks away from their ends, the row of each, and the frames' interval."""
+    """Speeds along the tracks away from their ends, the row of each, and the frame interval."""
     n_tracks = tracks.n_tracks
     if n_tracks < _FEWEST_TRACKS:
         raise ResultsError(
@@ -125,7 +126,7 @@ def _rows_of(
     duration = float(np.ptp(time))
     if duration * config.lowest_hz < _FEWEST_BEATS:
         raise ResultsError(
-            f"{duration:.2g} s hold fewer than {_FEWEST_BEATS:g} beats of {config.lowest_hz:g} Hz. "
+            f"{duration:.2g} s contain fewer than {_FEWEST_BEATS:g} beats at {config.lowest_hz:g} Hz. "
             "Record for longer, or raise --lowest-hz."
         )
     positions = Positions.of(ordered, 0.0, smoothing_frames)
@@ -135,7 +136,7 @@ def _rows_of(
             "The tracks are too short to tell speeds apart from noise. "
             "Raise link.min_length_frames, or record faster."
         )
-    # The component along the track's own course: a length would be biased by noise.
+    # The component along the track, since the magnitude would be biased by noise.
     along = (positions.velocity_mm_s * positions.heading).sum(axis=1)
     _, number = np.unique(track[inner], return_inverse=True)
     return Speeds(time[inner], along[inner], number), order[inner], step_s
@@ -150,7 +151,7 @@ def _windows(time: NDArray[np.float64], window_s: float) -> NDArray[np.int64]:
 def _search(
     rows: Speeds, window: NDArray[np.int64], config: PulseConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The spectrum over the range of heart rates, in steps of a quarter of a line's width."""
+    """Spectrum over the range of heart rates, in steps of a quarter of the line width."""
     width = (int(window.max()) + 1) / float(np.ptp(rows.time))
     n = int(np.ceil((config.highest_hz - config.lowest_hz) / (_STEP * width))) + 1
     frequency = np.linspace(config.lowest_hz, config.highest_hz, max(n, 16))
@@ -164,10 +165,10 @@ def _search(
 def _chance(
     power: NDArray[np.float64], best: int, n_windows: int, frequency: NDArray[np.float64]
 ) -> float:
-    """Probability of the highest peak by chance, with the rest of the spectrum as the noise."""
+    """Probability of the highest peak by chance, with the rest of the spectrum as noise."""
     from scipy import stats
 
-    # Of a sum of k exponentials the median is about k - 1/3; harmonics and flanks hardly move it.
+    # The median of a sum of k exponentials is about k - 1/3; harmonics and flanks hardly affect it.
     floor = float(np.median(power)) / (n_windows - 1 / 3)
     if not floor > 0:
         return 1.0
@@ -178,7 +179,7 @@ def _chance(
 def _phases(
     rows: Speeds, window: NDArray[np.int64], rate: float, config: PulseConfig
 ) -> tuple[NDArray[np.float64], float]:
-    """(n,) phase of the beat of each row, and the mean rate: it is followed from window to window."""
+    """(n,) phase of the beat in each row, and the mean rate; both are fitted in each window."""
     phase = np.zeros(len(rows.time))
     rates, weights = [], []
     for k in range(int(window.max()) + 1):
@@ -199,7 +200,7 @@ def _phases(
 def _gain(
     frequency: NDArray[np.float64], step_s: float, smoothing_frames: int
 ) -> NDArray[np.float64]:
-    """What is left of a swing after the moving average and the central difference."""
+    """Attenuation of an oscillation by the moving average and the central difference."""
     w = max(1, smoothing_frames - (smoothing_frames + 1) % 2)
     x = np.pi * frequency * step_s
     average = np.sin(w * x) / (w * np.sin(x))
@@ -207,7 +208,7 @@ def _gain(
 
 
 def _index(amplitude: NDArray[np.float64], covariance: NDArray[np.float64]) -> tuple[float, float]:
-    """Gosling's index of a waveform, and its standard error to first order."""
+    """Gosling's index of a waveform, and its first-order standard error."""
     turn = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     waves = np.stack(
         [w(h * turn) for h in range(1, len(amplitude) // 2 + 1) for w in (np.cos, np.sin)]
@@ -243,14 +244,14 @@ def _of_vessels(
 
 
 def pulsatility_map(tracks: Tracks, graph: VesselGraph, found: Pulse, grid: Grid) -> VesselMap:
-    """A map of each vessel's pulsatility, in the voxels that its tracks' positions lie in.
+    """Map the pulsatility of each vessel to the voxels that its tracks visit.
 
     Parameters
     ----------
     tracks, graph, found
-        As for `pulse`, and its result.
+        The arguments of `pulse`, and its result.
     grid
-        Of the map.
+        Grid of the map.
     """
     vessel = graph.with_vessel(tracks).table["vessel_id"].to_numpy()
     index = found.vessels.set_index("vessel_id")["pulsatility"]

@@ -1,1 +1,1 @@
-"""From a map to raw centrelines: mask, skeleton, spurs, gaps."""
+"""Trace raw centrelines in a map: mask, skeleton, spurs, gaps."""

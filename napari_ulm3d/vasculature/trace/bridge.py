@@ -1,4 +1,4 @@
-"""Closing gaps: two free ends that face each other become one vessel, where the flow agrees."""
+"""Close gaps: join free ends that face each other, if the flow agrees."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from napari_ulm3d.vasculature.trace.simplify import join_passing, oriented
 
 __all__ = ["bridge_gaps"]
 
-# The direction of an end is that of its last stretch: so many radii, and at least so many points.
+# The direction of an end is taken over this many radii, and at least this many points.
 _STRETCH_RADII, _STRETCH_POINTS = 3.0, 5
-# A flow counts as known where its component along the end is this share of the speed.
+# The flow is known if its component along the end exceeds this share of the speed.
 _CLEAR = 0.3
 
 
@@ -26,26 +26,26 @@ class _End:
     position: NDArray[np.float64]
     outward: NDArray[np.float64]
     radius: float
-    flow: int  # 1: blood leaves the vessel here, -1: it comes in, 0: not known
+    flow: int  # 1: blood leaves the vessel here, -1: enters, 0: unknown
 
 
 def bridge_gaps(
     graph: nx.MultiGraph, longest_um: float, angle_deg: float, tracks: Tracks | None
 ) -> int:
-    """Join free ends across gaps; the number of gaps closed.
+    """Join free ends across gaps, and return the number of gaps closed.
 
-    Both ends point at each other within `angle_deg`, the gap is at most `longest_um`, and
-    where tracks tell the flow, it leaves one end and enters the other. The shortest and
-    straightest gaps are closed first.
+    Two ends are joined if they point at each other within `angle_deg`, the gap is at most
+    `longest_um`, and the flow, if known from tracks, leaves one end and enters the other. The
+    shortest and straightest gaps are closed first.
 
     Parameters
     ----------
     graph
         Changed in place.
     longest_um, angle_deg
-        Limits of a gap.
+        Maximum length and angle of a gap.
     tracks
-        Of the same acquisition; None: by geometry alone.
+        Tracks of the same acquisition; None: geometry alone.
     """
     ends = _free_ends(graph, tracks)
     if len(ends) < 2 or longest_um <= 0:
@@ -58,7 +58,7 @@ def bridge_gaps(
         one, other = ends[i], ends[j]
         gap = other.position - one.position
         length = float(np.sqrt(gap @ gap))
-        # Thinning takes about a radius off each end.
+        # Thinning shortens each end by about a radius.
         if length == 0 or length > longest_um + one.radius + other.radius:
             continue
         if one.flow and one.flow == other.flow:

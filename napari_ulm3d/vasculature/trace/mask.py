@@ -1,4 +1,4 @@
-"""Which voxels of a map are vessel: smoothing and a hysteresis threshold, slab by slab."""
+"""Segment the vessel voxels of a map: smoothing and hysteresis thresholding, slab by slab."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from napari_ulm3d.volumes import VesselMap
 __all__ = ["Thresholds", "is_mask", "vessel_mask"]
 
 _REACH = 3.0
-# Voxels of a slab: smoothing takes three float32 arrays of this size.
+# Voxels per slab: smoothing needs three float32 arrays of this size.
 _SLAB_VOXELS = 1 << 24
 _SAMPLED = 200_000
-# A cavity of no more voxels than this inside a vessel is a place that no track happened to cross.
+# Cavities of up to this many voxels inside a vessel are assumed to be missed by tracks by chance.
 _CAVITY_VOXELS = 512
-# Of tracks: a voxel with less than this share of the most within three standard deviations of the
-# smoothing is the blurred flank of a vessel, however many tracks it has.
+# In a track density, a voxel below this share of the maximum within three standard deviations of
+# the smoothing is the blurred flank of a vessel, however many tracks it has.
 _FLANK = 0.1
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The thresholds that were applied, in the unit of the smoothed map."""
+    """The thresholds applied, in the unit of the smoothed map."""
 
     low: float
     high: float
@@ -34,14 +34,14 @@ class Thresholds:
 
 
 def is_mask(map_: VesselMap) -> bool:
-    """Whether all voxels that hold something hold the same: a segmentation."""
+    """Whether all non-empty voxels have the same value, as in a segmentation."""
     return bool(map_.values.size) and bool((map_.values == map_.values[0]).all())
 
 
 def vessel_mask(
     map_: VesselMap, config: VesselConfig, *, labels: bool = False
 ) -> tuple[NDArray[np.bool_], Thresholds]:
-    """The voxels that are vessel, (z, y, x) bool, and how they were told.
+    """Vessel voxels, (z, y, x) bool, and the thresholds used.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def vessel_mask(
     config
         Smoothing and thresholds.
     labels
-        The values are names of segments: all that is not 0 is vessel.
+        The values are segment labels: all but 0 is vessel.
 
     Raises
     ------
     ResultsError
-        The map is empty, or no voxel passes the upper threshold.
+        The map is empty, or no voxel exceeds the upper threshold.
     """
     if not (map_.values.size and np.isfinite(map_.values).all() and map_.values.max() > 0):
         raise ResultsError(
@@ -88,10 +88,10 @@ def vessel_mask(
 def _flanks(
     smooth: NDArray[np.float32], above: NDArray[np.bool_], sigma: tuple[float, ...]
 ) -> NDArray[np.bool_]:
-    """Where tracks lie that localization errors spread about a vessel with many more.
+    """Voxels on the flanks of a vessel, which contain tracks only because of localization errors.
 
-    Counts grow with the length of an acquisition, and a fixed threshold with them reaches ever
-    further down the flanks of a vessel, until neighbouring ones merge.
+    Counts grow with the duration of an acquisition, so a fixed threshold would include ever more
+    of the flanks, until neighbouring vessels merge.
     """
     from scipy import ndimage
 
@@ -103,7 +103,7 @@ def _flanks(
 
 
 def _touched(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The parts of `low` that hold a voxel of `high`."""
+    """The connected components of `low` that contain a voxel of `high`."""
     from scipy import ndimage
 
     label, count = ndimage.label(low, ndimage.generate_binary_structure(3, 3))
@@ -114,7 +114,7 @@ def _touched(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask with its small enclosed cavities filled (in a plane: its holes)."""
+    """Fill small cavities of the mask (in a plane: holes)."""
     from scipy import ndimage
 
     label, count = ndimage.label(~mask)
@@ -135,7 +135,7 @@ def _sigmas(map_: VesselMap, sigma_um: float) -> tuple[float, ...]:
 
 
 def _smoothed(map_: VesselMap, sigma_um: float):  # type: ignore[no-untyped-def]
-    """The smoothed map as (first plane, planes), a slab at a time."""
+    """Yield the smoothed map slab by slab, as (first plane, planes)."""
     from scipy import ndimage
 
     sigma = _sigmas(map_, sigma_um)
@@ -162,10 +162,10 @@ def _thresholds(map_: VesselMap, sigma_um: float, config: VesselConfig) -> tuple
 
 
 def _automatic(map_: VesselMap, sigma_um: float) -> tuple[float, float]:
-    """Thresholds from the map: by what a few tracks make of it, or by Otsu's method."""
+    """Thresholds from the map: from the density of a few tracks, or by Otsu's method."""
     sigma = [s for s in _sigmas(map_, sigma_um) if s > 0]
     if map_.unit == "tracks":
-        # One track along an axis, smoothed, peaks at 1 / (sqrt(2 pi) sigma) an axis across.
+        # A single smoothed track peaks at 1 / (sqrt(2 pi) sigma) for each perpendicular axis.
         single = float(np.prod([1 / (np.sqrt(2 * np.pi) * s) for s in sigma[1:]])) if sigma else 1.0
         return 1.5 * single, 4.0 * single
     from skimage.filters import threshold_otsu
@@ -175,7 +175,7 @@ def _automatic(map_: VesselMap, sigma_um: float) -> tuple[float, float]:
     values = values[values > 0]
     if not np.ptp(values) > 0:
         return 0.0, 0.0
-    # A blurred edge lies half way up; a vessel has a core that stands out more.
+    # The edge of a blurred vessel is at half its height; its core is higher.
     split = values > threshold_otsu(values)
     inside = float(values[split].mean())
     low = (float(values[~split].mean()) + inside) / 2

@@ -1,4 +1,4 @@
-"""What thinning leaves that is no vessel: split junctions, spurs, holes in wide vessels."""
+"""Remove artefacts of thinning: split junctions, spurs, and loops around holes in wide vessels."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def path_length(path: NDArray[np.float64]) -> float:
 
 
 def contract_junctions(graph: nx.MultiGraph) -> None:
-    """Merge junctions that lie within each other's vessel: a fork of wide vessels is one node.
+    """Merge junctions closer than the vessel radius, so that a fork of wide vessels is one node.
 
     Thinning splits a junction of n vessels into n - 2 junctions of three, and a hole in a wide
-    vessel makes a ring of them; both lie inside the vessel. The shortest go first.
+    vessel makes a ring of them; both lie inside the vessel. The shortest links are merged first.
     """
     while True:
         inside = []
-        degree = dict(graph.degree())  # asked of a multigraph one by one it takes seconds
+        degree = dict(graph.degree())  # looking these up one by one would take seconds
         for a, b, key, data in graph.edges(keys=True, data=True):
             if a == b or degree[a] < 3 or degree[b] < 3:
                 continue
@@ -51,12 +51,12 @@ def contract_junctions(graph: nx.MultiGraph) -> None:
                 )
                 _merge_into(graph, keep, leave)
                 gone.add(leave)
-                gone.add(keep)  # its degree has changed: judged anew in the next round
+                gone.add(keep)  # its degree has changed: reconsider it in the next round
     _drop_rings(graph)
 
 
 def _merge_into(graph: nx.MultiGraph, keep: int, leave: int) -> None:
-    """Move all edges of one node to another; what then lies within the vessel is dropped."""
+    """Move all edges of one node to another, and drop those that then lie within the vessel."""
     place = graph.nodes[keep]["position"]
     around = 2 * np.pi * max(graph.nodes[keep]["radius"], graph.nodes[leave]["radius"])
     for a, b, data in list(graph.edges(leave, data=True)):
@@ -75,14 +75,14 @@ def _merge_into(graph: nx.MultiGraph, keep: int, leave: int) -> None:
 def oriented(
     data: dict[str, NDArray[np.float64]], start: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Path and radii of an edge, run from the end that lies at `start`."""
+    """Path and radii of an edge, starting from the end at `start`."""
     path, radius = data["path"], data["radius"]
     first, last = ((path[k] - start) @ (path[k] - start) for k in (0, -1))
     return (path, radius) if first <= last else (path[::-1], radius[::-1])
 
 
 def _drop_rings(graph: nx.MultiGraph) -> None:
-    """Drop loops that lie within a vessel: of two paths between two nodes that stay together."""
+    """Drop loops within a vessel: rings, and parallel paths that stay within a diameter."""
     for a, b, key, data in list(graph.edges(keys=True, data=True)):
         if a == b and path_length(data["path"]) < 2 * np.pi * graph.nodes[a]["radius"]:
             graph.remove_edge(a, b, key)
@@ -101,17 +101,17 @@ def _drop_rings(graph: nx.MultiGraph) -> None:
 
 
 def _together(path: NDArray[np.float64], other: dict[str, NDArray[np.float64]]) -> bool:
-    """Whether a path stays within a diameter of another one."""
+    """Whether a path stays within a diameter of another."""
     apart = np.sqrt(((path[:, None] - other["path"][None]) ** 2).sum(axis=2))
     nearest = apart.argmin(axis=1)
     return bool((apart.min(axis=1) < 2 * other["radius"][nearest]).all())
 
 
 def join_passing(graph: nx.MultiGraph) -> None:
-    """Join the two vessels at every node where just two meet."""
+    """Join the two vessels at every node of degree two."""
     for node in [n for n, degree in graph.degree() if degree == 2]:
         edges = list(graph.edges(node, data=True))
-        if len(edges) != 2:  # a ring that begins and ends here
+        if len(edges) != 2:  # a ring
             continue
         here = graph.nodes[node]["position"]
         outer = [b if a == node else a for a, b, _ in edges]
@@ -125,14 +125,14 @@ def join_passing(graph: nx.MultiGraph) -> None:
 
 
 def prune(graph: nx.MultiGraph, diameters: float) -> None:
-    """Drop side branches with a free end that hardly leave their vessel, shortest first.
+    """Drop short side branches with a free end, shortest first.
 
     Parameters
     ----------
     graph
         Changed in place.
     diameters
-        Those shorter than this times the diameter at their junction go.
+        Branches shorter than this multiple of the diameter at their junction are dropped.
     """
     while True:
         spurs = []
@@ -150,7 +150,7 @@ def prune(graph: nx.MultiGraph, diameters: float) -> None:
             return
         touched: set[int] = set()
         for _, node, base, _key in sorted(spurs):
-            # At one junction one spur a round: of two, the longer may be the vessel's own end.
+            # One spur per junction and round: the longer of two may be the end of the vessel.
             if base not in touched and graph.degree(base) >= 3:
                 graph.remove_node(node)
                 touched.add(base)
@@ -158,7 +158,7 @@ def prune(graph: nx.MultiGraph, diameters: float) -> None:
 
 
 def drop_small_pieces(graph: nx.MultiGraph, length_um: float) -> None:
-    """Drop connected pieces with less than this length of vessels in all."""
+    """Drop connected components with less than this total length of vessels."""
     pieces = list(nx.connected_components(graph))
     piece_of = {node: k for k, piece in enumerate(pieces) for node in piece}
     total = [0.0] * len(pieces)

@@ -1,8 +1,8 @@
-"""From a mask to raw centrelines: scikit-image thins the mask, skan traces what is left.
+"""Trace raw centrelines in a mask: scikit-image thins the mask, and skan traces the skeleton.
 
-Thinning is Lee's (scikit-image `skeletonize`), tracing and junctions are skan's `Skeleton`
-(Nunez-Iglesias et al., PeerJ 6:e4312, 2018). The result is a networkx multigraph: a node where
-vessels meet or end, an edge a vessel with its path of voxels.
+Thinning uses Lee's algorithm (scikit-image `skeletonize`), tracing uses skan's `Skeleton`
+(Nunez-Iglesias et al., PeerJ 6:e4312, 2018). The result is a networkx multigraph: nodes are
+junctions and ends, and each edge is a vessel with its path of voxels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from napari_ulm3d.errors import ResultsError
 
 __all__ = ["skeleton_graph"]
 
-# Numbers for the parts of a larger mask take more memory than they are worth.
+# Labelling the components of a larger mask would take too much memory.
 _MOST_LABELLED = 50_000_000
 
 
@@ -28,21 +28,20 @@ def skeleton_graph(mask: NDArray[np.bool_], grid: Grid) -> nx.MultiGraph:
     Parameters
     ----------
     mask
-        (z, y, x).
+        (z, y, x) bool.
     grid
-        Its grid; positions come out in micrometres.
+        Its grid; positions are returned in micrometres.
 
     Returns
     -------
     networkx.MultiGraph
-        Nodes carry ``position`` (3,) um and ``radius`` um; edges ``path`` (k, 3) um from the
-        node of lower number to the other, and ``radius`` (k,) um: the distance to the nearest
-        voxel outside.
+        Nodes have ``position`` (3,) um and ``radius`` um; edges have ``path`` (k, 3) um, from the
+        node of lower number to the other, and ``radius`` (k,) um, the distance to the border.
 
     Raises
     ------
     ResultsError
-        The mask thins to nothing that has a length.
+        The skeleton has no path longer than a voxel.
     """
     from skimage.morphology import skeletonize
 
@@ -68,7 +67,7 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def _thinned(mask: NDArray[np.bool_], skeletonize: Any) -> NDArray[np.bool_]:
-    """The skeleton; of a single plane in two dimensions, where thinning has fewer artefacts."""
+    """The skeleton; a single plane is thinned in 2-D, with fewer artefacts."""
     flat = [axis for axis in range(3) if mask.shape[axis] == 1]
     if len(flat) == 1:
         return np.expand_dims(skeletonize(mask.squeeze(flat[0])), flat[0])
@@ -79,10 +78,10 @@ def _thinned(mask: NDArray[np.bool_], skeletonize: Any) -> NDArray[np.bool_]:
 
 
 def _restore_vanished(mask: NDArray[np.bool_], thin: NDArray[np.bool_], skeletonize: Any) -> None:
-    """Thin again, a layer narrower on one side, what thinning took away whole.
+    """Restore components that thinning removed, by thinning them again one layer narrower.
 
-    Lee's algorithm in scikit-image eats a rod that is an even number of voxels wide from its ends
-    until nothing is left, since no voxel of such an end is an end point.
+    Lee's algorithm in scikit-image erodes a rod that is an even number of voxels wide from its
+    ends until nothing is left, since no voxel of such an end is an end point.
     """
     from scipy import ndimage
 
@@ -107,7 +106,7 @@ def _restore_vanished(mask: NDArray[np.bool_], thin: NDArray[np.bool_], skeleton
 
 
 def _from_second(part: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
-    """All but the first layer, which `numpy.roll` fills from the last."""
+    """Mask of all but the first layer, which `numpy.roll` fills from the last."""
     shape = [1, 1, 1]
     shape[axis] = part.shape[axis]
     return (np.arange(part.shape[axis]) > 0).reshape(shape)
@@ -145,9 +144,9 @@ def _traced(
 def _distance_outside(
     mask: NDArray[np.bool_], at: NDArray[np.int64], grid: Grid
 ) -> NDArray[np.float64]:
-    """(n,) distance from voxels of a mask to the middle of its border, micrometres.
+    """(n,) distance from voxels of a mask to its surface, micrometres.
 
-    Asked at the skeleton alone: a distance transform of a whole brain is 1 GB.
+    Computed only on the skeleton: a distance transform of a whole brain takes 1 GB.
     """
     from scipy import ndimage
     from scipy.spatial import cKDTree
@@ -166,5 +165,5 @@ def _distance_outside(
     if not len(points):
         return np.full(len(at), float(spacing.min()) / 2)
     distance, _ = cKDTree(points).query(at[:, held] * spacing, workers=1)
-    # A border voxel's own surface is half a voxel further out.
+    # The surface is half a voxel beyond the centre of a border voxel.
     return np.asarray(distance + float(spacing.mean()) / 2)
