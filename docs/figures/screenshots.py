@@ -1,31 +1,45 @@
 """Pictures of the napari widgets at work, for the documentation.
 
 ``scripts/with-display.sh python docs/figures/screenshots.py`` drives a real viewer over the
-small sample acquisition and writes ``plugin_*.png``; ``--help`` names the options.
+samples of the package and writes ``plugin_*.png``; ``--help`` names the options.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import napari
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from viewer_hands import (
+    close,
+    dock,
+    look_at_frames,
+    open_acquisition,
+    open_finished_run,
+    rest,
+    rest_all,
+    run_series,
+    scroll,
+    settle,
+    show_filtered_frames,
+    show_only,
+)
 
-from napari_ulm3d.plugin.jobs.job import Job
-from napari_ulm3d.plugin.layers.place import Placer, find_layer
+from napari_ulm3d.io.session_file import SESSION_NAME, write_session
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+from napari_ulm3d.plugin.saved_session.gather import gather
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.tour.seen import remember_tour
 
-PLUGIN = "napari-ulm3d"
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-SAMPLE = "mouse_brain_small"
 # Of the network; None: those that are shipped.
 WEIGHTS = os.environ.get("ULM3D_WEIGHTS")
 
@@ -40,234 +54,229 @@ def main() -> None:
     folder = options.folder.absolute()
     movie = options.movie and str(options.movie.absolute())
     os.chdir(ROOT)
-    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # not the person's own list of runs
+    # Neither the person's own list of runs nor the tour of a first use.
+    os.environ["XDG_DATA_HOME"] = os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
+    remember_tour()
     if movie:
         picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
     for name in options.only:
-        picture(folder, name, lambda viewer, make=PICTURES[name]: on_sample(viewer, make))
+        picture(folder, name, PICTURES[name])
 
 
-def on_sample(viewer: Any, make: Callable[[Any], None]) -> None:
-    """Open the sample, then do what the picture shows."""
-    viewer.open_sample(PLUGIN, SAMPLE)
-    session_of(viewer).paths = [f"sample_data/{SAMPLE}"]  # as a reader would see it
-    settle()
-    make(viewer)
-
-
-def picture(folder: Path, name: str, make: Callable[[Any], None]) -> None:
+def picture(folder: Path, name: str, make: Callable[[Any], Any]) -> None:
     """One picture of a new viewer."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1366, 768)
-    make(viewer)
-    settle(1.0)
-    viewer.window.screenshot(str(folder / f"plugin_{name}.png"), flash=False)
+    viewer = new_viewer()
+    viewer = make(viewer) or viewer
+    settle(1.5)
+    path = folder / f"plugin_{name}.png"
+    viewer.window.screenshot(str(path), flash=False)
+    small(path)
     viewer.close()
     settle()
-    print(f"plugin_{name}.png", flush=True)
+    print(f"{path.name}: {path.stat().st_size // 1000} kB", flush=True)
 
 
-def settle(seconds: float = 0.5) -> None:
-    """Let Qt draw."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
+def new_viewer() -> Any:
+    """A viewer on the screen of a small laptop."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1366, 768)
+    return viewer
 
 
-def dock(viewer: Any, name: str) -> Any:
-    """Open a widget; its panel, when it has come to rest."""
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
-    settle()
-    rest(widget.panel)
-    return widget.panel
+def small(path: Path) -> None:
+    """Store a large picture in a palette of 256 colours, a third of its size."""
+    from PIL import Image
+
+    with Image.open(path) as shot:
+        if path.stat().st_size > 395_000:
+            shot.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def rest(panel: Any) -> None:
-    """Wait until a panel computes no more."""
-    settle(0.2)
-    while any(job.running for job in panel.findChildren(Job)) or any(
-        placer.busy for placer in panel.findChildren(Placer)
-    ):
-        settle(0.1)
-    settle(0.3)
-
-
-def scroll(panel: Any, widget: Any) -> None:
-    """Bring a widget of a panel into view."""
-    settle(0.2)
-    panel.parent().parent().ensureWidgetVisible(widget, 0, 20)
-
-
-def hide(viewer: Any, *roles: str) -> None:
-    """Hide layers by their role."""
-    for role in roles:
-        layer = find_layer(viewer, role)
-        if layer is not None:
-            layer.visible = False
-
-
-def filtered(viewer: Any) -> None:
-    """Show the filtered frames, by the Clutter & PSF widget."""
-    panel = dock(viewer, "Clutter & PSF")
-    panel.show_filtered.click()
-    settle()
-    close(panel)
-
-
-def close(panel: Any) -> None:
-    """Take a panel's dock away."""
-    panel.window().removeDockWidget(panel.parent().parent().parent())
-
-
-def run_series(viewer: Any) -> Any:
-    """Localize the whole sample with the Localize & track widget."""
-    panel = dock(viewer, "Localize & track")
-    panel.series_button.click()
+def hero(viewer: Any) -> None:
+    """What *Open the sample* shows: the vessel map of a finished run, on a large screen."""
+    viewer.window.resize(1600, 1000)
+    panel = dock(viewer, "ULM workflow")
+    panel.sample_button.click()
     rest(panel)
-    return panel
+    panel.open("Vessel maps")
+    rest(panel)
+    show_vessel_map(viewer)
+
+
+def workflow(viewer: Any) -> None:
+    """ULM workflow: all steps in one dock."""
+    open_acquisition(viewer)
+    panel = dock(viewer, "ULM workflow")
+    panel.open("Clutter & PSF").show_filtered.click()
+    rest(panel)
+    panel.open("Sparsify")
+    rest(panel)
+    look_at_frames(viewer)
 
 
 def load(viewer: Any) -> None:
     """Load: what was recognized, and the blocks."""
+    open_acquisition(viewer)
     dock(viewer, "Load acquisition")
+    look_at_frames(viewer)
 
 
 def clutter(viewer: Any) -> None:
     """Clutter & PSF: the spectrum with its cuts, power Doppler and the PSF."""
+    open_acquisition(viewer)
     panel = dock(viewer, "Clutter & PSF")
     panel.show_power.click()
-    settle()
+    rest(panel)
+    look_at_frames(viewer)
 
 
 def sparsify(viewer: Any) -> None:
     """Sparsify: the histogram, and the kept voxels over the frame."""
-    filtered(viewer)
+    open_acquisition(viewer)
+    show_filtered_frames(viewer)
     panel = dock(viewer, "Sparsify")
     session_of(viewer).change("sparsify", threshold=0.15)
     rest(panel)
+    look_at_frames(viewer)
 
 
 def localize(viewer: Any) -> None:
     """Localize & track: tracks and bubbles over the frames."""
     viewer.window.resize(1366, 880)
-    filtered(viewer)
+    open_acquisition(viewer)
+    show_filtered_frames(viewer)
     panel = run_series(viewer)
-    hide(viewer, "map")
+    show_only(viewer, "filtered frames preview", "tracks", "localizations")
+    look_at_frames(viewer)
+    viewer.dims.set_point(2, 1125.0)
     scroll(panel, panel.relink_button)
 
 
 def network(viewer: Any) -> None:
     """Localize & track by the network: its weights, the device, and tracks by direction."""
     viewer.window.resize(1366, 880)
-    filtered(viewer)
+    open_acquisition(viewer)
     session = session_of(viewer)
     if WEIGHTS is not None:
         session.change("network", weights=WEIGHTS)
     session.change("localize", localizer="network")
     panel = run_series(viewer)
-    hide(viewer, "map", "localizations")
     panel.colours.by.setCurrentIndex(panel.colours.by.findData("direction"))
     panel.colours.by.activated.emit(panel.colours.by.currentIndex())
-    viewer.dims.ndisplay = 3
-    viewer.reset_view()
-    viewer.scene.camera.angles = (10, -35, 60)
-    viewer.scene.camera.zoom *= 0.8  # the longest tracks whole
-    viewer.layers[0].visible = False
-    hide(viewer, "filtered frames preview")
-    find_layer(viewer, "tracks").tail_length = 400
+    show_vessel_map(viewer)  # for its camera
+    show_only(viewer, "tracks")
+    viewer.layers.selection.active = find_layer(viewer, "tracks")
+
+
+def maps(viewer: Any) -> None:
+    """Vessel maps: speed in 3-D with colour bar and scale bar."""
+    open_finished_run(viewer)
+    panel = dock(viewer, "Vessel maps")
+    panel.which.setCurrentIndex(panel.which.findData("speed"))
+    rest(panel)
+    show_vessel_map(viewer)
 
 
 def region(viewer: Any) -> None:
     """Vessel maps: a drawn region chooses the tracks."""
+    open_finished_run(viewer)
+    draw_region(viewer)
+
+
+def draw_region(viewer: Any) -> None:
+    """Axial velocities of the tracks that cross a rectangle."""
     panel = dock(viewer, "Vessel maps")
-    local = run_series(viewer)
-    rest(panel)
-    close(local)
-    viewer.layers[0].visible = False
-    hide(viewer, "localizations", "tracks")
-    session_of(viewer).change("maps", smoothing_um=10.0)
     panel.which.setCurrentIndex(panel.which.findData("velocity_z"))
     rest(panel)
     panel.filters.rectangle.click()
     settle()
     layer = find_layer(viewer, "region")
     y = float(viewer.dims.point[-2])
-    layer.add_rectangles([[[300, y, 500], [300, y, 1600], [1300, y, 1600], [1300, y, 500]]])
+    layer.add_rectangles(
+        [
+            [
+                layer.world_to_data((z, y, x))
+                for z, x in ((800, 1500), (800, 4500), (2200, 4500), (2200, 1500))
+            ]
+        ]
+    )
     layer.mode = "pan_zoom"
-    settle()
-    viewer.dims.ndisplay = 3
-    viewer.reset_view()
-    viewer.scene.camera.angles = (10, -35, 60)
+    rest(panel)
+    show_vessel_map(viewer)
     rest(panel)
     scroll(panel, panel.status)
 
 
-def maps(viewer: Any) -> None:
-    """Vessel maps: density in 3-D with colour bar and scale bar."""
-    panel = dock(viewer, "Vessel maps")
-    local = run_series(viewer)
-    rest(panel)
-    close(local)
-    viewer.layers[0].visible = False
-    hide(viewer, "tracks", "localizations")
-    viewer.dims.ndisplay = 3
-    viewer.reset_view()
-    viewer.scene.camera.angles = (10, -35, 60)
-
-
 def evidence(viewer: Any) -> None:
     """Vessel maps: the speed's standard error, false tracks, motion and the saturation carried on."""
+    open_acquisition(viewer)
     panel = dock(viewer, "Vessel maps")
-    session = session_of(viewer)
-    session.change("motion", method="rigid")
-    local = run_series(viewer)
+    session_of(viewer).change("motion", method="rigid")
+    close(run_series(viewer))
     rest(panel)
-    close(local)
     panel.evidence_section.expand()
     panel.which.setCurrentIndex(panel.which.findData("speed_se"))
     rest(panel)
-    viewer.layers[0].visible = False
-    hide(viewer, "tracks", "localizations")
-    viewer.dims.ndisplay = 3
-    viewer.reset_view()
+    show_vessel_map(viewer)
     scroll(panel, panel.saturation)
 
 
-def export(viewer: Any) -> None:
-    """Export: formats, settings, and the same run without the viewer."""
-    local = run_series(viewer)
-    close(local)
-    panel = dock(viewer, "Export")
-    panel.target.setText("tracks.vtp")
-    panel.format.setCurrentText(".vtp")
-    hide(viewer, "acquisition")
+def curate(viewer: Any) -> None:
+    """Curate tracks: a range of speeds chosen in its histogram, the tracks in table and view."""
+    open_finished_run(viewer)
+    panel = dock(viewer, "Curate tracks")
+    show_vessel_map(viewer)
+    histogram = panel.histograms.plots["speed"]
+    histogram.set_brush((15.0, 20.0))
+    histogram.brushed.emit()
+    rest(panel)
+
+
+def vessels(viewer: Any) -> None:
+    """Vessels: the finished run measured, and its longest vessel chosen."""
+    open_finished_run(viewer)
+    panel = dock(viewer, "Vessels")
+    show_vessel_map(viewer)
+    panel.measure_button.click()
+    rest(panel)
+    panel.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    settle()
+    panel.choose(int(panel.model.order[0]))
+    show_only(viewer, "vessels", "vessel chosen")
 
 
 def compare(viewer: Any) -> None:
     """Compare & measure: a run against the truth, and a vessel's width."""
     viewer.window.resize(1366, 1000)
-    local = run_series(viewer)
-    close(local)
+    open_acquisition(viewer)
+    close(run_series(viewer))
     panel = dock(viewer, "Compare & measure")
     panel.second.setCurrentIndex(panel.second.findText("Ground truth"))
     rest(panel)
     panel.view.setCurrentIndex(panel.view.findData("overlay"))
     rest(panel)
+    look_at_frames(viewer)
     viewer.dims.thickness = (0.0, 1800.0, 2400.0, 2400.0)
-    viewer.reset_view()
     panel.measuring.slab.setCurrentIndex(panel.measuring.slab.findData("volume"))
     panel.measuring.width_um.setValue(100)
     panel.measuring.line_button.click()
     layer = viewer.layers["measure"]
     y = viewer.dims.point[2]
-    layer.add_lines([[500.0, y, 600.0], [500.0, y, 1300.0]])
+    layer.add_lines([[layer.world_to_data((500.0, y, x)) for x in (600.0, 1300.0)]])
     layer.mode = "select"
     rest(panel)
 
 
+def export(viewer: Any) -> None:
+    """Export: formats, settings, and the same run without the viewer."""
+    open_finished_run(viewer)
+    dock(viewer, "Export")
+    show_vessel_map(viewer)
+
+
 def history(viewer: Any) -> None:
     """Run history: two runs, and the settings in which they differ."""
+    open_acquisition(viewer)
     local = run_series(viewer)
     session_of(viewer).change("link", max_speed_mm_s=20.0)
     session_of(viewer).change("localize", localizer="radial")
@@ -275,12 +284,14 @@ def history(viewer: Any) -> None:
     rest(local)
     close(local)
     panel = dock(viewer, "Run history")
+    show_vessel_map(viewer)
     panel.runs.selectAll()
     settle()
 
 
 def log(viewer: Any) -> None:
     """Log: what a run says."""
+    open_acquisition(viewer)
     panel = dock(viewer, "Log")
     local = dock(viewer, "Localize & track")
     with tempfile.TemporaryDirectory() as folder:
@@ -292,32 +303,27 @@ def log(viewer: Any) -> None:
         rest(local)
         os.chdir(ROOT)
     close(local)
+    show_vessel_map(viewer)
     panel.lines.scrollToBottom()
 
 
-def workflow(viewer: Any) -> None:
-    """ULM workflow: all in one dock."""
-    panel = dock(viewer, "ULM workflow")
-    panel.sections["Load"].expand(False)
-    panel.sections["Sparsify"].expand()
-    rest(panel)
-    panel.panels["Clutter & PSF"].show_filtered.click()
-    settle()
-
-
-def vessels(viewer: Any) -> None:
-    """Vessels: the finished run of the simulated cortex, measured, and its longest vessel chosen."""
-    viewer.layers.clear()
-    viewer.open_sample(PLUGIN, "mouse_cortex")
-    settle(2.0)
-    panel = dock(viewer, "Vessels")
-    panel.measure_button.click()
-    rest(panel)
-    panel.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
-    settle()
-    panel.choose(int(panel.model.order[0]))
-    hide(viewer, "tracks", "map")
-    settle()
+def session(viewer: Any) -> Any:
+    """A saved session, opened again in a new viewer; its picture beside that of the old one."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "mouse_cortex"
+        shutil.copytree(ROOT / "sample_data" / "mouse_cortex", results)
+        viewer.open(str(results), plugin="napari-ulm3d")
+        settle(2.0)
+        draw_region(viewer)
+        kept, _ = gather(session_of(viewer), results / SESSION_NAME)
+        write_session(kept, results / SESSION_NAME)
+        viewer.close()
+        settle()
+        viewer = new_viewer()
+        viewer.open(str(results), plugin="napari-ulm3d")
+        rest_all(session_of(viewer))
+        rest(dock(viewer, "Vessel maps"))
+    return viewer
 
 
 def rat_brain(viewer: Any, movie: str) -> None:
@@ -332,11 +338,9 @@ def rat_brain(viewer: Any, movie: str) -> None:
     rest(loading)
     panel.panels["Localize & track"].series_button.click()
     rest(panel)
-    for title, section in panel.sections.items():
-        section.expand(title == "Vessel maps")
+    panel.open("Vessel maps")
     rest(panel)
-    viewer.layers[0].visible = False
-    hide(viewer, "tracks", "localizations", "kept voxels")
+    show_vessel_map(viewer)
 
 
 # Spacing, rate and dynamic range are assumed: the movie does not state them.
@@ -348,7 +352,8 @@ MOVIE = [
     "link.max_gap_frames=1", "link.min_length_frames=5", "maps.resolution_factor=2",
 ]  # fmt: skip
 
-PICTURES: dict[str, Callable[[Any], None]] = {
+PICTURES: dict[str, Callable[[Any], Any]] = {
+    "hero": hero,
     "load": load,
     "clutter": clutter,
     "sparsify": sparsify,
@@ -357,12 +362,14 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "maps": maps,
     "evidence": evidence,
     "region": region,
+    "curate": curate,
+    "vessels": vessels,
     "compare": compare,
     "export": export,
     "history": history,
     "log": log,
     "workflow": workflow,
-    "vessels": vessels,
+    "session": session,
 }
 
 

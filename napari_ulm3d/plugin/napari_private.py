@@ -24,6 +24,9 @@ __all__ = [
     "overlay_of",
 ]
 
+# napari's name of the overlay that shows a layer's name.
+_TITLE = "layer_name"
+
 
 class NapariChangedError(UlmError):
     """This napari lacks something that the plugin relies on."""
@@ -89,12 +92,15 @@ def overlay_of(layer: Any, name: str) -> Any:
 
 
 def add_overlay(layer: Any, name: str, overlay: Any) -> None:
-    """Put an overlay on a layer under a name.
+    """Put an overlay on a layer under a name, before the layer's title.
 
-    As of `overlay_of`.
+    napari places overlays from the edge of the canvas inwards in the order in which a layer has
+    them: a colour bar stands at the edge and its title beside it. As of `overlay_of`.
     """
     with _relying_on("Layer._overlays"):
+        titles = {_TITLE: layer._overlays.pop(_TITLE)} if _TITLE in layer._overlays else {}
         layer._overlays.update({name: overlay})
+        layer._overlays.update(titles)
 
 
 def is_being_drawn(shapes: Any) -> bool:

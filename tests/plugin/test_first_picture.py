@@ -168,6 +168,7 @@ def test_the_sample_is_small_and_ready(viewer: Any, qtbot: Any) -> None:
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 5_000_000
     panel = dock(viewer, "ULM workflow")
     click(panel.sample_button)  # the third click, after the two of the menu
+    assert panel.sample_button.text() == "Opening…"
     qtbot.waitUntil(lambda: session_of(viewer).result is not None and viewer.dims.ndisplay == 3)
     assert_map_alone(viewer)
     result = session_of(viewer).result
@@ -175,6 +176,8 @@ def test_the_sample_is_small_and_ready(viewer: Any, qtbot: Any) -> None:
     assert result.grid.shape == sample_map_config().grid.shape
     assert result.tracks.n_tracks > 5_000
     assert panel.next_button.text() == "Show vessel map"
+    qtbot.waitUntil(panel.sample_button.isEnabled)
+    assert panel.sample_button.text() == "Open the sample"
 
 
 @pytest.mark.slow

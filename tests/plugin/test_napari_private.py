@@ -23,6 +23,7 @@ def test_the_installed_napari_has_what_we_rely_on(viewer: Any) -> None:
     bar = ColorBarOverlay()
     private.add_overlay(layer, "ours", bar)
     assert private.overlay_of(layer, "ours") is bar
+    assert list(layer._overlays)[-2:] == ["ours", "layer_name"]  # the title stands beside it
     assert private.is_being_drawn(viewer.add_shapes()) is False
     assert private.files_being_opened() == []  # and says so if `ViewerModel.open` is another one
 

@@ -25,6 +25,8 @@ __all__ = ["Control", "control_for", "is_several", "widget_for"]
 
 _AXES = ("z", "y", "x")
 _ENDS = ("first", "last")
+# A wider range is a limit of sanity: a pixel of its slider would be more than a person wants.
+_SLIDER_SPAN = 100.0
 _LEFT_BLANK = "<br>Left blank: "
 
 
@@ -32,7 +34,7 @@ def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[
     """The magicgui widget for a setting: kind, range, unit and choices are those of the config.
 
     A choice is a drop-down list, a switch a check box, a number a box, with a slider where its
-    range is closed, a tuple a box for each number, a text a line. What may be None can be left
+    range is narrow, a tuple a box for each number, a text a line. What may be None can be left
     blank, and `hint` stands there.
 
     Raises
@@ -62,7 +64,7 @@ def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[
             **_number(kind, field.metadata, size),
         }
         bounds = native["bounds"]
-        if kind is float and math.isfinite(bounds.low) and math.isfinite(bounds.high):
+        if kind is float and bounds.high - bounds.low <= _SLIDER_SPAN:
             native.pop("whole")
             return magic.SliderEdit(native=native)
         return magic.NumberEdit(native=native)

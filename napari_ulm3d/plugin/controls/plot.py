@@ -23,7 +23,7 @@ _KEPT = QColor(80, 200, 120, 45)
 # Readable on a dark and on a light ground.
 _LINE = {True: "#ffd400", False: "#c77700"}
 _GRIP_PIXELS = 8
-_LEFT, _BELOW = 54, 40
+_LEFT, _BELOW = 54, 44
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from napari_ulm3d.plugin.layers.track_colors import (
     layer_name,
     map_colormap,
     ranged_colormap,
+    signed_top,
 )
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
@@ -110,6 +111,7 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
     name = vessel_map.name.replace("_", " ")
     signed = vessel_map.signed
     colours = DOPPLER if signed else COLORMAPS.get(vessel_map.name, "hot")
+    top = signed_top(top) if signed else top
     limits = (-top, top) if signed else (0.0, top)
     settings = {
         "name": f"{name} [{vessel_map.unit}]" if vessel_map.unit else name,

@@ -35,6 +35,7 @@ __all__ = [
     "map_colormap",
     "napari_colormap",
     "ranged_colormap",
+    "signed_top",
     "title_colour_bar",
 ]
 
@@ -146,13 +147,30 @@ def default_range(values: NDArray[np.float64], by: str) -> tuple[float, float]:
     if not values.size:
         return (-1.0, 1.0) if QUANTITIES[by].signed else (0.0, 1.0)
     if QUANTITIES[by].signed:
-        top = _round_out(0.0, float(np.percentile(np.abs(values), 99)))[1]
+        top = signed_top(_round_out(0.0, float(np.percentile(np.abs(values), 99)))[1])
         return -top, top
     ends = (0, 100) if by == "time_s" else (1, 99)
     low, high = (float(v) for v in np.percentile(values, ends))
     if by == "speed_mm_s":
         low = 0.0  # a speed is read from zero
     return _round_out(low, high)
+
+
+def signed_top(top: float) -> float:
+    """The upper end, at or above `top`, of colours from -top to top.
+
+    napari writes no number but 0 on a symmetric colour bar that ends between 4 and 5 or between
+    7.5 and 10 times a power of ten.
+    """
+    if not top > 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(top))
+    share = top / power
+    if 4.0 < share < 5.0:
+        share = 5.0
+    elif share > 7.0:
+        share = 10.0
+    return float(f"{share * power:.6g}")
 
 
 def default_colouring(tracks: Tracks, by: str = "speed_mm_s") -> Colouring:

@@ -69,7 +69,7 @@ class LoadPanel(Panel):
 
         self.recognized = note("No file chosen.")
         self.column.addWidget(self.recognized)
-        self.column.addWidget(heading("Missing from the file"))
+        self.column.addWidget(heading("Scale and frame rate"))
         # Each source has its own: what was typed for one is not said of the next.
         self.draft = LoadDraft(self.session, self)
         editable = cast(Session, self.draft)

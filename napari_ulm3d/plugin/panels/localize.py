@@ -60,7 +60,7 @@ class LocalizePanel(Panel):
 
     def _build_tracks(self) -> None:
         self.column.addWidget(heading("Tracks"))
-        self.link_form = SettingsForm(self.session, "link")
+        self.link_form = SettingsForm(self.session, "link", hint="automatic")
         self.column.addWidget(self.link_form)
         self.relinking = Relinking(self.session)
         self.relinking.wanted.connect(self._relink)

@@ -88,11 +88,19 @@ class WorkflowPanel(Panel):
 
         if self._opening is None:
             self._opening = Reopening(self.session, self.problem.say)
+            self._opening.ended.connect(partial(self._say_opening, False))
         self.problem.say(None)
+        self._say_opening(True)
         try:
             self._opening.open(sample_map_path())
         except UlmError as error:
             self.problem.say(str(error))
+            self._say_opening(False)
+
+    def _say_opening(self, busy: bool) -> None:
+        """On the button: a slow machine takes seconds to read the sample."""
+        self.sample_button.setEnabled(not busy)
+        self.sample_button.setText("Opening…" if busy else "Open the sample")
 
     def _compute_anew(self) -> None:
         self.problem.say(None)

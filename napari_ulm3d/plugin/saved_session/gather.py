@@ -11,6 +11,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.io.session_file import SavedLayer, SavedSession, SavedView, stored_path
 from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.place import ROLE
+from napari_ulm3d.plugin.layers.vessel_lines import CHOSEN_ROLE
 from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.saved_session.looks import looks_of, shapes_um
 
@@ -22,6 +23,8 @@ __all__ = ["OF_RESULT", "gather", "open_docks"]
 #: Layers that come with a results folder.
 OF_RESULT = ("map", "tracks", "localizations")
 _DRAWN = ("", "region", "measure")
+# Marks of what is selected in a table: nobody would miss them another day.
+_SELECTED = ("chosen tracks", CHOSEN_ROLE)
 
 
 def gather(session: Session, path: Path) -> tuple[SavedSession, list[str]]:
@@ -77,7 +80,10 @@ def _layer(session: Session, layer: Any, path: Path, *, kept: bool) -> SavedLaye
 
 def _said_already(session: Session, layer: Any) -> bool:
     role = layer.metadata.get(ROLE, "")
-    return role in OF_RESULT or value_of(layer, Acquisition) is session.acquisition is not None
+    return (
+        role in (*OF_RESULT, *_SELECTED)
+        or value_of(layer, Acquisition) is session.acquisition is not None
+    )
 
 
 def _view(viewer: Any) -> SavedView:

@@ -19,6 +19,7 @@ _STYLE = (
     " border-radius: 3px; padding: 4px 10px; }"
     f"QPushButton:focus {{ border: 2px solid {_INK}; }}"
     "QPushButton:hover { background: #ffe9a8; }"
+    "QPushButton:disabled { color: #b5a878; border-color: #ead9a0; }"
 )
 
 

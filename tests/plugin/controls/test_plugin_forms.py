@@ -298,6 +298,13 @@ def test_a_slider_and_its_box_are_one_setting(viewer: Any, qtbot: Any) -> None:
     assert session.config.sparsify.threshold == 1.0
 
 
+def test_a_limit_of_sanity_is_no_slider(viewer: Any, qtbot: Any) -> None:
+    form = form_of(viewer, qtbot, "link")  # max_speed_mm_s: up to 10,000
+    assert not hasattr(form.controls["max_speed_mm_s"].widget.native, "slider")
+    enter(form.controls["max_speed_mm_s"], "40")
+    assert session_of(viewer).config.link.max_speed_mm_s == 40.0
+
+
 def test_a_score_can_be_left_to_the_network_again(viewer: Any, qtbot: Any) -> None:
     form, session = form_of(viewer, qtbot, "network"), session_of(viewer)
     session.change("localize", localizer="network")

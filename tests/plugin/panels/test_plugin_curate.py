@@ -26,6 +26,7 @@ from napari_ulm3d.plugin.controls.tracks.track_table import table_of_tracks
 from napari_ulm3d.plugin.jobs.run_series import outcome_of, result_of
 from napari_ulm3d.plugin.layers.place import find_layer, place
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
+from napari_ulm3d.plugin.saved_session.gather import gather
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.state.saved_results import mapped
 from napari_ulm3d.tables import Localizations, Tracks
@@ -59,6 +60,8 @@ def test_tracks_are_curated(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     idle(qtbot, panel)
     assert panel.table.chosen == (number,)
     assert find_layer(loaded, "chosen tracks") is not None
+    _, lost = gather(session, tmp_path / "now.ulm3d.toml")
+    assert lost == []  # nobody is told that a selection is not saved
 
     # It is deleted from the table, the maps and the folder, and comes back.
     click(panel.delete_button)

@@ -28,6 +28,7 @@ from napari_ulm3d.plugin.layers.track_colors import (
     default_colouring,
     default_range,
     features_of,
+    signed_top,
 )
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.state.results import Result
@@ -108,6 +109,15 @@ def test_default_ranges_are_robust_and_hold_nan(by: str) -> None:
     assert default_range(values, by) == pytest.approx((low, high), rel=0.2, abs=0.1)
     assert default_range(values[:0], by)[0] < default_range(values[:0], by)[1]
     assert default_range(np.full(9, 3.0), by)[0] < default_range(np.full(9, 3.0), by)[1]
+
+
+@pytest.mark.parametrize(("top", "end"), [(8.7, 10.0), (43.0, 50.0), (0.62, 0.62), (0.0, 1.0)])
+def test_a_symmetric_colour_bar_has_numbers_beside_zero(top: float, end: float) -> None:
+    from vispy.visuals.axis import _get_ticks_talbot
+
+    assert signed_top(top) == end
+    ticks = _get_ticks_talbot(-end, end, 2.0, 2)  # as napari's colour bar asks for them
+    assert sum(0 < abs(tick) <= end * 1.0001 for tick in ticks) >= 2
 
 
 def test_direction_is_one_for_straight_down() -> None:

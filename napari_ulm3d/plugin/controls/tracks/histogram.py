@@ -38,6 +38,9 @@ class Histogram(Plot):
         self._values: NDArray[np.float64] = np.empty(0)
         self._pressed: float | None = None
 
+    def sizeHint(self) -> QSize:
+        return QSize(185, self._height)
+
     def minimumSizeHint(self) -> QSize:
         return QSize(150, self._height)
 

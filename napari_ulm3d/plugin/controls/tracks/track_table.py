@@ -16,12 +16,14 @@ __all__ = ["TrackTable", "table_of_tracks"]
 _NAMES = {
     "frames": "Frames",
     "first": "First",
-    "length": "Length (um)",
-    "speed": "Speed (mm/s)",
+    "length": "Length\num",
+    "speed": "Speed\nmm/s",
     "score": "Score",
-    "depth": "Depth (um)",
+    "depth": "Depth\num",
     "verified": "Verified",
 }
+_RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+_NUMBER_PIXELS, _COLUMN_PIXELS = 68, 61
 
 
 def table_of_tracks(tracks: Tracks) -> pd.DataFrame:
@@ -70,6 +72,8 @@ class _Model(QAbstractTableModel):
         return self.headers[section]
 
     def data(self, index: Any, role: int = 0) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _RIGHT
         if role != Qt.ItemDataRole.DisplayRole:
             return None
         if index.column() == 0:
@@ -111,6 +115,8 @@ class TrackTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.verticalHeader().hide()
+        self.horizontalHeader().setDefaultSectionSize(_COLUMN_PIXELS)
+        self.setColumnWidth(0, _NUMBER_PIXELS)
         self.setMinimumHeight(200)
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen_changed.emit())
         # Sorting makes all rows anew: what was selected stays selected.

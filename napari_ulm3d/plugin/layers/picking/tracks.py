@@ -63,7 +63,7 @@ def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
         "size": _MARK_PIXELS / viewer.scene.camera.zoom,
         "face_color": "white",
         "border_width": 0,
-        "out_of_slice_display": True,
+        "projection_mode": "rescale_linear",
     }
     # Tracks are drawn in every plane, so their marks are: the points lie in the plane that is seen.
     if viewer.dims.ndisplay == 2:

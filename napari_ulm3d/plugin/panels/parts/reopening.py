@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from napari_ulm3d.plugin.jobs.job import Job, Problem
 from napari_ulm3d.plugin.layers.place import Placer
@@ -22,7 +22,14 @@ class Reopening(QObject):
     ----------
     failed
         Told what went wrong.
+
+    Signals
+    -------
+    ended()
+        The result is shown, or could not be read.
     """
+
+    ended = Signal()
 
     def __init__(self, session: Session, failed: Callable[[Problem], Any]) -> None:
         super().__init__(session)
@@ -30,6 +37,7 @@ class Reopening(QObject):
         self._job = Job(self)
         self._job.finished.connect(self._on_read)
         self._job.failed.connect(failed)
+        self._job.failed.connect(lambda _: self.ended.emit())
         self._placer = Placer(self)
 
     @property
@@ -47,5 +55,6 @@ class Reopening(QObject):
     def _on_read(self, outcome: Any) -> None:
         def done() -> None:
             self._session.reopen(outcome.result)
+            self.ended.emit()
 
         self._placer.start(self._session.viewer, outcome.layers, outcome.stale_roles, done)
