@@ -1,10 +1,10 @@
 """The stages in order over the blocks of an acquisition.
 
-`process` is the core, a generator of events: it reads a block, filters it, localizes in
-it, hands the localizations to the linker, and goes on; the maps grow as tracks finish.
-Nothing but the current block and the unfinished tracks is held. `run_events` adds the
-results folder (finished blocks are files, so a stopped run goes on), and `run` is the
-same for people who want the result and no events.
+`process` is the core, a generator of events: it reads a block, filters it, localizes the
+bubbles, passes the localizations to the linker, and adds finished tracks to the maps. Only
+the current block and the unfinished tracks are held in memory. `run_events` adds the
+results folder, which keeps finished blocks so that a stopped run can be resumed. `run`
+returns the result without events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Working on one block without letting its troubles end the run."""
+"""Process one block without letting its errors end the run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["Attempt", "attempt_block", "of_settings"]
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of working on a block: a result, or an error that says why there is none.
+    """Outcome of processing a block: a result, or an error.
 
     Attributes
     ----------
     details
-        Traceback of an error that is none of ours, for the log.
+        Traceback of an unexpected error, for the log.
     peak_memory_bytes
-        Largest memory of the process that worked on it, None when not known.
+        Peak memory of the process that did the work; None if unknown.
     process
-        Which process that was; empty: this one.
+        Name of that process; empty: this one.
     """
 
     result: BlockResult | None = None
@@ -39,7 +39,7 @@ class Attempt:
 
 
 def of_settings(error: UlmError) -> bool:
-    """Whether an error lies in the settings or the machine, and so will come again and again."""
+    """Whether an error is due to the settings or the machine, and would recur in every block."""
     return isinstance(error, ConfigError | BackendError)
 
 
@@ -50,19 +50,19 @@ def attempt_block(
     filtered: FilteredBlock | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Attempt:
-    """`localize_block`, with whatever goes wrong as a value.
+    """Call `localize_block`, and return errors as values.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     try:
         return Attempt(localize_block(block, plan, stop, filtered, progress))
     except Cancelled:
         raise
     except UlmError as error:
-        # Without its frames, which hold the block in memory.
+        # Drop the traceback, whose frames keep the block in memory.
         return Attempt(error=error.with_traceback(None))
     except MemoryError as error:
         said = " ".join(str(error).split())
@@ -75,7 +75,7 @@ def attempt_block(
             )
         )
     except Exception as error:
-        # What the libraries beneath raise on damaged data has no end; the log keeps it all.
+        # Libraries may raise anything on damaged data; the traceback goes to the log.
         return Attempt(
             error=BlockError(
                 f"{block.name}: unexpected error ({type(error).__name__}: "

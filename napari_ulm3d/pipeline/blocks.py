@@ -1,4 +1,4 @@
-"""What happens to one block: read, filter, correlate, localize."""
+"""Process one block: read, filter, correlate, localize."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ __all__ = [
 
 
 def stages_of_a_block(config: PipelineConfig) -> tuple[str, ...]:
-    """Sections of the settings that a block's result depends on (see `key_facts`)."""
+    """Sections of the settings on which a block's result depends (see `key_facts`)."""
     moving = () if config.motion.method == "none" else ("motion",)
     return ("load", "clutter", "psf", *moving, *localizer_of(config).sections)
 
 
 def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig) -> FilteredBlock:
-    """Read a block and take the tissue out of it, in place.
+    """Read a block and remove the tissue, in place.
 
     Raises
     ------
     InputError
-        Nothing changes in the block, or it cannot be read.
+        The block is constant or cannot be read.
     """
     frames = block.read()
     refuse_constant(frames, block.name)
@@ -76,7 +76,7 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
 def measure(
     block: Block, acquisition: Acquisition, config: PipelineConfig
 ) -> tuple[BlockMeasurement, FilteredBlock]:
-    """What a block says of the acquisition, and the block after the clutter filter."""
+    """Measure a block for the calibration; also return the filtered block."""
     frames = block.read()
     refuse_constant(frames, block.name)
     exponent = rescale(frames)
@@ -87,9 +87,9 @@ def measure(
 def acquisition_psf(
     acquisition: Acquisition, config: PipelineConfig, first: Block
 ) -> tuple[Psf, FilteredBlock | None]:
-    """The PSF on the acquisition's own grid by one block, for looking at its frames.
+    """The PSF on the acquisition's own grid from one block, for viewing its frames.
 
-    Where something has to be measured, the filtered block is returned too.
+    If something must be measured, the filtered block is returned too.
     """
     unthinned = config.calibrate.replace(thinning=(1, 1, 1))
     still = config.motion.replace(method="none")
@@ -103,7 +103,7 @@ def acquisition_psf(
 def resolved(
     config: PipelineConfig, calibration: Calibration, blocks: Sequence[Block]
 ) -> PipelineConfig:
-    """The settings with numbers for what they leave to the data; what is given stays."""
+    """The settings with measured numbers in place of automatic ones."""
     longest = max(block.n_frames for block in blocks)
     if config.clutter.svd_range is None and calibration.svd_first is not None:
         config = with_cut(config, calibration.svd_first, longest)
@@ -120,15 +120,15 @@ def localize_block(
     filtered: FilteredBlock | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> BlockResult:
-    """Localize the bubbles of one block; nothing larger than the block is held.
+    """Localize the bubbles of one block, holding nothing larger than the block.
 
-    `filtered` is the block after `filter_block`, where it is at hand already; `progress` is
-    told the share of the block that is done.
+    `filtered` is the block after `filter_block`, if available; `progress` is called with the
+    share of the block that is done.
 
     Raises
     ------
     Cancelled
-        `stop` said so between two chunks of frames.
+        `stop` returned true between two chunks of frames.
     """
     reference = None if plan.calibration is None else plan.calibration.motion_reference
     if filtered is None or (reference is not None and filtered.motion is None):
@@ -155,7 +155,7 @@ def localize_block(
 
 
 def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
-    """A filtered block as it is localized on; the block itself where nothing is thinned."""
+    """The filtered block on the working grid; the block itself if nothing is thinned."""
     if plan.calibration is None or plan.calibration.working.is_full:
         return filtered
     working = plan.calibration.working
@@ -168,7 +168,7 @@ def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
 
 
 def _against(reference: NDArray[np.float32], motion: BlockMotion, plan: BlockPlan) -> BlockMotion:
-    """A block's motion against the reference of the acquisition."""
+    """A block's motion relative to the reference image of the acquisition."""
     if motion.image is None:
         return motion
     return motion.against(offset_um(reference, motion.image, plan.acquisition.grid.spacing_um)[0])
@@ -177,9 +177,9 @@ def _against(reference: NDArray[np.float32], motion: BlockMotion, plan: BlockPla
 def _within(
     found: Localizations, valid: NDArray[np.bool_] | None, plan: BlockPlan
 ) -> Localizations:
-    """Positions within voxels that hold data; coarse voxels reach a little further.
+    """Keep positions within voxels that contain data; coarse voxels extend slightly beyond them.
 
-    A dead voxel between others belongs to the field of view.
+    An isolated dead voxel belongs to the field of view.
     """
     whole = plan.calibration is None or plan.calibration.working.is_full
     if not len(found) or (whole and valid is None):

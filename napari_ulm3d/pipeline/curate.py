@@ -1,4 +1,4 @@
-"""Edits of tracks in a results folder: maps, measures, exports and report follow, and come back."""
+"""Apply edits of tracks in a results folder, and update or restore its maps and curves."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from napari_ulm3d.tables import Tracks
 
 __all__ = ["curate"]
 
-#: Folder with the files of the run that the edits changed, as they were.
+#: Folder with the original files of the run that the edits changed.
 UNEDITED = "unedited"
 _CURVES = ("saturation.csv", "saturation_forecast.csv", "fsc.csv")
 
 
 def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
-    """Make these the edits of a run; its maps, curves and numbers are those of the edited tracks.
+    """Set the edits of a run, and recompute its maps, curves and numbers from the edited tracks.
 
-    The tracks as they were linked, and the maps made from them, are kept; with no edits they are
-    there again, to the byte.
+    The linked tracks and the original maps are kept; without edits they are restored exactly.
 
     Parameters
     ----------
     folder
         Results folder of a finished run.
     edits
-        All edits, in order: those that are there (`read_edits`) and new ones, or fewer.
+        All edits in order, including the existing ones to keep (`read_edits`).
 
     Returns
     -------
@@ -46,7 +45,7 @@ def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
     ConfigError
         An edit cannot be made; nothing is changed.
     ResultsError
-        The folder holds no finished run.
+        The folder contains no finished run.
     """
     results = ResultsFolder.open(folder)
     if not results.complete:
@@ -72,13 +71,13 @@ def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
     _keep(results.path)
     for name, vessel_map in (accumulator.maps() | places).items():
         write(vessel_map, results.map_path(name))
-    if not places:  # too few tracks are left
+    if not places:  # too few tracks remain
         results.map_path(LOCAL_RESOLUTION).unlink(missing_ok=True)
     write(saturation, results.path / "saturation.csv")
     write(forecast.curve, results.path / "saturation_forecast.csv")
     if fsc is not None:
         write(fsc.to_table(), results.path / "fsc.csv")
-        # A number that is not there any more is told as none.
+        # Record None, so that the original value is not shown.
         known = not math.isnan(fsc.resolution_um)
         numbers["resolution_um"] = fsc.resolution_um if known else None
         numbers["axes_um"] = fsc.known_axes_um()
@@ -87,11 +86,11 @@ def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
 
 
 def _keep(path: Path) -> None:
-    """Set aside what the run wrote, once."""
+    """Keep the original files of the run, once."""
     kept = path / UNEDITED
     if (path / EDITS_NAME).is_file() and kept.is_dir():
         return
-    shutil.rmtree(kept, ignore_errors=True)  # left by an edit that was broken off
+    shutil.rmtree(kept, ignore_errors=True)  # left by an interrupted edit
     kept.mkdir()
     for place in (*(path / "maps").glob("*.ome.tif"), *(path / name for name in _CURVES)):
         if place.is_file():

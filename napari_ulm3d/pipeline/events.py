@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and its short report at the end."""
+"""Events during a run, and its report at the end."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins; `name` is for people."""
+    """A stage begins; `name` is for display."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class RunPrepared:
-    """What the run found out before its first block.
+    """Results of the calibration before the first block.
 
     Attributes
     ----------
     facts
-        For `run.toml`: the settings with the blocks' length, the PSF, the weights of each network with their hash, and at which frames
-        tracks would end for every `link.breaks`.
+        For `run.toml`: settings with the block length, the PSF, the weights of each network with
+        their hash, and the frames at which tracks would end for each choice of `link.breaks`.
     notes
-        The same in sentences, for the log.
+        The same as text, for the log.
     """
 
     facts: dict[str, Any]
@@ -57,7 +57,7 @@ class RunPrepared:
     def of(
         cls, plan: BlockPlan, config: PipelineConfig, sequences: dict[str, list[int]]
     ) -> RunPrepared:
-        """From the plan, the settings that give it again, and where sequences begin."""
+        """From the plan, the settings that reproduce it, and the first frames of sequences."""
         psf, weights = plan.psf, plan.weights
         widths = " x ".join(f"{width:.2f}" for width in psf.fwhm_voxels)
         patch = " x ".join(str(n) for n in psf.shape)
@@ -85,22 +85,22 @@ class RunPrepared:
 
 @dataclass(frozen=True)
 class BlockFinished:
-    """A block went through localization and linking.
+    """A block has been localized and linked.
 
     Attributes
     ----------
     index, n_blocks
-        Which block, of how many.
+        Index of the block, and number of blocks.
     first_frame, n_frames
-        The frames it holds.
+        Its frames.
     result
         Its localizations and power Doppler.
     tracks
-        Tracks that ended by its last frame and were not told before.
+        Tracks that ended by its last frame and were not in an earlier event.
     reused
-        Whether it was finished by an earlier run.
+        Whether an earlier run finished it.
     seconds
-        Wall-clock time that it took.
+        Wall-clock time.
     """
 
     index: int
@@ -115,20 +115,20 @@ class BlockFinished:
 
 @dataclass(frozen=True)
 class BlockFailed:
-    """A block could not be worked on, twice; the run goes on without it.
+    """A block failed twice; the run continues without it.
 
-    No localizations come from its frames, and tracks end before them.
+    Its frames yield no localizations, and tracks end before them.
 
     Attributes
     ----------
     index, n_blocks
-        Which block, of how many.
+        Index of the block, and number of blocks.
     first_frame, n_frames
-        The frames it holds.
+        Its frames.
     name
-        Its file and the frames in it, for people.
+        Its file and frames, for display.
     reason
-        What went wrong, one sentence.
+        The error, one sentence.
     """
 
     index: int
@@ -141,16 +141,16 @@ class BlockFailed:
 
 @dataclass(frozen=True)
 class BlockProgress:
-    """How far the work on a block has come: told by a callback while it goes on, no `Event`.
+    """Progress within a block; passed to a callback, not an `Event`.
 
     Attributes
     ----------
     index, n_blocks
-        Which block, of how many.
+        Index of the block, and number of blocks.
     n_frames
-        The frames it holds.
+        Number of its frames.
     share
-        Of its frames that are localized, 0 to 1; it falls back when the block is tried again.
+        Share of its frames that are localized, 0 to 1; starts again if the block is retried.
     """
 
     index: int
@@ -161,21 +161,21 @@ class BlockProgress:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something that the person should know; `text` is a sentence or two."""
+    """A note for the user; `text` is one or two sentences."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ClusterReady:
-    """Workers of a cluster stand by.
+    """The workers of a cluster are ready.
 
     Attributes
     ----------
     n_workers
-        How many there are now.
+        Current number of workers.
     dashboard
-        Address of the page that shows what they do; empty where there is none.
+        Address of the Dask dashboard; empty if there is none.
     """
 
     n_workers: int
@@ -189,17 +189,17 @@ class MapsFinished:
     Attributes
     ----------
     tracks
-        The tracks that were still open at the last frame.
+        The tracks still open at the last frame.
     maps
         density, speed, velocity_z, direction, power_doppler.
     saturation
         Columns time_s, voxels_reached, share_of_grid, share_of_final.
     forecast
-        The same carried on.
+        Extrapolation of the saturation.
     resolution
-        Fourier shell correlation of two half sets; None when it was not asked for.
+        Fourier shell correlation of two half sets; None if not requested.
     chance
-        The tracks of the first localizations by length, and how many arise by chance.
+        Number of tracks by length in the first localizations, and the number expected by chance.
     """
 
     tracks: Tracks
@@ -212,32 +212,31 @@ class MapsFinished:
 
 @dataclass(frozen=True)
 class RunReport:
-    """A run in a few numbers.
+    """Summary of a run.
 
     Attributes
     ----------
     min_length_frames
-        Shortest track that was kept; where the settings say auto, what was chosen.
+        Minimum track length, as set or chosen automatically.
     max_speed_mm_s
-        Speed limit of the links; where the settings say auto, what was chosen.
+        Speed limit of links, as set or chosen automatically.
     chance_share
-        Share of the tracks that arise by chance, by frames in random order
+        Share of the tracks expected by chance, from frames in random order
         (`link.chance_tracks`). None without tracks.
     axes_um
-        Resolution along z, y, x, where it is known.
+        Resolution along z, y, x, where known.
     motion_rms_um
-        Root mean square displacement of the tissue that was taken out; None where it was left alone.
+        Rms displacement of the tissue that was corrected; None without motion correction.
     forecast
-        What a longer acquisition would reach (`maps.Forecast.rows`), by name.
+        Saturation of a longer acquisition (`maps.Forecast.rows`), by name.
     frames_left_out
-        Frames in which the tissue jerked.
+        Number of frames with abrupt tissue motion that were excluded.
     verdict
-        A sentence where the run found nothing, hardly anything or mostly noise, with the probable
-        cause and what to try.
+        Probable cause and advice if the run found nothing, very little or mostly noise.
     network_window_frames
-        Most frames that a network was given at once; None without one.
+        Largest number of frames in a window of a network; None without a network.
     hints
-        What could be tried next, a sentence each.
+        Suggestions, one sentence each.
     """
 
     n_frames: int
@@ -263,7 +262,7 @@ class RunReport:
     max_speed_mm_s: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and value, for printing."""
+        """Names and values for printing."""
         per_frame = self.n_localizations / self.n_frames
         memory = (
             "unknown"
@@ -306,7 +305,7 @@ class RunReport:
         return rows
 
     def advised(self) -> tuple[str, ...]:
-        """Verdict and hints: what a person should look at next."""
+        """The verdict and hints, if any."""
         return (*((self.verdict,) if self.verdict else ()), *self.hints)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Who works on the blocks: this process, one after the other; or workers (see `cluster`).
+"""Executors process the blocks: one after the other in this process, or on workers (`dask`).
 
-An executor takes jobs and gives back their outcomes in the order of the jobs, however
-many it works on at a time; so what follows (linking, maps, files) does not know the
-difference, and the result is the same to the bit.
+An executor takes jobs and returns their outcomes in the order of the jobs, however
+many it processes at once. Later stages (linking, maps, files) therefore do not see the
+difference, and the result is identical.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from napari_ulm3d.system.machine import peak_memory
 
 __all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor"]
 
-#: How often a block is tried before the run goes on without it.
+#: Number of attempts at a block before the run continues without it.
 ATTEMPTS = 2
 
 Stop = Callable[[], bool]
@@ -41,14 +41,14 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Job:
-    """A block to work on.
+    """A block to process.
 
     Attributes
     ----------
     kept
-        Its result from an earlier run: then there is nothing to do.
+        Its result from an earlier run, which is reused.
     key
-        The name of its input and settings under which the result is to be kept.
+        Hash of its input and settings, under which the result is stored.
     """
 
     block: Block
@@ -57,18 +57,18 @@ class Job:
 
 
 class Executor(Protocol):
-    """Works on blocks."""
+    """Processes blocks."""
 
     def calibrate(
         self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
     ) -> Calibration:
-        """What a few blocks spread over the acquisition, of those that can be read, say of it."""
+        """Calibrate on a few readable blocks spread over the acquisition."""
         ...
 
     def block_length(
         self, acquisition: Acquisition, config: PipelineConfig, most_frames: int | None
     ) -> BlockLength:
-        """How many frames are filtered together, at most `most_frames` (`chosen_length`)."""
+        """Choose the number of frames per block, at most `most_frames` (`chosen_length`)."""
         ...
 
     def outcomes(
@@ -78,20 +78,20 @@ class Executor(Protocol):
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
-        """The jobs in their order, each with the last attempt at it.
+        """Yield the jobs in order, each with its last attempt.
 
-        `tell` hears now and then which share of a block is done; of several blocks at a time
-        where several are worked on, and from any thread.
+        `tell` is called now and then with the share of a block that is done, from any thread,
+        and for several blocks in turn if several are processed at once.
         """
         ...
 
     def peak_memory_bytes(self) -> int | None:
-        """Largest memory so far, of all processes together; None where it is not known."""
+        """Peak memory so far, summed over processes; None if unknown."""
         ...
 
 
 class SerialExecutor:
-    """This process, a block at a time."""
+    """Processes one block at a time in this process."""
 
     def __init__(self) -> None:
         self._measured: tuple[int, FilteredBlock] | None = None
@@ -103,14 +103,14 @@ class SerialExecutor:
 
         def found(block: Block) -> BlockMeasurement:
             measurement, filtered = measure(block, acquisition, config)
-            if not first:  # the only one that is kept: it is large
+            if not first:  # keep only the first, since blocks are large
                 first.append((block.index, filtered))
             return measurement
 
         calibration = calibrated(found, blocks, acquisition, config)
         settings = resolved(config, calibration, blocks)
         for index, filtered in first:
-            # Another cut than all blocks together say: it is filtered anew.
+            # If the common cut differs from this block's own, it must be filtered again.
             wanted = settings.clutter.svd_range
             if filtered.components is None or wanted is None or filtered.components[0] == wanted[0]:
                 self._measured = (index, filtered)
@@ -144,9 +144,9 @@ class SerialExecutor:
             return Attempt(job.kept)
         attempt = Attempt()
         for _ in range(ATTEMPTS):
-            # Measuring the PSF has filtered the first block already; it is large, and wanted once.
+            # The calibration has filtered the first block; reuse it once, since it is large.
             if progress is not None:
-                progress(0.0)  # it is filtered first
+                progress(0.0)  # it is filtered first, without progress
             measured, self._measured = self._measured, None
             filtered = measured[1] if measured and measured[0] == job.block.index else None
             del measured

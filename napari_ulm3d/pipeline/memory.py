@@ -1,4 +1,4 @@
-"""The memory of a run: settings that keep a budget, and giving back what is free."""
+"""The memory of a run: fit the settings to a budget, and return free memory."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ from napari_ulm3d.errors import ConfigError
 
 __all__ = ["Fitted", "fit_to_memory", "return_free_memory", "worker_share"]
 
-# Measured: what a process takes before it holds a frame (libraries, compiled code, tables), ...
+# Measured: memory of a process without frames (libraries, compiled code, tables) ...
 _PROCESS_BYTES = 400_000_000
-# ... how many times the block it takes while it works on one, ...
+# ... memory while processing a block, relative to the block ...
 _BLOCKS_HELD = 2.2
-# ... what the libraries of networks take, ...
+# ... memory of the network libraries ...
 _TORCH_BYTES = 250_000_000
-# ... and what the process that links and maps takes beside that, ...
+# ... additional memory of the process that links and maps ...
 _MAPPING_BYTES = 300_000_000
-# ... of which maps have so much, and may take what else is free.
+# ... and the part of it for maps, which may also use any memory left over.
 _MAP_BYTES = 200_000_000
-
-# Of the memory for a block, what a network gets at least: a smaller share makes windows small.
+# Least share of the memory that a network gets; with less, its windows would be small.
 _NETWORK_SHARE = 0.25
-
-# A shorter window knows too few frames to tell tissue from flow.
+# Fewer frames do not suffice to separate tissue from flow.
 _FEWEST_FRAMES = 32
 
 
@@ -43,12 +41,11 @@ class Fitted:
     Attributes
     ----------
     notes
-        What was changed, a sentence each.
+        Changes to the settings, one sentence each.
     map_bytes
-        What maps may take while they accumulate; None: what they need.
+        Memory for the maps while they accumulate; None: no limit.
     block_frames
-        Frames of the longest block that fits, while `load.frames_per_block` is left to the data;
-        None: there is no budget.
+        Most frames per block that fit, if `load.frames_per_block` is automatic; None: no limit.
     """
 
     config: PipelineConfig
@@ -58,14 +55,13 @@ class Fitted:
 
 
 def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: Execution) -> Fitted:
-    """Shorter blocks, smaller windows of a network and maps on the disk, to keep to a budget.
+    """Fit a run to a memory budget: shorter blocks, smaller network windows, maps on disk.
 
-    The share of singular components that the clutter filter removes stays: tissue of a
-    Doppler bandwidth B fills about 2 B T + 1 components of a window of T seconds (Slepian
-    and Pollak, Bell Syst. Tech. J. 40, 1961), so their number goes with the length.
-
-    A network on the CPU whose memory is not set (`network.memory_gb`) is given what the block
-    leaves free, and at least a quarter of what there is for both. On a GPU it takes the GPU's.
+    The clutter filter keeps removing the same share of singular components: tissue of Doppler
+    bandwidth B occupies about 2 B T + 1 components of a window of T seconds (Slepian and
+    Pollak, Bell Syst. Tech. J. 40, 1961), so their number scales with the length. A network on
+    the CPU without `network.memory_gb` gets what the block leaves free, and at least a
+    quarter of the memory for both. On a GPU it uses the GPU's memory.
 
     Parameters
     ----------
@@ -76,7 +72,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
     Raises
     ------
     ConfigError
-        The budget has no room for blocks that are long enough to be filtered.
+        The budget is too small for blocks long enough to be filtered.
     """
     budget = execution.memory_bytes
     if budget is None:
@@ -102,7 +98,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
             f"Allow at least {ceil(least / 1e8) / 10:.1f}GB (--memory){', or fewer workers' if execution.workers else ''}."
         )
     notes: tuple[str, ...] = ()
-    if config.load.frames_per_block is None and frames > longest:  # it may become as long
+    if config.load.frames_per_block is None and frames > longest:  # a longer block may be chosen
         longest = max(longest, longest_block(acquisition, config, frames))
     if frames < longest:
         config, note = _shortened(config, longest, frames, execution)
@@ -126,15 +122,15 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
 
 
 def _network_on_cpu(config: PipelineConfig, execution: Execution) -> bool:
-    """Whether a network takes memory of the processes that work on blocks."""
+    """Whether a network uses memory of the processes that work on blocks."""
     if not config.localize.by_network or config.device == "cuda":
         return False
-    # What a cluster's workers have is not known here.
+    # The devices of a cluster's workers are not known here.
     return execution.scheduler is not None or resolve_device(config.device) == "cpu"
 
 
 def worker_share(execution: Execution, budget: int) -> int:
-    """Bytes of the budget that each process which works on blocks may take."""
+    """Bytes of the budget for each process that works on blocks."""
     if execution.workers is None:
         return budget
     # This process links and maps, and holds no frames.
@@ -144,7 +140,7 @@ def worker_share(execution: Execution, budget: int) -> int:
 def _shortened(
     config: PipelineConfig, longest: int, frames: int, execution: Execution
 ) -> tuple[PipelineConfig, str]:
-    """Settings of shorter windows, and what to say of them."""
+    """Settings for shorter windows, and a note on the change."""
     changes: dict[str, Any] = {"load": config.load.replace(frames_per_block=frames)}
     said = (
         f"Blocks of {longest} frames do not fit into {execution.memory}, so windows of at "
@@ -167,9 +163,9 @@ def _shortened(
 
 
 def return_free_memory() -> None:
-    """Give memory that is free within the process back to the system, where it can be asked to.
+    """Return memory that is free within the process to the system, if possible.
 
-    glibc keeps what threads have freed; over many blocks that adds up to the size of one.
+    glibc keeps memory freed by threads; over many blocks this adds up to the size of one.
     """
     trim = _malloc_trim()
     if trim is not None:

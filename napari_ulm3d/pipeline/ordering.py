@@ -1,4 +1,4 @@
-"""Putting a stream of finished tracks in the order of their numbers."""
+"""Sort a stream of finished tracks by number."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ __all__ = ["TrackSorter"]
 
 
 class TrackSorter:
-    """Holds tracks back until all tracks with smaller numbers have come.
+    """Holds tracks back until all tracks with smaller numbers have arrived.
 
-    Tracks are numbered 0, 1, 2, ... by their first frame but finish in another order: one
-    that lives long comes late. What waits here is bounded by the tracks that began during
-    the life of the longest.
+    Tracks are numbered 0, 1, 2, ... by their first frame, but long ones finish late. The
+    number waiting is bounded by the tracks that begin during the longest one.
     """
 
     def __init__(self) -> None:
@@ -22,7 +21,7 @@ class TrackSorter:
         self._waiting: list[Tracks] = []
 
     def push(self, tracks: Tracks) -> Tracks:
-        """Add finished tracks; get those that are next in order, sorted."""
+        """Add finished tracks; return those next in order, sorted."""
         if len(tracks):
             self._waiting.append(tracks)
         table = Tracks.concat(self._waiting).table

@@ -1,4 +1,4 @@
-"""The plan of a run: everything that the work on its blocks depends on, made once, then carried."""
+"""The plan of a run: everything that processing its blocks depends on, determined once."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class UsedWeights:
     Attributes
     ----------
     role
-        What for: ``localizer`` or ``sparsify``.
+        Its use: ``localizer`` or ``sparsify``.
     path, sha256, card
-        The file, its hash, and what it says of itself.
+        The file, its hash and its card.
     more
-        What else the run's record should say of it.
+        Further facts for the record of the run.
     """
 
     role: str
@@ -38,27 +38,27 @@ class UsedWeights:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """What `run.toml` says of it."""
+        """Its entry in `run.toml`."""
         return weights_facts(self.path, self.sha256, self.card) | dict(self.more)
 
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """How every block of a run is worked on. It can be pickled: workers are sent one.
+    """How every block of a run is processed. It can be pickled, to be sent to workers.
 
     Attributes
     ----------
     acquisition
-        What the blocks are parts of.
+        The acquisition that the blocks belong to.
     config
         Settings of all stages.
     psf
         The point-spread function of the whole acquisition.
     weights
-        The weights files that the localizer uses, its own first; none for conventional ones.
+        Weights files of the localizer, its own first; empty for conventional localizers.
     calibration
-        What was measured; `psf` is on its working grid, and `config` says in numbers what the
-        settings left to the data. None: nothing was measured, and the grid is the acquisition's.
+        The calibration; `psf` is on its working grid, and `config` contains its numbers in place
+        of automatic settings. None: nothing was measured, and the grid is the acquisition's.
     """
 
     acquisition: Acquisition
@@ -69,9 +69,9 @@ class BlockPlan:
 
     @property
     def grid(self) -> Grid:
-        """The grid that bubbles are localized on."""
+        """The grid on which bubbles are localized."""
         return self.acquisition.grid if self.calibration is None else self.calibration.working.grid
 
     def only(self, block: Block) -> BlockPlan:
-        """The plan as one block needs it (`Acquisition.only`)."""
+        """The plan for a single block (`Acquisition.only`)."""
         return replace(self, acquisition=self.acquisition.only(block))

@@ -51,7 +51,7 @@ log = logging.getLogger("napari_ulm3d")
 
 
 class BlockStore(Protocol):
-    """Where finished blocks are kept between runs (a `ResultsFolder` is one)."""
+    """Storage of finished blocks between runs, such as a `ResultsFolder`."""
 
     def read_block(self, index: int, key: str) -> BlockResult | None: ...
     def write_block(self, index: int, block: BlockResult, key: str) -> None: ...
@@ -61,7 +61,7 @@ class BlockStore(Protocol):
 
 @dataclass(frozen=True)
 class _Done:
-    """A block that went through localization, or could not."""
+    """A block that was localized, or failed."""
 
     block: Block
     result: BlockResult | None
@@ -83,43 +83,42 @@ def process(
 ) -> Iterator[Event]:
     """Run all stages over an acquisition.
 
-    A block that cannot be worked on (a damaged file, NaN, a worker that dies) is tried
-    again, then left out: its frames are a gap that no track crosses.
+    A block that fails (damaged file, NaN, dead worker) is tried again, then left out: no track
+    crosses its frames.
 
     Parameters
     ----------
     acquisition
-        Its frames are read block by block.
+        Input, read block by block.
     config
         Settings of all stages.
     store
-        Where finished blocks are looked up and kept; None computes every block.
+        Storage of finished blocks; None computes every block.
     stop
-        Asked often; when it says True the run ends with `Cancelled`.
+        Called often; a true result ends the run with `Cancelled`.
     executor
-        Who works on the blocks; None: this process, one block at a time.
+        Processes the blocks; None: this process, one block at a time.
     tell
-        Hears several times a second how far a block has come, while the generator is at work on
-        it; in any thread.
+        Called several times per second with the progress of a block, from any thread.
     map_bound
-        Memory for the maps while they accumulate; None: what they need.
+        Memory for the maps while they accumulate; None: no limit.
     most_frames
-        Frames of the longest block that may be chosen (`Fitted.block_frames`).
+        Largest number of frames per block (`Fitted.block_frames`).
 
     Yields
     ------
     Event
-        `StageStarted`, `RunPrepared`, a `BlockFinished` or `BlockFailed` a block, in order, then
+        `StageStarted`, `RunPrepared`, one `BlockFinished` or `BlockFailed` per block in order, then
         `MapsFinished`.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     ConfigError, BackendError
         A setting does not fit the acquisition or the machine.
     UlmError
-        No block could be worked on: what was wrong with the first.
+        All blocks failed; the error of the first.
     """
     stop = stop or (lambda: False)
     executor = executor or SerialExecutor()
@@ -136,8 +135,8 @@ def process(
     yield StageStarted("localizing")
     tracks = Tracks.empty()
     chosen: list[ChanceTracks] = []
-    # The linker pulls the blocks and answers each with the tracks that ended in it,
-    # then, when there are no more, with the tracks that were still open.
+    # The linker pulls the blocks and yields the tracks that ended in each,
+    # then the tracks still open at the end.
     found = work.localizations(executor, stop, tell)
     for ended in link_frames(
         found, acquisition.rate_hz, config.link, breaks=work.breaks, chosen=chosen.append
@@ -149,7 +148,7 @@ def process(
         done = work.finished.popleft()
         if done.result is None:
             yield _failed(done, len(blocks))
-            continue  # its tracks are told with the next block's
+            continue  # its tracks are reported with the next block
         sums.add(done.block, done.result)
         yield BlockFinished(
             index=done.block.index,
@@ -176,7 +175,7 @@ def _measured(
     store: BlockStore | None,
     most_frames: int | None,
 ) -> tuple[BlockLength, Calibration]:
-    """How long blocks are and what a few of them say; of the run that is resumed, if it holds."""
+    """Block length and calibration; from the resumed run if still valid."""
     key = "" if store is None else calibration_key(acquisition, config)
     limits = (config.load.frames_per_block, most_frames)
     arrays = None if store is None else store.read_measured(key)
@@ -196,16 +195,16 @@ def _measured(
 
 
 class _Localizing:
-    """The blocks on their way through the executor, in order.
+    """Passes the blocks through the executor, in order.
 
     Attributes
     ----------
     breaks
-        Frames that no track crosses, ascending; one more at each block that could not be worked on.
+        Frames that no track crosses, ascending; includes the first frame of each failed block.
     finished
-        Blocks whose localizations were handed out, and that nobody has told of yet.
+        Blocks whose localizations were yielded but that no event has reported yet.
     sample
-        Localizations on which the tracks that arise by chance are counted.
+        Localizations on which chance tracks are counted.
     """
 
     def __init__(
@@ -223,12 +222,12 @@ class _Localizing:
     def localizations(
         self, executor: Executor, stop: Callable[[], bool], tell: Tell | None
     ) -> Iterator[Localizations]:
-        """Those of each block; none where it could not be worked on.
+        """Yield the localizations of each block; none if it failed.
 
         Raises
         ------
         UlmError
-            No block could be worked on, or the settings do not allow it.
+            All blocks failed, or a setting is invalid.
         """
         first_error: UlmError | None = None
         any_good = False
@@ -260,7 +259,7 @@ class _Localizing:
             raise first_error
 
     def _break_at_jerks(self, result: BlockResult) -> None:
-        """Tracks end where frames are left out, if the settings say so."""
+        """End tracks where frames are left out, if the settings say so."""
         motion = self._plan.config.motion
         if result.motion is None or motion.across == "close" or not motion.leave_out:
             return
@@ -285,9 +284,9 @@ def sequence_breaks(blocks: Sequence[Block], kind: Literal["none", "files", "blo
     Parameters
     ----------
     blocks
-        All of an acquisition.
+        All blocks of an acquisition.
     kind
-        As of `link.breaks`.
+        As in `link.breaks`.
     """
     if kind == "none":
         return []
@@ -295,7 +294,7 @@ def sequence_breaks(blocks: Sequence[Block], kind: Literal["none", "files", "blo
 
 
 def _sequences(blocks: Sequence[Block]) -> dict[str, list[int]]:
-    """The breaks of every kind: whoever links again later need not open the files for them."""
+    """The breaks of each kind, so that linking again does not need the files."""
     return {
         "files": sequence_breaks(blocks, "files"),
         "blocks": sequence_breaks(blocks, "blocks"),
@@ -308,7 +307,7 @@ def _jobs(
     store: BlockStore | None,
     stop: Callable[[], bool],
 ) -> Iterator[Job]:
-    """The blocks, each with its result of an earlier run if there is one."""
+    """The blocks, each with its result from an earlier run if there is one."""
     psf_digest = hashlib.sha256(plan.psf.array.tobytes()).hexdigest()
     stages = stages_of_a_block(plan.config)
     more = localizer_of(plan.config).key_facts(plan)
@@ -321,11 +320,11 @@ def _jobs(
         if store is None:
             yield Job(block)
             continue
-        # Once a source: hashing may walk a whole store or make frames again.
+        # Once per source: hashing may read a whole store or generate frames again.
         if block.source is not hashed[0]:
             try:
                 hashed = (block.source, source_fingerprint(block.source))
-            except (UlmError, OSError):  # reading it will fail likewise, and say why
+            except (UlmError, OSError):  # reading will fail too, with a message
                 yield Job(block)
                 continue
         key = block_key(block, hashed[1], plan.config, stages, psf_digest, *more)

@@ -1,4 +1,4 @@
-"""How far a run has come, the block that is being worked on included."""
+"""Progress of a run, including the current block."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from napari_ulm3d.pipeline.events import (
 
 __all__ = ["FramesDone", "Tell", "TellShare", "throttled", "time_text"]
 
-#: Hears how far a block has come; called from the thread that works, or one that listens to
-#: workers, and never much more often than a person can read.
+#: Receives the progress of a block, a few times per second, from the thread that does the work or
+#: one that listens to workers.
 Tell = Callable[[BlockProgress], None]
 TellShare = Callable[[Block, float], None]
 
 _INTERVAL_S = 0.2
-# Of a block that must be localized before its speed tells something.
+# Share of a block that must be localized before its speed is known.
 _TELLING_SHARE = 0.05
 
 
 def throttled(
     tell: Callable[[float], None], interval_s: float = _INTERVAL_S
 ) -> Callable[[float], None]:
-    """`tell`, called at once and then at most every `interval_s` seconds; for the whole always."""
+    """`tell`, called at most every `interval_s` seconds, but always when the block is done."""
     told = -float("inf")
 
     def perhaps(share: float) -> None:
@@ -46,18 +46,18 @@ def throttled(
 
 @dataclass
 class _UnderWay:
-    """A block that is worked on: filtered until its first frames are localized."""
+    """A block in progress; it is being filtered until its first frames are localized."""
 
     n_frames: int
     began: float
     share: float = 0.0
-    # When it was first told that frames are localized, and which share of them.
+    # Time and share of the first report of localized frames.
     first_at: float | None = None
     first_share: float = 0.0
 
     def seconds(self, now: float) -> float | None:
-        """What the whole block will take, by what its parts took; None before that is known."""
-        if self.first_at is None:  # it was not told that it began
+        """Estimated time for the whole block; None before it is known."""
+        if self.first_at is None:  # its start was not reported
             return (now - self.began) / self.share if self.share >= _TELLING_SHARE else None
         told = self.share - self.first_share
         if told < _TELLING_SHARE:
@@ -66,13 +66,11 @@ class _UnderWay:
 
 
 class FramesDone:
-    """Frames that a run is through with, from its events and what it tells between them.
+    """Counts the frames done, from the events and the progress between them.
 
-    The time left rests on work that was done here: on finished blocks, and before there is one on
-    how long the first took to be filtered and its first frames to be localized. Neither what was
-    measured before the first block nor blocks of an earlier run count.
-
-    May hear events in one thread and progress in another.
+    The time left is estimated from blocks finished in this run; before there is one, from the time
+    to filter the first and localize its first frames. The calibration and blocks of an earlier run
+    do not count. Events and progress may arrive in different threads.
     """
 
     def __init__(self) -> None:
@@ -86,7 +84,7 @@ class FramesDone:
         self._last_end: float | None = None
 
     def hear(self, event: Event | BlockProgress) -> None:
-        """Take note of an event."""
+        """Process an event."""
         with self._lock:
             now = time.perf_counter()
             if isinstance(event, BlockFinished | BlockFailed):
@@ -96,11 +94,11 @@ class FramesDone:
                 if isinstance(event, BlockFinished) and event.reused:
                     self._reused += event.n_frames
                     if self._finished == self._reused:
-                        self._began = now  # nothing was worked on yet
+                        self._began = now  # all blocks so far were reused
                 else:
                     self._last_end = now
                 self._under_way.pop(event.index, None)
-            # Of a cluster's worker it may come after the block itself.
+            # Progress from a cluster's worker may arrive after the block itself.
             elif isinstance(event, BlockProgress) and event.index not in self._ended:
                 self._hear_progress(event, now)
             elif isinstance(event, StageStarted) and event.name == "localizing":
@@ -112,7 +110,7 @@ class FramesDone:
         self._n_blocks = event.n_blocks
         last = self._last_end if self._at_once == 1 else None
         block = self._under_way.get(event.index)
-        if block is None or event.share < block.share:  # it begins, or is tried again
+        if block is None or event.share < block.share:  # it begins or is retried
             began = now if event.share == 0 or block else last or self._began or now
             self._under_way[event.index] = block = _UnderWay(event.n_frames, began)
         elif block.share == 0 < event.share:
@@ -122,7 +120,7 @@ class FramesDone:
 
     @property
     def frames(self) -> float:
-        """Frames done, those of an earlier run included."""
+        """Frames done, including those of an earlier run."""
         with self._lock:
             return self._finished + self._partly()
 
@@ -130,7 +128,7 @@ class FramesDone:
         return sum(block.share * block.n_frames for block in self._under_way.values())
 
     def stage(self) -> str:
-        """What is being done, in words: "Filtering block 1 of 3"; empty between blocks."""
+        """Current step in words, such as "Filtering block 1 of 3"; empty between blocks."""
         with self._lock:
             if not self._under_way:
                 return ""
@@ -139,7 +137,7 @@ class FramesDone:
             return f"{doing} block {index + 1} of {self._n_blocks}"
 
     def rate_hz(self) -> float | None:
-        """Volumes a second, filtering included, of what was worked on here; None before it is known."""
+        """Volumes per second in this run, including filtering; None before it is known."""
         with self._lock:
             now = time.perf_counter()
             worked = self._finished - self._reused
@@ -151,7 +149,7 @@ class FramesDone:
             return sum(rates) / len(rates) * self._at_once if rates else None
 
     def seconds_left(self, n_all: int) -> float | None:
-        """Until all frames are localized; None before that is known."""
+        """Estimated time until all frames are localized; None before it is known."""
         rate = self.rate_hz()
         if rate is None:
             return None
@@ -167,7 +165,7 @@ class FramesDone:
         return rest + in_hand
 
     def text(self, n_all: int) -> str:
-        """Speed and time left in words; empty while nothing is known of them."""
+        """Speed and time left in words; empty before they are known."""
         rate, left = self.rate_hz(), self.seconds_left(n_all)
         if rate is None or left is None:
             return ""
@@ -176,7 +174,7 @@ class FramesDone:
 
 
 def time_text(seconds: float) -> str:
-    """A duration as a person says it."""
+    """A duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = -int(-seconds // 60)

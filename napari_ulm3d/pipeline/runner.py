@@ -1,4 +1,4 @@
-"""A whole run: the core, the results folder around it, and the report at its end."""
+"""A whole run: the core, the results folder, and the report."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ class Run:
     maps
         By name: density, speed, velocity_z, direction, power_doppler.
     saturation
-        Table of the share of map voxels reached over time.
+        Table of the share of map voxels filled over time.
     resolution
         Fourier shell correlation of two half sets, or None.
     forecast
-        The saturation curve carried on: how long an acquisition would be enough.
+        Extrapolated saturation curve, which gives the acquisition time needed.
     chance
-        The tracks of the first localizations by length, and how many arise by chance.
+        Number of tracks by length in the first localizations, and the number expected by chance.
     motion
-        Displacement of the tissue, a row a frame; None where it was left alone.
+        Displacement of the tissue, one row per frame; None without motion correction.
     report
-        The run in a few numbers.
+        Summary of the run.
     folder
-        Where it was written, or None.
+        Results folder, or None.
     """
 
     localizations: Localizations
@@ -86,7 +86,7 @@ class Run:
 
 
 class _Tally:
-    """Counts for the report, from the events."""
+    """Collects numbers for the report from the events."""
 
     def __init__(self, acquisition: Acquisition, config: PipelineConfig) -> None:
         self.acquisition, self.config = acquisition, config
@@ -193,7 +193,7 @@ def run(
     out
         Results folder to write; None keeps everything in memory.
     resume, overwrite
-        What to do when `out` holds a run already: finish it, or replace it.
+        If `out` already contains a run: finish it, or replace it.
     execution
         Workers and memory; None: this process. The result does not depend on the workers.
 
@@ -254,13 +254,12 @@ def run_events(
     execution: Execution | None = None,
     tell: Tell | None = None,
 ) -> Iterator[Event]:
-    """Run the whole pipeline, telling what happens as it happens.
+    """Run the whole pipeline, yielding events.
 
-    Closing the generator, `stop` or Ctrl-C ends the run and leaves a folder that
-    `resume=True` finishes with the result of an uninterrupted run; so does whatever kills
-    the process. A run that fails before its first block is finished leaves the disk as it was.
-    A block that cannot be worked on is left out and named (`BlockFailed`); resuming tries it
-    again.
+    Closing the generator, `stop`, Ctrl-C or killing the process ends the run and leaves a folder
+    that `resume=True` completes, with the result of an uninterrupted run. A run that fails before
+    its first block is finished leaves the disk unchanged. A block that fails is left out and
+    reported (`BlockFailed`); resuming tries it again.
 
     Parameters
     ----------
@@ -270,29 +269,29 @@ def run_events(
         The results folder; None: nothing is written.
     resume
         Finish the run in `out`: blocks whose input and settings are unchanged are reused.
-        Where there is no run yet, begin one.
+        If there is no run yet, start one.
     overwrite
         Replace the run in `out`.
     stop
-        Asked often; when it says True the run ends with `Cancelled`.
+        Called often; a true result ends the run with `Cancelled`.
     execution
         Workers and memory; None: this process. The result does not depend on the workers.
     tell
-        Hears how far blocks have come while they are worked on, as `process`.
+        Receives the progress within blocks, as in `process`.
 
     Yields
     ------
     Event
-        `Noted` and `ClusterReady` where there is cause, those of `process`, then `RunFinished`.
+        `Noted` and `ClusterReady` if applicable, the events of `process`, then `RunFinished`.
 
     Raises
     ------
     ResultsError
         `out` cannot be used.
     BackendError
-        The workers cannot be had, or have gone.
+        Workers cannot be started or reached, or have stopped.
     UlmError
-        As `process`.
+        As for `process`.
     """
     execution = execution or Execution()
     fitted = fit_to_memory(acquisition, config, execution)
@@ -306,7 +305,7 @@ def run_events(
             yield Noted(note)
         executor: Executor = SerialExecutor()
         if execution.parallel:
-            # Imported here: a run in this process needs none of it.
+            # Imported here, since a run in this process does not need Dask.
             from napari_ulm3d.pipeline.dask.executor import Cluster
 
             yield StageStarted("starting workers")
@@ -327,7 +326,7 @@ def run_events(
             executor,
             _Tally(acquisition, fitted.config),
         )
-        # Before the workers go: it takes back what they were asked for.
+        # Before the workers are closed: this cancels their pending blocks.
         closing.callback(events.close)
         for event in events:
             if recording is not None:
@@ -338,7 +337,7 @@ def run_events(
 
 
 def _map_bound(fitted: Fitted, out: str | PathLike[str] | None) -> MemoryBound | None:
-    """Maps that do not fit go to the results folder's disk: temporary files may be in memory."""
+    """Limit of the maps' memory; beyond it they use the results folder, since /tmp may be in memory."""
     if fitted.map_bytes is None:
         return None
     return MemoryBound(fitted.map_bytes, None if out is None else Path(out))
@@ -377,7 +376,7 @@ def _record(recording: Recording, event: Event) -> None:
 def _reported(
     events: Iterator[Event], executor: Executor, tally: _Tally
 ) -> Generator[Event, None, None]:
-    """The events of `process`, then the report over them."""
+    """The events of `process`, then the report."""
     maps: MapsFinished | None = None
     for event in events:
         yield event

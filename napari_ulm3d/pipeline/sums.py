@@ -1,4 +1,4 @@
-"""What adds up over the blocks of a run, and the maps that come of it at its end."""
+"""Sums over the blocks of a run, and the final maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_EXPONENT = 100
 
 
 class BlockSums:
-    """What adds up over the blocks of a run: tracks on maps, power Doppler, trajectories."""
+    """Sums over the blocks of a run: tracks on maps, power Doppler, trajectories."""
 
     def __init__(self, acquisition: Acquisition, accumulator: MapAccumulator) -> None:
         self._acquisition = acquisition
@@ -44,7 +44,7 @@ class BlockSums:
         self._trajectories.add(result, end / self._acquisition.rate_hz)
 
     def maps(self, tracks: Tracks, chance: ChanceTracks) -> MapsFinished:
-        """All maps, and the tracks that nobody was told of yet."""
+        """All maps, with the tracks not yet reported."""
         accumulator, duration_s = self.accumulator, self._acquisition.duration_s
         fsc, places = resolved(accumulator)
         maps = accumulator.maps() | places
@@ -63,7 +63,7 @@ class BlockSums:
 
 
 def _power_map(power: NDArray[np.float64], grid: Grid) -> VesselMap:
-    """Power Doppler as a map; what single precision cannot hold is in units of a power of two."""
+    """Power Doppler as a map; values beyond single precision are scaled by a power of two."""
     exponent = math.frexp(float(power.max()))[1]
     unit = "a.u."
     if abs(exponent) > _MOST_EXPONENT:

@@ -1,4 +1,4 @@
-"""Adding the blocks' trajectory counts up to one map, with its saturation."""
+"""Sum the trajectory counts of blocks to one map, with its saturation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["TrajectorySum"]
 
 
 class TrajectorySum:
-    """The counts of all blocks so far.
+    """The sum of the counts so far.
 
-    Memory grows with the voxels reached, not with the blocks: 12 bytes each, and 17 more
-    while a block is added.
+    Memory grows with the number of voxels reached, not of blocks: 12 bytes per voxel, and
+    17 more while a block is added.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class TrajectorySum:
         self._reached: list[tuple[float, int]] = [(0.0, 0)]
 
     def add(self, result: BlockResult, end_s: float) -> None:
-        """Add a block that ends at a time; of other localizers than `trajectory` nothing comes."""
+        """Add a block that ends at `end_s`; only the localizer `trajectory` provides counts."""
         new = result.trajectory
         if new is None:
             return
@@ -39,12 +39,12 @@ class TrajectorySum:
         return {} if self._map is None else {self._map.name: self._map}
 
     def saturation(self, duration_s: float, n_points: int = 100) -> pd.DataFrame | None:
-        """The table of `maps.saturation_curve`, in steps of blocks; None without counts."""
+        """Saturation as in `maps.saturation_curve`, with one step per block; None without counts."""
         if self._map is None:
             return None
         time_s = np.linspace(0.0, duration_s, n_points)
         ends: NDArray[np.float64] = np.array([end for end, _ in self._reached])
-        # The last block's end and the duration are one time, up to rounding.
+        # The end of the last block equals the duration up to rounding.
         at = np.searchsorted(ends, time_s + 1e-9 * duration_s, side="right") - 1
         reached = np.array([count for _, count in self._reached], np.int64)[at]
         return pd.DataFrame(
@@ -58,7 +58,7 @@ class TrajectorySum:
 
 
 def _sum(old: VesselMap, new: VesselMap) -> VesselMap:
-    """Two maps of whole numbers added up, without sorting the large one again."""
+    """Sum of two maps of integers, without sorting the large one again."""
     at = np.searchsorted(old.index, new.index)
     known = at < old.index.size
     known[known] = old.index[at[known]] == new.index[known]

@@ -1,4 +1,4 @@
-"""What a run tells a person to look at: before it begins, and at its end."""
+"""Advice to the user before and after a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run that found nothing, hardly anything or mostly noise says at its end."""
+"""Advice after a run that found nothing, very little or mostly noise."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from napari_ulm3d.config.methods.subvoxel import subvoxel_modules, subvoxel_with
 __all__ = ["verdict"]
 
 _NOISE = 0.5
-"""Share of chance tracks from which most are noise."""
-_FEW = 0.05  # bubbles a frame
+"""Share of chance tracks above which most tracks are considered noise."""
+_FEW = 0.05  # bubbles per frame
 
 
 def verdict(
@@ -24,24 +24,24 @@ def verdict(
     svd_first: int | None,
     length: int | None = None,
 ) -> str:
-    """One sentence with the probable cause and what to try; empty where all seems well.
+    """The probable cause and what to try; empty if all seems well.
 
     Parameters
     ----------
     share
-        Share of the tracks that arise by chance; None where there are none.
+        Share of the tracks expected by chance; None without tracks.
     rejected
-        How many candidates were rejected, by reason.
+        Number of rejected candidates, by reason.
     config
-        The settings as they were given.
+        The settings as given.
     svd_first
-        First singular component kept, None without SVD.
+        First singular component kept; None without SVD.
     length
-        Shortest track that was kept; None: as the settings say.
+        Minimum track length; None: as set.
     """
     length = length or config.link.min_length_frames
     if config.localize.localizer == "trajectory" or n_frames == 0:
-        return ""  # it draws a map and finds no bubbles
+        return ""  # this localizer draws a map without bubbles
     if n_localizations == 0:
         return (
             f"Nothing was found in {n_frames:,} frames. "
@@ -54,8 +54,8 @@ def verdict(
         )
     if share is not None and share > _NOISE:
         return (
-            f"Most tracks may be noise: by frames in random order {100 * share:.0f} % of them arise "
-            f"by chance. Try {_sterner(config)}, or link.min_length_frames=auto."
+            f"Most tracks may be noise: {100 * share:.0f} % of them are expected by chance, judging by "
+            f"frames in random order. Try {_sterner(config)}, or link.min_length_frames=auto."
         )
     if n_localizations < _FEW * n_frames:
         return (
@@ -121,7 +121,7 @@ def _sterner(config: PipelineConfig) -> str:
 
 
 def _contrast(config: PipelineConfig, sign: int) -> str:
-    """The contrast that a bubble needs, in the setting that its localizer uses, a step on."""
+    """The contrast setting of the localizer, raised or lowered by one step."""
     localize = config.localize
     if localize.localizer in subvoxel_with("min_fit_snr_db"):
         return f"localize.min_fit_snr_db={localize.min_fit_snr_db + 4 * sign:g}"

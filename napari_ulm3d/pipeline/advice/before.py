@@ -1,4 +1,4 @@
-"""Settings that do not suit an acquisition, said before the run rather than found after it."""
+"""Advice before a run on settings that do not suit the acquisition."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from napari_ulm3d.pipeline.localizers import localizer_of
 
 __all__ = ["advice", "speed_advice"]
 
-# Past this many voxels a frame, neighbouring bubbles are within each other's reach.
+# Beyond this many voxels per frame, neighbouring bubbles may be confused.
 _FAR_VOXELS = 5.0
 
 
 def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
-    """Sentences for a person, each with the setting to look at; none when all seems well."""
+    """Sentences for the user, each with the setting to check; empty if all seems well."""
     said = []
     shortest = min(block.n_frames for block in acquisition.blocks(config.load.block_frames))
     first, last = config.clutter.svd_range or (1, shortest)
@@ -30,7 +30,7 @@ def advice(acquisition: Acquisition, config: PipelineConfig) -> tuple[str, ...]:
 
 
 def speed_advice(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-    """Whether bubbles as fast as allowed move so far that links may be false."""
+    """Whether the fastest allowed bubbles move so far per frame that links may be wrong."""
     said = []
     spacing = [
         s for s, n in zip(acquisition.grid.spacing_um, acquisition.grid.shape, strict=True) if n > 1

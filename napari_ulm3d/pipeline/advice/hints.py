@@ -1,4 +1,4 @@
-"""What could be tried next, said at the end of a run beside its verdict."""
+"""Suggestions at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from napari_ulm3d.pipeline.events import RunReport
 __all__ = ["hints"]
 
 _CAPPED = 0.02
-"""Share of the bubbles that may be lost to the cap."""
+"""Acceptable share of bubbles lost to `localize.max_bubbles`."""
 _KEPT = 0.2
-"""Share of the voxels from which a sparse network has little to gain."""
+"""Share of kept voxels above which a sparse network is hardly faster than a dense one."""
 _FEW_TRACKS = 50
 
 
 def hints(
     report: RunReport, kept_share: float | None, acquisition: Acquisition, config: PipelineConfig
 ) -> tuple[str, ...]:
-    """Sentences for a person, each with the setting to look at; none when all seems well.
+    """Sentences for the user, each with the setting to check; empty if all seems well.
 
     Parameters
     ----------
     report
-        The run in numbers.
+        Summary of the run.
     kept_share
-        Mean share of the voxels that a network was given, 0 to 1; None without one.
+        Mean share of the voxels passed to a network, 0 to 1; None without a network.
     """
     said = []
     capped = report.rejected.get("over_cap", 0)

@@ -1,4 +1,4 @@
-"""The workers of a run as Dask has them: started on this computer, or reached where they run."""
+"""The Dask workers of a run: started on this computer, or on a running cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["START_S", "connected_client", "local_client"]
 
 log = logging.getLogger("napari_ulm3d")
 
-#: For so long a cluster may take to be reached, and then to answer.
+#: Time limits for connecting to a cluster, and for its workers to start or answer.
 CONNECT_S = 15.0
 START_S = 60.0
 
@@ -31,9 +31,9 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     Parameters
     ----------
     execution
-        How many, and the memory of all together.
+        Number of workers, and their total memory.
     config
-        Its device says whether each is given a GPU.
+        Its device determines whether each worker gets a GPU.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     Raises
     ------
     BackendError
-        They could not be started, or the script that asks for them has no main guard.
+        The workers cannot be started, or the calling script has no main guard.
     """
     refuse_unguarded_main()
     import dask
@@ -53,14 +53,14 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
     early = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     budget = execution.memory_bytes
     settings = {
-        # Before numpy and torch are imported, which look once.
+        # Set before numpy and torch are imported, which read it only then.
         "distributed.nanny.pre-spawn-environ": early,
-        # In the workers alone: the above stays in this process too, where numba, which looks at
-        # every compilation, would refuse another number than that of the threads it has.
+        # In the workers only: the variables above are set in this process too, where numba checks
+        # at every compilation and rejects a number other than that of its running threads.
         "distributed.nanny.environ": {"NUMBA_NUM_THREADS": threads},
-        # A block that kills its worker must not take all the others' workers with it.
+        # A block that kills its worker must not kill the other workers too.
         "distributed.scheduler.allowed-failures": 0,
-        # Results leave at once: nothing to put on disk, nothing to wait for.
+        # Results are sent at once: nothing to spill to disk or to pause for.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
@@ -72,10 +72,10 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
                 threads_per_worker=1,
                 memory_limit="auto" if budget is None else worker_share(execution, budget),
                 dashboard_address="127.0.0.1:0",
-                # Other people on this computer must not get at the workers.
+                # Other users of this computer must not reach the workers.
                 security=find_spec("cryptography") is not None or None,
-                # What goes wrong is told by the run. When it is stopped, Dask's scheduler may find
-                # our end of a connection closed first and calls that critical, with a traceback.
+                # The run reports errors itself. When it is stopped, Dask's scheduler may log a
+                # critical error with a traceback because our end of a connection closed first.
                 silence_logs=logging.CRITICAL + 1,
             )
         stack.callback(_close, cluster)
@@ -90,12 +90,12 @@ def local_client(stack: ExitStack, execution: Execution, config: PipelineConfig)
 
 
 def connected_client(stack: ExitStack, execution: Execution) -> Any:
-    """Connect to a cluster that runs already, until `stack` ends.
+    """Connect to a running cluster, until `stack` ends.
 
     Parameters
     ----------
     execution
-        Where its scheduler is, and the certificates that it asks for.
+        Address of its scheduler, and the certificates that it requires.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def connected_client(stack: ExitStack, execution: Execution) -> Any:
     Raises
     ------
     BackendError
-        Nobody answers, there are no workers, or they have no, or another, version of this package.
+        There is no answer or no worker, or the workers lack this version of the package.
     """
     from distributed import Client
     from distributed.security import Security
@@ -143,7 +143,7 @@ def connected_client(stack: ExitStack, execution: Execution) -> Any:
 
 
 def _close(cluster: Any) -> None:
-    """End the workers. The result is there: one that is slow to end must not cost it."""
+    """Stop the workers; a slow one must not cost the result, which is complete."""
     try:
         cluster.close(timeout=START_S)
     except TimeoutError:
@@ -151,7 +151,7 @@ def _close(cluster: Any) -> None:
 
 
 def _as_plugin(preparation: Preparation) -> Any:
-    """The preparation as Dask knows plugins; made here, so that `workers` needs no Dask."""
+    """Wrap the preparation as a Dask plugin; here, so that `worker` does not import Dask."""
     from distributed import WorkerPlugin
 
     class PreparationPlugin(WorkerPlugin):

@@ -1,10 +1,10 @@
-"""Blocks worked on by a Dask cluster: processes on this computer, or one that runs already.
+"""Process blocks on a Dask cluster: workers on this computer, or a running cluster.
 
-A worker reads its block itself, so frames never travel; the tables and the power Doppler
-of a block do. Results are taken in the order of the blocks, and no more blocks are under
-way than keep the workers busy: memory stays bounded, and the run's result is that of one
-process, to the bit. A worker that dies costs its block another try, with nothing else
-under way, so that it is known which block kills workers.
+A worker reads its block itself, so frames are never transferred, only the tables and the
+power Doppler of a block. Results are collected in the order of the blocks, with just enough
+blocks under way to keep the workers busy. Memory thus stays bounded, and the result is
+identical to that of a single process. If a worker dies, its block is tried again with nothing
+else under way, to find the block that kills workers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _WITHOUT_WORKERS_S = 300.0
 
 @dataclass
 class _Flight:
-    """A job, and the worker's promise of its outcome (None where there was nothing to do)."""
+    """A job and the future of its outcome (None if an earlier result is reused)."""
 
     job: Job
     future: Any
@@ -63,19 +63,19 @@ class Cluster:
     Parameters
     ----------
     acquisition
-        What they are to read: files, at paths that they see.
+        Files, at paths that the workers can read.
     config
-        Settings of the run; its device says whether workers are given a GPU each.
+        Settings of the run; its device determines whether each worker gets a GPU.
     execution
-        How many workers here, or which cluster.
+        Number of local workers, or address of a cluster.
 
     Raises
     ------
     InputError
-        Frames are in memory or made when read, where workers cannot get at them.
+        Frames exist only in memory or are generated, so workers cannot read them.
     BackendError
-        Dask is missing, the scheduler does not answer, has no workers, or workers that
-        lack this package or have another version of it.
+        Dask is missing, the scheduler does not answer or has no workers, or the workers lack
+        this version of the package.
     """
 
     def __init__(
@@ -108,19 +108,19 @@ class Cluster:
 
     @property
     def n_workers(self) -> int:
-        """Workers that are there now."""
+        """Current number of workers."""
         return len(self._client.nthreads())
 
     @property
     def dashboard(self) -> str:
-        """Address of the page that shows what they do; empty without bokeh."""
+        """Address of the Dask dashboard; empty without bokeh."""
         has_pages = self._execution.scheduler is not None or find_spec("bokeh") is not None
         return str(self._client.dashboard_link or "") if has_pages else ""
 
     def calibrate(
         self, blocks: Sequence[Block], acquisition: Acquisition, config: PipelineConfig
     ) -> Calibration:
-        """What a few blocks, measured by workers, say of the acquisition."""
+        """Calibrate on a few blocks, measured by workers."""
 
         def found(block: Block) -> BlockMeasurement:
             measured: BlockMeasurement = self._asked(
@@ -133,7 +133,7 @@ class Cluster:
     def block_length(
         self, acquisition: Acquisition, config: PipelineConfig, most_frames: int | None
     ) -> BlockLength:
-        """How many frames are filtered together, measured by a worker."""
+        """Choose the number of frames per block, measured by a worker."""
 
         def found(block: Block) -> Shares:
             shares: Shares = self._asked(block, measured_shares)
@@ -142,7 +142,7 @@ class Cluster:
         return chosen_length(found, acquisition, config, most_frames)
 
     def _asked(self, block: Block, work: Any, *arguments: Any) -> Any:
-        """What a worker says of a block."""
+        """Run a measurement of a block on a worker."""
         for _ in range(ATTEMPTS):
             future = self._client.submit(work, block, *arguments, pure=False)
             answer = self._result(future, lambda: False)
@@ -159,7 +159,7 @@ class Cluster:
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
-        """The jobs in their order, each with the last attempt at it."""
+        """Yield the jobs in order, each with its last attempt."""
 
         waiting = iter(jobs)
         under_way: deque[_Flight] = deque()
@@ -210,8 +210,8 @@ class Cluster:
                 flight.future = submit(flight.job)
             landed: Attempt | None = self._result(flight.future, stop)
             if landed is None:
-                # Whichever block was with the worker may have killed it: the next try of this
-                # one is made while nothing else is under way, and then it was this one.
+                # Another block on the same worker may have killed it. Try this one again with
+                # nothing else under way: if the worker dies again, this block is the cause.
                 self._wait_for(under_way, stop)
                 attempt = Attempt(error=BlockError(_died(flight.job.block)))
                 continue
@@ -224,31 +224,31 @@ class Cluster:
         return attempt
 
     def peak_memory_bytes(self) -> int | None:
-        """Largest memory of this process and of the largest workers that were there at once."""
+        """Peak memory of this process plus that of the largest workers present at once."""
         here = peak_memory()
         if here is None:
             return None
-        # A worker that died was replaced: count as many as there are.
+        # Dead workers were replaced: count only as many as there are now.
         largest = sorted(self._peaks.values(), reverse=True)[: max(1, self.n_workers)]
         return here + sum(largest)
 
     # --- the client -------------------------------------------------------------------------
 
     def _most_under_way(self) -> int:
-        """Two blocks a worker: one that it works on and one that waits for it."""
+        """Two blocks per worker: one in progress and one waiting."""
         now = time.monotonic()
         if now - self._seen_s > 5 or not self._n_workers:
             self._n_workers, self._seen_s = self.n_workers, now
         return max(2, 2 * int(self._n_workers))
 
     def _wait_for(self, under_way: Iterable[_Flight], stop: Stop) -> None:
-        """Until nothing is under way any more; what came of it stays to be asked for."""
+        """Wait until all blocks under way are done; their results remain available."""
         for flight in under_way:
             if flight.future is not None:
                 self._until_done(flight.future, stop)
 
     def _result(self, future: Any, stop: Stop) -> Any:
-        """What the worker returned, None when it died."""
+        """Result of a worker; None if it died."""
         from distributed import CancelledError, KilledWorker
 
         self._until_done(future, stop)

@@ -1,7 +1,7 @@
-"""Whether a script may start processes: one that does so when it is imported never ends.
+"""Check whether a script may start processes, since one that does so on import would never end.
 
 A new process imports the script that started it. Without ``if __name__ == "__main__":`` around
-the call it would start processes in its turn; Python stops that with a traceback a process.
+the call it would start processes itself; Python stops this with a traceback in every process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_ulm3d.errors import BackendError
 
 __all__ = ["refuse_unguarded_main"]
 
-#: What a condition mentions that tells the first process from the others.
+#: Names in a condition that distinguishes the first process from the others.
 _GUARDS = {"__name__", "parent_process", "current_process"}
 
 
@@ -26,8 +26,8 @@ def refuse_unguarded_main() -> None:
     Raises
     ------
     BackendError
-        The call is not inside ``if __name__ == "__main__":``, or this process is itself being
-        started.
+        The call is not inside ``if __name__ == "__main__":``, or this process is itself starting
+        up.
     """
     script = _unguarded_script()
     if script is None and not getattr(multiprocessing.current_process(), "_inheriting", False):
@@ -40,7 +40,7 @@ def refuse_unguarded_main() -> None:
 
 
 def _unguarded_script() -> str | None:
-    """The file of the main module, if it is being run on its top level outside of a guard."""
+    """The file of the main module, if it runs at its top level outside a guard."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     spec = getattr(main, "__spec__", None)
@@ -55,7 +55,7 @@ def _unguarded_script() -> str | None:
 
 
 def _is_guarded(path: Path, line: int) -> bool:
-    """Whether a line of a script lies in a condition that tells the first process apart."""
+    """Whether a line of a script lies inside a guard."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""What runs inside a worker of a cluster: one block at a time, read where it is worked on."""
+"""Functions that run in a worker, which reads and processes one block at a time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = [
     "worker_version",
 ]
 
-# A worker that was started with several threads would hold as many blocks in memory.
+# A worker with several threads would otherwise hold as many blocks in memory.
 _one_at_a_time = threading.Lock()
 
 
 def work_on(block: Block, plan: BlockPlan, topic: str = "") -> Attempt:
     """Read and localize a block; see `attempt_block`.
 
-    How far it has come is told under the `topic` of the cluster's events, if there is one.
+    Progress is sent under the `topic` of the cluster's events, if given.
     """
     progress = throttled(_Telling(topic, block.index)) if topic else None
     with _one_at_a_time:
@@ -53,7 +53,7 @@ def work_on(block: Block, plan: BlockPlan, topic: str = "") -> Attempt:
 def measured_block(
     block: Block, acquisition: Acquisition, config: PipelineConfig
 ) -> BlockMeasurement | UlmError:
-    """What a block says of the acquisition; an error of ours as a value."""
+    """Measure a block for the calibration; a `UlmError` is returned."""
     with _one_at_a_time:
         try:
             return measure(block, acquisition, config)[0]
@@ -62,7 +62,7 @@ def measured_block(
 
 
 def measured_shares(block: Block) -> Shares | UlmError:
-    """`shares_removed`; an error of ours as a value."""
+    """Call `shares_removed`; a `UlmError` is returned."""
     with _one_at_a_time:
         try:
             return shares_removed(block)
@@ -76,7 +76,7 @@ def worker_version() -> str:
 
 
 def visible_gpus() -> list[str]:
-    """The CUDA devices this process may use, by the names of CUDA_VISIBLE_DEVICES."""
+    """CUDA devices that this process may use, as named in CUDA_VISIBLE_DEVICES."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name for name in allowed.split(",") if name.strip() not in ("", "-1")]
@@ -88,28 +88,28 @@ def visible_gpus() -> list[str]:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a worker on this computer does before its first block.
+    """Preparation of a local worker before its first block.
 
     Attributes
     ----------
     gpus
-        The GPUs, which the workers are given in turn.
+        The GPUs, assigned to the workers in turn.
     """
 
     gpus: tuple[str, ...] = ()
 
     def apply(self, number: int) -> None:
-        """Prepare this process as the worker of that number."""
-        # Ctrl-C reaches all processes of a terminal; the run ends its workers itself.
+        """Prepare this process as worker `number`."""
+        # Ctrl-C reaches all processes of a terminal, but the run stops its workers itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self.gpus:
-            # CUDA looks at this when it is first used, which no block has done yet.
+            # CUDA reads this on first use, which comes later.
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[number % len(self.gpus)]
 
 
 @dataclass(frozen=True)
 class _Telling:
-    """Tells the share of a block that is done to whoever listens to the topic."""
+    """Sends the share of a block that is done to subscribers of the topic."""
 
     topic: str
     index: int

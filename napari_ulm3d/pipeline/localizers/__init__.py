@@ -1,7 +1,7 @@
-"""What localizes a block: conventional localizers and networks.
+"""Localizers of blocks: conventional ones and networks.
 
-`protocol` says what a localizer must tell and do, `registry` finds it by its name. Nothing else
-in the program asks which localizer it deals with.
+`protocol` defines the interface, and `registry` finds a localizer by name. No other code depends
+on the choice of localizer.
 """
 
 from __future__ import annotations

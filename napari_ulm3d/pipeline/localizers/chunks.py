@@ -1,4 +1,4 @@
-"""Frames a few at a time: correlated while they are in the processor's cache, and stoppable."""
+"""Correlate frames in chunks that fit the processor's cache, with a chance to stop in between."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from napari_ulm3d.filtering import Psf, correlation_map
 
 __all__ = ["correlated_chunks"]
 
-# Small enough to stay in the processor's cache and to hear a stop soon, large enough to feed all
-# threads.
+# Small enough for the processor's cache and a prompt stop, large enough for all threads.
 _CHUNK_BYTES = 8 << 20
 
 
 def correlated_chunks(
     frames: NDArray[Any], psf: Psf, stop: Callable[[], bool]
 ) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """Correlation maps of frames, some at a time: the map of all is never held.
+    """Correlation maps of frames, chunk by chunk, so that the full map is never held.
 
     Yields
     ------
@@ -30,7 +29,7 @@ def correlated_chunks(
     Raises
     ------
     Cancelled
-        `stop` said so between two chunks.
+        `stop` returned true between two chunks.
     """
     size = max(1, _CHUNK_BYTES // max(int(np.prod(frames.shape[1:])) * frames.itemsize, 1))
     for start in range(0, len(frames), size):

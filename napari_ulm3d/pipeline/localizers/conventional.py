@@ -1,4 +1,4 @@
-"""Maxima and a sub-voxel localizer, frame by frame."""
+"""Conventional localization: maxima and a sub-voxel localizer, frame by frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Conventional"]
 
 @dataclass(frozen=True)
 class Conventional:
-    """One of the sub-voxel localizers, by its name."""
+    """A sub-voxel localizer, by name."""
 
     name: str
     sections: tuple[str, ...] = ("localize",)
@@ -35,7 +35,7 @@ class Conventional:
         return ()
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """Beside its section of the settings, those of the refinement."""
+        """Those of the refinement, in addition to the section of settings."""
         return refine_key(plan)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
@@ -43,7 +43,7 @@ class Conventional:
         return refine_context(config)
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """Settings that were given in vain."""
+        """Settings that have no effect."""
         said = refine_advice(acquisition, config)
         if config.network.weights is None:
             return said
@@ -63,7 +63,7 @@ class Conventional:
         stop: Callable[[], bool],
         progress: Callable[[float], None] | None = None,
     ) -> Found:
-        """Bubbles, and how many candidates were rejected for which reason."""
+        """Bubbles, and the number of rejected candidates by reason."""
         acquisition, frames = plan.acquisition, filtered.frames
         parts: list[Localizations] = []
         rejected = Rejections()

@@ -1,4 +1,4 @@
-"""What a network run would cost here: time by a rate measured on this device, memory by law."""
+"""Cost of a network run: time from a rate measured on this device, memory from a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Cost", "MeasuredNetwork", "cost", "measured_network"]
 
 @dataclass(frozen=True)
 class MeasuredNetwork:
-    """A network on a device, and how fast it is there."""
+    """A network on a device, and its measured rate."""
 
     localizer: NetworkLocalizer
     loaded: LoadedNetwork
@@ -29,7 +29,7 @@ class MeasuredNetwork:
 
     @property
     def whose(self) -> str:
-        """The network in words."""
+        """Name of the network for display."""
         return f"{self.localizer.title} {self.loaded.card.name or self.loaded.path.stem}"
 
 
@@ -51,25 +51,25 @@ _lock = threading.Lock()
 def measured_network(
     config: PipelineConfig, stop: Callable[[], bool] | None = None, *, flat: bool = False
 ) -> MeasuredNetwork:
-    """The network of the settings and its rate on their device, measured once a session.
+    """The network of the settings and its rate on their device, measured once per session.
 
-    Where no network localizes, the usual one; where the settings' weights are not to be had, those
-    that are shipped: speed hardly depends on them. Takes a few seconds the first time: not for the
-    GUI thread.
+    Without a network in the settings, the usual one is measured. If the given weights are not
+    available, the shipped ones are used, since the speed hardly depends on them. The first call
+    takes a few seconds: do not make it in the GUI thread.
 
     Parameters
     ----------
     flat
-        Whether the acquisition is 2-D, for which there may be a network of its own.
+        Whether the acquisition is 2-D, for which there may be a separate network.
 
     Raises
     ------
     ConfigError, InputError
-        No weights of the network can be used.
+        No usable weights for the network.
     BackendError
-        The device of the settings is not there.
+        The device of the settings is not available.
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     device = resolve_device(config.device)
     chosen = config.localize.by_network
@@ -93,18 +93,17 @@ def measured_network(
 def cost(
     measured: MeasuredNetwork, n_voxels: float, acquisition: Acquisition, config: PipelineConfig
 ) -> Cost:
-    """What a run over the series costs when every frame has this many voxels.
+    """Cost of a run over the series with this many voxels per frame.
 
-    Windows whose length the settings say overlap by their margins, so that some frames are computed
-    twice. Where memory is short a run makes its windows shorter, or cuts them into tiles; here it
-    is that of whole ones.
+    Windows of a given length overlap by their margins, so some frames are computed twice. If memory
+    is short, a run uses shorter windows or tiles; the memory given here is that of whole windows.
 
     Parameters
     ----------
     measured
         From `measured_network`.
     n_voxels
-        Voxels a frame: the kept ones, or all for a dense run.
+        Voxels per frame: the kept ones, or all for a dense run.
     """
     network, rate = config.network, measured.rate
 

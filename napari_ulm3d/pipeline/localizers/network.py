@@ -1,4 +1,4 @@
-"""What networks have in common: the voxels that they are given, their weights, speed, advice."""
+"""Common parts of the networks: choice of voxels, weights, speed, advice."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["NetworkBase", "advice_on_input", "kept_facts", "kept_voxels"]
 
 log = logging.getLogger("napari_ulm3d")
 
-# A larger share of kept voxels than crowds of bubbles make, as tissue does.
+# A larger share of kept voxels is due to tissue rather than crowded bubbles.
 _CROWDED = 0.25
 
 # Networks are trained with thresholds of 0.07 to 0.15.
 _HIGH_THRESHOLD = 0.2
 
-# What of the settings a strategy of sparsification looks at.
+# Settings used by each sparsification strategy.
 _STRATEGY_SETTINGS: dict[str, set[str]] = {
     "threshold": {"threshold"},
     "topk": {"top_k"},
@@ -43,10 +43,10 @@ _STRATEGY_SETTINGS: dict[str, set[str]] = {
 
 
 class NetworkBase(ABC):
-    """A network on the voxels kept of a block: what most of them tell of themselves alike.
+    """Base class of networks that work on the kept voxels of a block.
 
-    Beside what stands here a network has a `name`, a `title`, its `architectures`, `memory_bytes`
-    and `localize`, as `NetworkLocalizer` says.
+    A network adds its `name`, `title`, `architectures`, `memory_bytes` and `localize`, as defined
+    by `NetworkLocalizer`.
     """
 
     name: str
@@ -55,22 +55,22 @@ class NetworkBase(ABC):
     sections: tuple[str, ...] = ()
 
     def default_weights(self, *, flat: bool) -> str:
-        """Name of the shipped weights that it takes; none are shipped, where it does not say."""
+        """Name of the shipped weights; by default none are shipped."""
         raise ConfigError(
             f"No weights come with the localizer {self.name}. Set network.weights to a file of "
             f"weights of {' or '.join(self.architectures)}."
         )
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
-        """The weights of the network itself, and of the one that chooses voxels for it, if any.
+        """The weights of the network, and of the one that chooses its voxels, if any.
 
         Raises
         ------
         ConfigError, InputError
-            A file is not there, or holds another network.
+            A file is missing or contains another network.
         """
         given = config.network.weights
-        # Of some networks none are shipped.
+        # Some networks have no shipped weights.
         default = "" if given else self.default_weights(flat=acquisition.grid.shape[1] == 1)
         path = find_weights(given, default)
         wanted = [("localizer", path, self.architectures)]
@@ -90,11 +90,11 @@ class NetworkBase(ABC):
         return tuple(used)
 
     def settings(self, plan: BlockPlan) -> dict[str, Any]:
-        """Settings of `network` that its result depends on, as JSON: all, where it does not say."""
+        """Settings of `network` on which its result depends, as JSON values; by default all."""
         return plan.config.network.model_dump(mode="json", exclude={"weights"})
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """Its settings, its weights, the PSF, and which voxels are kept."""
+        """Its settings and weights, the PSF, and the choice of voxels."""
         sparsify = plan.config.sparsify
         strategy = _STRATEGY_SETTINGS[sparsify.strategy]
         facts = {
@@ -108,16 +108,16 @@ class NetworkBase(ABC):
         return (json.dumps(facts, sort_keys=True),)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """The margin of its windows, where the settings say it."""
+        """The margin of its windows, if set."""
         return config.network.margin_frames or 0
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """What would keep bubbles from it."""
+        """Settings that would hide bubbles from it."""
         return advice_on_input(acquisition, config)
 
     @abstractmethod
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
-        """As of `NetworkLocalizer`."""
+        """See `NetworkLocalizer`."""
 
     @abstractmethod
     def localize(
@@ -128,10 +128,10 @@ class NetworkBase(ABC):
         stop: Callable[[], bool],
         progress: Callable[[float], None] | None = None,
     ) -> Found:
-        """As of `BlockLocalizer`."""
+        """See `BlockLocalizer`."""
 
     def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
-        """Of a made block, localized as a whole: the choice of voxels is in it."""
+        """Rate for a synthetic block, including the choice of voxels."""
         frames = bubbles_in(SHAPE).dense()
         acquisition = Acquisition.from_array(frames, (100.0,) * 3, 100.0, wavelength_um=200.0)
         config = PipelineConfig.from_dict(
@@ -147,7 +147,7 @@ class NetworkBase(ABC):
             nonlocal found
             found = self.localize(block, FilteredBlock(frames), plan, stop)
 
-        run()  # what is slow only once
+        run()  # warm up
         seconds = quickest(run, loaded.device)
         return Rate(found.facts.get("kept_voxels", frames.size) / seconds)
 
@@ -155,12 +155,12 @@ class NetworkBase(ABC):
 def kept_voxels(
     block: Block, filtered: FilteredBlock, plan: BlockPlan, stop: Callable[[], bool]
 ) -> SparseFrames:
-    """The voxels of a block that a network is given; what makes it blind or slow is logged.
+    """The voxels of a block that are passed to a network; too few or too many are logged.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     config = plan.config
     if filtered.resident is not None and config.sparsify.strategy == "threshold":
@@ -185,12 +185,12 @@ def kept_voxels(
 
 
 def kept_facts(kept: SparseFrames) -> dict[str, float]:
-    """How many voxels were kept, for the record of the block."""
+    """Number and percentage of kept voxels, for the record of the block."""
     return {"kept_voxels": float(len(kept)), "kept_per_cent": 100 * kept.occupancy}
 
 
 def advice_on_input(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-    """What would keep bubbles from any network, a sentence each."""
+    """Settings and data that would hide bubbles from any network, one sentence each."""
     said = []
     sparsify, psf = config.sparsify, config.psf
     if sparsify.strategy == "threshold" and sparsify.threshold > _HIGH_THRESHOLD:

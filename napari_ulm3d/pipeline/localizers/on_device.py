@@ -1,8 +1,8 @@
-"""A block that stays on the GPU from the clutter filter to the voxels that a network is given.
+"""Keep a block on the GPU from the clutter filter to the input of a network.
 
-It goes there once and its filtered frames come back once, for what looks at them on the CPU. What
-the settings ask for beyond that (a bandpass, a part of the spectrum, another choice of voxels, more
-frames than the memory holds) is done on the CPU, as everywhere without a GPU.
+The block is copied to the GPU once, and its filtered frames are copied back once, for stages on the
+CPU. Other settings (a bandpass, a part of the spectrum, another choice of voxels) and blocks larger
+than the GPU's memory are processed on the CPU.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from napari_ulm3d.sparse_frames import SparseFrames
 __all__ = ["block_device", "filtered_there", "kept_there"]
 
 _TIMES = 6
-"""Memory of the block that filtering and correlating it take, itself among it, over its own."""
+"""Memory for filtering and correlating a block, including the block, relative to its size."""
 
 _CHUNK = 1 << 25
-"""Voxels correlated at once."""
+"""Number of voxels correlated at once."""
 
 
 def block_device(config: PipelineConfig) -> str | None:
-    """Where blocks are filtered: on the GPU of the network that follows, else None."""
+    """Device for the clutter filter: the GPU of the network that follows, or None."""
     if not config.localize.by_network or config.device == "cpu":
         return None
     device = resolve_device(config.device)
@@ -43,21 +43,21 @@ def block_device(config: PipelineConfig) -> str | None:
 def filtered_there(
     frames: NDArray[Any], config: ClutterConfig, device: str
 ) -> FilteredBlock | None:
-    """A block without its strongest components, in place; None where it is the CPU's task.
+    """Remove the strongest components of a block, in place; None: it must be done on the CPU.
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32.
     config
-        Of the clutter filter, its range known.
+        Settings of the clutter filter, with a known range.
     device
-        Where to.
+        Device to use.
 
     Returns
     -------
     FilteredBlock
-        Its `resident` is the tensor on the device, of the same frames.
+        Its `resident` is the tensor of the same frames on the device.
     """
     import torch
 
@@ -78,14 +78,14 @@ def filtered_there(
     try:
         if device.startswith("cuda"):
             given = given.pin_memory()
-        # A copy, on the CPU as well: what is filtered is written to.
+        # A copy even on the CPU, since filtering is in place.
         there = given.to(device, copy=True, non_blocking=True)
         filtered, values, vectors = on_device.remove_leading(there, kept[0] - 1)
         result = filtered.cpu().numpy()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return None  # nothing was written to the block yet
+        return None  # the block is still unchanged
     frames[...] = result
     some = None if valid.all() else valid
     return FilteredBlock(
@@ -101,23 +101,23 @@ def filtered_there(
 def kept_there(
     resident: Any, psf: Psf, threshold: float, first_frame: int, stop: Callable[[], bool]
 ) -> SparseFrames:
-    """The voxels whose squared correlation reaches a threshold, of frames on a device.
+    """Voxels whose squared correlation reaches a threshold, for frames on a device.
 
     Parameters
     ----------
     resident
-        (t, z, y, x) filtered frames, a tensor.
+        (t, z, y, x) tensor of filtered frames.
     psf, threshold
-        Of the correlation map, and of |c|^2.
+        PSF of the correlation map, and threshold on |c|^2.
     first_frame
         Number of the first frame in the whole acquisition.
     stop
-        Asked between chunks of frames.
+        Called between chunks of frames.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     import torch
 

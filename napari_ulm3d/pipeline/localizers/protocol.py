@@ -1,4 +1,4 @@
-"""What a localizer of blocks must tell of itself, and do."""
+"""Interface of a localizer of blocks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["BlockLocalizer", "Found", "NetworkLocalizer", "Rate"]
 
 @dataclass(frozen=True)
 class Found:
-    """What a localizer found in a block.
+    """Result of a localizer for a block.
 
     Attributes
     ----------
     localizations
-        The bubbles; none for a network that draws a map.
+        The bubbles; empty for a network that draws a map.
     facts
         Numbers for the record of the block.
     trajectory
-        Counts of trajectories a voxel, of a network that draws a map.
+        Trajectory counts per voxel, from a network that draws a map.
     """
 
     localizations: Localizations
@@ -38,20 +38,20 @@ class Found:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a network is on a device.
+    """Speed of a network on a device.
 
     Attributes
     ----------
     voxels_per_s
-        Kept voxels a second, all windows that run at once together.
+        Kept voxels per second, over all concurrent windows.
     at_once
-        Windows that are computed at once.
+        Number of concurrent windows.
     window_frames
-        Frames of a window where the network has a length of its own; else the settings say it.
+        Frames per window if fixed by the network; None: by the settings.
     dense
         Whether it computes every voxel, kept or not.
     context_frames
-        How far it looks ahead and back where the settings do not say the margin of its windows.
+        Frames before and after that it uses if the settings give no margin.
     """
 
     voxels_per_s: float
@@ -66,12 +66,12 @@ class BlockLocalizer(Protocol):
 
     @property
     def name(self) -> str:
-        """Its word in the settings (`localize.localizer`)."""
+        """Its name in the settings (`localize.localizer`)."""
         ...
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """Sections of the settings that its result depends on as a whole, beside `key_facts`."""
+        """Whole sections of the settings on which its result depends, besides `key_facts`."""
         ...
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
@@ -80,20 +80,20 @@ class BlockLocalizer(Protocol):
         Raises
         ------
         ConfigError, InputError
-            A file is not there, or holds another network.
+            A file is missing or contains another network.
         """
         ...
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """What else its result depends on, as lines to be hashed: a block is kept under them."""
+        """Further dependencies of its result, as lines for the hash under which a block is stored."""
         ...
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """Frames on either side of a frame that it looks at."""
+        """Number of frames before and after a frame that affect its result."""
         ...
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """Settings that do not suit it, a sentence each."""
+        """Settings that do not suit it, one sentence each."""
         ...
 
     def localize(
@@ -104,23 +104,23 @@ class BlockLocalizer(Protocol):
         stop: Callable[[], bool],
         progress: Callable[[float], None] | None = None,
     ) -> Found:
-        """The bubbles of one block, holding nothing larger than the block.
+        """Localize the bubbles of one block, holding nothing larger than the block.
 
         Parameters
         ----------
         filtered
-            The block after the clutter filter. Not to be written to.
+            The block after the clutter filter. Must not be modified.
         stop
-            Asked often.
+            Called often; a true result cancels.
         progress
-            Told the share of the block that is done.
+            Called with the share of the block that is done.
 
         Raises
         ------
         Cancelled
-            `stop` said so.
+            `stop` returned true.
         UlmError
-            A setting, the weights or the memory do not allow it.
+            A setting or the weights are invalid, or memory is insufficient.
         """
         ...
 
@@ -131,28 +131,28 @@ class NetworkLocalizer(BlockLocalizer, Protocol):
 
     @property
     def title(self) -> str:
-        """What kind of network it is, in words: "bubble network"."""
+        """Kind of network for display, such as "bubble network"."""
         ...
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Names of `networks.registry.ARCHITECTURES`, any of which it can run."""
+        """Names in `networks.registry.ARCHITECTURES` that it can run."""
         ...
 
     def default_weights(self, *, flat: bool) -> str:
-        """Name of the shipped weights that it takes for volumes, or for 2-D acquisitions (`flat`)."""
+        """Name of the shipped weights for volumes, or for 2-D acquisitions (`flat`)."""
         ...
 
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
-        """Memory at the peak of a prediction for a window of so many kept voxels and frames."""
+        """Peak memory of a prediction for a window of this many kept voxels and frames."""
         ...
 
     def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
-        """Its speed where it was loaded, measured in some seconds.
+        """Measure its speed on the device where it was loaded; takes some seconds.
 
         Raises
         ------
         Cancelled
-            `stop` said so.
+            `stop` returned true.
         """
         ...

@@ -1,4 +1,4 @@
-"""Localizations fitted to the frames once more, where the settings ask for it."""
+"""Refine localizations by fitting them to the frames, if the settings say so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_ulm3d.tables import Localizations
 __all__ = ["refine_advice", "refine_context", "refine_key", "refined", "refines"]
 
 _CONTEXT_FRAMES = 12
-"""What lies farther away along a track hardly moves a place."""
+"""More distant frames along a track hardly affect a position."""
 
 
 def refined(
@@ -30,21 +30,21 @@ def refined(
     *,
     trust_sigma: bool = False,
 ) -> Localizations:
-    """The localizations of a block as `localize.refine` says; of an envelope as they are.
+    """Refine the localizations of a block as set by `localize.refine`; IQ frames only.
 
-    `trust_sigma` as of `synthesis.Synthesis`.
+    `trust_sigma` is that of `synthesis.Synthesis`.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     """
     speed = plan.config.link.max_speed_mm_s or USUAL_MM_S
     config, acquisition, frames = plan.config, plan.acquisition, filtered.frames
     mode = config.localize.refine
     if mode == "none" or not np.iscomplexobj(frames):
         return found
-    # Imported here: most runs do without it.
+    # Imported here, since most runs do not need it.
     from napari_ulm3d.synthesis import Synthesis, refine_localizations
 
     return refine_localizations(
@@ -63,12 +63,12 @@ def refined(
 
 
 def refines(plan: BlockPlan) -> bool:
-    """Whether localizations are fitted once more: the settings ask for it, and frames are IQ."""
+    """Whether localizations are refined: the settings say so, and frames are IQ."""
     return plan.config.localize.refine != "none" and plan.acquisition.kind != "envelope"
 
 
 def refine_key(plan: BlockPlan) -> tuple[str, ...]:
-    """`key_facts` of the refinement: none without it."""
+    """`key_facts` of the refinement; empty without it."""
     mode = plan.config.localize.refine
     if mode == "none":
         return ()
@@ -82,12 +82,12 @@ def refine_key(plan: BlockPlan) -> tuple[str, ...]:
 
 
 def refine_context(config: PipelineConfig) -> int:
-    """Frames on either side of a frame that the refinement looks at."""
+    """Number of frames before and after a frame that affect the refinement."""
     return _CONTEXT_FRAMES if config.localize.refine == "window" else 0
 
 
 def refine_advice(acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-    """Whether the refinement is asked for in vain."""
+    """Advice if the refinement has no effect."""
     if config.localize.refine == "none" or acquisition.kind != "envelope":
         return []
     return [

@@ -1,4 +1,4 @@
-"""The localizers by name: the sub-voxel ones, and the networks that `config.methods.networks` found."""
+"""Localizers by name: the sub-voxel ones, and the networks found by `config.methods.networks`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def localizer_of(config: PipelineConfig) -> BlockLocalizer:
     Raises
     ------
     ConfigError
-        It is of another package and cannot be loaded.
+        It belongs to another package and cannot be loaded.
     """
     name = config.localize.localizer
     return Conventional(name) if name in subvoxel_modules() else network_named(name)
 
 
 def network_named(name: str) -> NetworkLocalizer:
-    """A network by its name; it is imported now.
+    """Import a network by name.
 
     Raises
     ------
     ConfigError
-        It cannot be loaded, or is no localizer.
+        It cannot be loaded, or is not a localizer.
     """
     entry = network_entries()[name]
     found = entry.load()

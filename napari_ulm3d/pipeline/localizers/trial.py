@@ -1,4 +1,4 @@
-"""Made bubbles to time a network on."""
+"""Synthetic bubbles to time a network."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from napari_ulm3d.sparse_frames import SparseFrames
 __all__ = ["SHAPE", "bubbles_in", "quickest"]
 
 SHAPE = (8, 24, 24, 24)
-"""Frames and voxels of a window that is timed."""
+"""Frames and voxels of the timed window."""
 
 _OCCUPANCY = 0.08
 
 
 def bubbles_in(shape: tuple[int, ...], *, still: bool = False) -> SparseFrames:
-    """Kept voxels (t, z, y, x) in clumps, as bubbles leave them: neighbours cost time, scattered
-    voxels have none.
+    """Kept voxels (t, z, y, x) in clusters, as for real bubbles: unlike scattered voxels, they have
+    neighbours, which cost time.
 
     Parameters
     ----------
     still
-        The same places in every frame.
+        Use the same positions in every frame.
     """
     from scipy.ndimage import maximum_filter
 
@@ -38,7 +38,7 @@ def bubbles_in(shape: tuple[int, ...], *, still: bool = False) -> SparseFrames:
 
 
 def quickest(call: Callable[[], None], device: str, times: int = 2) -> float:
-    """Seconds of the quickest of some calls."""
+    """Time in seconds of the fastest of several calls."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()

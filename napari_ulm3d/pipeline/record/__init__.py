@@ -1,1 +1,1 @@
-"""What a run keeps in its folder: its lock, its blocks, what it measured first."""
+"""Files of a run in its folder: lock, blocks, calibration."""

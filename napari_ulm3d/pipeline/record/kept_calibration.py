@@ -1,8 +1,8 @@
-"""A calibration kept with a run, so that resuming does not measure anew.
+"""A calibration stored with a run, so that resuming does not measure again.
 
-It is used again if the settings that it depends on, the files that it was measured on and those
-that it should have been measured on but could not be read are the same. Other files may have changed:
-then only their own blocks are worked on. So a resumed run ends as a new one would.
+It is reused if its settings, the files that were measured, and those that should have been
+measured but could not be read are unchanged. If other files have changed, only their blocks are
+processed again. A resumed run therefore ends like a new one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FACTORS = ("factor_z", "factor_y", "factor_x")
 
 
 def calibration_key(acquisition: Acquisition, config: PipelineConfig) -> str:
-    """A hash of what a calibration depends on, but for the frames and the length of the blocks."""
+    """Hash of all that a calibration depends on, except the frames and the block length."""
     values = config.model_dump(mode="json")
     del values["load"]["frames_per_block"]
     text = json.dumps(
@@ -49,17 +49,17 @@ def calibration_key(acquisition: Acquisition, config: PipelineConfig) -> str:
 
 @dataclass(frozen=True)
 class KeptCalibration:
-    """A calibration with what it was measured on.
+    """A calibration and the files that it was measured on.
 
     Attributes
     ----------
     length
-        Of the blocks.
+        Length of the blocks.
     limits
-        What the length was chosen by: the setting and the most frames that memory allowed.
+        Limits for this length: the setting, and the most frames that memory allowed.
     sources
-        Fingerprints of the files that it was, or should have been, measured on, by their number;
-        empty where a file could not be read.
+        Fingerprints of the files that were, or should have been, measured, by index; empty if a
+        file could not be read.
     """
 
     calibration: Calibration
@@ -77,7 +77,7 @@ class KeptCalibration:
         wanted: Sequence[int],
         acquisition: Acquisition,
     ) -> KeptCalibration:
-        """With the fingerprints of the files of the blocks that were measured or `wanted`."""
+        """Add the fingerprints of the files whose blocks were measured or `wanted`."""
         numbers = {id(source): n for n, source in enumerate(acquisition.sources)}
         used = {numbers[id(blocks[k].source)] for k in (*calibration.measured_on, *wanted)}
         return cls(
@@ -85,16 +85,16 @@ class KeptCalibration:
         )
 
     def still_of(self, acquisition: Acquisition, limits: tuple[int | None, int | None]) -> bool:
-        """Whether the files are what they were, and the blocks would be as long.
+        """Whether the files are unchanged and the blocks would have the same length.
 
-        The record of a run gives the length that was chosen, so resuming may ask for it.
+        The record of a run contains the chosen length, so resuming may give it explicitly.
         """
         if limits != self.limits and limits[0] != self.length.frames:
             return False
         return all(_fingerprint(acquisition, n) == digest for n, digest in self.sources.items())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of it as arrays of numbers and text."""
+        """Everything as arrays of numbers and text."""
         psf, working = self.calibration.psf, self.calibration.working
         facts = {
             "frames": self.length.frames,
@@ -124,7 +124,7 @@ class KeptCalibration:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], acquisition: Acquisition
     ) -> KeptCalibration:
-        """What `arrays` gave."""
+        """Inverse of `arrays`."""
         facts = json.loads(str(arrays["facts"]))
         fwhm, carrier, source, n_bubbles = facts["psf"]
         thinning, working_carrier = facts["working"]
@@ -148,7 +148,7 @@ class KeptCalibration:
 
 
 def _fingerprint(acquisition: Acquisition, number: int) -> str:
-    """Of one of its files; empty where it cannot be read."""
+    """Fingerprint of a file of the acquisition; empty if it cannot be read."""
     try:
         return source_fingerprint(acquisition.sources[number])
     except (UlmError, OSError, IndexError):

@@ -1,9 +1,9 @@
-"""One run at a time in a results folder; the second is told which process is the first.
+"""Lock a results folder for one run at a time; a second run is told which process holds it.
 
-The process that writes to the folder names itself in the file `.run.lock`, and holds a lock of
-the operating system on `.run.mutex` for as long as it lives: killed, or after a loss of power,
-the lock is gone by itself and the next run takes both files over. Where the file system cannot
-lock, the process that `.run.lock` names is looked for instead.
+The process that writes to the folder names itself in the file `.run.lock`, and holds an
+operating-system lock on `.run.mutex` as long as it lives. If it is killed or power is lost, the
+lock is released and the next run takes over both files. If the file system does not support
+locks, the process named in `.run.lock` is checked instead.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from napari_ulm3d.io.results import LOCK_NAME, MUTEX_NAME
 __all__ = ["FolderLock"]
 
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems without locks answer."""
+"""Errors of file systems without locks."""
 
 
 class FolderLock:
-    """The right to write to a results folder; the folder is made if it is not there.
+    """Lock on a results folder, which is created if it does not exist.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class FolderLock:
     Raises
     ------
     ResultsError
-        Another process has the right (its number, computer and since when are named), or
-        the folder cannot be made.
+        Another process holds the lock (its number, computer and start time are named), or
+        the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
-        # A run may end in another thread than it began in.
+        # A run may end in a different thread from the one it started in.
         self._mutex = FileLock(folder / MUTEX_NAME, thread_local=False)
         self._made: list[Path] = []
         try:
@@ -67,10 +67,10 @@ class FolderLock:
             ) from error
 
     def release(self) -> None:
-        """Give the right back; a folder that was made for it and is still empty is removed."""
-        # Both before the lock ends, or they might be the next run's.
+        """Release the lock; a folder created for it is removed if still empty."""
+        # Delete both files before releasing the lock, or they might belong to the next run.
         for path in (self._path, Path(self._mutex.lock_file)):
-            with suppress(PermissionError):  # Windows keeps what is open
+            with suppress(PermissionError):  # Windows does not delete open files
                 path.unlink(missing_ok=True)
         self._mutex.release()
         self._remove_made()
@@ -84,7 +84,7 @@ class FolderLock:
 
     def _lock(self) -> None:
         try:
-            # Not at once: its last holder may just be removing the file.
+            # Wait briefly: the last holder may be removing the file.
             self._mutex.acquire(timeout=0.2)
             by_system = True
         except Timeout as error:
@@ -98,7 +98,7 @@ class FolderLock:
         holder = _read_holder(self._path)
         elsewhere = holder.get("host") != socket.gethostname()
         if holder and (elsewhere or (not by_system and _alive(holder))):
-            # Not every shared folder tells one computer of the locks of another.
+            # Some shared folders do not show a computer the locks of another.
             self._mutex.release()
             raise self._held(holder, maybe_dead=True)
 
@@ -128,7 +128,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _read_holder(path: Path) -> dict[str, Any]:
-    """Who wrote the file; empty when there is none, or it does not say (it was cut short)."""
+    """The process that wrote the file; empty if there is none or the file is truncated."""
     try:
         holder = json.loads(path.read_bytes()[:4096] or b"{}")
     except (FileNotFoundError, ValueError):
@@ -138,4 +138,4 @@ def _read_holder(path: Path) -> dict[str, Any]:
 
 def _alive(holder: dict[str, Any]) -> bool:
     pid = holder.get("pid")
-    return not isinstance(pid, int) or psutil.pid_exists(pid)  # unknown: rather ask the person
+    return not isinstance(pid, int) or psutil.pid_exists(pid)  # if unknown, let the user decide

@@ -1,8 +1,8 @@
-"""Keeping a run in its results folder while it goes on.
+"""Write a run to its results folder as it proceeds.
 
-Nothing is touched before the first block is finished: a run that fails at once (a bad
-file, a setting that does not fit) leaves the disk as it was, an older run included. Until
-then there is no more than the lock that keeps other runs off, and it goes with the run.
+Nothing is changed before the first block is finished: a run that fails at once (a bad
+file, an unsuitable setting) leaves the disk unchanged, including an older run. Until
+then there is only the lock against other runs, which is removed with the run.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ log = logging.getLogger("napari_ulm3d")
 
 
 class Recording:
-    """Writes what a run tells; a context manager, and the run's `BlockStore`.
+    """Writes the events of a run; a context manager, and the run's `BlockStore`.
 
     Parameters
     ----------
     path
         The results folder.
     facts
-        What `run.toml` says before the result.
+        Contents of `run.toml` before the result.
     resume, overwrite
-        Go on with the run that is there (where none is yet, begin one), or replace it.
+        Continue an existing run (or start one), or replace it.
     opening
-        Lines for the top of the log.
+        First lines of the log.
 
     Raises
     ------
     ResultsError
-        The folder cannot be used so; on entering, also that another run is writing to it.
+        The folder cannot be used in this way; on entering, also if another run is writing to it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Recording:
     ) -> None:
         if resume and overwrite:
             raise ResultsError("Choose either --resume or --overwrite, not both.")
-        if not (path / LOCK_NAME).exists():  # else that run is what there is to tell of
+        if not (path / LOCK_NAME).exists():  # otherwise the lock reports the other run
             _check(path, resume, overwrite)
         self._path, self._facts, self._opening = path, facts, opening
         self._resume, self._overwrite = resume, overwrite
@@ -81,7 +81,7 @@ class Recording:
     def __enter__(self) -> Self:
         with ExitStack() as until_ready:
             until_ready.callback(FolderLock(self._path).release)
-            # It may have been another run's until now.
+            # Another run may have used the folder until now.
             _check(self._path, self._resume, self._overwrite)
             self._files = until_ready.pop_all()
         return self
@@ -98,12 +98,12 @@ class Recording:
         return self._files.__exit__(kind, error, traceback)
 
     def read_block(self, index: int, key: str) -> BlockResult | None:
-        """A block of the run that is resumed; None where it has to be worked on."""
+        """A block of the resumed run; None if it must be processed."""
         if not self._resume:
             return None
         try:
             return ResultsFolder(self._path).read_block(index, key)
-        except ResultsError as error:  # damaged since: it is made anew
+        except ResultsError as error:  # damaged: process it again
             log.warning("%s", error)
             return None
 
@@ -112,15 +112,15 @@ class Recording:
         self._begun().write_block(index, block, key)
 
     def read_measured(self, key: str) -> dict[str, NDArray[Any]] | None:
-        """What the run that is resumed measured before its first block."""
+        """The calibration of the resumed run."""
         return ResultsFolder(self._path).read_measured(key) if self._resume else None
 
     def write_measured(self, arrays: Mapping[str, NDArray[Any]], key: str) -> None:
-        """Keep what was measured, from when the first block is finished."""
+        """Store the calibration, as soon as the first block is finished."""
         self._measured = (arrays, key)
 
     def prepared(self, event: RunPrepared) -> None:
-        """Keep what the run found out before its first block, for `run.toml` and the log."""
+        """Keep the results of the calibration for `run.toml` and the log."""
         self._facts = {**self._facts, **event.facts}
         self._opening = (*self._opening, *event.notes)
 
@@ -147,7 +147,7 @@ class Recording:
         )
 
     def failure(self, event: BlockFailed) -> None:
-        """Say which block is missing, and why."""
+        """Log which block is missing, and why."""
         last = event.first_frame + event.n_frames - 1
         said = (
             f"skipped block {event.index + 1} of {event.n_blocks} (frames {event.first_frame} "
@@ -173,7 +173,7 @@ class Recording:
             write(event.resolution.to_table(), folder.path / "fsc.csv")
 
     def finish(self, report: RunReport) -> None:
-        """The tables appear, and `run.toml` says that the run is complete."""
+        """Publish the tables, and mark the run as complete in `run.toml`."""
         for name, value in report.rows():
             log.info("%s: %s", name, value)
         if report.verdict:
@@ -185,11 +185,11 @@ class Recording:
         folder.write_facts({**self._facts, "result": {"complete": True, **report.to_dict()}})
 
     def _begun(self) -> ResultsFolder:
-        """The folder, made or taken over when first needed."""
+        """The folder, created or taken over on first use."""
         if self._folder is not None:
             return self._folder
         folder = ResultsFolder(self._path)
-        # First of all, so that whenever the run may be killed --resume finds it.
+        # First, so that --resume finds the run whenever it is killed.
         folder.write_facts({**self._facts, "result": {"complete": False}})
         if not self._resume:
             folder.clear()
@@ -212,7 +212,7 @@ class Recording:
         return folder
 
     def _log_to(self, path: Path) -> None:
-        """Append what the package logs to a file, a line an event, while the run lasts."""
+        """Append the package's log to a file during the run."""
         handler = _LogFile(path, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         level = log.level
@@ -224,19 +224,19 @@ class Recording:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that stays behind on a full disk: the first result that cannot be written tells."""
+    """A log that ignores a full disk, which the first result that cannot be written reports."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Pass over a line that cannot be written."""
+        """Skip a line that cannot be written."""
 
     def close(self) -> None:
-        """Close the file; the lines that were left may find no room either."""
+        """Close the file, even if there is no space for the remaining lines."""
         with suppress(OSError):
             super().close()
 
 
 def _check(path: Path, resume: bool, overwrite: bool) -> None:
-    """Whether the folder may be used so."""
+    """Check that the folder can be used in this way."""
     if not resume:
         ResultsFolder.check_free(path, overwrite=overwrite)
     elif not ResultsFolder.is_untouched(path):
