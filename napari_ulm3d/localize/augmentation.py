@@ -1,7 +1,7 @@
-"""Test-time augmentation: the predictions for windows and their mirror images, averaged.
+"""Test-time augmentation: average the predictions for windows and their mirror images.
 
-Windows and their images are samples of one batch, so that one pass of the network serves as many
-of them as the memory holds.
+Windows and their images are samples of one batch, so one pass of the network processes as many
+of them as fit into memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIRRORS: tuple[tuple[int, ...], ...] = (
     (0, 2),
     (0, 3),
 )
-"""Axes of t, z, y, x that each view mirrors; the first 1, 2, 4 or 8 of them are used."""
+"""Mirrored axes (of t, z, y, x) of each view; the first 1, 2, 4 or 8 views are used."""
 
 
 def averaged_output(
@@ -45,32 +45,31 @@ def averaged_output(
     at_once: int = 1,
     reuse: Reuse | None = None,
 ) -> BubbleOutput:
-    """What the network says of windows, averaged over their mirror images.
+    """Average the network's output for windows over their mirror images.
 
-    Vessels know no left and right and the network was trained on mirrored windows, so each view
-    is an estimate of the same with an error of its own. Log-odds, velocity and level are means;
-    the offset is weighted by the precision that the views predict, and its variance is their
-    mean, weighted alike.
+    Vessels have no preferred orientation and the network was trained on mirrored windows, so the
+    views are separate estimates of the same quantities. Log-odds, velocity and level are averaged.
+    The offset is weighted by the predicted precision; its precision is the mean over the views.
 
     Parameters
     ----------
     model
-        In evaluation mode, on `device`.
+        The network in evaluation mode, on `device`.
     windows
-        The voxels; their frames and volumes may differ.
+        The voxels; windows may differ in shape.
     views
-        How many, at most those of `MIRRORS`; 1: the windows as they are.
+        Number of views, up to the length of `MIRRORS`; 1: the original windows only.
     device, backend
-        Where and by what to compute.
+        Device and sparse backend.
     at_once
-        Views in one pass: all windows in so many images are in memory together.
+        Number of views per pass; memory grows with it.
     reuse
-        Where maps of equal voxels are kept.
+        Cache of kernel maps for equal voxels.
 
     Returns
     -------
     BubbleOutput
-        A row each voxel of the windows, one window after the other.
+        One row per voxel, window after window.
     """
     import torch
 
@@ -85,13 +84,15 @@ def averaged_output(
             return out
         space = torch.tensor([[-1.0 if a in axes else 1.0 for a in (1, 2, 3)] for axes in mirrors])
         turned = torch.tensor([[-1.0 if 0 in axes else 1.0] for axes in mirrors])
-        # Where an axis is mirrored, so is what points along it; and back to front.
+        # Mirroring an axis flips offsets and velocities along it; mirroring time flips velocities.
         signs = torch.cat([space, space * turned], dim=1).to(device)
         rows = torch.cat(
             [
                 out.logit[:, None],
                 out.offset,
-                torch.exp(-2 * out.log_sigma.float()),  # of 32 bits, whatever the network has
+                torch.exp(
+                    -2 * out.log_sigma.float()
+                ),  # in single precision, whatever the network uses
                 out.velocity,
                 out.level[:, None],
             ],
@@ -118,7 +119,7 @@ def averaged_output(
 
 
 class _Given:
-    """Windows on the device, sent there once."""
+    """Windows, copied to the device once."""
 
     def __init__(self, windows: Sequence[BubbleInput], device: torch.device | str) -> None:
         import torch
@@ -136,7 +137,7 @@ class _Given:
         self.features = features_of(
             correlation.to(device), amplitude.to(device), windows[0].fwhm_voxels
         )
-        # A grid as large as the largest: no voxel is added, and none is a neighbour that was not.
+        # The grid of the largest window: this adds no voxels and changes no neighbours.
         self.coordinates: Coordinates = Coordinates(
             torch.from_numpy(indices).to(device), shapes.max(0).tolist(), len(windows), (1,) * 4
         )
@@ -149,7 +150,7 @@ class _Given:
         backend: Backend | None,
         reuse: Reuse | None,
     ) -> tuple[BubbleOutput, Tensor | None]:
-        """The output for some images in one pass, and the row each of its rows was, view by view."""
+        """Output for several views in one pass, and the original row of each, view by view."""
         import torch
 
         from napari_ulm3d.sparse import SparseTensor, resolve_backend
@@ -157,7 +158,7 @@ class _Given:
         features, coordinates, order = self.features, self.coordinates, None
         if any(mirrors):
             coordinates, order = self._mirrored(mirrors)
-            # Depth mirrored, the phase of a bubble would fall where it grew: values are conjugated.
+            # Mirroring depth reverses the phase gradient of a bubble, so values are conjugated.
             sign = torch.ones(len(mirrors), 1, features.shape[1])
             for k, axes in enumerate(mirrors):
                 if 1 in axes:

@@ -1,4 +1,4 @@
-"""The stage: filtered frames to localizations, by maxima and a sub-voxel localizer."""
+"""Localize bubbles in filtered frames, by maxima and a sub-voxel localizer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from napari_ulm3d.tables import Localizations
 
 __all__ = ["LocalizedFrames", "localize"]
 
-_VOXELS_AT_ONCE = 2_000_000  # bounds the working memory to some 16 MB
+_VOXELS_AT_ONCE = 2_000_000  # limits the working memory to about 16 MB
 
 
 @dataclass(frozen=True)
 class LocalizedFrames:
-    """What `localize` found, and what it dropped."""
+    """Localizations and rejections of `localize`."""
 
     localizations: Localizations
     rejections: Rejections
@@ -42,42 +42,42 @@ def localize(
     correlation: NDArray[Any] | None = None,
     valid: NDArray[np.bool_] | None = None,
 ) -> LocalizedFrames:
-    """Find the bubbles of frames from which the tissue was filtered.
+    """Localize bubbles in frames without tissue.
 
     Parameters
     ----------
     frames
-        (t, z, y, x) complex64 IQ, or float32 envelope. Frames are independent of each
-        other: any cut into calls gives the same rows.
+        (t, z, y, x) complex64 IQ, or float32 envelope. Frames are processed
+        independently of each other.
     grid
         Spacing and origin; its shape is that of a frame.
     config
         The settings.
     rate_hz
-        Volumes a second.
+        Volumes per second.
     first_frame
-        Number of the first frame over the whole acquisition.
+        Number of the first frame in the whole acquisition.
     correlation
         (t, z, y, x) normalized correlation with the PSF, complex or its magnitude,
-        |c| <= 1. Needed by `min_correlation`; `parabolic` interpolates it.
+        |c| <= 1. Required by `min_correlation`; `parabolic` interpolates it.
     valid
-        (z, y, x) voxels that hold data (`filtering.valid_voxels`); None: all.
+        (z, y, x) voxels that contain data (`filtering.valid_voxels`); None: all.
 
     Returns
     -------
     LocalizedFrames
         Localizations sorted by frame, then z, y, x. `snr_db` is 20 log10 of the peak
-        over its background: for `gaussian` the fitted peak over the residual's (see
-        `gaussian`), else the envelope over its mean in the patch (see `detect`). `score`
-        is |c| at the maximum, or without a correlation the localizer's own quality.
-        Positions lie within the voxels' borders. `sigma_*_um` come with `gaussian`.
+        relative to its background: for `gaussian`, the fitted peak relative to the residual (see
+        `gaussian`), otherwise the envelope relative to its mean in the patch (see `detect`).
+        `score` is |c| at the maximum, or the localizer's quality without a correlation.
+        Positions lie within the volume. Only `gaussian` gives `sigma_*_um`.
 
     Raises
     ------
     InputError
-        Frames of another shape than the grid, or with NaN or infinite values.
+        Frames differ in shape from the grid, or contain NaN or infinite values.
     ConfigError
-        `min_correlation` without a correlation, or a localizer that is a network.
+        `min_correlation` is set without a correlation, or the localizer is a network.
     """
     _check(frames, grid, config, rate_hz, correlation)
     at_once = max(1, _VOXELS_AT_ONCE // grid.size)
@@ -177,7 +177,7 @@ def _envelope(iq, envelope, finite):  # type: ignore[no-untyped-def]
 
 
 def _medians(frames: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Of each frame, over the voxels that hold data: (t, 1, 1, 1)."""
+    """(t, 1, 1, 1) median of each frame over the voxels that contain data."""
     values = frames.reshape(len(frames), -1) if valid is None else frames[:, valid]
     if not values.shape[1]:
         return np.zeros((len(frames), 1, 1, 1), frames.dtype)
@@ -189,7 +189,7 @@ def _candidates(
 ) -> tuple[Candidates, Rejections]:
     image = stack.envelope
     if valid is not None:
-        # What is outside of the field of view is no quiet background beside which noise stands out.
+        # Fill the outside of the field of view, so that noise at its edge does not stand out.
         image = np.where(valid, image, _medians(image, valid))
     candidates, over_cap = detect_maxima(image, config.patch, config.min_snr_db, config.max_bubbles)
     if valid is not None:
@@ -213,7 +213,7 @@ def _candidates(
 
 @njit(cache=True, parallel=True, nogil=True)
 def _maxima_in_patch(frame, voxel, offsets, half, maxima):  # type: ignore[no-untyped-def]
-    """How many candidates of the same frame stand in the patch of each, itself included."""
+    """Number of candidates of the same frame in the patch of each, including itself."""
     for n in prange(frame.size):
         count = 0
         for other in range(offsets[frame[n]], offsets[frame[n] + 1]):
@@ -232,7 +232,7 @@ def _table(
     rate_hz: float,
     first_frame: int,
 ) -> tuple[Localizations, Rejections]:
-    """Voxels to micrometres, rows in order; positions outside the volume are dropped."""
+    """Convert fits to a sorted table in micrometres, and drop positions outside the volume."""
     last = np.asarray(grid.shape) - 0.5
     inside = ((fits.position >= -0.5) & (fits.position < last)).all(axis=1)
     score = fits.quality

@@ -1,16 +1,16 @@
-"""Detection: regional maxima that stand out of their surroundings.
+"""Detection of regional maxima that exceed their surroundings.
 
-A voxel is a candidate where the image (the envelope |x| unless told otherwise)
+A voxel is a candidate if the image (usually the envelope |x|)
 
-* is a *regional maximum* over its 26 neighbours (8 in 2-D; neighbours outside the
-  volume do not exist). A plateau of equal voxels counts once, at its voxel nearest to
-  the plateau's centre (first in raster order if tied), and only if every voxel about it
-  is lower, as in MATLAB's ``imregionalmax``, which PALA and Open-3DULM use; and
-* has a *local contrast* of at least `min_snr_db`: 20 log10 of its value over the mean of
-  the image in the patch centred on it (itself included, clipped at the volume's border).
+* has a *regional maximum* there over its 26 neighbours (8 in 2-D; neighbours outside the
+  volume are ignored). A plateau of equal voxels counts once, at its voxel nearest to
+  the plateau's centre (first in raster order if tied), and only if all voxels around it
+  are lower, as in MATLAB's ``imregionalmax``, which PALA and Open-3DULM use; and
+* has a *local contrast* of at least `min_snr_db`: 20 log10 of its value relative to the mean
+  in the patch centred on it (including itself, clipped at the border of the volume).
 
-The contrast is tested first, by a box mean over the frame, so that the costly test over
-the neighbours runs on a few percent of the voxels.
+The contrast is tested first, with a box mean over the frame, so that the costly comparison with
+the neighbours is needed for only a few percent of the voxels.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from napari_ulm3d._caches import njit
 
 __all__ = ["Candidates", "detect_maxima"]
 
-_CHUNK = 1024  # voxels summed together: they stay in the processor's nearest cache
+_CHUNK = 1024  # voxels summed together: they fit into the L1 cache
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Maxima of a stack of frames, sorted by frame, the strongest first in each.
+    """Maxima of a stack of frames, sorted by frame, then by decreasing strength.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class Candidates:
     voxel
         (n, 3) int32, z, y, x.
     peak
-        (n,) float32, the image at the maximum.
+        (n,) float32, value of the image at the maximum.
     contrast
-        (n,) float32, the peak over the mean of its patch (a ratio, not dB).
+        (n,) float32, peak divided by the mean of its patch (a ratio, not dB).
     """
 
     frame: NDArray[np.int32]
@@ -53,11 +53,11 @@ class Candidates:
         return self.frame.size
 
     def keep(self, mask: NDArray[np.bool_]) -> Candidates:
-        """Those where `mask` (n,) holds."""
+        """The candidates where `mask` (n,) is true."""
         return Candidates(self.frame[mask], self.voxel[mask], self.peak[mask], self.contrast[mask])
 
     def offsets(self, n_frames: int) -> NDArray[np.int64]:
-        """(n_frames + 1,): those of frame t stand at offsets[t]..offsets[t + 1] - 1."""
+        """(n_frames + 1,): frame t has the rows offsets[t]..offsets[t + 1] - 1."""
         return np.searchsorted(self.frame, np.arange(n_frames + 1)).astype(np.int64)
 
 
@@ -67,24 +67,24 @@ def detect_maxima(
     min_snr_db: float,
     max_bubbles: int,
 ) -> tuple[Candidates, int]:
-    """Regional maxima of frames that stand out of their patch.
+    """Find regional maxima of frames that exceed the mean of their patch.
 
     Parameters
     ----------
     image
-        (t, z, y, x) float32, finite, not negative: the envelope, or another map.
+        (t, z, y, x) float32, finite and non-negative: the envelope, or another map.
     patch_voxels
-        Patch of the local mean, z, y, x, odd.
+        Size of the patch along z, y, x, odd.
     min_snr_db
-        Least local contrast, dB (see the module's text for the definition).
+        Minimum local contrast, dB (defined in the module docstring).
     max_bubbles
-        At most this many a frame, those of the highest peaks.
+        Maximum number per frame; the highest peaks are kept.
 
     Returns
     -------
     candidates : Candidates
     over_cap : int
-        How many maxima the cap dropped.
+        Number of maxima beyond `max_bubbles`.
     """
     image = np.ascontiguousarray(image, np.float32)
     room = 1
@@ -117,10 +117,10 @@ def _detect(image, half, ratio, voxel, mean, count):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True)
 def patch_mean(image, half):  # type: ignore[no-untyped-def]
-    """Mean over the patch about every voxel, clipped at the border.
+    """Mean over the patch around every voxel, clipped at the border.
 
-    In an array with a border of zeros, a box sum along any axis is a sum of shifted copies
-    of the whole array: long loops that run on vectors.
+    With a border of zeros, a box sum along any axis is a sum of shifted copies of the whole
+    array, in long loops that vectorize.
     """
     nz, ny, nx = image.shape
     hz, hy, hx = half[0], half[1], half[2]
@@ -135,7 +135,7 @@ def patch_mean(image, half):  # type: ignore[no-untyped-def]
         stride = (1, px, px * py)[axis]
         copies = (2 * hx, 2 * hy, 2 * hz)[axis]
         end -= copies * stride
-        # In place: a sum at i needs only what stands at i and after it.
+        # In place, since a sum at i needs only the values from i on.
         block = np.empty(_CHUNK, np.float32)
         for first in range(0, end, _CHUNK):
             n = min(_CHUNK, end - first)
@@ -161,7 +161,7 @@ def patch_mean(image, half):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def frame_maxima(image, half, ratio, voxel, mean):  # type: ignore[no-untyped-def]
-    """Maxima of one frame into `voxel` (flat index) and `mean`; returns how many."""
+    """Write the maxima of one frame to `voxel` (flat index) and `mean`; return their number."""
     nz, ny, nx = image.shape
     local = patch_mean(image, half)
     visited = np.zeros((0, 0, 0), np.bool_)
@@ -172,7 +172,7 @@ def frame_maxima(image, half, ratio, voxel, mean):  # type: ignore[no-untyped-de
                 value = image[z, y, x]
                 if not (value > 0.0 and value >= ratio * local[z, y, x]):
                     continue
-                # Along x first: it is the cheapest test and drops most.
+                # Along x first: the cheapest test, which rejects most voxels.
                 if (x > 0 and image[z, y, x - 1] > value) or (
                     x + 1 < nx and image[z, y, x + 1] > value
                 ):
@@ -203,7 +203,7 @@ def frame_maxima(image, half, ratio, voxel, mean):  # type: ignore[no-untyped-de
 
 @njit(cache=True, nogil=True)
 def _plateau(image, z, y, x, visited):  # type: ignore[no-untyped-def]
-    """Flat index of the middle of the plateau through a voxel; -1 if it is no maximum."""
+    """Flat index of the middle of the plateau around a voxel; -1 if it is not a maximum."""
     nz, ny, nx = image.shape
     value = image[z, y, x]
     members = [(z * ny + y) * nx + x]

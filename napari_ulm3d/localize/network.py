@@ -1,4 +1,4 @@
-"""Localization by `BubbleNet`: overlapping windows over the voxels kept of a block."""
+"""Localization by `BubbleNet`, in overlapping windows over the kept voxels of a block."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ __all__ = [
 log = logging.getLogger("napari_ulm3d")
 
 DEFAULT_MIN_SCORE = 0.2
-"""Least score where neither the settings nor the weights' card say one."""
+"""Minimum score if neither the settings nor the card of the weights give one."""
 
 _WASTEFUL = 4.0
-"""How often each voxel may be computed, on average, before it is said that memory is short."""
+"""Mean number of times that a voxel is computed, above which a warning on memory is logged."""
 
 
 def context_of(network: BubbleNetConfig, config: NetworkConfig) -> Context:
-    """What the network looks at about a voxel; a margin that is given is taken as it is."""
+    """Context that the network needs around a voxel; `config.margin_frames` if given."""
     frames = network.context_frames if config.margin_frames is None else config.margin_frames
     return Context(frames, network.context_voxels, network.stride)
 
@@ -67,37 +67,37 @@ def predict(
     progress: Callable[[float], None] | None = None,
     told: Callable[[Piece], None] | None = None,
 ) -> Iterator[BubblePredictions]:
-    """Bubbles of a block, window after window; frames count over the whole acquisition.
+    """Predict the bubbles of a block, window by window; frames count over the whole acquisition.
 
-    A window with too many voxels for the memory is computed in pieces of time and space. All are
-    given the frames and voxels about them that the network looks at, so that the memory does not
-    decide on what is found.
+    A window with too many voxels for the memory is split into pieces of time and space. Each
+    piece includes the surrounding frames and voxels that the network uses, so the result does not
+    depend on the memory.
 
     Parameters
     ----------
     model
-        On `device`. It is put into evaluation mode.
+        The network on `device`. It is set to evaluation mode.
     block
         Kept voxels of any number of frames.
     config
         Windows, scores, precision, memory.
     device, backend
-        Where and by what to compute.
+        Device and sparse backend.
     stop
-        Asked ten times a second.
+        Called ten times per second; a true result cancels.
     progress
-        Told the share of frames that is finished, after each window.
+        Called with the share of finished frames after each window.
     told
-        Told every piece that was computed.
+        Called with every computed piece.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     ConfigError
-        `network.window_frames` has no room for the margins.
+        `network.window_frames` is too small for the margins.
     BackendError
-        The memory does not suffice for the smallest piece.
+        Memory is insufficient for the smallest piece.
     """
     import torch
 
@@ -152,7 +152,7 @@ def predict(
         voxels = BubblePredictions.concat([found for _, found in of_window])
         if progress is not None:
             progress(last / n_frames)
-        # In the order of one window, whatever the pieces were.
+        # In the order of the whole window, independent of the pieces.
         yield find_peaks(_select(voxels, np.argsort(kept)), radius, _least(config))
 
 
@@ -170,34 +170,34 @@ def localize_network(
     progress: Callable[[float], None] | None = None,
     told: Callable[[Piece], None] | None = None,
 ) -> Localizations:
-    """Localizations of a block by `BubbleNet`.
+    """Localize the bubbles of a block with `BubbleNet`.
 
-    A localization is worth what its place is worth: the score is the probability of a bubble
-    times that of an error below a quarter of the wavelength, by the predicted uncertainty.
+    The score is the probability of a bubble times the probability that its position error is below
+    `config.hit_fraction` of the wavelength, given the predicted uncertainty.
 
     Parameters
     ----------
     model, block, config, device, backend, stop, progress, told
-        As of `predict`.
+        As in `predict`.
     grid
         Spacing and origin of the voxels.
     rate_hz
-        Volumes a second.
+        Volumes per second.
     wavelength_um
-        None: half of the PSF's width along z stands in for it.
+        None: half of the PSF's width along z is used instead.
 
     Returns
     -------
     Localizations
-        Those whose `score` reaches `config.min_score` (None: `DEFAULT_MIN_SCORE`). `snr_db` is the predicted level; there
-        are sigma_z_um, sigma_y_um, sigma_x_um and the predicted velocity vz_mm_s, vy_mm_s,
-        vx_mm_s (float32). Along an axis of one voxel the position is the voxel's. Positions lie
-        within the voxels' borders.
+        Those with a `score` of at least `config.min_score` (None: `DEFAULT_MIN_SCORE`). `snr_db`
+        is the predicted level; sigma_z_um, sigma_y_um, sigma_x_um and the velocity vz_mm_s,
+        vy_mm_s, vx_mm_s (float32) are predicted too. Along an axis of one voxel the position is
+        the voxel's centre. Positions lie within the volume.
 
     Raises
     ------
     Cancelled, ConfigError, BackendError
-        As of `predict`.
+        As for `predict`.
     """
     config = config or NetworkConfig()
     if wavelength_um is None:
@@ -222,8 +222,8 @@ def localize_network(
 def hit_probability(sigma_um: NDArray[np.float64], radius_um: float) -> NDArray[np.float64]:
     """Probability that a Gaussian error is shorter than a radius.
 
-    The squared length is a sum of scaled chi-squares, here replaced by one scaled chi-square
-    of the same mean and variance (Satterthwaite 1946): exact for equal sigmas.
+    The squared length is a sum of scaled chi-squared variables. It is approximated by a single
+    one of the same mean and variance (Satterthwaite 1946), which is exact for equal sigmas.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def hit_probability(sigma_um: NDArray[np.float64], radius_um: float) -> NDArray[
 def to_localizations(
     found: BubblePredictions, grid: Grid, rate_hz: float, radius_um: float
 ) -> Localizations:
-    """Predictions in voxels and frames to a table in micrometres and seconds.
+    """Convert predictions in voxels and frames to a table in micrometres and seconds.
 
     `score` is the probability of a bubble within `radius_um` of the position.
     """
@@ -250,7 +250,7 @@ def to_localizations(
     flat = np.asarray(grid.shape) == 1
     position[:, flat] = 0.0
     sigma_um = found.sigma * spacing
-    # A single voxel has no axis along which anything could be resolved.
+    # A single voxel resolves nothing along any axis.
     resolved = ~flat if not flat.all() else flat
     localizations = Localizations.from_arrays(
         found.frame,
@@ -282,19 +282,19 @@ def _radius(block: BubbleInput, config: NetworkConfig) -> tuple[float, float, fl
 def _check_room(
     network: BubbleNetConfig, cutting: Cutting, config: NetworkConfig, device: torch.device | str
 ) -> None:
-    """Refuse what cannot be cut small enough; say what costs much more time than it need."""
+    """Reject blocks that cannot be split enough; warn if pieces overlap too much."""
     if cutting.largest > most_voxels(network, device, config.memory_gb, cutting.at_once):
         needed = ceil(cutting.largest * forward_bytes(network) / 1e7) / 100
         raise BackendError(
             f"The smallest piece of this block that the network can compute has "
             f"{cutting.largest:,} voxels, for which its memory does not suffice. Set "
-            f"network.memory_gb={needed:g} if there is as much, or keep fewer voxels "
+            f"network.memory_gb={needed:g} if that much is available, or keep fewer voxels "
             "(sparsify.threshold)."
         )
     if cutting.times_computed > _WASTEFUL:
         log.warning(
-            "the memory for the network is short: pieces overlap so much that each voxel is "
-            "computed %.0f times; give it more (network.memory_gb), or keep fewer voxels "
+            "the network has little memory: pieces overlap so much that each voxel is "
+            "computed %.0f times; raise network.memory_gb, or keep fewer voxels "
             "(sparsify.threshold)",
             cutting.times_computed,
         )
@@ -314,7 +314,7 @@ def _predict_pass(
     views_at_once: int,
     reuse: Reuse,
 ) -> list[tuple[NDArray[np.intp], BubblePredictions]]:
-    """Candidates of each part: their rows of the part, ascending, and what is said of them."""
+    """Candidates of each part: their rows in the part, ascending, and the predictions."""
     import torch
 
     with torch.inference_mode():
@@ -328,7 +328,7 @@ def _predict_pass(
             out.velocity,
             out.level[:, None],
         ]
-        # All in one copy; the candidates are chosen on the CPU, where nothing waits for them.
+        # A single copy to the CPU, where the candidates are selected.
         every = torch.cat([column.float() for column in columns], dim=1).cpu().numpy()
     found, first = [], 0
     for part in parts:

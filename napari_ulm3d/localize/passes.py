@@ -1,8 +1,8 @@
-"""Which pieces of a block go through a network together.
+"""Group the pieces of a block into passes of a network.
 
-A GPU is kept busy by one pass over as many pieces, and as many of their views, as the memory
-holds. On the CPU a piece is a pass and one view follows the other, while other threads work on
-other pieces: small tensors stay in the processor's cache.
+On a GPU, one pass processes as many pieces and views as fit into memory. On the CPU, a pass is one
+piece and one view at a time, while other threads process other pieces: small tensors stay in the
+processor's cache.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Pass:
     Attributes
     ----------
     pieces
-        One or more, in order.
+        One or more pieces, in order.
     views
-        How many of their mirror images are in memory at once.
+        Number of their mirror images in memory at once.
     """
 
     pieces: tuple[Piece, ...]
@@ -38,16 +38,16 @@ class Pass:
 def passes(
     pieces: Sequence[Piece], n_voxels: Callable[[Piece], int], views: int, most: float | None
 ) -> list[Pass]:
-    """Pieces in order, as many in a pass as fit.
+    """Group pieces, in order, into passes that fit into memory.
 
     Parameters
     ----------
     pieces, n_voxels
-        In order, and the voxels of each.
+        The pieces, and the number of voxels of each.
     views
-        Views of each piece.
+        Views per piece.
     most
-        Voxels that the memory holds, of all views together; None: one piece and one view a pass.
+        Number of voxels that fit into memory, over all views; None: one piece and view per pass.
     """
     if most is None:
         return [Pass((piece,)) for piece in pieces]
@@ -75,12 +75,12 @@ def passes(
 def halves_of_pass(
     given: Pass, halves: Callable[[Piece], tuple[Piece, ...] | None]
 ) -> list[Pass] | None:
-    """Less at once where a pass did not fit after all: fewer views, pieces, or smaller ones.
+    """Split a pass that did not fit into memory: fewer views, fewer pieces, or smaller pieces.
 
     Parameters
     ----------
     halves
-        Smaller pieces in place of one, if there are any.
+        Splits a piece; None if it cannot be split.
     """
     if given.views > 1:
         return [Pass(given.pieces, given.views // 2)]

@@ -1,9 +1,9 @@
-"""Cutting a block into pieces that a network computes one by one, with the context that it needs.
+"""Split a block into pieces that a network processes one by one, with the context it needs.
 
-A network's prediction for a voxel depends on the frames and voxels about it, as far as its layers
-reach. A piece is therefore given that much more than what is kept of it, and the pieces together
-say what the whole block at once would say, whatever the memory. Where a piece is too large it is
-halved along the axis, of space or time, that leaves the smaller pieces.
+The prediction for a voxel depends on the frames and voxels within the network's receptive field. A
+piece therefore includes this margin around the voxels whose predictions are kept, so that the
+pieces together give the result for the whole block, whatever the memory. A piece that is too
+large is halved along the axis, of space or time, that gives the smaller pieces.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from napari_ulm3d.errors import ConfigError
 __all__ = ["Context", "Cutter", "Cutting", "Piece", "cut_block", "time_windows"]
 
 Span = tuple[int, int]
-"""First and past-the-last index along an axis."""
+"""First and one-past-last index along an axis."""
 Box = tuple[Span, Span, Span, Span]
 """Spans along t, z, y, x."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a network looks at about a voxel.
+    """Receptive field of a network around a voxel.
 
     Attributes
     ----------
     frames, voxels
-        How far, in time on either side and in space in each direction.
+        Its extent in time on either side, and in space in each direction.
     stride
-        Voxels that its coarsest level takes together. Pieces in space begin and end on that
-        raster, seen from either end of the volume, so that the same voxels are taken together in
-        a piece, and in its mirror image, as in the whole.
+        Stride of its coarsest level. Pieces start and end at multiples of it, counted from the
+        respective end of the volume, so that voxels are pooled as in the whole volume, also in the
+        mirror image.
     """
 
     frames: int
@@ -47,19 +47,19 @@ class Context:
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames and voxels that are given to a network, and those whose predictions are kept."""
+    """Input box of a network, and the box whose predictions are kept."""
 
     given: Box
     kept: Box
 
     @property
     def n_frames(self) -> int:
-        """Frames that are given."""
+        """Number of input frames."""
         return self.given[0][1] - self.given[0][0]
 
     @property
     def size(self) -> int:
-        """Voxels of the volume, over all frames, that are kept."""
+        """Number of voxels of the kept box, over all frames."""
         return prod(high - low for low, high in self.kept)
 
     def __str__(self) -> str:
@@ -68,18 +68,18 @@ class Piece:
 
 
 class Cutter:
-    """Cuts a block.
+    """Splits a block.
 
     Parameters
     ----------
     coordinates
-        (n, 4) t, z, y, x of the voxels kept of the block, frames ascending.
+        (n, 4) t, z, y, x of the kept voxels, frames ascending.
     shape
-        Of the block.
+        Shape of the block.
     context
-        Of the network.
+        Receptive field of the network.
     in_time
-        Whether time may be cut as well as space.
+        Whether time may be split as well as space.
     """
 
     def __init__(
@@ -95,31 +95,31 @@ class Cutter:
 
     @property
     def context(self) -> Context:
-        """What the network looks at."""
+        """Receptive field of the network."""
         return self._context
 
     @property
     def n_frames(self) -> int:
-        """Of the block."""
+        """Number of frames of the block."""
         return self._shape[0]
 
     @property
     def volume(self) -> int:
-        """Voxels of a frame."""
+        """Number of voxels of a frame."""
         return prod(self._shape[1:])
 
     @property
     def n_kept(self) -> int:
-        """Voxels kept of the block."""
+        """Number of kept voxels of the block."""
         return len(self._coordinates)
 
     def window(self, kept: Span) -> Piece:
-        """Frames `kept` of the whole volume, with their context."""
+        """Piece of the whole volume for the frames `kept`, with their context."""
         z, y, x = ((0, n) for n in self._shape[1:])
         return self._piece((kept, z, y, x))
 
     def rows(self, box: Box) -> NDArray[np.intp]:
-        """Rows of the coordinates that lie in a box, ascending."""
+        """Rows of the coordinates within a box, ascending."""
         low, high = np.searchsorted(self._coordinates[:, 0], box[0])
         rows = np.arange(low, high)
         for axis in (1, 2, 3):
@@ -129,11 +129,11 @@ class Cutter:
         return rows
 
     def n_voxels(self, piece: Piece) -> int:
-        """Kept voxels that are given."""
+        """Number of kept voxels in the input box."""
         return len(self.rows(piece.given))
 
     def halves(self, piece: Piece) -> tuple[Piece, Piece] | None:
-        """Both halves along the axis that leaves the smaller pieces; None if none leaves any."""
+        """Halves along the axis that gives the smallest pieces; None if no split helps."""
         pairs = []
         for axis in self._axes:
             low, high = piece.kept[axis]
@@ -151,7 +151,7 @@ class Cutter:
         return halves if largest < self.n_voxels(piece) else None
 
     def fitting(self, piece: Piece, fits: Callable[[Piece], bool]) -> Iterator[Piece]:
-        """The piece, or the parts of it that fit, if it can be cut so far."""
+        """The piece, or its parts that fit; too large a part is returned if it cannot be split."""
         halves = None if fits(piece) else self.halves(piece)
         if halves is None:
             yield piece
@@ -171,7 +171,7 @@ class Cutter:
 
 def _grown(span: Span, by: int, n: int, step: int) -> Span:
     low = max(0, span[0] - by) // step * step
-    # The mirror image begins at the other end.
+    # Multiples counted from the other end, where the mirror image begins.
     return low, n - max(0, n - span[1] - by) // step * step
 
 
@@ -183,25 +183,25 @@ def _with(box: Box, axis: int, span: Span) -> Box:
 def time_windows(
     n_frames: int, margin: int, longest: int | None = None, *, alone: bool = False
 ) -> list[Span]:
-    """Frames whose predictions are kept of each window of a block, in order.
+    """Frames whose predictions are kept in each window of a block, in order.
 
     Parameters
     ----------
     n_frames
-        Of the block.
+        Number of frames of the block.
     margin
-        Frames on either side of them that a window is given as well.
+        Additional input frames on either side of a window.
     longest
-        Most frames that a window is given; None: two windows that can be computed side by side,
-        four of a very long block, since every window computes its margins. Their number does not
-        depend on that of the threads, so that the result has the same bits.
+        Maximum number of input frames of a window. None: two windows that can be computed in
+        parallel, four for a very long block, since every window also computes its margins. Their
+        number does not depend on the number of threads, so that the result is reproducible.
     alone
-        One window is computed at a time, so one is enough.
+        Windows are computed one at a time, so one is enough.
 
     Raises
     ------
     ConfigError
-        The longest window has no room for anything but its margins.
+        The longest window is not longer than its margins.
     """
     if longest is None:
         margins = n_frames / max(margin, 1)
@@ -217,7 +217,7 @@ def time_windows(
     spans, first = [], 0
     while first < n_frames:
         start = max(0, first - margin)
-        # At the block's ends there is no margin to leave room for.
+        # At the ends of the block no margin is needed.
         last = n_frames if start + longest >= n_frames else start + longest - margin
         spans.append((first, last))
         first = last
@@ -226,20 +226,20 @@ def time_windows(
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a block is cut.
+    """Partition of a block.
 
     Attributes
     ----------
     windows
-        Frames that are kept of each window, in order.
+        Kept frames of each window, in order.
     pieces
-        Of all windows, in order.
+        Pieces of all windows, in order.
     at_once
-        How many are computed at once.
+        Number of pieces computed at once.
     largest
-        Most voxels of a piece.
+        Largest number of voxels of a piece.
     times_computed
-        How often each voxel is computed, on average.
+        Mean number of times that a voxel is computed.
     """
 
     windows: tuple[Span, ...]
@@ -257,29 +257,29 @@ def cut_block(
     *,
     alone: bool = False,
 ) -> Cutting:
-    """Cut a block so that it is computed soonest in the memory there is.
+    """Split a block for the shortest computation in the available memory.
 
-    Fewer pieces at once may each be larger, and larger ones share fewer voxels with others.
+    With fewer pieces at once, each may be larger, and larger pieces overlap less.
 
     Parameters
     ----------
     cutter
-        Of the block.
+        Splits the block.
     most_voxels
-        How many voxels a piece may have, of the number of pieces that are computed at once.
+        Maximum number of voxels per piece, as a function of the number of concurrent pieces.
     longest, alone
-        As of `time_windows`.
+        As in `time_windows`.
     at_once
-        How many pieces can be computed at once.
+        Maximum number of concurrent pieces.
 
     Returns
     -------
-    The cutting; `largest` exceeds what the memory allows where no piece can be made smaller.
+    The partition; `largest` exceeds the memory if a piece cannot be split enough.
 
     Raises
     ------
     ConfigError
-        As of `time_windows`.
+        As for `time_windows`.
     """
     tried = []
     windows = time_windows(cutter.n_frames, cutter.context.frames, longest, alone=alone)

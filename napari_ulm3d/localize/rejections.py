@@ -1,4 +1,4 @@
-"""How many maxima did not become localizations, and why."""
+"""Counts of rejected maxima, by reason."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ __all__ = ["Rejections"]
 
 @dataclass(frozen=True)
 class Rejections:
-    """Counts of maxima that were dropped; add two to sum them up.
+    """Counts of rejected maxima; instances can be added.
 
     Parameters
     ----------
     over_cap
         Weaker than the `max_bubbles` strongest of their frame.
     low_correlation
-        Correlation with the PSF under `min_correlation`.
+        Correlation with the PSF below `min_correlation`.
     crowded
         More maxima in the patch than `max_maxima` allows.
     edge
-        At the border of the volume, where this localizer lacks the voxels it needs, or placed
+        At the border of the volume, without enough voxels for this localizer; or position
         outside the volume.
     far
-        The position left the maximum by more than `max_shift_voxels`.
+        The position is more than `max_shift_voxels` away from the maximum.
     failed
-        The fit had no solution.
+        The fit has no solution.
     faint
-        The fitted bubble is under `min_snr_db`, most often a peak of the noise.
+        The fitted bubble is too faint, usually a noise peak.
     merged
-        Two maxima that a fit moved onto the same bubble; one stays.
+        Two maxima converged to the same bubble; one is kept.
     """
 
     over_cap: int = 0
@@ -48,7 +48,7 @@ class Rejections:
 
     @property
     def total(self) -> int:
-        """All maxima that were dropped."""
+        """Total number of rejected maxima."""
         return sum(getattr(self, item.name) for item in fields(self))
 
     def __str__(self) -> str:

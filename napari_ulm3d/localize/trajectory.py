@@ -1,7 +1,7 @@
-"""The paper's networks over a block: windows of the correlation map to counts of trajectories.
+"""Apply the networks of Rauby et al. to a block: windows of the correlation map to trajectory counts.
 
-Rauby et al. (arXiv 2402.09359) binarise the trajectory volume of each window and add all windows
-up; a voxel's count is the number of windows in which a trajectory crossed it.
+Rauby et al. (arXiv 2402.09359) binarize the trajectory volume of each window and sum all windows.
+The count of a voxel is the number of windows in which a trajectory crosses it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["count_trajectories", "trajectory_grid", "window_of"]
 
 
 def window_of(card: WeightsCard) -> int:
-    """Frames of a window: as many as in training, else as one time step of the network holds."""
+    """Frames of a window: as in training, or else the time stride of the network's head."""
     trained: Any = card.data.get("data", {})
     frames = trained.get("window_frames") if isinstance(trained, dict) else None
     if frames:
@@ -44,7 +44,7 @@ def window_of(card: WeightsCard) -> int:
 
 
 def trajectory_grid(grid: Grid, upsampling: int) -> Grid:
-    """The map's grid: every voxel cut into `upsampling` along each axis of more than one voxel."""
+    """Grid of the map: `upsampling` times finer along each axis of more than one voxel."""
     times = tuple(upsampling if n > 1 else 1 for n in grid.shape)
     spacing = tuple(s / k for s, k in zip(grid.spacing_um, times, strict=True))
     return Grid(
@@ -68,9 +68,9 @@ def count_trajectories(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> VesselMap:
-    """In how many windows of a block a trajectory crossed each voxel of the fine grid.
+    """Count the windows of a block in which a trajectory crosses each voxel of the fine grid.
 
-    Windows do not overlap; the last one is filled up with empty frames.
+    Windows do not overlap; the last one is padded with empty frames.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def count_trajectories(
     kept
         The block's correlation map, sparsified.
     grid
-        Of the acquisition.
+        Grid of the acquisition.
     window_frames
         Frames of a window (`window_of`).
     config
         `trajectory_score`, precision.
     device, stop, progress
-        As of `localize_network`.
+        As in `localize_network`.
 
     Returns
     -------
@@ -95,11 +95,11 @@ def count_trajectories(
     Raises
     ------
     ConfigError
-        A network of 2-D frames for a volume, or the reverse.
+        The network is for 2-D frames and the acquisition 3-D, or the reverse.
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     BackendError
-        The memory does not suffice.
+        Memory is insufficient.
     """
     config = config or NetworkConfig()
     network.eval()
@@ -157,7 +157,7 @@ def count_trajectories(
 
 
 def _tile(kept: SparseFrames, cutter: Cutter, piece: Piece, n_frames: int) -> SparseFrames:
-    """What is given of a piece, filled up with empty frames."""
+    """Input of a piece, padded with empty frames."""
     rows = cutter.rows(piece.given)
     coordinates = kept.coordinates[rows] - np.array([low for low, _ in piece.given], np.int32)
     z, y, x = (high - low for low, high in piece.given[1:])
@@ -165,7 +165,7 @@ def _tile(kept: SparseFrames, cutter: Cutter, piece: Piece, n_frames: int) -> Sp
 
 
 def _needs(network: nn.Module, tile: SparseFrames) -> float:
-    """Bytes of a prediction; nothing is said of a dense network, whose tensors are small."""
+    """Memory of a prediction in bytes; 0 for a dense network, whose tensors are small."""
     settings: Any = network.config
     if not isinstance(settings, SparseDeepSTULMConfig):
         return 0.0

@@ -1,4 +1,4 @@
-"""Pieces of a block through a network: several at once, stoppable, smaller where memory ends."""
+"""Run the pieces of a block through a network: in parallel, stoppable, smaller if memory runs out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 _ASK_EVERY_S = 0.1
-"""How often `stop` is asked while pieces are computed."""
+"""Interval between calls of `stop`."""
 
 _WORDS = ("out of memory", "not enough memory", "can't allocate memory", "bad allocation")
 
@@ -40,35 +40,35 @@ def run_pieces(
     device: torch.device | str = "cpu",
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[P, T]]:
-    """What a network says of the pieces of a block, in order.
+    """Compute the pieces of a block with a network, in order.
 
-    On the CPU every piece is computed by one thread, and as many pieces at once as PyTorch may
-    use threads: faster than all threads on one piece.
+    On the CPU each piece uses one thread, and as many pieces run at once as PyTorch may
+    use threads. This is faster than all threads on one piece.
 
     Parameters
     ----------
     network
-        What `compute` calls; a stop is heard between its layers.
+        The network that `compute` calls; it can be stopped between layers.
     pieces
-        In order.
+        The pieces in order.
     compute
-        The work; called in other threads.
+        Computes a piece; called in other threads.
     halves
-        Smaller pieces in place of one that did not fit into the memory, if there are any. From
-        then on one piece is computed at a time.
+        Splits a piece that did not fit into memory; None if it cannot be split. Afterwards
+        pieces are computed one at a time.
     at_once
-        How many; None: `windows_at_once`.
+        Number of concurrent pieces; None: `windows_at_once`.
     device
-        Where the network is.
+        Device of the network.
     stop
-        Asked ten times a second.
+        Called ten times per second; a true result cancels.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned true.
     BackendError
-        The memory does not suffice for a piece that has no halves.
+        Memory is insufficient for a piece that cannot be split.
     """
     n_workers = at_once or windows_at_once(device)
     with _workers(network, n_workers) as submit:
@@ -105,7 +105,7 @@ def run_pieces(
 
 
 def windows_at_once(device: torch.device | str) -> int:
-    """How many pieces are computed at once: one on a GPU, else one a thread."""
+    """Number of concurrent pieces: one on a GPU, otherwise one per thread."""
     import torch
 
     from napari_ulm3d.sparse import uses_tables
@@ -114,7 +114,7 @@ def windows_at_once(device: torch.device | str) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in main memory."""
+    """Whether an error means that GPU or main memory ran out."""
     import torch
 
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
@@ -136,7 +136,7 @@ def _hear_stop(*_: Any) -> None:
 
 
 def _watch(network: nn.Module) -> None:
-    """Before each layer, look whether this thread's work was stopped. Done once a network."""
+    """Make each layer check whether this thread was stopped; once per network."""
     with _watching:
         if network not in _watched:
             for module in network.modules():
@@ -154,7 +154,7 @@ def _workers(network: nn.Module, workers: int) -> Iterator[Callable[..., Future[
     def begin() -> None:
         _thread.cancelled = cancelled
 
-    # Whoever stopped does not wait for layers that are being computed: they end unheard.
+    # A stop does not wait for layers in progress; their results are ignored.
     with one_threaded_workers(workers, "window", begin=begin, wait=False) as pool:
         try:
             yield pool.submit

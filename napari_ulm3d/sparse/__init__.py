@@ -1,9 +1,9 @@
 """Sparse tensors for networks in 2, 3 and 4 dimensions: coordinates, kernel maps and layers.
 
-The voxels that a sparsification kept are a `SparseTensor`: integer coordinates and a row of
-features each. Layers work on these rows alone, so that time and memory follow the number of
-kept voxels and not the volume (Graham, Engelcke and van der Maaten, CVPR 2018; Choy, Gwak and
-Savarese, CVPR 2019). The same modules, parameters and weight files serve two backends: plain
+The voxels kept by a sparsification form a `SparseTensor`: integer coordinates with a row of
+features each. Layers process only these rows, so time and memory scale with the number of
+kept voxels, not with the volume (Graham, Engelcke and van der Maaten, CVPR 2018; Choy, Gwak and
+Savarese, CVPR 2019). Modules, parameters and weight files are shared by two backends: plain
 PyTorch on any device, which is the reference, and spconv on CUDA.
 
 This package imports torch; `import napari_ulm3d` does not import it.

@@ -1,9 +1,9 @@
 """Sparse convolution layers.
 
 The weight of every layer is (c_out, *kernel, c_in), spconv's KRSC layout, and the bias (c_out,),
-whatever the backend. ``weight.movedim(-1, 1)`` is the weight of torch's dense convolution and
-``weight.movedim(-1, 0)`` that of its transposed one: an offset has the same place in the kernel
-in all of them.
+for all backends. ``weight.movedim(-1, 1)`` is the weight of torch's dense convolution and
+``weight.movedim(-1, 0)`` that of its transposed convolution, with the same position of each
+offset in the kernel.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ __all__ = ["InverseConv", "SparseConv", "SparseTransposedConv", "SubmanifoldConv
 
 
 class _Convolution(nn.Module):
-    """Parameters that all convolutions share.
+    """Base class of all convolutions.
 
     Parameters
     ----------
     in_channels, out_channels
-        Channels read and written.
+        Number of input and output channels.
     kernel_size
-        By axis; its length is the number of axes the layer works on.
+        By axis; its length is the number of spatial axes.
     stride
         By axis, or one for all.
     padding
-        By axis, or one for all; None takes what each layer names.
+        By axis, or one for all; None: the default of each layer.
     bias
-        Whether to add a bias to the voxels of the result.
+        Whether to add a bias to the output voxels.
 
     Raises
     ------
     ConfigError
-        A size below 1, or lengths that differ.
+        A size is below 1, or lengths differ.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class _Convolution(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Uniform within 1 / sqrt(fan in), as torch's convolutions."""
+        """Uniform within 1 / sqrt(fan in), as in torch's convolutions."""
         bound = 1 / math.sqrt(self.in_channels * self._fan())
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -80,7 +80,7 @@ class _Convolution(nn.Module):
 
     @property
     def convolution(self) -> Convolution:
-        """What of it decides on the code that computes it."""
+        """The properties that determine the code that computes it."""
         submanifold, upward = isinstance(self, SubmanifoldConv), isinstance(self, _UPWARD)
         return Convolution(
             self.in_channels,
@@ -117,10 +117,10 @@ class _Convolution(nn.Module):
 
 
 class SubmanifoldConv(_Convolution):
-    """Convolution that writes the very voxels it reads (Graham et al. 2018).
+    """Convolution whose output voxels are its input voxels (Graham et al. 2018).
 
-    On them it is the dense convolution with padding ``kernel // 2`` and stride 1. Sides of the
-    kernel must be odd; stride and padding cannot be chosen.
+    On them it equals the dense convolution with padding ``kernel // 2`` and stride 1. Kernel
+    sizes must be odd; stride and padding are fixed.
     """
 
     def __init__(
@@ -141,8 +141,8 @@ class SubmanifoldConv(_Convolution):
 class SparseConv(_Convolution):
     """Convolution that writes every voxel its kernel reaches, strided or not.
 
-    On them it is the dense convolution of the same kernel, stride and padding (by default
-    ``(kernel - 1) // 2``); the grid shrinks as torch's does,
+    On them it equals the dense convolution with the same kernel, stride and padding (by default
+    ``(kernel - 1) // 2``); the grid shrinks as in torch, to
     ``(n + 2 padding - kernel) // stride + 1``.
     """
 
@@ -157,7 +157,7 @@ class SparseConv(_Convolution):
 
 
 class _Transposed(_Convolution):
-    """``f = stride * c + o - padding``; by default the grid grows by `stride` exactly."""
+    """``f = stride * c + o - padding``; by default the grid grows exactly by `stride`."""
 
     def _default_padding(self) -> tuple[int, ...]:
         pairs = zip(self.kernel_size, self.stride, strict=True)
@@ -169,12 +169,12 @@ class _Transposed(_Convolution):
 
 
 class SparseTransposedConv(_Transposed):
-    """Transposed convolution that makes new voxels: up-sampling of a generative network.
+    """Transposed convolution that generates new voxels, for up-sampling in generative networks.
 
     Every voxel writes all voxels that its kernel reaches on a grid of ``n * stride`` (Gwak,
-    Choy and Savarese, ECCV 2020). On them it is torch's transposed convolution with padding
-    ``max(0, (kernel - stride + 1) // 2)`` and the output padding that fills the grid. With a
-    kernel not above the stride no two voxels write to one place.
+    Choy and Savarese, ECCV 2020). On them it equals torch's transposed convolution with padding
+    ``max(0, (kernel - stride + 1) // 2)`` and the output padding that fills the grid. If the
+    kernel does not exceed the stride, no two voxels write to the same position.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -186,10 +186,10 @@ class SparseTransposedConv(_Transposed):
 
 
 class InverseConv(_Convolution):
-    """Transposed convolution onto given voxels: the way back of a `SparseConv`.
+    """Transposed convolution onto given voxels: the inverse of a `SparseConv`.
 
-    With the kernel, stride and padding of the layer that led down, on the tensor it read, the
-    kernel map made there is used again.
+    With the kernel, stride and padding of the downsampling layer, and its input tensor as the
+    target, its kernel map is reused.
     """
 
     def forward(self, x: SparseTensor, target: SparseTensor | Coordinates) -> SparseTensor:
@@ -198,7 +198,7 @@ class InverseConv(_Convolution):
         Raises
         ------
         ConfigError
-            The two grids are not `stride` apart, or lie on unlike batches or devices.
+            The two grids do not differ by `stride`, or have different batches or devices.
         """
         self._check(x)
         fine = target.coordinates if isinstance(target, SparseTensor) else target

@@ -1,8 +1,8 @@
-"""The voxels that a sparse tensor occupies, and the coarser and finer grids made from them.
+"""The voxels of a sparse tensor, and the coarser and finer grids derived from them.
 
-Coordinates are packed into one int64 key a voxel; rows are always sorted by key, so that a
-look-up is a search or a merge of sorted lists. Every set keeps the kernel maps and the grids
-made from it, which all layers on it share (the coordinate manager of Choy et al. 2019).
+Coordinates are packed into one int64 key per voxel. Rows are always sorted by key, so that a
+look-up is a search or a merge of sorted lists. Every set caches the kernel maps and grids
+derived from it, which all layers on it share (the coordinate manager of Choy et al. 2019).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ T = TypeVar("T")
 
 
 class Coordinates:
-    """Sorted, unique voxel coordinates on one grid, with the maps that were made from them.
+    """Sorted, unique voxel coordinates on one grid, with the maps derived from them.
 
-    Two tensors share maps when they share this very object; it compares by identity.
+    Two tensors share maps if they share this object; it compares by identity.
 
     Parameters
     ----------
     indices
-        (n, 1 + d) int32: batch, then the grid's axes; sorted in that order, without doubles.
+        (n, 1 + d) int32: batch, then the grid's axes; sorted in that order, without duplicates.
     shape
-        Length of the grid's axes, (d,).
+        (d,) length of the grid's axes.
     batch_size
         Number of samples.
     stride
-        Size of a voxel of this grid in voxels of the network's input, by axis: 2 after a
-        pooling by two, 1/2 after an up-sampling by two.
+        Size of a voxel of this grid in voxels of the network's input, by axis: 2 after
+        pooling by two, 1/2 after up-sampling by two.
     """
 
     def __init__(
@@ -64,25 +64,25 @@ class Coordinates:
         batch_size: int = 1,
         stride: Sequence[Fraction | int] | None = None,
     ) -> tuple[Coordinates, Tensor | None]:
-        """Check and sort any list of coordinates.
+        """Check and sort a list of coordinates.
 
         Parameters
         ----------
         indices
             (n, 1 + d) integers: batch, then the grid's axes, in any order.
         shape, batch_size, stride
-            As of the class; the stride is 1 unless told.
+            As in the class; the default stride is 1.
 
         Returns
         -------
         coordinates : Coordinates
         order : Tensor or None
-            (n,) rows of `indices` in the order of the result; None where it was sorted.
+            (n,) rows of `indices` in the order of the result; None if they were sorted.
 
         Raises
         ------
         ConfigError
-            A coordinate outside the grid, a voxel listed twice, or sizes that do not fit.
+            A coordinate is outside the grid, a voxel occurs twice, or sizes do not match.
         """
         shape = tuple(int(n) for n in shape)
         if indices.ndim != 2 or indices.shape[1] != 1 + len(shape) or indices.is_floating_point():
@@ -105,7 +105,7 @@ class Coordinates:
         return made, order
 
     def to(self, device: torch.device | str) -> Coordinates:
-        """The same voxels on a device; maps are made anew there."""
+        """The same voxels on another device; maps are rebuilt there."""
         device = torch.device(device)
         if device == self.device:
             return self
@@ -124,7 +124,7 @@ class Coordinates:
 
     @property
     def ndim(self) -> int:
-        """Number of the grid's axes, the batch not counted."""
+        """Number of the grid's axes, without the batch."""
         return len(self.shape)
 
     @property
@@ -142,24 +142,24 @@ class Coordinates:
         return pack_all(self.indices, weights, self.shape, self.batch_size)
 
     def remember(self, key: object, make: Callable[[], T]) -> T:
-        """What was made before under this key, else what `make` gives."""
+        """The object cached under this key; created by `make` if there is none."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
 
     def has(self, key: object) -> bool:
-        """Whether something was made under this key."""
+        """Whether an object is cached under this key."""
         return key in self._made
 
     def remember_with(self, other: Coordinates, key: object, make: Callable[[], T]) -> T:
-        """As `remember`, of this set and another one; forgotten with the other one."""
+        """Like `remember`, for this set and another; dropped together with the other."""
         related = self._related.setdefault(other, {})
         if key not in related:
             related[key] = make()
         return related[key]
 
     def same_voxels(self, other: Coordinates) -> bool:
-        """Whether both hold the same voxels of the same grid."""
+        """Whether both contain the same voxels of the same grid."""
         return self is other or (
             self.same_grid(other)
             and len(self) == len(other)
@@ -167,7 +167,7 @@ class Coordinates:
         )
 
     def same_grid(self, other: Coordinates) -> bool:
-        """Whether both lie on the same grid, batch and device."""
+        """Whether both have the same grid, batch and device."""
         return (self.shape, self.batch_size, self.stride, self.device) == (
             other.shape,
             other.batch_size,
@@ -176,7 +176,7 @@ class Coordinates:
         )
 
     def from_keys(self, keys: Tensor) -> Coordinates:
-        """The voxels of this grid that have the given keys, ascending."""
+        """The voxels of this grid with the given ascending keys."""
         indices = unpack(keys, self.shape)
         return Coordinates(indices, self.shape, self.batch_size, self.stride)
 
@@ -187,10 +187,10 @@ class Coordinates:
         padding: tuple[int, ...],
         shape: tuple[int, ...],
     ) -> Coordinates:
-        """The voxels that a strided convolution reaches: c such that f = stride c + o - padding.
+        """The voxels c that a strided convolution reaches: f = stride c + o - padding.
 
-        f is one of these voxels and o any offset 0 <= o < kernel. The set is a product of
-        axes, so it is spread one axis after the other.
+        f is any of these voxels and o any offset 0 <= o < kernel. The condition is separable,
+        so the axes are treated one after the other.
         """
 
         def make() -> Coordinates:
@@ -246,7 +246,7 @@ class Coordinates:
                 moved[a + 1] = column
                 parts.append(_pack_columns([m[valid] for m in moved], extents, self.batch_size))
             keys = parts[0] if len(parts) == 1 else torch.cat(parts)
-            # Doubles only grow with the axes to come; sorting once is enough where none can be.
+            # Duplicates multiply with each axis; where there can be none, sort only at the end.
             if len(parts) > 1 or a == self.ndim - 1:
                 keys = torch.unique(keys)
             columns = _unpack_columns(keys, extents)
@@ -255,12 +255,12 @@ class Coordinates:
 
 
 def _sorting(indices: Tensor, shape: tuple[int, ...], batch_size: int) -> Tensor | None:
-    """The order that sorts coordinates, None where they are sorted; refuses what is wrong."""
+    """The order that sorts coordinates, None if they are sorted; rejects invalid ones."""
     limits = (batch_size, *shape)
     if not len(indices):
         return None
     order: Tensor | None
-    if uses_tables(indices.device):  # sorted before it is known whether they have to be: one wait
+    if uses_tables(indices.device):  # sort without asking whether it is needed: one synchronization
         keys, order = torch.sort(pack(indices, shape, batch_size))
         rows = torch.arange(len(order), device=order.device)
         flags = torch.stack([(keys[1:] == keys[:-1]).any(), (order != rows).any()])
@@ -288,12 +288,12 @@ def _check_inside(low: list[int], high: list[int], limits: tuple[int, ...]) -> N
 
 
 def pack(indices: Tensor, extents: Sequence[int], batch_size: int) -> Tensor:
-    """One int64 key a row of (n, 1 + d) coordinates, in the order of the rows.
+    """One int64 key per row of (n, 1 + d) coordinates; keys sort like the rows.
 
     Raises
     ------
     ConfigError
-        The grid has more voxels than an int64 can count.
+        The grid has too many voxels for an int64.
     """
     return _pack_columns([column.long() for column in indices.unbind(1)], extents, batch_size)
 
@@ -301,16 +301,16 @@ def pack(indices: Tensor, extents: Sequence[int], batch_size: int) -> Tensor:
 def pack_all(
     indices: Tensor, weights: Sequence[int], extents: Sequence[int], batch_size: int
 ) -> Tensor:
-    """As `pack`, in few launches: the axes' weights times the coordinates, and the batch.
+    """Like `pack`, in few kernel launches: weighted sum of the coordinates and the batch.
 
     Parameters
     ----------
     indices
         (n, 1 + d) coordinates.
     weights
-        (d,) of the axes; those of `pack` are the products of the extents that follow.
+        (d,) weights of the axes; in `pack` they are the products of the following extents.
     extents, batch_size
-        As of `pack`.
+        As in `pack`.
     """
     _check_size(extents, batch_size)
     every = torch.tensor([math.prod(extents), *weights], dtype=torch.int64)

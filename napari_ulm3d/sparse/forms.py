@@ -1,9 +1,9 @@
-"""In which form neighbours are kept: lists of pairs for a CPU, a table for a GPU.
+"""Storage of neighbours: lists of pairs for a CPU, a table for a GPU.
 
-A CPU works through the pairs of one offset after the other, which leaves out every neighbour that
-is missing. A GPU would spend its time on launching those steps and on waiting to hear how long
-each list is; there a table of all neighbours, the missing ones marked, serves a convolution in one
-gather and one product, and is made without a wait.
+A CPU processes the pairs offset by offset, which skips missing neighbours. On a GPU, kernel
+launches and waiting for the length of each list would dominate. There, a table of all neighbours,
+with missing ones marked, allows a convolution in one gather and one product, and is built without
+synchronization.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _everywhere = False
 
 
 def uses_tables(device: torch.device) -> bool:
-    """Whether neighbours are kept as tables on a device."""
+    """Whether neighbours are stored as tables on a device."""
     return _everywhere or device.type != "cpu"
 
 
 @contextmanager
 def tables_everywhere() -> Iterator[None]:
-    """Tables on the CPU too within it, in all threads: to try there what a GPU would do."""
+    """Use tables on the CPU too, in all threads, to test the code for GPUs there."""
     global _everywhere
     before, _everywhere = _everywhere, True
     try:

@@ -1,14 +1,14 @@
-"""Kernel maps: which input row meets which output row under each offset of a kernel.
+"""Kernel maps: pairs of input and output rows for each offset of a kernel.
 
-A fine voxel f and a coarse voxel c are a pair of offset o (0 <= o < kernel) when
+A fine voxel f and a coarse voxel c form a pair of offset o (0 <= o < kernel) if
 ``f = stride * c + o - padding``. A strided convolution reads fine and writes coarse rows, a
 transposed one the reverse, so one map serves both (Choy et al. 2019). A submanifold
-convolution (Graham et al. 2018) is the case stride 1 on one set of voxels: its pairs of offset
--o are those of +o turned round, so half of them is kept and the centre is no list at all.
+convolution (Graham et al. 2018) is the case of stride 1 on one set of voxels: its pairs of offset
+-o are those of +o reversed, so only half of them are stored, and the centre needs no list.
 
-Both key lists are sorted, so that on the CPU they are merged into lists of pairs, in time linear
-in the voxels; on other devices all offsets are searched at once, which makes a table of neighbours
-and never waits for a number from the device (see `sparse.forms`).
+Both key lists are sorted. On the CPU they are merged into lists of pairs, in time linear
+in the number of voxels. On other devices all offsets are searched at once, which gives a table of
+neighbours without synchronizing with the device (see `sparse.forms`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _SEARCHED = 2**25
 
 @dataclass(frozen=True)
 class PairLists:
-    """Pairs of fine and coarse rows, offset after offset.
+    """Pairs of fine and coarse rows, offset by offset.
 
     Attributes
     ----------
     fine, coarse
-        (pairs,) int32 rows; within an offset both ascend, so no row comes twice.
+        (pairs,) int32 rows; within an offset both ascend, so no row occurs twice.
     starts
-        First pair of each kept offset, and the end: offsets are numbered in C order. Of a mirrored
-        map the first half of the offsets is kept.
+        First pair of each stored offset, and the end. Offsets are in C order; a mirrored map stores
+        only their first half.
     """
 
     fine: Tensor
@@ -54,9 +54,9 @@ class PairLists:
 
 @dataclass(frozen=True, eq=False)
 class KernelMap:
-    """Which fine and coarse rows meet under each offset of a kernel, as lists or as a table.
+    """Pairs of fine and coarse rows for each offset of a kernel, as lists or as a table.
 
-    It was made in one form; the other is made of it when asked for.
+    One form is built first; the other is derived from it on demand.
 
     Attributes
     ----------
@@ -65,12 +65,12 @@ class KernelMap:
     volume
         Number of offsets of the kernel.
     mirrored
-        Whether it joins a set of voxels with itself (submanifold maps): the pairs of an offset are
-        those of the opposite one turned round.
+        Whether it pairs a set of voxels with itself (submanifold maps): the pairs of an offset are
+        those of the opposite one reversed.
     made
-        `PairLists`, or the table that a coarse row reads (see `table`).
+        `PairLists`, or the table with a row per coarse voxel (see `table`).
     cache
-        What a backend made of this map.
+        Data that a backend derived from this map.
     """
 
     n_fine: int
@@ -82,21 +82,21 @@ class KernelMap:
 
     @cached_property
     def lists(self) -> PairLists:
-        """The lists; made of a table they cost two waits for the device."""
+        """The lists; deriving them from a table needs two synchronizations with the device."""
         return self.made if isinstance(self.made, PairLists) else self._listed(self.made)
 
     @property
     def n_pairs(self) -> int:
-        """Pairs over all offsets, the centre's and the mirrored ones counted."""
+        """Number of pairs over all offsets, including the centre and mirrored ones."""
         listed = self.lists.starts[-1]
         return 2 * listed + self.n_fine if self.mirrored else listed
 
     def is_identity(self, offset: int) -> bool:
-        """Whether this offset joins every row with itself."""
+        """Whether this offset pairs every row with itself."""
         return self.mirrored and offset == self.volume // 2
 
     def pairs(self, offset: int, transposed: bool = False) -> tuple[Tensor, Tensor]:
-        """(source, target) rows of an offset; of an identity, ask `is_identity` first.
+        """(source, target) rows of an offset; not for an identity (see `is_identity`).
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class KernelMap:
         return (coarse, fine) if transposed else (fine, coarse)
 
     def table(self, transposed: bool = False) -> Tensor:
-        """(targets, volume) int32: the source row under each offset, or their number if none.
+        """(targets, volume) int32: source row for each offset, or the number of sources if none.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class KernelMap:
         table = self.table()
         if self.mirrored:
             return table.flip(1).contiguous()
-        # A pair is unique in its place; what has no neighbour is written to a row that is cut off.
+        # Every pair is unique; entries without a neighbour go to an extra row, which is cut off.
         shape = (self.n_fine + 1, self.volume)
         turned = torch.full(shape, self.n_coarse, dtype=torch.int32, device=table.device)
         rows = torch.arange(self.n_coarse, dtype=torch.int32, device=table.device)
@@ -159,12 +159,12 @@ class KernelMap:
 
 
 def submanifold_map(coordinates: Coordinates, kernel: tuple[int, ...]) -> KernelMap:
-    """The map of a submanifold convolution, made once for a set of voxels and a kernel.
+    """The map of a submanifold convolution, cached for a set of voxels and a kernel.
 
     Raises
     ------
     ConfigError
-        A side of the kernel is even, so that it has no centre.
+        A kernel size is even, so that the kernel has no centre.
     """
     if any(k % 2 == 0 for k in kernel):
         raise ConfigError(f"A submanifold kernel {kernel} needs a centre: use odd sizes.")
@@ -182,7 +182,7 @@ def kernel_map(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
 ) -> KernelMap:
-    """The map between two sets of voxels, made once and kept with them.
+    """The map between two sets of voxels, cached with them.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def _match(
     mirrored: bool,
 ) -> KernelMap:
     volume = math.prod(kernel)
-    # Axes grow by a margin that no voxel occupies: what leaves the grid then meets nothing.
+    # Pad the axes by an empty margin, so that offsets beyond the grid find no voxel.
     extents = []
     for a in range(fine.ndim):
         reach = stride[a] * (coarse.shape[a] - 1) + kernel[a] - padding[a]
@@ -246,11 +246,11 @@ def _merge(fine_keys: Tensor, base: Tensor, outer: np.ndarray, width: int, kept:
 
 
 def _search(fine_keys: Tensor, base: Tensor, steps: np.ndarray) -> Tensor:
-    """The table of ``fine_keys == base + step``: one binary search for all offsets."""
+    """The table of ``fine_keys == base + step``, by one binary search for all offsets."""
     n, volume = len(fine_keys), len(steps)
     step = torch.from_numpy(steps).to(base.device)
     table = torch.empty((len(base), volume), dtype=torch.int32, device=base.device)
-    # What is larger than all keys is found at the end, where nothing matches.
+    # Values above all keys are found at the end, where nothing matches.
     ended = torch.cat([fine_keys, fine_keys.new_full((1,), torch.iinfo(torch.int64).max)])
     rows = max(1, _SEARCHED // volume)
     for begin in range(0, len(base), rows):

@@ -1,4 +1,4 @@
-"""Merging two sorted lists of keys under every offset of a kernel, compiled for the CPU."""
+"""Merge two sorted lists of keys for every offset of a kernel, compiled for the CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_ulm3d._caches import njit
 
 __all__ = ["merge_pairs"]
 
-# Rows a task: many more tasks than cores, and a result that does not depend on the cores.
+# Rows per task: many more tasks than cores, and a result independent of the number of cores.
 _BLOCK = 16384
 
 
@@ -23,8 +23,8 @@ def merge_pairs(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """Rows (i, j) with ``fine[i] == base[j] + outer[q] + w`` for each offset ``q * width + w``.
 
-    The offsets along the last axis are neighbours in the keys, so one merge finds them all:
-    the time is that of ``len(outer)`` merges and not of ``len(outer) * width`` searches.
+    Offsets along the last axis have consecutive keys, so one merge finds them all. This takes
+    ``len(outer)`` merges instead of ``len(outer) * width`` searches.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def merge_pairs(
     width
         Length of the kernel along the last axis.
     kept
-        Number of offsets wanted, the first ones.
+        Number of offsets wanted, from the first.
 
     Returns
     -------

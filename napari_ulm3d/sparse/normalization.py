@@ -1,4 +1,4 @@
-"""Layers that work on each voxel by itself: normalization, 1x1 convolution, activations."""
+"""Pointwise layers: normalization, 1x1 convolution, activations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["ELU", "BatchNorm", "ChannelNorm", "Linear", "Pointwise", "ReLU", "Si
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalization over the voxels that are there (Ioffe and Szegedy 2015).
+    """Batch normalization over the occupied voxels (Ioffe and Szegedy 2015).
 
-    Of fewer than two voxels no variance can be had: then the running statistics serve, in
-    training too, and stay as they are.
+    With fewer than two voxels there is no variance; the running statistics are then used,
+    even in training, and not updated.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
@@ -34,10 +34,10 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Normalization over the channels of each voxel by itself (Ba, Kiros and Hinton 2016).
+    """Normalization over the channels of each voxel (Ba, Kiros and Hinton 2016).
 
-    A voxel's value depends on no other one's, so that a part of a map gives what the whole
-    gives, and training sees what use will see, however unlike the maps are.
+    Each voxel is independent of the others. Part of a map therefore gives the same result as the
+    whole, and training and inference agree even for very different maps.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
@@ -52,7 +52,7 @@ class Linear(nn.Linear):
 
 
 class Pointwise(nn.Module):
-    """Any module that works on rows of features, applied to those of a sparse tensor."""
+    """Applies any module for rows of features to those of a sparse tensor."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ReLU(nn.ReLU):
 
 
 class Sigmoid(nn.Sigmoid):
-    """Logistic function of the kept voxels; elsewhere the tensor stays zero."""
+    """Logistic function on the occupied voxels; elsewhere the tensor stays zero."""
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
         return x.with_features(super().forward(x.features))

@@ -1,12 +1,12 @@
-"""Pooling over blocks of the grid: the kernel is the stride, of any size by axis.
+"""Pooling over blocks of the grid: the kernel is also the stride, of any size by axis.
 
-A block's value is that of the voxels it has: empty voxels do not count, neither as zeros in a
-maximum nor in a mean. On the CPU rows are ordered by their rank within their block, so that each
-rank is a list without doubles and sums are the same bits on every run. On a GPU all rows are
-scattered at once; the order of a sum then varies, that of a maximum does not matter.
+Only occupied voxels count: empty ones are not zeros in a maximum or a mean. On the CPU rows are
+ordered by their rank within their block, so that each rank is a list without duplicates and sums
+are reproducible. On a GPU all rows are scattered at once; the order of a sum then varies, which
+does not matter for a maximum.
 
-How many blocks there are is the one thing that must be known of a GPU to go on. `prepare` asks for
-it once for all levels of a network, before the first layer.
+Only the number of blocks requires synchronization with a GPU. `prepare` obtains it once for all
+levels of a network, before the first layer.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Mode = Literal["max", "mean", "sum"]
 class MaxPool(nn.Module):
     """Maximum over blocks of `kernel_size` voxels; the grid shrinks to ceil(n / kernel).
 
-    With a mask of the voxels that are there, torch's dense max pooling with ``ceil_mode`` gives
-    the same. Of equal values the first in order gets the gradient, as there.
+    With a mask of the occupied voxels, torch's dense max pooling with ``ceil_mode`` gives
+    the same. As there, the first of equal values receives the gradient.
 
     Parameters
     ----------
     kernel_size
-        By axis; kernel and stride are one.
+        By axis; also the stride.
     """
 
     def __init__(self, kernel_size: Sequence[int]) -> None:
@@ -59,12 +59,12 @@ class MaxPool(nn.Module):
 
 
 class TimePool(nn.Module):
-    """All of the first axis, time, pooled to a length of one.
+    """Pools the whole first axis, time, to a length of one.
 
     Parameters
     ----------
     mode
-        ``max``, ``mean`` or ``sum`` over the voxels that are there.
+        ``max``, ``mean`` or ``sum`` over the occupied voxels.
     """
 
     def __init__(self, mode: Mode = "max") -> None:
@@ -85,16 +85,16 @@ def prepare(
     kernels: Sequence[tuple[int, ...]],
     sizes: Sequence[int] | None = None,
 ) -> None:
-    """Make the grids of successive poolings, with one wait for a GPU and not one each.
+    """Build the grids of successive poolings, with a single synchronization with a GPU.
 
     Parameters
     ----------
     coordinates
-        Of the first pooling.
+        Input of the first pooling.
     kernels
-        Of each pooling, on the grid that the one before it left.
+        Kernel of each pooling, applied to the output of the previous one.
     sizes
-        Number of voxels of each of these grids, where it is known: then nothing is waited for.
+        Number of voxels of each output, if known: then no synchronization is needed.
     """
     kernels = list(kernels)
     while kernels and coordinates.has(("blocks", kernels[0])):
@@ -103,7 +103,7 @@ def prepare(
     if uses_tables(coordinates.device) and kernels and sizes is None:
         grid, keys = coordinates, []
         for kernel in kernels:
-            # Blocks of blocks: without the doubles taken out they are as many.
+            # Blocks of blocks; duplicates are kept here and counted below.
             grid = _moved(grid, kernel)
             keys.append(torch.sort(grid.keys())[0])
         firsts = [_first(each).sum() for each in keys]
@@ -113,7 +113,7 @@ def prepare(
 
 
 class _Blocks:
-    """Which rows a block has, and the block each belongs to."""
+    """The rows of each block, and the block of each row."""
 
     def __init__(self, coarse: Coordinates, parent: Tensor) -> None:
         self.coarse, self.parent = coarse, parent
@@ -126,7 +126,7 @@ class _Blocks:
 
     @cached_property
     def ranks(self) -> list[tuple[Tensor, Tensor]]:
-        """Rows and their blocks, for each rank in the block."""
+        """Rows and their blocks, for each rank within a block."""
         parent = self.parent
         by_block = torch.argsort(parent, stable=True)
         first = torch.cumsum(self.counts, 0) - self.counts
@@ -137,7 +137,7 @@ class _Blocks:
 
 
 def _moved(coordinates: Coordinates, kernel: tuple[int, ...]) -> Coordinates:
-    """The block of every row: neither sorted nor without doubles."""
+    """The block of every row, unsorted and with duplicates."""
     size = torch.tensor((1, *kernel), dtype=torch.int32).to(coordinates.device)
     moved = torch.div(coordinates.indices, size, rounding_mode="floor")
     shape = tuple(-(-n // k) for n, k in zip(coordinates.shape, kernel, strict=True))
@@ -146,7 +146,7 @@ def _moved(coordinates: Coordinates, kernel: tuple[int, ...]) -> Coordinates:
 
 
 def _first(keys: Tensor) -> Tensor:
-    """Whether a sorted key is the first of its kind."""
+    """Whether a sorted key is the first of its value."""
     return torch.cat([keys.new_ones(len(keys[:1]), dtype=torch.bool), keys[1:] != keys[:-1]])
 
 
@@ -160,7 +160,7 @@ def _blocks(coordinates: Coordinates, kernel: tuple[int, ...], size: int | None 
         number = torch.cumsum(_first(keys), 0) - 1
         n = size if size is not None else int(number[-1]) + 1 if len(number) else 0
         parent = torch.empty_like(order).scatter_(0, order, number)
-        # All rows of a block write the same.
+        # All rows of a block write the same values.
         indices = grid.indices.new_empty((n, grid.indices.shape[1]))
         indices.index_copy_(0, number, grid.indices.index_select(0, order))
         return _Blocks(Coordinates(indices, grid.shape, grid.batch_size, grid.stride), parent)
@@ -196,15 +196,15 @@ class _BlockMax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (winner,) = ctx.saved_tensors
         out = grad.new_zeros((ctx.n, grad.shape[1]))
-        # A row belongs to one block, so no place is written twice.
+        # A row belongs to one block, so no element is written twice.
         return out.scatter_(0, winner.long(), grad), None
 
 
-# A NaN wins, as in torch: better a visible fault than a hidden one.
+# NaN wins, as in torch, so that faults are visible.
 
 
 def _ranked(features: Tensor, blocks: _Blocks, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """Maxima of the blocks, and the row that each came from, rank after rank."""
+    """Maxima of the blocks and the row of each, rank by rank."""
     shape = (len(blocks.coarse), features.shape[1])
     out = features.new_full(shape, -torch.inf)
     winner = torch.zeros(shape, dtype=torch.int32, device=features.device)
@@ -219,7 +219,7 @@ def _ranked(features: Tensor, blocks: _Blocks, wanted: bool) -> tuple[Tensor, Te
 
 
 def _scattered(features: Tensor, blocks: _Blocks, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """As `_ranked`, at once; the rows where they are `wanted`."""
+    """Like `_ranked`, in one step; rows only if `wanted`."""
     n, width = features.shape
     shape = (len(blocks.coarse), width)
     block = blocks.parent[:, None].expand(-1, width)

@@ -1,4 +1,4 @@
-"""Maps of one window used again for the next one that holds the same voxels."""
+"""Reuse the kernel maps of a window for the next one with the same voxels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Reuse"]
 
 
 class Reuse(threading.local):
-    """The last voxels of each kind of window, of each thread.
+    """The last voxels of each kind of window, per thread.
 
-    Maps take memory, so they are kept only once two windows in a row had as many voxels. Windows
-    of different voxels hardly ever do, so that there is also nothing to compare.
+    Maps take memory, so they are kept only if two consecutive windows have the same number of
+    voxels. Windows with different voxels hardly ever do, so comparisons are rare too.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Reuse(threading.local):
         self._kept: dict[Hashable, Coordinates] = {}
 
     def known(self, kind: Hashable, coordinates: Coordinates) -> Coordinates:
-        """The same voxels with all that was made of them before, else these."""
+        """The cached voxels with their maps if they are equal to these, otherwise these."""
         c = coordinates
         size = (len(c), c.shape, c.batch_size, c.stride, c.device)
         if self._sizes.get(kind) != size:

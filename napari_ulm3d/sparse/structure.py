@@ -1,4 +1,4 @@
-"""Choosing and joining voxels: prune, add, align and concatenate."""
+"""Select and combine voxels: prune, align, add and concatenate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["add", "align", "concatenate", "prune"]
 
 
 def prune(x: SparseTensor, mask: Tensor) -> SparseTensor:
-    """The voxels that a mask keeps, which may be none.
+    """Keep the voxels selected by a mask, possibly none.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def prune(x: SparseTensor, mask: Tensor) -> SparseTensor:
     Raises
     ------
     ConfigError
-        The mask does not fit.
+        The mask has the wrong shape or type.
     """
     if mask.shape != (len(x),) or mask.dtype != torch.bool:
         raise ConfigError(
@@ -44,19 +44,19 @@ def prune(x: SparseTensor, mask: Tensor) -> SparseTensor:
 
 
 def align(x: SparseTensor, target: SparseTensor | Coordinates) -> SparseTensor:
-    """The features on the voxels of `target`: zero where `x` has none, and what is outside lost.
+    """Features on the voxels of `target`: zero where `x` has none; other voxels are dropped.
 
     Raises
     ------
     ConfigError
-        The two lie on different grids.
+        The two have different grids.
     """
     coordinates = target.coordinates if isinstance(target, SparseTensor) else target
     _check_grids([x.coordinates, coordinates])
     if x.coordinates.same_voxels(coordinates):
         return x.with_coordinates(x.features, coordinates)
     keys, wanted = x.coordinates.keys(), coordinates.keys()
-    if uses_tables(x.device):  # a row of zeros for what is missing, and no wait to hear how many
+    if uses_tables(x.device):  # a row of zeros for missing voxels, without synchronization
         ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
         at = torch.searchsorted(keys, wanted)
         rows = at.where(ended[at] == wanted, len(keys))
@@ -66,7 +66,7 @@ def align(x: SparseTensor, target: SparseTensor | Coordinates) -> SparseTensor:
         wanted = wanted[:0]
     at = torch.searchsorted(keys, wanted).clamp_(max=max(0, len(keys) - 1))
     rows = (keys[at] == wanted).nonzero().flatten()
-    # Without rows in common too the result hangs on the features, so that training goes on.
+    # Even without common rows the result depends on the features, so that training continues.
     out = x.features.new_zeros((len(coordinates), x.channels))
     out = out.index_copy(0, rows, x.features.index_select(0, at[rows]))
     return x.with_coordinates(out, coordinates)
@@ -78,7 +78,7 @@ def add(*tensors: SparseTensor) -> SparseTensor:
     Raises
     ------
     ConfigError
-        Tensors on different grids.
+        The tensors have different grids.
     """
     out, *rest = _on_union(tensors)
     features = out.features
@@ -88,20 +88,20 @@ def add(*tensors: SparseTensor) -> SparseTensor:
 
 
 def concatenate(tensors: Sequence[SparseTensor], join: str = "same") -> SparseTensor:
-    """Channels of several tensors, one beside the other.
+    """Concatenate the channels of several tensors.
 
     Parameters
     ----------
     tensors
         One or more.
     join
-        ``same`` wants all on the same voxels; ``union`` fills up with zeros; ``first`` takes
-        the first tensor's voxels and what the others have there.
+        ``same``: all must have the same voxels; ``union``: missing voxels are zero; ``first``: only
+        the voxels of the first tensor.
 
     Raises
     ------
     ConfigError
-        Different grids, or different voxels where they must be the same.
+        The tensors have different grids, or different voxels with ``same``.
     """
     if join not in ("same", "union", "first"):
         raise ConfigError(f"There is no join {join!r}. Use same, union or first.")
@@ -121,7 +121,7 @@ def _on_union(tensors: Sequence[SparseTensor]) -> list[SparseTensor]:
     if all(first.same_voxels(other) for other in sets[1:]):
         return [align(x, first) for x in tensors]
     keys = torch.unique(torch.cat([c.keys() for c in sets]))
-    # A set that has all voxels already stays, and with it its kernel maps.
+    # A set that already has all voxels is reused, along with its kernel maps.
     union = next((c for c in sets if len(c) == len(keys)), None) or first.from_keys(keys)
     return [align(x, union) for x in tensors]
 

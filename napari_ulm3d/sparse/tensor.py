@@ -1,4 +1,4 @@
-"""The sparse tensor: a set of voxels and a row of features for each."""
+"""The sparse tensor: a set of voxels with a row of features each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class SparseTensor:
     Parameters
     ----------
     features
-        (n, c), a row for each row of `coordinates`.
+        (n, c), one row per row of `coordinates`.
     coordinates
         The voxels, with the kernel maps that all tensors on them share.
     backend
-        What computes convolutions on this tensor and all that are made from it.
+        Backend of convolutions on this tensor and those derived from it.
     """
 
     features: Tensor
@@ -52,7 +52,7 @@ class SparseTensor:
         stride: Sequence[Fraction | int] | None = None,
         backend: Backend | None = None,
     ) -> SparseTensor:
-        """A tensor from coordinates in any order.
+        """Create a tensor from coordinates in any order.
 
         Parameters
         ----------
@@ -65,18 +65,18 @@ class SparseTensor:
         batch_size
             Number of samples.
         stride
-            Size of a voxel in voxels of the network's input; 1 unless told.
+            Size of a voxel in voxels of the network's input; by default 1.
         backend
-            None takes spconv on CUDA where it is installed, else torch.
+            None: spconv on CUDA if it is installed and correct, otherwise torch.
 
         Raises
         ------
         ConfigError
-            Coordinates outside the grid or listed twice, or features that do not fit them.
+            Coordinates are outside the grid or duplicated, or do not match the features.
         BackendError
-            A backend that cannot work here.
+            The backend cannot be used here.
         """
-        # Checked where they are: on the CPU, say, before a GPU is asked for anything.
+        # Check coordinates where they are, usually on the CPU, before the GPU is involved.
         coordinates, order = Coordinates.create(indices, shape, batch_size, stride)
         coordinates = coordinates.to(features.device)
         if order is not None:
@@ -87,7 +87,7 @@ class SparseTensor:
     def from_dense(
         cls, dense: Tensor, mask: Tensor | None = None, backend: Backend | None = None
     ) -> SparseTensor:
-        """The voxels of a dense tensor that a mask keeps, else those that are not all zero.
+        """The voxels of a dense tensor selected by a mask, or those that are not all zero.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class SparseTensor:
         mask
             (batch, *shape) bool.
         backend
-            As of `create`.
+            As in `create`.
         """
         last = dense.movedim(1, -1)
         kept = (last != 0).any(-1) if mask is None else mask
@@ -113,23 +113,23 @@ class SparseTensor:
         device: torch.device | str = "cpu",
         backend: Backend | None = None,
     ) -> SparseTensor:
-        """The kept voxels of frames as 2 channels of float32, real and imaginary part.
+        """The kept voxels of frames with two float32 channels, real and imaginary part.
 
         Parameters
         ----------
         frames
             One window (t, z, y, x), or several of the same shape as a batch.
         flat
-            Leave the y axis out, which must then be of length 1 (2-D data).
+            Omit the y axis, which must have length 1 (2-D data).
         frames_as_batch
-            Take every frame as a sample of its own, for networks without a time axis.
+            Treat every frame as a sample, for networks without a time axis.
         device, backend
-            Where the tensor lives, and as of `create`.
+            Device of the tensor, and backend as in `create`.
 
         Raises
         ------
         ConfigError
-            Windows of unlike shape, or `flat` on a grid with a y axis.
+            Windows differ in shape, or `flat` is set for a grid with a y axis.
         """
         windows = [frames] if isinstance(frames, SparseFrames) else list(frames)
         if len({window.shape for window in windows}) != 1:
@@ -173,7 +173,7 @@ class SparseTensor:
         )
 
     def dense(self) -> Tensor:
-        """(batch, c, *shape), zero where there is no voxel. Autograd passes through."""
+        """(batch, c, *shape), zero where there is no voxel; differentiable."""
         c = self.coordinates
         out = self.features.new_zeros((c.batch_size, *c.shape, self.channels))
         where = tuple(column.long() for column in c.indices.unbind(1))
@@ -184,11 +184,11 @@ class SparseTensor:
         return replace(self, features=features)
 
     def with_coordinates(self, features: Tensor, coordinates: Coordinates) -> SparseTensor:
-        """Features on other voxels, computed by the same backend."""
+        """Features on other voxels, with the same backend."""
         return replace(self, features=features, coordinates=coordinates)
 
     def to(self, device: torch.device | str, backend: Backend | None = None) -> SparseTensor:
-        """The tensor on another device; its kernel maps are made anew there."""
+        """The tensor on another device; its kernel maps are rebuilt there."""
         features = self.features.to(device)
         moved = self.coordinates.to(features.device)
         return SparseTensor(

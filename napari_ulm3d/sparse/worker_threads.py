@@ -1,6 +1,6 @@
-"""Worker threads that each compute with one thread of PyTorch.
+"""Worker threads that each use one PyTorch thread.
 
-Small sparse layers leave most of a second thread idle; two windows side by side do not.
+Small sparse layers leave a second thread mostly idle; two windows in parallel do not.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ __all__ = ["one_threaded_workers"]
 def one_threaded_workers(
     workers: int, name: str, *, begin: Callable[[], None] | None = None, wait: bool = True
 ) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose threads compute with one thread of PyTorch each.
+    """A pool whose threads use one PyTorch thread each.
 
-    The number of threads that PyTorch may use stays what it was, unless the caller changed it.
+    PyTorch's own number of threads is restored at the end, unless the caller changed it.
 
     Parameters
     ----------
     workers, name
-        How many, and what their names begin with.
+        Number of threads, and the prefix of their names.
     begin
-        Called at the start of each.
+        Called at the start of each thread.
     wait
-        Whether the end waits for work that is under way; what has not begun is dropped.
+        Whether to wait for running work at the end; pending work is dropped.
     """
 
     def start() -> None:
-        torch.set_num_threads(1)  # of this thread, and of those that are made from here on
+        torch.set_num_threads(1)  # for this thread, and for those created from now on
         if begin is not None:
             begin()
 

@@ -23,7 +23,7 @@ DEFAULT_WEIGHTS = "mask"
 """Name of the shipped weights."""
 
 _FRAMES_AT_ONCE = 8
-"""Frames in a group; groups begin at multiples of this, however the chunks are divided."""
+"""Frames in a group; groups begin at multiples of this, independent of the chunks."""
 
 
 def sparsify_learned(

@@ -1,1 +1,1 @@
-"""Sub-voxel localizers, one a file: from a maximum to a position."""
+"""Sub-voxel localizers, one per file: from a maximum to a position."""

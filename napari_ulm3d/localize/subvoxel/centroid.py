@@ -1,7 +1,7 @@
 """`centroid`: the intensity-weighted mean position over the patch (weighted average).
 
-The mean of the patch is taken off the envelope first and what falls under it counts as
-nothing, since a background would pull the centroid to the middle of the window.
+The mean of the patch is subtracted from the envelope first and negative values are set to
+zero, since a background would pull the centroid to the middle of the window.
 """
 
 from __future__ import annotations

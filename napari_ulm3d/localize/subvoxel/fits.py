@@ -1,4 +1,4 @@
-"""What goes into a sub-voxel localizer and what comes out."""
+"""Input and output of a sub-voxel localizer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Stack:
     Parameters
     ----------
     frames
-        complex64. Of real frames: each less its median, the imaginary part zero.
+        complex64. For real frames: minus the median of each, with imaginary part zero.
     envelope
-        float32, |frames|; of real frames themselves, negative values set to zero.
+        float32, |frames|; for real frames, the frames with negative values set to zero.
     correlation
         float32, |correlation map|, or None.
     real
@@ -39,24 +39,24 @@ class Stack:
 
 @dataclass(frozen=True)
 class Fits:
-    """Bubbles below the voxel, sorted by frame.
+    """Bubbles at sub-voxel positions, sorted by frame.
 
     Parameters
     ----------
     frame
         (n,) int32, index into the stack.
     voxel
-        (n, 3) int32, the maximum that the bubble was found at.
+        (n, 3) int32, the maximum at which the bubble was detected.
     position
         (n, 3) float64, in voxels, z, y, x.
     contrast
-        (n,) float64, the peak over its background (a ratio).
+        (n,) float64, peak divided by its background (a ratio).
     quality
-        (n,) float64 in [0, 1]; each localizer says what it is.
+        (n,) float64 in [0, 1], defined by each localizer.
     sigma
         (n, 3) float64 in voxels: standard deviation of the position; None if unknown.
     rejections
-        The maxima that did not make it.
+        Rejected maxima.
     """
 
     frame: NDArray[np.int32]

@@ -1,22 +1,22 @@
-"""`gaussian`: all bubbles of a frame fitted together as complex Gaussians.
+"""`gaussian`: joint fit of complex Gaussians to all bubbles of a frame.
 
-Neighbouring bubbles interfere, so the envelope of two is not the sum of two envelopes;
-the IQ signal is. Each maximum becomes a Gaussian with a complex amplitude, a carrier
-and the width of the frame's bubbles, and all are fitted by least squares on the IQ at
-once (see `joint`). Then maxima are sought in what the models leave over, which finds
-bubbles hidden beside brighter ones, and all are fitted again (multi-emitter fitting as
-in DAOSTORM, Holden et al., Nat. Methods 2011, here coherent).
+Neighbouring bubbles interfere, so the envelope of two bubbles is not the sum of their envelopes,
+but their IQ signals add. Each maximum becomes a Gaussian with a complex amplitude, and a carrier
+and width common to the frame's bubbles. All are fitted to the IQ together by least squares
+(see `joint`). Maxima of the residual then reveal bubbles hidden beside brighter ones, and all
+are fitted again (multi-emitter fitting as in DAOSTORM, Holden et al., Nat. Methods 2011, but
+coherent).
 
-Of an envelope (real frames) the median of each frame is taken off, since noise lifts an
-envelope, and one round is made: what is left beside a bubble is interference there.
+For an envelope (real frames) the median of each frame is subtracted, since noise biases an
+envelope, and there is only one round, since the residual beside a bubble is interference.
 
-Faint bubbles, most of them peaks of the noise, are rejected where
+Faint bubbles, mostly noise peaks, are rejected if
 
-* the fitted peak is under `min_snr_db` over the mean envelope of Rayleigh noise of the
-  residual's power in the patch (which is `snr_db`), or
-* the energy of the fitted Gaussian is under `min_fit_snr_db` over the residual's power
-  per voxel: the signal-to-noise ratio of a matched filter, which sets how well the
-  position is known. In simulations 18 dB gave the best Jaccard index at lambda / 4.
+* `snr_db`, the fitted peak relative to the mean envelope of Rayleigh noise with the residual's
+  power in the patch, is below `min_snr_db`, or
+* the energy of the fitted Gaussian relative to the residual's power per voxel is below
+  `min_fit_snr_db`. This is the signal-to-noise ratio of a matched filter, which determines the
+  precision of the position. In simulations 18 dB gave the best Jaccard index at lambda / 4.
 
 `sigma_*_um` is the Cramer-Rao bound for that noise; along an axis of one voxel it is 0.
 """
@@ -41,18 +41,18 @@ NAME = "gaussian"
 SETTINGS = ("fwhm_voxels", "min_fit_snr_db", "rounds")
 
 _SWEEPS_EARLY, _SWEEPS_LATE, _SWEEPS_AGAIN = 3, 6, 2
-_REFINED = 5  # at most; the width and carrier of a frame of many bubbles need but one step
-_EARLY_GAIN = 0.5  # before all bubbles are in the model, the residual is too large
-_SATELLITE = 0.2  # weaker leftovers beside a bubble are side lobes, or no Gaussian's shape
+_REFINED = 5  # maximum; for frames with many bubbles the width and carrier need only one step
+_EARLY_GAIN = 0.5  # the residual is too large until all bubbles are in the model
+_SATELLITE = 0.2  # weaker residuals beside a bubble are side lobes or deviations from a Gaussian
 _FAR = 10
 _COLUMNS = 8  # z, y, x, contrast, goodness, sigma z, y, x
 
 
 def gaussian(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
-    """Fit complex Gaussians to all bubbles of each frame together.
+    """Fit complex Gaussians jointly to all bubbles of each frame.
 
-    `Fits.quality` is the normalized correlation of the model with the frame in the patch
-    once all other bubbles are taken out.
+    `Fits.quality` is the normalized correlation in the patch of the model with the frame
+    minus all other bubbles.
     """
     n_frames = stack.frames.shape[0]
     offsets = candidates.offsets(n_frames)
@@ -98,7 +98,7 @@ def gaussian(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fi
 
 @njit(cache=True, nogil=True)
 def _room(given, cap):  # type: ignore[no-untyped-def]
-    """Most bubbles of a frame of `given` maxima: later rounds may find as many again."""
+    """Maximum number of bubbles for `given` maxima: later rounds may find as many again."""
     return min(cap, 2 * given + 16) if given else 0
 
 
@@ -121,7 +121,7 @@ def _fit_frames(  # type: ignore[no-untyped-def]
 def _fit_frame(  # type: ignore[no-untyped-def]
     frame, voxel, half, fwhm, ratio, gain, rounds, limit, fitted, start, state
 ):
-    """Fit one frame; returns how many maxima of later rounds found no room."""
+    """Fit one frame; return the number of maxima of later rounds that exceeded the maximum."""
     sigma, carrier = np.zeros(3), np.zeros(3)
     real, imag = np.empty(frame.shape, np.float32), np.empty(frame.shape, np.float32)
     split(frame, real, imag)
@@ -168,7 +168,7 @@ def _fit_frame(  # type: ignore[no-untyped-def]
                 )
         if last:
             break
-        # What the models leave over may hold bubbles that stood beside brighter ones.
+        # The residual may contain bubbles that were hidden beside brighter ones.
         left = _magnitude(real, imag)
         most = 1
         for n in frame.shape:
@@ -231,7 +231,7 @@ def _tried(z, y, x, start, count):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _brightest(z, y, x, position, amplitude, state, half, count):  # type: ignore[no-untyped-def]
-    """Largest amplitude of the bubbles whose window, and a little more, holds a voxel."""
+    """Largest amplitude of the bubbles whose slightly enlarged window contains a voxel."""
     most = 0.0
     for k in range(count):
         if (

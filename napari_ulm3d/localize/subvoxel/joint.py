@@ -1,10 +1,10 @@
-"""Joint least squares of overlapping complex Gaussians: the sums inside `gaussian`.
+"""Joint least-squares fit of overlapping complex Gaussians, the core of `gaussian`.
 
-A frame is modelled as sum_k a_k exp(-|r - r_k|^2 / 2 s^2) with complex a_k. The frame
-minus all models, the *residual*, is kept in memory; a *sweep* visits one bubble after
-the other and takes a Gauss-Newton step of its five parameters on the residual in its
+A frame is modelled as sum_k a_k exp(-|r - r_k|^2 / 2 s^2) with complex a_k. The *residual*,
+the frame minus all models, is kept in memory. A *sweep* visits the bubbles in turn
+and takes a Gauss-Newton step of the five parameters of each on the residual in its
 window (block coordinate descent; the space-alternating scheme of Fessler & Hero 1994).
-Gaussians separate along the axes, so a step costs two passes over the window.
+Gaussians are separable along the axes, so a step costs two passes over the window.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = [
 
 ALIVE, FAILED, FAINT, MERGED = 0, 1, 2, 3
 _CONTRACT = {"contract"}  # fused multiply-add
-_LARGEST_STEP = 0.5  # voxels in one Gauss-Newton step
-_COHERENT = 0.45  # least matched amplitude over the peak: bubbles about 1, noise 0.1 to 0.3
-_STILL = 0.02  # voxels: a bubble that moved less, among such bubbles, has converged
+_LARGEST_STEP = 0.5  # voxels per Gauss-Newton step
+_COHERENT = 0.45  # minimum ratio of matched amplitude to peak: bubbles ~1, noise 0.1 to 0.3
+_STILL = 0.02  # voxels: a bubble that moves less, as do its neighbours, has converged
 
 
 @njit(cache=True, nogil=True)
@@ -64,7 +64,7 @@ def weights(shape, centre, sigma, half, low, size, g, gd, sums):  # type: ignore
 
 @njit(cache=True, nogil=True)
 def normal_matrix(sums, sigma, strength, free, normal):  # type: ignore[no-untyped-def]
-    """Normal matrix (4, 4) of Re(a), z, y, x in the frame of reference where a > 0."""
+    """Normal matrix (4, 4) of Re(a), z, y, x, with the phase chosen such that a > 0."""
     for i in range(4):
         for j in range(i, 4):
             value = 1.0
@@ -82,7 +82,7 @@ def normal_matrix(sums, sigma, strength, free, normal):  # type: ignore[no-untyp
 
 @njit(cache=True, nogil=True)
 def solve(normal, right):  # type: ignore[no-untyped-def]
-    """Solve a small symmetric positive definite system in place by Cholesky; False if not."""
+    """Solve a small system in place by Cholesky; False if it is not positive definite."""
     n = right.size
     for i in range(n):
         for j in range(i + 1):
@@ -110,7 +110,7 @@ def solve(normal, right):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
 def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-def]
-    """Take one model off the residual."""
+    """Subtract one model from the residual."""
     gx = g[2]
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
@@ -128,7 +128,7 @@ def subtract(real, imag, amplitude, low, size, g):  # type: ignore[no-untyped-de
 
 @njit(cache=True, nogil=True, fastmath=_CONTRACT)
 def _exchange(real, imag, old, g_old, new, g, low, size):  # type: ignore[no-untyped-def]
-    """Put one model back into the residual and take another off, in one window."""
+    """Add one model to the residual and subtract another, in one window."""
     gx, gx_old = g[2], g_old[2]
     ny, nx = real.shape[1], real.shape[2]
     real, imag = real.reshape(real.size), imag.reshape(imag.size)
@@ -149,11 +149,11 @@ def _exchange(real, imag, old, g_old, new, g, low, size):  # type: ignore[no-unt
 def sweep(  # type: ignore[no-untyped-def]
     real, imag, position, start, amplitude, state, step, count, sigma, half, limit
 ):
-    """One Gauss-Newton step of every bubble; returns whether all stand still.
+    """One Gauss-Newton step of every bubble; returns whether all have converged.
 
-    `step` (n,) holds every bubble's last step, voxels; those that stand still among
-    neighbours that stand still are passed over. A bubble of amplitude 0 is new: it gets
-    its matched amplitude, or is dropped as faint if that is far under its peak.
+    `step` (n,) is the last step of every bubble in voxels; bubbles that have converged along
+    with their neighbours are skipped. A bubble of amplitude 0 is new: it gets
+    its matched amplitude, or is dropped as faint if that is far below its peak.
     """
     shape = np.array(real.shape)
     width = 2 * max(half[0], half[1], half[2]) + 1
@@ -215,7 +215,7 @@ def sweep(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _settled(k, position, state, step, count, half):  # type: ignore[no-untyped-def]
-    """Whether a bubble and all whose windows reach its core stood still."""
+    """Whether a bubble and all whose windows reach its core have converged."""
     if step[k] > _STILL:
         return False
     for j in range(count):

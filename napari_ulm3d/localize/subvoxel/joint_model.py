@@ -1,4 +1,4 @@
-"""What `gaussian` does between sweeps: shared width, dropping bubbles, how sure a fit is."""
+"""Steps of `gaussian` between sweeps: shared width, pruning, precision of a fit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from napari_ulm3d.localize.subvoxel.joint import (
 
 __all__ = ["describe", "prune", "refine", "restart"]
 
-_RAYLEIGH = 0.5 * np.sqrt(np.pi)  # mean over root mean square of an envelope of noise
+_RAYLEIGH = 0.5 * np.sqrt(np.pi)  # ratio of mean to rms of a noise envelope
 
 
 @njit(cache=True, nogil=True)
 def refine(  # type: ignore[no-untyped-def]
     real, imag, position, amplitude, state, count, half, known, sigma, carrier
 ):
-    """A Gauss-Newton step of the width (unless `known`) and carrier that all bubbles share.
+    """A Gauss-Newton step of the shared width (unless `known`) and carrier.
 
-    The derivative by the width is taken orthogonal to the Gaussian itself, so that the
-    amplitudes, held here, do not stand in its way; that by the carrier is so already.
-    Returns whether the step was small. The residual is no longer that of the models:
-    take them off the frame anew (`restart`).
+    The derivative with respect to the width is orthogonalized to the Gaussian, so that fixing
+    the amplitudes does not hinder it; the derivative for the carrier is orthogonal already.
+    Returns whether the step was small. The residual is then out of date: subtract the models
+    from the frame again (`restart`).
     """
     shape = np.array(real.shape)
     span = 2 * max(half[0], half[1], half[2]) + 1
@@ -78,7 +78,7 @@ def refine(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def restart(real, imag, position, amplitude, state, step, count, sigma, half):  # type: ignore[no-untyped-def]
-    """Take all models off a frame without its carrier; every bubble may move again."""
+    """Subtract all models from the demodulated frame, and let every bubble move again."""
     shape = np.array(real.shape)
     span = 2 * max(half[0], half[1], half[2]) + 1
     low, size = np.zeros(3, np.int64), np.zeros(3, np.int64)
@@ -93,7 +93,7 @@ def restart(real, imag, position, amplitude, state, step, count, sigma, half):  
 
 @njit(cache=True, nogil=True)
 def _power(real, imag, position, half):  # type: ignore[no-untyped-def]
-    """Mean |residual|^2 in the patch about a position."""
+    """Mean |residual|^2 in the patch around a position."""
     nz, ny, nx = real.shape
     z, y, x = int(np.rint(position[0])), int(np.rint(position[1])), int(np.rint(position[2]))
     total = 0.0
@@ -113,9 +113,9 @@ def _power(real, imag, position, half):  # type: ignore[no-untyped-def]
 def prune(  # type: ignore[no-untyped-def]
     real, imag, position, amplitude, state, step, count, sigma, half, ratio, gain
 ):
-    """Drop bubbles that are faint against the residual, and the weaker of two in one place.
+    """Drop bubbles that are faint relative to the residual, and the weaker of two that coincide.
 
-    What is dropped goes back into the residual. Returns how many were dropped.
+    Dropped bubbles are added back to the residual. Returns their number.
     """
     shape = np.array(real.shape)
     width = 2 * max(half[0], half[1], half[2]) + 1
@@ -153,10 +153,10 @@ def prune(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def describe(real, imag, position, amplitude, sigma, half, deviation):  # type: ignore[no-untyped-def]
-    """Contrast and goodness of a fitted bubble; its Cramer-Rao bound into `deviation` (3,).
+    """Contrast and goodness of a fitted bubble; writes its Cramer-Rao bound to `deviation` (3,).
 
-    The noise is the residual in the patch. The goodness is the normalized correlation
-    of the model with the frame from which all other bubbles are taken, in the patch.
+    The noise is the residual in the patch. The goodness is the normalized correlation in the
+    patch of the model with the frame minus all other bubbles.
     """
     shape = np.array(real.shape)
     width = 2 * max(half[0], half[1], half[2]) + 1

@@ -1,9 +1,9 @@
 """`parabolic`: the apex of a paraboloid through the logarithm of the 3 x 3 x 3 neighbours.
 
-The logarithm of a Gaussian is a paraboloid, so the apex is exact for one. It is taken of
-the correlation map where there is one, and of the envelope otherwise. The paraboloid is
-the least-squares one without cross terms: slope and curvature along an axis are the
-means of those of the nine lines of voxels along it.
+The logarithm of a Gaussian is a paraboloid, so the apex is exact for a Gaussian. The
+correlation map is used if available, otherwise the envelope. The paraboloid is
+fitted by least squares without cross terms: slope and curvature along an axis are the
+means over the nine lines of voxels along it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "parabolic"
 
 
 def parabolic(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
-    """Quadratic interpolation of log |correlation| (or log envelope) about each maximum."""
+    """Quadratic interpolation of log |correlation| (or log envelope) around each maximum."""
     image = stack.envelope if stack.correlation is None else stack.correlation
 
     def kernel(shift: NDArray[np.float64], state: NDArray[np.int8]) -> None:

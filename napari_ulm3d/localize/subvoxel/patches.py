@@ -1,4 +1,4 @@
-"""Windows about maxima for the localizers that look at one bubble at a time."""
+"""Windows around maxima for localizers that treat one bubble at a time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FINE, EDGE, BAD = 0, 1, 2
 
 @njit(cache=True, nogil=True)
 def symmetric_half(shape, voxel, half, out):  # type: ignore[no-untyped-def]
-    """Half the window along each axis, cut so that it stays centred inside the volume.
+    """Half width of the window along each axis, reduced so that it stays centred in the volume.
 
-    A window cut on one side alone would pull the position to the other. False where
-    nothing is left along an axis, which is so at the border itself.
+    A window clipped on one side only would bias the position. False if
+    nothing is left along an axis, that is, at the border.
     """
     for axis in range(3):
         at, n = voxel[axis], shape[axis]
@@ -38,18 +38,17 @@ def collect(
     kernel: Callable[[NDArray[np.float64], NDArray[np.int8]], None],
     config: LocalizeConfig,
 ) -> Fits:
-    """Run a localizer's kernel and sort its answers into fits and rejections.
+    """Run a localizer's kernel and sort its results into fits and rejections.
 
     Parameters
     ----------
     kernel
-        Called with shift (n, 3), to be filled with voxels from the maximum, and state
-        (n,), to be filled with FINE, EDGE or BAD.
+        Fills shift (n, 3) with voxels relative to the maximum, and state (n,) with
+        FINE, EDGE or BAD.
 
     Notes
     -----
-    `Fits.quality` is 1 - mean / peak: the share of the peak that stands over the mean of
-    its patch.
+    `Fits.quality` is 1 - mean / peak: the share of the peak above the mean of its patch.
     """
     shift = np.zeros((len(candidates), 3))
     state = np.zeros(len(candidates), np.int8)

@@ -1,12 +1,12 @@
 """`radial`: the point nearest to all lines along the gradient (radial symmetry).
 
 Parthasarathy, Nat. Methods 9, 724 (2012), in three dimensions: the gradient of a bubble
-points at its centre from everywhere, so the centre is the point of least squared
-distance to all lines through the middles of 2 x 2 x 2 cells along their gradients.
-Lengths are counted in widths of the bubble along each axis, in which it is round,
-whatever the voxels' spacing. A line weighs |gradient|^2 over its distance from the
-centroid of |gradient|, times the squared envelope, which quiets the noise in the
-outskirts that are so many in three dimensions.
+always points at its centre, so the centre is the point of least squared distance
+to all lines through the centres of 2 x 2 x 2 cells along their gradients.
+Lengths are in units of the bubble's width along each axis, in which it is round
+whatever the spacing. The weight of a line is |gradient|^2 divided by its distance from the
+centroid of |gradient|, times the squared envelope, which suppresses noise in the many
+voxels far from the centre.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SETTINGS = ("fwhm_voxels",)
 
 
 def radial(stack: Stack, candidates: Candidates, config: LocalizeConfig) -> Fits:
-    """Three-dimensional radial symmetry about each maximum."""
+    """Three-dimensional radial symmetry around each maximum."""
     half = np.asarray(config.patch, np.int64) // 2
     if config.fwhm_voxels:
         sigma = np.tile(np.asarray(config.fwhm_voxels) / FWHM, (stack.frames.shape[0], 1))

@@ -1,4 +1,4 @@
-"""The sub-voxel localizers by name: every file of this folder that says its `NAME`."""
+"""The sub-voxel localizers by name: every file in this folder that defines `NAME`."""
 
 from __future__ import annotations
 

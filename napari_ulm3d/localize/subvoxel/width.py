@@ -1,10 +1,10 @@
 """The width and the carrier of a bubble's image, measured in the frame itself.
 
-Of a frame of bubbles a_k g(r - r_k) at random places with random phases, the spatial
-autocorrelation is that of g; white noise adds to lag 0 alone. For a Gaussian g of
+The spatial autocorrelation of a frame of bubbles a_k g(r - r_k) at random positions and phases
+is that of g; white noise contributes only at lag 0. For a Gaussian g of
 standard deviation s with a carrier of w rad per voxel, R(d) = R(0) exp(-d^2 / 4 s^2)
-exp(i w d), so that lags 1 and 2 give s^2 = 3 / (4 ln |R(1)/R(2)|) and w = arg R(1).
-(The pulse-pair argument of Doppler ultrasound, Kasai et al. 1985, in space.)
+exp(i w d), so lags 1 and 2 give s^2 = 3 / (4 ln |R(1)/R(2)|) and w = arg R(1).
+(This is the pulse-pair method of Doppler ultrasound, Kasai et al. 1985, applied in space.)
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from napari_ulm3d._caches import njit
 __all__ = ["DEFAULT_FWHM", "FWHM", "demodulate", "frame_widths", "measure_width", "split"]
 
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))  # full width at half maximum over sigma
-DEFAULT_FWHM = 3.0  # voxels, where a frame holds nothing to measure
+DEFAULT_FWHM = 3.0  # voxels, if a frame contains nothing to measure
 _NARROWEST, _WIDEST = 1.2 / FWHM, 7.0 / FWHM
 
 
-# Sums may be reordered (as they are at compile time, once), so that they run on vectors.
+# Allow the compiler to reorder sums, so that they vectorize.
 _REORDER = {"reassoc", "contract", "nsz"}
 
 
@@ -58,7 +58,7 @@ def measure_width(real, imag, sigma, carrier):  # type: ignore[no-untyped-def]
     """Write sigma (3,) in voxels and carrier (3,) in rad per voxel of a frame (z, y, x).
 
     Axes of fewer than three voxels, and frames without coherent signal, get a full width
-    at half maximum of three voxels and no carrier; widths are held to 1.2 .. 7 voxels.
+    at half maximum of three voxels and no carrier; widths are limited to 1.2 .. 7 voxels.
     """
     for axis in range(3):
         sigma[axis] = DEFAULT_FWHM / FWHM
@@ -76,7 +76,7 @@ def measure_width(real, imag, sigma, carrier):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def demodulate(real, imag, carrier):  # type: ignore[no-untyped-def]
-    """Take the carrier off a frame, in place."""
+    """Remove the carrier from a frame, in place."""
     nz, ny, nx = real.shape
     cosine, sine = np.empty(nx, np.float32), np.empty(nx, np.float32)
     for x in range(nx):

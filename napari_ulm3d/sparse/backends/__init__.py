@@ -1,1 +1,1 @@
-"""What computes a sparse convolution: PyTorch, tables of neighbours on a GPU, or spconv."""
+"""Backends of sparse convolutions: PyTorch, tables of neighbours on a GPU, or spconv."""

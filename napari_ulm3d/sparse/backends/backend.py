@@ -1,8 +1,8 @@
-"""Which code computes a convolution: plain PyTorch, or spconv on CUDA.
+"""Choose the code that computes a convolution: plain PyTorch, or spconv on CUDA.
 
-Both take the same kernel maps and the same parameters, so a network and its weight file do not
-know the backend. spconv never works on the CPU here: with several threads its CPU kernels race
-and give wrong numbers, and they have no backward pass.
+Both use the same kernel maps and parameters, so a network and its weight file are independent of
+the backend. spconv is never used on the CPU: with several threads its CPU kernels have a race
+condition and give wrong results, and they have no backward pass.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Backend = Literal["torch", "spconv"]
 def resolve_backend(
     wanted: Backend | None, device: torch.device | str, dtype: torch.dtype = torch.float32
 ) -> Backend:
-    """The backend to use on a device; None takes spconv on CUDA where it is there and right.
+    """The backend to use on a device; None: spconv on CUDA if it is installed and correct.
 
     Parameters
     ----------
     wanted
-        What was asked for.
+        Requested backend.
     device, dtype
-        Where the tensor is, and its type: spconv may be right for one and not for another.
+        Device and type of the tensor: spconv may be correct for one type and not for another.
 
     Raises
     ------
     BackendError
-        spconv was asked for on the CPU, is not installed, or computes wrong numbers.
+        spconv was requested on the CPU, is not installed, or gives wrong results.
     """
     on_cuda = torch.device(device).type == "cuda"
     if wanted is None:
@@ -64,16 +64,16 @@ def resolve_backend(
 
 
 def _autocast_type(device: torch.device) -> torch.dtype | None:
-    """The type that autocast asks for on a device, if it does."""
+    """The type used by autocast on a device, if enabled."""
     kind = device.type
-    # Of a device that has no autocast (meta) it may not even be asked.
+    # A device without autocast (meta) must not even be queried.
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return None
     return torch.get_autocast_dtype(kind)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Products of the type that their factors have, even within autocast."""
+    """Keep the type of the factors in products, even within autocast."""
     if _autocast_type(device) is None:
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
@@ -102,7 +102,7 @@ def convolve(
     transposed
         Read coarse rows and write fine ones, instead of the reverse.
     backend
-        What computes it.
+        Backend to use.
 
     Returns
     -------
@@ -112,14 +112,14 @@ def convolve(
     Raises
     ------
     ConfigError
-        Features, weight and map do not fit one another, or differ in type.
+        Features, weight and map do not match, or differ in type.
     BackendError
-        spconv off CUDA.
+        spconv was requested without CUDA.
     """
     c_out, c_in = weight.shape[0], weight.shape[-1]
     n_source = pairs.n_coarse if transposed else pairs.n_fine
     half = _autocast_type(features.device)
-    if half is not None:  # as torch's own convolutions do
+    if half is not None:  # as in torch's own convolutions
         features, weight = features.to(half), weight.to(half)
         bias = None if bias is None else bias.to(half)
     flat = weight.reshape(c_out, -1, c_in)
@@ -134,8 +134,8 @@ def convolve(
             "network and its input, or use torch.autocast."
         )
     if backend == "spconv" and features.device.type == "cpu":
-        resolve_backend(backend, features.device)  # says why not
-    # The type is known only here: autocast may have made it another one.
+        resolve_backend(backend, features.device)  # raises with the reason
+    # The type is known only here, since autocast may have changed it.
     if backend == "spconv" and not spconv_fault(str(features.device), features.dtype):
         from napari_ulm3d.sparse.backends.backend_spconv import convolve_spconv
 

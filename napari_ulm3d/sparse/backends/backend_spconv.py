@@ -1,9 +1,9 @@
-"""Sparse convolution by spconv on CUDA, over our own kernel maps.
+"""Sparse convolution by spconv on CUDA, with our own kernel maps.
 
-spconv gets our pairs, so that coordinates, row order and parameters are those of the torch
-backend. Kernels of up to 128 offsets are computed by its implicit matrix product (`implicit_gemm`),
-which reads the neighbours where they lie and skips those that are missing; larger ones by its
-gather, product and scatter (`Native`), which knows no limit. Source:
+spconv receives our pairs, so coordinates, row order and parameters are those of the torch
+backend. Kernels of up to 128 offsets use its implicit matrix product (`implicit_gemm`),
+which reads neighbours in place and skips missing ones; larger ones use its
+gather, product and scatter (`Native`), which has no limit. Source:
 https://github.com/traveller59/spconv, version 2.3.
 """
 
@@ -19,7 +19,7 @@ from napari_ulm3d.sparse.kernel_maps import KernelMap
 __all__ = ["MOST_OFFSETS", "convolve_spconv"]
 
 MOST_OFFSETS = 128
-"""Of the implicit product, whose masks are four words of 32 bits."""
+"""Limit of the implicit product, whose masks are four words of 32 bits."""
 
 _WORD = 32
 
@@ -32,7 +32,7 @@ def convolve_spconv(
     Raises
     ------
     BackendError
-        The features are in double precision, which spconv does not compute.
+        The features are neither float32 nor float16.
     """
     if features.dtype not in (torch.float32, torch.float16):
         raise BackendError(
@@ -46,7 +46,7 @@ def convolve_spconv(
 
 
 def _nothing(features: Tensor, weight: Tensor, n_target: int) -> Tensor:
-    """Zero, but still a function of the parameters, so that a backward pass finds them."""
+    """Zeros that still depend on the parameters, so that a backward pass works."""
     return features.new_zeros((n_target, weight.shape[0])) + 0 * weight.sum()
 
 
@@ -78,16 +78,16 @@ def _convolve_implicit(
         n_target,
         [np.array([0xFFFFFFFF], np.uint32)],
         train,
-        False,  # as a general convolution: what it would turn round for the backward pass is given
+        False,  # not submanifold: the reversed neighbours for the backward pass are given
     )
     return out
 
 
 def _neighbours(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """spconv's form of a table.
+    """A table in spconv's format.
 
-    (offsets, targets) int32 source rows, -1 where there is none; (targets, words) int32 with a bit
-    for each offset that is there; and the targets sorted by that, so that those that lack the same
+    (offsets, targets) int32 source rows, -1 for none; (targets, words) int32 with one bit
+    per existing neighbour; and the targets sorted by these bits, so that targets with the same
     neighbours are computed together.
     """
     key = f"spconv implicit {transposed}"
@@ -100,9 +100,9 @@ def _neighbours(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor, Ten
         shifts = torch.arange(_WORD, device=table.device)
         words = (bits.view(-1, n_words, _WORD) << shifts).sum(2)
         order = torch.arange(len(table), device=table.device)
-        for word in range(n_words):  # the last one counts most
+        for word in range(n_words):  # the last word is the most significant
             order = order[torch.argsort(words[:, word].index_select(0, order), stable=True)]
-        # The same 32 bits, read as a number with a sign.
+        # The same 32 bits as a signed integer.
         signed = torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
         rows = table.where(found, -1).T.contiguous()
         pairs.cache[key] = rows, signed.contiguous(), order.to(torch.int32)
@@ -117,7 +117,7 @@ def _convolve_native(
 ) -> Tensor:
     n_target = pairs.n_fine if transposed else pairs.n_coarse
     centre = pairs.volume // 2 if pairs.mirrored else None
-    # The centre joins every row with itself: one product, and no list of pairs.
+    # The centre pairs every row with itself: one product without a list of pairs.
     parts = [] if centre is None else [features @ weight[:, centre].T]
     # spconv raises on an empty list of pairs.
     if pairs.lists.starts[-1]:
@@ -140,10 +140,10 @@ def _convolve_pairs(
 
 
 def _spconv_pairs(pairs: KernelMap, transposed: bool) -> tuple[Tensor, Tensor]:
-    """spconv's form of the lists: (2, offsets, most pairs) int32 rows, and (offsets,) counts.
+    """The lists in spconv's format: (2, offsets, max pairs) int32 rows, and (offsets,) counts.
 
-    The first plane are source, the second target rows; what is left of a list is -1. The
-    centre of a mirrored map stays empty here.
+    The first plane contains source rows, the second target rows; lists are padded with -1. The
+    centre of a mirrored map is empty.
     """
     key = f"spconv native {transposed}"
     if key not in pairs.cache:

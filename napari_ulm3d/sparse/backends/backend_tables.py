@@ -1,9 +1,9 @@
-"""Sparse convolution in plain PyTorch for a GPU: the neighbours of each voxel, and one product.
+"""Sparse convolution in plain PyTorch for a GPU: gather all neighbours, then one product.
 
-The rows under all offsets are gathered side by side, a row of zeros where there is no neighbour,
-and multiplied by the whole kernel at once. This computes products with zeros that the lists of
-`backend_torch` leave out, and is two launches where those are hundreds. The same input gives the
-same bits. The gathered rows are not kept for the backward pass.
+The rows for all offsets are gathered side by side, with zeros where there is no neighbour,
+and multiplied by the whole kernel at once. Unlike the lists of `backend_torch`, this multiplies
+zeros too, but needs two kernel launches instead of hundreds. Results are reproducible.
+The gathered rows are not kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from napari_ulm3d.sparse.kernel_maps import KernelMap
 __all__ = ["GATHERED_BYTES", "convolve_tables"]
 
 GATHERED_BYTES = 2**29
-"""Memory for gathered rows, at most (but for one voxel's)."""
+"""Maximum memory for gathered rows (but at least one voxel is gathered)."""
 
 
 def convolve_tables(
@@ -62,7 +62,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def _apply(features: Tensor, weight: Tensor, bias: Tensor | None, table: Tensor) -> Tensor:
-    """Rows of the targets; weight is (c_out, offsets * c_in)."""
+    """Output rows; weight is (c_out, offsets * c_in)."""
     parts = []
     for _, gathered in _gathered(features, table):
         parts.append(gathered @ weight.T if bias is None else torch.addmm(bias, gathered, weight.T))
@@ -70,7 +70,7 @@ def _apply(features: Tensor, weight: Tensor, bias: Tensor | None, table: Tensor)
 
 
 def _gathered(features: Tensor, table: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """(rows, offsets * c_in) of some targets at a time; at least once."""
+    """Yield (rows, offsets * c_in) for a chunk of targets at a time, at least once."""
     ended = torch.cat([features, features.new_zeros((1, features.shape[1]))])
     width = table.shape[1] * features.shape[1]
     step = max(1, GATHERED_BYTES // max(1, width * features.element_size()))

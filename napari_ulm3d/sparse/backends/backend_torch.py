@@ -1,9 +1,9 @@
 """Sparse convolution in plain PyTorch on lists of pairs: gather, matrix product, add.
 
-Within an offset no target row comes twice, so no two additions collide and the same input gives
-the same bits. Pairs go through in chunks that stay in the processor's cache; the gathered
-rows are never kept: the backward pass gathers them again from the input, the weight and the map.
-Few pairs are gathered and added for all offsets at once: there the calls take longer than the work.
+Within an offset no target row occurs twice, so additions do not collide and results are
+reproducible. Pairs are processed in chunks that fit the processor's cache. The gathered
+rows are not kept: the backward pass gathers them again from the input, the weight and the map.
+If there are few pairs, all offsets are processed at once, since call overhead would dominate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["convolve_torch"]
 # Numbers in one gathered chunk: 1 MiB of float32 fits a core's cache beside its product.
 _CHUNK = 2**18
 
-# Numbers gathered for all offsets at once, at most; measured from 2**18 to 2**22.
+# Most numbers gathered for all offsets at once; chosen by measuring 2**18 to 2**22.
 _AT_ONCE = 2**19
 
 
@@ -78,16 +78,16 @@ def _chunks(
     step = max(256, _CHUNK // max(1, width))
     for begin in range(0, len(source), step):
         part = slice(begin, begin + step)
-        # index_copy takes int64 alone; the whole map in int32 is half as large.
+        # index_copy needs int64, but int32 halves the size of the map.
         yield source[part].long(), target[part].long()
 
 
 def _together(
     pairs: KernelMap, transposed: bool, width: int
 ) -> tuple[Tensor, Tensor, list[int], list[int]] | None:
-    """Source and target rows of all offsets but the identity, the offsets, and the pairs of each.
+    """Source and target rows of all offsets but the identity, the offsets, and their pair counts.
 
-    None where the gathered rows are more than `_AT_ONCE` numbers.
+    None if the gathered rows exceed `_AT_ONCE` numbers.
     """
     lists = pairs.lists
     if lists.starts[-1] * (1 + pairs.mirrored) * width > _AT_ONCE:
@@ -128,7 +128,7 @@ def _accumulate(
             out.addmm_(features, weight[offset])
             continue
         for source, target in _chunks(pairs, offset, transposed, max(weight.shape[1:])):
-            # Faster than index_add, which sorts its rows in case they come twice.
+            # Faster than index_add, which sorts its rows in case of duplicates.
             sums = out.index_select(0, target)
             sums.addmm_(features.index_select(0, source), weight[offset])
             out.index_copy_(0, target, sums)

@@ -1,9 +1,9 @@
-"""Whether spconv computes right on a GPU: tried before it is trusted with data.
+"""Check that spconv gives correct results on a GPU before using it.
 
-Its kernels are compiled for the GPU, the type and the channels at hand, and users report
-combinations that it knows no kernel for (traveller59/spconv, issues 455 and 563). So the very
-convolutions of a network are tried, forward and backward, once for each type of numbers; a fault in
-16 bits does not forbid 32.
+Its kernels are compiled for the GPU, the type and the number of channels, and users report
+combinations without a kernel (traveller59/spconv, issues 455 and 563). The actual
+convolutions of a network are therefore tested, forward and backward, once per type; a fault in
+16 bits does not preclude 32.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ __all__ = ["USUAL", "Convolution", "check_spconv", "convolutions_of", "spconv_fa
 log = logging.getLogger("napari_ulm3d")
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 3e-2}
-_LONGEST = 7  # voxels of the trial's grid along an axis
+_LONGEST = 7  # voxels of the test grid along an axis
 
 
 @dataclass(frozen=True, order=True)
 class Convolution:
-    """What of a convolution decides on spconv's kernel.
+    """The properties of a convolution that determine spconv's kernel.
 
     Attributes
     ----------
     in_channels, out_channels
-        Read and written.
+        Number of input and output channels.
     kernel, stride
-        By axis; a stride of None: submanifold.
+        By axis; stride None: submanifold.
     transposed
-        From coarse to fine voxels.
+        Whether it goes from coarse to fine voxels.
     """
 
     in_channels: int
@@ -56,26 +56,26 @@ class Convolution:
         return f"{self.in_channels} to {self.out_channels} channels, kernel {size}"
 
 
-# Of BubbleNet's first and inner layers; 1 is what the paper's last layer makes.
+# BubbleNet's first and inner layers, and the single output channel of Rauby et al.'s last layer.
 USUAL = frozenset(
     [Convolution(a, b, (3, 3, 3)) for a, b in ((2, 24), (24, 24), (32, 48), (16, 1))]
     + [Convolution(48, 32, (2, 2, 2), (2, 2, 2), transposed=True)]
 )
-"""Tried where no network is at hand."""
+"""Convolutions to test if no network is given."""
 
 _faults: dict[tuple[str, torch.dtype], str | None] = {}
 
 
 def convolutions_of(network: nn.Module) -> frozenset[Convolution]:
-    """The convolutions of a network, each kind once."""
+    """The distinct convolutions of a network."""
     found = (getattr(module, "convolution", None) for module in network.modules())
     return frozenset(one for one in found if isinstance(one, Convolution))
 
 
 def check_spconv(network: nn.Module, device: str) -> dict[torch.dtype, str | None]:
-    """Try the convolutions of a network; what is wrong with each type, None where all is right.
+    """Test the convolutions of a network; return the fault of each type, or None.
 
-    A type that has a fault is not used on that device from then on.
+    A type with a fault is no longer used on that device.
     """
     for dtype in _TOLERANCE:
         _judge(convolutions_of(network) or USUAL, device, dtype)
@@ -83,14 +83,14 @@ def check_spconv(network: nn.Module, device: str) -> dict[torch.dtype, str | Non
 
 
 def spconv_fault(device: str, dtype: torch.dtype = torch.float32) -> str | None:
-    """What is wrong with spconv on a device for a type, by all that was tried there.
+    """The fault of spconv found so far on a device for a type, or None.
 
     Parameters
     ----------
     device
-        As PyTorch names it.
+        PyTorch's name of the device.
     dtype
-        Of the features.
+        Type of the features.
     """
     if dtype not in _TOLERANCE:
         return f"spconv does not compute {dtype}"
@@ -100,7 +100,7 @@ def spconv_fault(device: str, dtype: torch.dtype = torch.float32) -> str | None:
 
 
 def forget() -> None:
-    """Try all again, as after an update of spconv."""
+    """Discard all results, so that spconv is tested again."""
     _faults.clear()
     _fault.cache_clear()
 
@@ -115,15 +115,15 @@ def _judge(convolutions: Iterable[Convolution], device: str, dtype: torch.dtype)
 
 @cache
 def _fault(one: Convolution, device: str, dtype: torch.dtype) -> str | None:
-    """Of one kind of convolution, forward and backward."""
+    """Test one kind of convolution, forward and backward; return its fault, or None."""
     what = f"{one}, {dtype}"
     generator = torch.Generator().manual_seed(0)
-    # Whoever asks may be predicting: without gradients, or with autocast.
+    # The caller may have disabled gradients or enabled autocast.
     kind = torch.device(device).type
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(kind, enabled=False):
         try:
             error = _error(_map(one, generator), one, dtype, device, generator)
-        except Exception as problem:  # whatever it raises, it is not to be used
+        except Exception as problem:  # on any error, do not use it
             return f"{what}: {type(problem).__name__}: {problem}"
     if not error <= _TOLERANCE[dtype]:
         return f"{what}: error of {error:.2g} relative to the largest value"
@@ -131,7 +131,7 @@ def _fault(one: Convolution, device: str, dtype: torch.dtype) -> str | None:
 
 
 def _map(one: Convolution, generator: torch.Generator) -> KernelMap:
-    """Pairs of a grid that is a little larger than the kernel, a fifth of it kept."""
+    """Kernel map of a grid slightly larger than the kernel, with a fifth of its voxels occupied."""
     side = max(3, round(700 ** (1 / len(one.kernel))))
     shape = tuple(min(_LONGEST, max(k, side - axis)) for axis, k in enumerate(one.kernel))
     kept = (torch.rand((2, *shape), generator=generator) < 0.2).nonzero()
@@ -154,7 +154,7 @@ def _error(
     device: str,
     generator: torch.Generator,
 ) -> float:
-    """Largest difference of outputs and gradients from ours on the CPU, over the largest value."""
+    """Largest error of outputs and gradients relative to ours on the CPU."""
     n = pairs.n_coarse if one.transposed else pairs.n_fine
     sizes = (
         (n, one.in_channels),
@@ -173,7 +173,7 @@ def _error(
     )
     theirs: Any = convolve_spconv(inputs[0], inputs[1], inputs[2], moved, one.transposed)
     found = [theirs, *torch.autograd.grad(theirs.float().sin().sum(), inputs)]
-    # torch's maximum, unlike Python's, is NaN where one of them is.
+    # torch's maximum, unlike Python's, propagates NaN.
     return float(torch.stack([_difference(a, b) for a, b in zip(found, right, strict=True)]).max())
 
 
