@@ -135,7 +135,7 @@ class ComplexConv(nn.Module):
 
     @property
     def convolution(self) -> Convolution:
-        """The real convolution that it is."""
+        """The equivalent real convolution."""
         return Convolution(2 * self.real.shape[-1], 2 * self.real.shape[0], self.kernel)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -279,7 +279,7 @@ class BubbleNet(nn.Module):
         for level in reversed(range(len(self.up))):
             risen = self.rise[level](x, skips[level])
             x = self.up[level](self.join[level](concatenate([skips[level], risen])))
-        # Places are finer than 16 bits can say: the last products are always of 32.
+        # 16 bits are too coarse for positions, so the last products always use 32.
         with without_autocast(x.device):
             out = self.head(x.features.to(next(self.head.parameters()).dtype))
         return BubbleOutput(

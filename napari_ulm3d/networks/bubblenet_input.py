@@ -79,7 +79,7 @@ class BubbleInput:
         rows
             Rows of these voxels, ascending.
         box
-            First and past-the-last index along each axis.
+            First and one-past-last index along each axis.
         """
         low = np.array([span[0] for span in box], np.int32)
         t, z, y, x = (span[1] - span[0] for span in box)
@@ -237,7 +237,7 @@ def features_of(
     Parameters
     ----------
     correlation, amplitude, fwhm_voxels
-        As of `BubbleInput`.
+        As in `BubbleInput`.
     """
     import torch
 

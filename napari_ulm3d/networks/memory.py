@@ -28,10 +28,9 @@ _SHARE = 0.6
 """Fraction of the free memory for the network; the block and its maps need memory, too."""
 
 _STILL_FREE = 0.9
-"""Of the free memory, what a share that was granted before may take up."""
-
+"""An earlier share is kept if it does not exceed this fraction of the free memory."""
 _MUCH_MORE = 1.5
-"""Where so much more is free, a larger share is granted."""
+"""Factor by which a new share must exceed the earlier one to replace it."""
 
 _AT_MOST = {"cpu": 1_000_000, "cuda": 4_000_000}
 """Maximum number of voxels in a window, however much memory there is: more are not faster."""
@@ -88,7 +87,7 @@ def window_bytes(
 
     memory = _granted_bytes(device) if memory_gb is None else 1e9 * memory_gb
     if str(device).startswith("cuda"):
-        # Gathered neighbours take as much whatever the window; of little memory, half.
+        # Gathered neighbours need a fixed amount; if memory is short, reserve half for them.
         return max(memory - GATHERED_BYTES, memory / 2)
     return memory / (at_once or torch.get_num_threads())
 
@@ -97,10 +96,10 @@ _granted: dict[str, float] = {}
 
 
 def _granted_bytes(device: torch.device | str) -> float:
-    """A share of the free memory: that of the block before, while it is still there.
+    """A share of the free memory; that of the previous block if it is still available.
 
-    What is free changes a little from block to block; windows that changed with it would be cut
-    differently each time, and a little smaller each time where memory is not given back at once.
+    The free memory varies slightly between blocks. Windows would otherwise be cut differently in
+    each block, and shrink gradually if memory is not returned at once.
     """
     free, key = free_bytes(device), str(device)
     before, now = _granted.get(key, 0.0), _SHARE * free

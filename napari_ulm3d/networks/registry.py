@@ -104,8 +104,8 @@ def config_of(architecture: str, settings: dict[str, Any]) -> StageConfig:
 
     Raises
     ------
-    The architecture or a setting is unknown, or a value is out of range.
-        An unknown architecture or setting, or a value out of range.
+    ConfigError
+        The architecture or a setting is unknown, or a value is out of range.
     """
     return _entry(architecture)[1].from_dict(settings)
 

@@ -60,9 +60,9 @@ def batch_gradient(
 
 
 def mixed_precision(precision: str, device: str) -> AbstractContextManager[Any]:
-    """Within it, products are computed in bfloat16 where the settings and the device say so.
+    """Context in which products use bfloat16, depending on the settings and the device.
 
-    bfloat16 has the range of float32, so that no gradient has to be scaled. Weights, sums and
+    bfloat16 has the range of float32, so gradients need no scaling. Weights, sums and
     losses stay in 32 bits.
     """
     wanted = precision == "half" or (precision == "auto" and device != "cpu")

@@ -213,8 +213,8 @@ def train(
                 state.seconds = before + time.perf_counter() - began
             late = max_minutes is not None and time.perf_counter() - began > 60 * max_minutes
             if late and not state.validations:
-                # However short it was, it leaves weights and a card; resumed, it goes on as if it had
-                # never been stopped, so the state does not learn of this validation.
+                # Even a short training leaves weights and a card. The state is copied, so that a
+                # resumed training continues as if it had not been stopped.
                 _validate(copy.deepcopy(state), task, out, device, log)
             if step % config.checkpoint_steps == 0 or last or late:
                 save_state(checkpoint, state)
@@ -226,7 +226,7 @@ def train(
 
 
 def _stream(config: TrainingConfig, task: Task, device: str) -> BatchStream:
-    """On a GPU as many processes simulate as there are cores; one thread can feed a CPU."""
+    """Batches: simulated by one process per core for a GPU, by threads for a CPU."""
     if device == "cpu":
         return BatchStream(config, task.windows)
     return BatchStream(config, partial(simulated, config), processes=processors())
@@ -238,7 +238,7 @@ def _task_of(settings: str, kind: type[TrainingConfig]) -> Task:
 
 
 def simulated(config: TrainingConfig, seed: int) -> list[Any]:
-    """The windows of a scene, in whatever process this is called."""
+    """The windows of a scene; can be called in any process."""
     return _task_of(json.dumps(config.model_dump(mode="json")), type(config)).windows(seed)
 
 

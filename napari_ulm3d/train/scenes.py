@@ -92,7 +92,7 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
 def clutter_for(
     scene: SimulationConfig, clutter: ClutterConfig, filter_without_tissue: bool
 ) -> ClutterConfig:
-    """The filter for a scene: none without tissue, unless such scenes should be filtered, too."""
+    """The filter for a scene: none without tissue, unless such scenes should also be filtered."""
     if filter_without_tissue or scene.clutter.level_db is not None:
         return clutter
     return clutter.replace(method="none")

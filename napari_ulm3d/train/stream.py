@@ -29,9 +29,8 @@ class BatchStream:
     make
         Creates the windows of a scene from its seed.
     processes
-        Processes that simulate, as a GPU needs them to be kept busy: `make` must then be a
-        function that another process can import. 0: `data.workers` threads of this one. The
-        batches are the same.
+        Number of processes that simulate, to keep a GPU busy; `make` must then be importable
+        in another process. 0: `data.workers` threads of this process. The batches are the same.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class BatchStream:
         self._make = make
         self._pool: Executor
         if processes:
-            # Not forked: a process that computes on a GPU cannot be copied.
+            # Not forked, since a process that uses a GPU cannot be forked.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(processes, context, _one_thread)
         else:
@@ -90,7 +89,7 @@ class BatchStream:
 
 
 def _one_thread() -> None:
-    """Of a process beside as many others as there are cores."""
+    """Limit a process to one thread, since there is one process per core."""
     import numba
     import torch
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,4 @@
-"""Completion: from a map of few tracks to the vessel voxels that a full acquisition would fill."""
+"""Completion: predict the vessel voxels of a full acquisition from a map of few tracks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["CompletionNet", "VolumePrediction"]
 
 @dataclass(frozen=True)
 class VolumePrediction:
-    """Which voxels exist, at every scale.
+    """Predicted voxels at every scale.
 
     Attributes
     ----------
     logits
-        1 channel each, coarse to fine: all voxels that were considered at that scale.
+        1 channel each, coarse to fine: all candidate voxels at that scale.
     output
-        The finest logit on the voxels that were kept.
+        The finest logits on the kept voxels.
     """
 
     logits: tuple[SparseTensor, ...]
@@ -36,10 +36,10 @@ class VolumePrediction:
 
 
 class CompletionNet(nn.Module):
-    """Features of a map's voxels to the probability of these and of new voxels about them.
+    """Features of a map's voxels to logits of these voxels and of new ones around them.
 
-    New voxels arise next to voxels of the coarsest level, so that nothing is predicted farther
-    than about one of those from what was measured.
+    New voxels are generated next to voxels of the coarsest level, so predictions extend at most
+    about one such voxel beyond the measured ones.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class CompletionNet(nn.Module):
         Raises
         ------
         ConfigError
-            Other axes or channels.
+            The input has other axes or channels.
         """
         shape, levels = x.shape, self.config.levels
         x = padded(x, levels)

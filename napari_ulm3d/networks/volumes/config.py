@@ -16,8 +16,8 @@ __all__ = [
     "VolumeNetConfig",
 ]
 
-#: What every network reads of a voxel that holds something, in this order. `has_velocity` says
-#: whether the three after it are measured or stand at zero.
+#: Input features of a non-empty voxel, in this order. `has_velocity` is 1 if the following three
+#: are measured, otherwise they are zero.
 FEATURES = (
     "occupied",
     "log_density",
@@ -32,7 +32,7 @@ _Channels = tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class VolumeNetConfig(StageConfig):
-    """A U-Net on sparse voxels: each level has half the resolution of the one before."""
+    """Sizes of a U-Net on sparse voxels; each level halves the resolution."""
 
     channels: _Channels = setting((16, 32, 48, 64), "Channels by level, finest first.")
     convolutions: int = setting(1, "Convolutions of a level after the one that enters it.", ge=0)
@@ -45,12 +45,12 @@ class VolumeNetConfig(StageConfig):
 
     @property
     def levels(self) -> int:
-        """Halvings of the resolution from the finest to the coarsest level."""
+        """Number of halvings of the resolution from the finest to the coarsest level."""
         return len(self.channels) - 1
 
 
 class _GenerativeConfig(VolumeNetConfig):
-    """What networks that make voxels have besides."""
+    """Additional settings of generative networks."""
 
     keep: float = setting(
         0.2,
@@ -77,11 +77,11 @@ class SuperResolutionNetConfig(_GenerativeConfig):
 
     @property
     def doublings(self) -> int:
-        """Doublings of the resolution that the network knows."""
+        """Number of doublings of the resolution that the network supports."""
         return len(self.fine_channels)
 
 
 class SegmentationNetConfig(VolumeNetConfig):
-    """Sizes of the network that tells vessels from noise, arteries from veins."""
+    """Sizes of the network that separates vessels from noise, and arteries from veins."""
 
     kinds: int = setting(3, "Kinds of vessel: artery, capillary, vein, in this order.", ge=1)

@@ -1,9 +1,9 @@
-"""What a smoothed map alone says of a voxel: where the networks' logits start from.
+"""Prior logits of the networks from a smoothed map.
 
-A network that is to add to a map should not have to learn first that a voxel beside many tracks
-is likelier than one far from any. Each head therefore adds what it has learned to a linear
-function of the map's log density in the voxel, of its means over 3 and 5 voxels, and of the
-logit of the next coarser scale. Before any training that is the rival to be beaten: a smoothed
+A network that completes a map should not first have to learn that a voxel near many tracks
+is more likely than one far from any. Each head therefore adds its output to a linear
+function of the map's log density in the voxel, its means over 3 and 5 voxels, and the
+logit of the next coarser scale. Before training this is the baseline to beat: a smoothed
 map with a threshold.
 """
 
@@ -17,8 +17,8 @@ from napari_ulm3d.sparse import Coordinates, SparseTensor, convolve, kernel_map
 
 __all__ = ["EVIDENCE", "Evidence", "Prior"]
 
-#: Rows of what `Evidence.at` gives: in the voxel, over 3 and 5 voxels, of the coarser scale's
-#: logit, and whether there is one.
+#: Columns of `Evidence.at`: density in the voxel, over 3 and 5 voxels, logit of the coarser scale,
+#: and whether there is one.
 EVIDENCE = 5
 _GAIN = 8.0
 _MOST_LOGIT = 8.0
@@ -37,9 +37,9 @@ class Evidence:
     Parameters
     ----------
     x
-        The networks' input, on a padded grid.
+        Input of the network, on a padded grid.
     levels
-        Halvings of the resolution.
+        Number of halvings of the resolution.
     """
 
     def __init__(self, x: SparseTensor, levels: int) -> None:
@@ -55,9 +55,9 @@ class Evidence:
         Parameters
         ----------
         voxels
-            On the grid of a level.
+            Voxels on the grid of a level.
         level
-            Halvings; negative: doublings, of the map's own resolution.
+            Number of halvings of the map's resolution; negative: doublings.
         coarser
             Logits at the next coarser scale.
         """
@@ -78,12 +78,12 @@ class Evidence:
 
 
 class Prior(nn.Linear):
-    """Logits from evidence, starting at a logistic regression.
+    """Logits from evidence, initialized with a logistic regression.
 
     Parameters
     ----------
     level
-        Halvings of the map's own resolution; negative: doublings.
+        Number of halvings of the map's resolution; negative: doublings.
     """
 
     def __init__(self, level: int) -> None:
@@ -124,7 +124,7 @@ def _smoothed(x: SparseTensor, width: int) -> SparseTensor:
 
 
 def _interpolated(x: SparseTensor, voxels: Coordinates, doublings: int) -> Tensor:
-    """Trilinear, zero beyond the voxels that there are."""
+    """Trilinear interpolation, with zeros outside the existing voxels."""
     step = 2**doublings
     at = (torch.arange(2 * step) + 0.5) / step - 1
     w = 1 - at.abs()

@@ -1,4 +1,4 @@
-"""Segmentation: which voxels of a map are vessel, and whether of an artery or a vein."""
+"""Segmentation: classify the voxels of a map as vessel or noise, and by kind of vessel."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TWO, _THREE = (2, 2, 2), (3, 3, 3)
 
 @dataclass(frozen=True)
 class SegmentationPrediction:
-    """What a map's own voxels are.
+    """Classification of a map's voxels.
 
     Attributes
     ----------
     vessel
         1 channel: logit of vessel against noise.
     kind
-        A channel a kind (artery, capillary, vein): logits, of which the largest is meant.
+        One channel per kind (artery, capillary, vein): logits, the largest of which wins.
     """
 
     vessel: SparseTensor
@@ -62,7 +62,7 @@ class SegmentationNet(nn.Module):
         self.kind = Linear(widths[0], c.kinds)
 
     def forward(self, x: SparseTensor) -> SegmentationPrediction:
-        """Say what each voxel is.
+        """Classify each voxel.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class SegmentationNet(nn.Module):
         Raises
         ------
         ConfigError
-            Other axes or channels.
+            The input has other axes or channels.
         """
         x = padded(x, self.config.levels)
         skips = self.descent(x)

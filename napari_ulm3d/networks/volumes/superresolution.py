@@ -1,4 +1,4 @@
-"""Super-resolution: from a coarse map to finer ones, a doubling at a time."""
+"""Super-resolution: refine a coarse map, one doubling at a time."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class SuperResolutionNet(nn.Module):
         x
             `FEATURES` on the axes z, y, x.
         doublings
-            Doublings of the resolution, from 1; None: all that the network knows.
+            Number of doublings of the resolution, from 1; None: all that the network supports.
 
         Raises
         ------
         ConfigError
-            Other axes or channels, or doublings that the network does not know.
+            The input has other axes or channels, or the network does not support the doublings.
         """
         run = self.config.doublings if doublings is None else doublings
         if not 1 <= run <= self.config.doublings:
@@ -72,7 +72,7 @@ class SuperResolutionNet(nn.Module):
         evidence = Evidence(x, levels)
         y, logits = skips[-1], []
         kept = None
-        # k counts halvings from the finest grid that is asked for.
+        # k counts halvings from the finest requested grid.
         for k, stage in zip(
             reversed(range(levels + run)), [*self.ascent, *self.doubling[:run]], strict=True
         ):

@@ -1,9 +1,9 @@
 """The parts of a generative sparse U-Net, shared by the three tasks.
 
-After Li et al. (Sci. Rep. 13:20229, 2023): convolutions of stride 2 lead down; transposed
-convolutions that make new voxels lead up; a skip joins the two sets of voxels; a 1x1
-convolution at every scale says which voxels exist, and the others are pruned. Choices of this
-implementation: normalization over each voxel's channels, ELU, the number of convolutions a
+After Li et al. (Sci. Rep. 13:20229, 2023): convolutions of stride 2 down; transposed
+convolutions that generate voxels up; skips that join the two sets of voxels; and a 1x1
+convolution at every scale that decides which voxels exist, while the others are pruned. Our own
+choices: normalization over each voxel's channels, ELU, the number of convolutions per
 level, and logits that start from a smoothed map (`networks.volumes.evidence`).
 """
 
@@ -53,19 +53,19 @@ def unit(layer: nn.Module, channels: int) -> nn.Sequential:
 
 
 def convolved(channels: int, times: int) -> nn.Sequential:
-    """Submanifold convolutions of 3 x 3 x 3, each with its norm and activation."""
+    """Submanifold convolutions of 3 x 3 x 3, each with norm and activation."""
     return nn.Sequential(
         *(unit(SubmanifoldConv(channels, channels, _THREE), channels) for _ in range(times))
     )
 
 
 def padded(x: SparseTensor, levels: int) -> SparseTensor:
-    """The same voxels on a grid whose sides halve evenly `levels` times.
+    """The same voxels on a grid whose sides can be halved `levels` times.
 
     Raises
     ------
     ConfigError
-        Other axes or channels than these networks read.
+        The input has other axes or channels.
     """
     if x.ndim != 3 or x.channels != len(FEATURES):
         raise ConfigError(
@@ -79,7 +79,7 @@ def padded(x: SparseTensor, levels: int) -> SparseTensor:
 
 
 def contained(voxels: Coordinates, among: Coordinates) -> Tensor:
-    """(n,) bool: which voxels of one set are among those of another, on grids of one shape."""
+    """(n,) bool: which voxels of one set are in another, on grids of equal shape."""
     keys, known = voxels.keys(), among.keys()
     if not len(known):
         return torch.zeros(len(keys), dtype=torch.bool, device=keys.device)
@@ -88,7 +88,7 @@ def contained(voxels: Coordinates, among: Coordinates) -> Tensor:
 
 
 def pyramid(target: Coordinates, scales: int) -> list[Coordinates]:
-    """A set of voxels and `scales` - 1 coarser ones, each half as fine; finest first."""
+    """A set of voxels and `scales` - 1 coarser ones, each at half the resolution; finest first."""
     sets = [target]
     for _ in range(scales - 1):
         fine = sets[-1]
@@ -98,7 +98,7 @@ def pyramid(target: Coordinates, scales: int) -> list[Coordinates]:
 
 
 def inside(x: SparseTensor, shape: Sequence[int]) -> SparseTensor:
-    """The voxels within the first `shape` of a grid: what lies in the padding is dropped."""
+    """The voxels within `shape`, without those in the padding."""
     if tuple(shape) == x.shape:
         return x
     limits = torch.tensor(tuple(shape), device=x.device)
@@ -106,17 +106,17 @@ def inside(x: SparseTensor, shape: Sequence[int]) -> SparseTensor:
 
 
 def wanted(logit: SparseTensor, keep: float) -> Tensor:
-    """(n,) bool: voxels likelier than `keep`.
+    """(n,) bool: voxels with a probability above `keep`.
 
-    Li et al. keep those of the target besides while they train. Under an unlikely voxel the
-    network then sees true children alone, takes all such children for true, and invents vessels
-    as soon as it works without a target.
+    Li et al. also keep the target's voxels during training. Below an unlikely voxel, the network
+    would then see only true children, learn to accept all such children, and invent vessels
+    when used without a target.
     """
     return logit.features.detach()[:, 0] > math.log(keep / (1 - keep))
 
 
 class Descent(nn.Module):
-    """From features on voxels to one tensor a level, finest first."""
+    """Encoder: features on voxels to one tensor per level, finest first."""
 
     def __init__(self, c: VolumeNetConfig) -> None:
         super().__init__()
@@ -138,19 +138,19 @@ class Descent(nn.Module):
 
 
 class GenerativeAscent(nn.Module):
-    """Twice the resolution: new voxels about each one, the skip's voxels, and who exists.
+    """Doubles the resolution: generates voxels, merges the skip, and predicts which voxels exist.
 
     Parameters
     ----------
     before, skip, after
-        Channels below, of the skip (0: there is none) and above.
+        Channels of the input, the skip (0: none) and the output.
     convolutions
-        After the one that merges.
+        Number of convolutions after the merging one.
     level
-        Halvings of the map's own resolution; negative: doublings.
+        Number of halvings of the map's resolution; negative: doublings.
     kernel
-        Side of the transposed convolution: 2 makes a voxel's eight children, 4 their neighbours
-        as well.
+        Size of the transposed convolution: 2 generates a voxel's eight children, 4 also their
+        neighbours.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class GenerativeAscent(nn.Module):
         self.body = convolved(after, convolutions)
         self.head = Linear(after, 1)
         self.prior = Prior(level)
-        # At first the prior speaks alone.
+        # Initially the output is the prior alone.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

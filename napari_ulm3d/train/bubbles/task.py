@@ -19,7 +19,7 @@ __all__ = ["BubbleTask"]
 
 
 class BubbleTask:
-    """Localizing bubbles from kept voxels; the score is the mean Jaccard index (`validate`).
+    """Localization of bubbles on kept voxels; the score is the mean Jaccard index (`validate`).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class BubbleTask:
         return sum(len(window.block) for window in windows)
 
     def shares(self, windows: Sequence[Window]) -> list[float]:
-        """By number of bubbles and, for windows almost without them, voxels; see `bubble_loss`."""
+        """Shares by the number of bubbles plus a hundredth of the voxels, as in `bubble_loss`."""
         sizes = [len(w.targets) + 0.01 * len(w.block) for w in windows]
         return [size / sum(sizes) for size in sizes]
 
