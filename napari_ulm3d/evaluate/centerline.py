@@ -1,4 +1,4 @@
-"""clDice: whether two masks of vessels have the same centrelines."""
+"""clDice: overlap of the centrelines of two vessel masks."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["cl_dice"]
 def cl_dice(found: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
     """Centreline Dice coefficient (Shit et al., CVPR 2021).
 
-    The harmonic mean of the share of the found centrelines that lies in the true vessels and
-    the share of the true centrelines that lies in the found ones: width counts little,
-    connections much. Centrelines are those of `skimage.morphology.skeletonize`.
+    The harmonic mean of the share of the found centrelines within the true vessels and
+    the share of the true centrelines within the found vessels. It depends little on width and
+    strongly on connections. Centrelines are from `skimage.morphology.skeletonize`.
 
     Parameters
     ----------
     found, truth
-        Arrays of one shape in two or three dimensions; not zero is vessel. NaN of two empty ones.
+        2-D or 3-D arrays of equal shape, non-zero in vessels. NaN if both are empty.
 
     Raises
     ------
     ValueError
-        Shapes that differ.
+        The shapes differ.
     """
     from skimage.morphology import skeletonize
 

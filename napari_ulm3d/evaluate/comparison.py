@@ -28,7 +28,7 @@ def map_difference(first: VesselMap, second: VesselMap, *, common: bool = False)
         Use only voxels that are non-empty in both maps, as appropriate for speeds; otherwise
         empty voxels count as zero, as appropriate for densities.
 
-    Where one of the maps was predicted, so is their difference.
+    If one of the maps is a prediction, so is their difference.
 
     Raises
     ------

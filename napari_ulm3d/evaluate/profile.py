@@ -25,7 +25,7 @@ __all__ = [
     "tracks_in_peak",
 ]
 
-#: A vessel's width from fewer tracks is too small: n places spread evenly over a width w span
+#: With fewer tracks a vessel appears too narrow: n uniform positions across a width w span
 #: (n - 1) / (n + 1) of it on average, 82 % for ten.
 FEWEST_IN_A_WIDTH = 10
 
@@ -248,21 +248,21 @@ def tracks_in_peak(
     band_um: float,
     range_um: tuple[float, float] = (-np.inf, np.inf),
 ) -> int:
-    """How many tracks make the highest peak of a profile: those between its half heights.
+    """Number of tracks in the highest peak of a profile, between its half heights.
 
     Parameters
     ----------
     tracks
         Rows sorted by track and frame.
     axis, start_um, stop_um
-        Of the line, as of `plane` and `line_profile`.
+        The line, as in `plane` and `line_profile`.
     width
-        Of the profile; where a half height was not reached, the line's end is taken.
+        Width of the profile; if a half height was not reached, the end of the line is used.
     band_um
-        Over which the profile was averaged across the line; at least a voxel, which is how wide a
-        track is drawn.
+        Width of the band over which the profile was averaged; at least a voxel, which is the width
+        of a drawn track.
     range_um
-        From where to where along `axis`.
+        Range along `axis`.
     """
     start, stop = np.asarray(start_um, float), np.asarray(stop_um, float)
     length = float(np.linalg.norm(stop - start))

@@ -190,7 +190,7 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
     Raises
     ------
     InputError
-        The density was predicted: it counts no tracks.
+        The density is a prediction, not a count of tracks.
     """
     refuse_predicted(density, what="density of tracks")
     inside = region.contains(tracks.positions_um) if len(tracks) else np.zeros(0, bool)
@@ -211,16 +211,16 @@ def region_numbers(tracks: Tracks, region: Region, density: VesselMap | None) ->
 
 
 def tracks_crossing(tracks: Tracks, region: Region) -> NDArray[np.int64]:
-    """Identities, ascending, of the tracks of which a part lies in a region.
+    """Identities, ascending, of the tracks that are partly in a region.
 
-    A track counts also where only the line between two of its points passes.
+    A track also counts if only the line between two of its points crosses the region.
 
     Parameters
     ----------
     tracks
-        Rows sorted by track and frame, as they come from linking.
+        Rows sorted by track and frame, as returned by linking.
     region
-        Where.
+        The region.
     """
     inside = region.contains(tracks.positions_um) if len(tracks) else np.zeros(0, bool)
     return _crossing(tracks, region, inside)

@@ -1,4 +1,4 @@
-"""What speaks for a run: errors of the maps, false tracks, how long would be enough, motion."""
+"""Evidence for the quality of a run: errors of the maps, chance tracks, saturation, motion."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from napari_ulm3d.tables import POSITION_UM
 
 __all__ = ["evidence"]
 
-_LONGEST = 40  # frames of a track: of longer ones there are few
+_LONGEST = 40  # frames: there are few longer tracks
 _CURVES = (
     (
         "saturation_forecast.csv",
         "time_s",
         {"voxels": "expected", "low": "90 % interval, low", "high": "high"},
-        ("time (s)", "voxels reached, from the end on"),
+        ("time (s)", "voxels reached (forecast)"),
     ),
     (
         "chance_tracks.csv",
         "length_frames",
         {"share_by_chance": "by chance", "share_permuted": "permuted (upper bound)"},
-        ("tracks of at least (frames)", "share that arises by chance"),
+        ("minimum track length (frames)", "share expected by chance"),
     ),
     (
         "motion.csv",
@@ -36,7 +36,7 @@ _CURVES = (
 
 
 def evidence(results: ResultsFolder) -> list[str]:
-    """The section, as parts of a page; empty where an older run left nothing of it."""
+    """The section as parts of a page; empty for an older run without these files."""
     names = set(SHOWN) & set(results.map_names())
     rows = confidence_rows({name: results.map(name) for name in names})
     rows += list(results.facts().get("result", {}).get("forecast", {}).items())

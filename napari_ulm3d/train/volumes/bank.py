@@ -1,4 +1,4 @@
-"""Windows kept on disk: simulating a scene takes longer than a step of a training on it."""
+"""Cache training windows on disk, since simulating a scene takes longer than training on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_ulm3d.train.volumes.windows import VolumeWindow, cropped, varied, vo
 
 __all__ = ["scene_windows"]
 
-# Settings that say how windows are used, and not which ones there are.
+# Settings that affect the use of windows, but not their contents.
 _USE = {
     "crop",
     "speed_share",
@@ -31,10 +31,10 @@ _USE = {
 
 
 def scene_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> list[VolumeWindow]:
-    """The windows of a training scene, mirrored at random; the same for the same seed.
+    """The windows of a training scene, mirrored at random; the same seed gives the same windows.
 
-    With `bank_scenes` scenes repeat after so many, each time mirrored in another way; with
-    `bank` they are made once and kept in that folder.
+    With `bank_scenes`, scenes repeat after this number, mirrored differently each time. With
+    `bank`, they are simulated once and stored in that folder.
     """
     first = config.first_seed
     scene = first + (seed - first) % config.bank_scenes if config.bank_scenes else seed
@@ -70,7 +70,7 @@ def _kept(seed: int, config: VolumeDataConfig, doublings: int) -> list[VolumeWin
             f"{k}.vessel": window.vessel,
             f"{k}.kind": window.kind,
         }
-    # A training that is stopped while it writes must not leave half a scene.
+    # A training that is stopped while writing must not leave an incomplete scene.
     part = path.with_suffix(f".{os.getpid()}.part")
     with open(part, "wb") as file:
         np.savez_compressed(file, **arrays)

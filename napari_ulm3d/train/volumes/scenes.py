@@ -1,7 +1,7 @@
-"""Vessels, bubbles in them, and the tracks that the pipeline would make of it.
+"""Vessels, bubbles in them, and the resulting tracks.
 
-No ultrasound is simulated: bubbles flow through the network, are missed and displaced at random
-among false ones, and what is left is linked by the pipeline's own linker.
+No ultrasound is simulated: bubbles flow through the network, are missed and displaced at random,
+false ones are added, and the result is linked by the pipeline's linker.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from napari_ulm3d.train.volumes.config import VolumeDataConfig
 
 __all__ = ["FlowScene", "draw_flow_scene", "turned", "turning"]
 
-# A vessel that no bubble happened to pass belongs to the full acquisition's map all the same if
-# so many passages were to be expected.
+# A vessel without bubbles still belongs to the full acquisition's map if at least this many
+# passages are expected.
 _PASSAGES = 2.0
-# Frames that are simulated, and those without bubbles between two lanes: no track bridges them.
+# Number of simulated frames, and of empty frames between two lanes, which no track bridges.
 _FRAMES, _PAUSE = 500, 10
 _SLOW_MISSED = 0.9
 
 
 @dataclass(frozen=True)
 class FlowScene:
-    """One acquisition without its ultrasound.
+    """An acquisition without ultrasound.
 
     Attributes
     ----------
     network
-        The vessels that a full acquisition shows, with flow.
+        The vessels visible in a full acquisition, with flow.
     tracks
-        What the pipeline makes of the bubbles, for the whole acquisition.
+        Linked tracks of the whole acquisition.
     paths
-        The true positions, as tracks: one track a bubble.
+        The true positions as tracks, one per bubble.
     duration_s
-        Length of the acquisition.
+        Duration of the acquisition.
     """
 
     network: VesselNetwork
@@ -57,23 +57,23 @@ class FlowScene:
     duration_s: float
 
     def until(self, share: float) -> tuple[Tracks, Tracks]:
-        """Tracks that had ended after a share of the acquisition, and paths as far as then."""
+        """Tracks that end within the first share of the acquisition, and paths until then."""
         end = share * self.duration_s
         paths = self.paths.table
         return _ended(self.tracks, end), Tracks(paths[paths["time_s"] <= end])
 
 
 def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = ()) -> FlowScene:
-    """A scene at random; the same for the same seed.
+    """Draw a scene; the same seed gives the same scene.
 
     Parameters
     ----------
     seed
-        Of everything random.
+        Seed of all random numbers.
     config
-        Ranges.
+        Ranges of the parameters.
     trees
-        Files to take networks from; none: networks grow.
+        Files of measured networks; if empty, networks are grown.
 
     Raises
     ------
@@ -105,8 +105,8 @@ def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = 
     identity = np.concatenate([f.bubble_id for f in frames])
     position = np.concatenate([f.position_um for f in frames])
     velocity = np.concatenate([f.velocity_mm_s for f in frames])
-    # The flow is steady, so lanes of a few bubbles each, one after another, are as good as one
-    # long acquisition, and a hundred bubbles cost little more to simulate than ten.
+    # The flow is steady, so consecutive lanes of a few bubbles each are equivalent to one long
+    # acquisition, and a hundred bubbles cost little more to simulate than ten.
     frame = frame + (identity % lanes) * (n_frames + _PAUSE)
     n_frames = lanes * (n_frames + _PAUSE)
     seen = rng.random(frame.size) < rng.uniform(*config.detected)
@@ -144,9 +144,9 @@ def draw_flow_scene(seed: int, config: VolumeDataConfig, trees: Sequence[str] = 
 
 
 def turning(rng: np.random.Generator, upright: bool) -> NDArray[np.float64]:
-    """(3, 3) orthogonal matrix on z, y, x: a turn, and a mirroring every other time.
+    """(3, 3) random orthogonal matrix on z, y, x: a rotation, mirrored in half of the cases.
 
-    Upright, depth stays depth.
+    If upright, the depth axis is unchanged.
     """
     if upright:
         angle = rng.uniform(0, 2 * math.pi)
@@ -161,7 +161,7 @@ def turning(rng: np.random.Generator, upright: bool) -> NDArray[np.float64]:
 
 
 def turned(tracks: Tracks, matrix: NDArray[np.float64]) -> Tracks:
-    """The tracks with positions and velocities turned about the origin."""
+    """Rotate positions and velocities of tracks about the origin."""
     table = tracks.table.copy()
     table[POSITION_UM] = tracks.positions_um @ matrix.T
     table[VELOCITY_MM_S] = tracks.velocities_mm_s @ matrix.T
@@ -175,8 +175,8 @@ def _network(
     if trees:
         network = _read(trees[int(rng.integers(len(trees)))])
         network = network.transformed(side / float(np.ptp(network.bounds_um, axis=0).max()))
-        # Traced trees come in voxels, and only their larger vessels are in a map's reach: of
-        # all scales alike, thinner ones leave room between them.
+        # Traced trees are in voxels, and a map shows only their larger vessels: thinner radii leave
+        # space between vessels at any scale.
         share = rng.uniform(*config.tree_radius)
         network = replace(network, radius_um=np.asarray(network.radius_um) * share)
     else:
@@ -197,7 +197,7 @@ def _read(path: str) -> VesselNetwork:
 def _shown(
     network: VesselNetwork, n_bubbles: int, slowest: float, fast_um: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """(m,) which segments a bubble passed that was fast enough to be seen, or ought to have."""
+    """(m,) segments with a bubble fast enough to be seen, or expected to have one."""
     from scipy.spatial import cKDTree
 
     inflow = np.clip(network.net_inflow_nl_min, 0, None).sum()

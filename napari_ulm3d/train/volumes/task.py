@@ -1,4 +1,4 @@
-"""The trainings of the networks on whole volumes."""
+"""Training tasks of the networks on whole volumes."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from napari_ulm3d.train.volumes.windows import (
 
 __all__ = ["CompletionTask", "SegmentationTask", "SuperResolutionTask", "scale_losses"]
 
-# Weight of the overlap beside the cross entropies, and blocks below which it counts little.
+# Weight of the overlap relative to the cross entropies, and its smoothing in number of blocks.
 _OVERLAP, _SMALL = 2.0, 50.0
 
 C = TypeVar("C", bound=VolumeTrainConfig)
 Counts = NDArray[np.float64]
 
-#: Least probabilities that a validation tries; the weights' card names the best.
+#: Probability thresholds tested in validation; the best is stored in the card of the weights.
 LEAST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 
 
 class _VolumeTask(Generic[C]):
-    """What the three tasks share: windows one by one, validation on held-out scenes."""
+    """Base class of the three tasks: windows one by one, validation on held-out scenes."""
 
     metric = "dice"
     doublings = 0
@@ -61,12 +61,12 @@ class _VolumeTask(Generic[C]):
         return sum(len(window.features) for window in windows)
 
     def shares(self, windows: Sequence[VolumeWindow]) -> None:
-        """Windows go through one after the other: their grids may differ."""
+        """None: windows are computed one after the other, since their grids may differ."""
 
     def loss(
         self, model: nn.Module, windows: Sequence[VolumeWindow], step: int, device: str
     ) -> Loss:
-        """Mean over the windows that hold anything."""
+        """Mean over the non-empty windows."""
         parts = [self.window_terms(model, w, device) for w in windows if len(w.features)]
         terms = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
         return Loss(torch.stack(list(terms.values())).sum(), terms)
@@ -74,15 +74,15 @@ class _VolumeTask(Generic[C]):
     def window_terms(
         self, model: nn.Module, window: VolumeWindow, device: str
     ) -> dict[str, Tensor]:
-        """Terms of one window's loss."""
+        """Terms of the loss of one window."""
         raise NotImplementedError
 
     def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
-        """(right, predicted, true) voxels of one window, at each of `LEAST`."""
+        """(correct, predicted, true) voxels of one window at each threshold in `LEAST`."""
         raise NotImplementedError
 
     def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float]:
-        """Dice of each group at the least probability that is best over all, and that one."""
+        """Dice coefficient of each group at the best common threshold, and this threshold."""
         sums: dict[str, Counts] = {}
         with torch.no_grad():
             for group, window in self.scenes():
@@ -100,12 +100,12 @@ class _VolumeTask(Generic[C]):
         }
 
     def scenes(self) -> list[tuple[str, VolumeWindow]]:
-        """Group and window of each held-out scene; made once."""
+        """Group and window of each held-out scene; created once."""
         if self._scenes is None:
             held, data = self.config.validation, self.config.data
             self._scenes = []
             for k in range(held.windows):
-                # Every other one of a measured network, which may be none.
+                # Every other scene uses a measured network, if there is one.
                 trees = held.trees if k % 2 == 0 else ()
                 scene = draw_flow_scene(held.first_seed + k, data, trees)
                 for share in held.shares:
@@ -122,7 +122,7 @@ class _VolumeTask(Generic[C]):
 
 
 class CompletionTask(_VolumeTask[CompletionTrainConfig]):
-    """Binary cross entropy at every scale; the score is Dice on voxels of twice the edge."""
+    """Binary cross entropy at every scale; the score is the Dice coefficient of 2 x 2 x 2 blocks."""
 
     def network(self) -> nn.Module:
         return CompletionNet(self.config.network)
@@ -138,7 +138,7 @@ class CompletionTask(_VolumeTask[CompletionTrainConfig]):
 
 
 class SuperResolutionTask(_VolumeTask[SuperResolutionTrainConfig]):
-    """As completion, on grids that are finer by every doubling that the network knows."""
+    """Like completion, on finer grids, with all doublings of the network."""
 
     def __init__(self, config: SuperResolutionTrainConfig) -> None:
         super().__init__(config)
@@ -160,10 +160,10 @@ class SuperResolutionTask(_VolumeTask[SuperResolutionTrainConfig]):
 
 
 class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
-    """Cross entropy of vessel against noise, and of the kind where it is known.
+    """Cross entropy of vessel against noise, and of the kind where known.
 
-    The score is the Dice coefficient of the vessel voxels; the kinds' share of right voxels
-    stands beside it.
+    The score is the Dice coefficient of the vessel voxels; the share of voxels with the correct
+    kind is reported too.
     """
 
     def network(self) -> nn.Module:
@@ -180,7 +180,7 @@ class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
         }
         kind = torch.as_tensor(window.kind, device=device).long()
         known = kind >= 0
-        # Without a known voxel the mean would be NaN: the sum over none is zero.
+        # Without known voxels the mean would be NaN, but the sum is zero.
         terms["kind"] = functional.cross_entropy(
             out.kind.features[known], kind[known], reduction="sum"
         ) / max(1, int(known.sum()))
@@ -203,7 +203,7 @@ class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
 
 
 def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str, Tensor]:
-    """Binary cross entropy at every scale, by its edge in finest voxels, and overlap of blocks."""
+    """Binary cross entropy at every scale, named by its edge in finest voxels, and block overlap."""
     finest = prediction.logits[-1].coordinates
     whole = Coordinates(target.indices, finest.shape, target.batch_size, finest.stride)
     terms = {}
@@ -212,7 +212,7 @@ def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str,
         zip(reversed(prediction.logits), pyramid(whole, scales), strict=True)
     ):
         exists = contained(logit.coordinates, true).to(logit.features.dtype)
-        # Of no voxel the mean would be NaN: the sum over none is zero.
+        # Without voxels the mean would be NaN, but the sum is zero.
         total = functional.binary_cross_entropy_with_logits(
             logit.features[:, 0], exists, reduction="sum"
         )
@@ -222,10 +222,10 @@ def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str,
 
 
 def _block_overlap(logit: SparseTensor, true: Coordinates) -> Tensor:
-    """1 - soft Dice of blocks of 2 x 2 x 2, each as likely as the likeliest of its voxels.
+    """1 - soft Dice of 2 x 2 x 2 blocks, each with the highest probability of its voxels.
 
-    A vessel that surely passes a block, and nobody knows where, has no likely voxel. Cross
-    entropy alone leaves such blocks empty; this counts a block as found with any of its voxels.
+    A vessel may certainly cross a block without any of its voxels being likely. Cross
+    entropy alone leaves such blocks empty; this term counts a block as found with any voxel.
     """
     if not len(logit):
         return logit.features.sum()
@@ -252,7 +252,7 @@ def _target(window: VolumeWindow, device: str) -> Coordinates:
 
 
 def _hits(prediction: VolumePrediction, target: Coordinates) -> Counts:
-    """Right, found and true voxels of twice the edge, at each of `LEAST`."""
+    """Correct, found and true 2 x 2 x 2 blocks at each threshold in `LEAST`."""
     found = prediction.output
     c = found.coordinates
     half = np.array([1, 2, 2, 2])

@@ -1,4 +1,4 @@
-"""Windows of vessel maps with what is true of them."""
+"""Windows of vessel maps with their ground truth."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from napari_ulm3d.train.volumes.scenes import FlowScene, draw_flow_scene, turned
 
 __all__ = ["VolumeWindow", "cropped", "cut_window", "place_window", "varied", "volume_windows"]
 
-#: A measured voxel within this distance of a bubble's true path is vessel, beyond it noise.
+#: A measured voxel within this distance of a bubble's true path is vessel, otherwise noise.
 NOISE_BEYOND_UM = 20.0
 _KIND_WITHIN_UM = 30.0
 
 
 @dataclass(frozen=True)
 class VolumeWindow:
-    """A crop of a map, and the truth.
+    """A crop of a map with its ground truth.
 
     Attributes
     ----------
     features
-        Of the map of the tracks.
+        Features of the map of the tracks.
     target
         (n,) int64, C-order flat indices on `fine` of the voxels that a full acquisition fills.
     fine
-        Grid of the target: 2^doublings times as fine as the map's.
+        Grid of the target, 2^doublings times as fine as that of the map.
     vessel
         (voxels of the map,) bool: near a bubble's true path.
     kind
@@ -53,12 +53,12 @@ class VolumeWindow:
 
     @property
     def grid(self) -> Grid:
-        """Of the map."""
+        """Grid of the map."""
         return self.features.grid
 
 
 def volume_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> list[VolumeWindow]:
-    """The windows of one training scene; the same for the same seed."""
+    """The windows of one training scene; the same seed gives the same windows."""
     rng = np.random.default_rng((seed, 12))
     trees = config.trees if config.trees and rng.random() < config.tree_share else ()
     scene = draw_flow_scene(seed, config, trees)
@@ -79,9 +79,9 @@ def volume_windows(seed: int, config: VolumeDataConfig, doublings: int = 0) -> l
 def varied(
     window: VolumeWindow, config: VolumeDataConfig, rng: np.random.Generator
 ) -> VolumeWindow:
-    """A window mirrored at random, in some cases without its speeds.
+    """Mirror a window at random, and in some cases omit its speeds.
 
-    Axial velocity and direction turn round with z, which stays as it is if `upright`.
+    Axial velocity and direction change sign with z, which is not mirrored if `upright`.
     """
     flips = rng.random(3) < 0.5
     flips[0] &= not config.upright
@@ -112,7 +112,7 @@ def varied(
 
 
 def cropped(window: VolumeWindow, side: int, rng: np.random.Generator) -> VolumeWindow:
-    """A smaller cube of a window, about one of its measured voxels."""
+    """A smaller cube of a window, around one of its measured voxels."""
     features, grid, fine = window.features, window.grid, window.fine
     if not len(features) or max(grid.shape) <= side:
         return window
@@ -148,32 +148,32 @@ def place_window(
     rng: np.random.Generator,
     slab_um: float | None = None,
 ) -> tuple[Grid, VesselNetwork, Tracks, Tracks]:
-    """A cube (or a plane) about a measured position, with the turned scene in it.
+    """A cube (or plane) around a measured position, with the rotated scene in it.
 
     Parameters
     ----------
     scene, share
-        The acquisition and how much of it is measured.
+        The acquisition, and the share of it that is measured.
     matrix
         (3, 3), from `turning`.
     edge_um, side
-        Of a voxel, and voxels a side.
+        Edge of a voxel, and number of voxels per side.
     rng
         Draws the position.
     slab_um
-        Thickness along y of a slab that is seen as a plane; None: a volume.
+        Thickness along y of a slab that is projected to a plane; None: a volume.
 
     Returns
     -------
     grid, network, tracks, paths
-        In one frame; of a slab, all in its plane.
+        In common coordinates; for a slab, in its plane.
     """
     tracks, paths = scene.until(share)
     tracks, paths = turned(tracks, matrix), turned(paths, matrix)
     network = scene.network.transformed(matrix)
     points = tracks.positions_um if len(tracks) else network.nodes_um
     corner = points[int(rng.integers(len(points)))] if len(points) else np.zeros(3)
-    centre = corner * rng.uniform(0.2, 0.8)  # nearer to the middle, which is the origin
+    centre = corner * rng.uniform(0.2, 0.8)  # closer to the middle, which is the origin
     size = np.full(3, side * edge_um)
     shape = [side] * 3
     spacing = [edge_um] * 3
@@ -193,18 +193,18 @@ def place_window(
 def cut_window(
     network: VesselNetwork, tracks: Tracks, paths: Tracks, grid: Grid, doublings: int = 0
 ) -> VolumeWindow:
-    """The map of the tracks on a grid, with the truth.
+    """The map of the tracks on a grid, with the ground truth.
 
     Parameters
     ----------
     network
         The vessels that a full acquisition fills.
     tracks, paths
-        Measured, and true positions.
+        Measured and true positions.
     grid
-        Of the map.
+        Grid of the map.
     doublings
-        By how many the target is finer.
+        Number of doublings of the target's resolution.
     """
     maps = accumulate(tracks, grid, MapConfig(resolution_factor=1.0, fsc=False))
     features = map_features(maps)
@@ -222,7 +222,7 @@ def _labels(
     places = grid.to_um(features.index)
     table = paths.table
     inside = np.abs(paths.positions_um[:, 1] - grid.origin_um[1]) <= grid.spacing_um[1] / 2
-    if grid.shape[1] == 1:  # a slab: what flows above or below it is not in view
+    if grid.shape[1] == 1:  # a slab: bubbles above or below it are not in view
         table = table[inside].assign(**{POSITION_UM[1]: grid.origin_um[1]})
     shown = Tracks(table)
     true = occupied_voxels(
