@@ -64,10 +64,10 @@ class MapAccumulator:
             )
         self.n_tracks = 0
         self.last_time_s = 0.0
-        # The error of a smoothed map depends on which voxels share tracks: resamples know.
+        # The error of a smoothed map depends on the tracks shared by voxels, so it needs resamples.
         confident = config.confidence != "none"
         self._resamples = RESAMPLES if confident and config.smoothing_um > 0 else 0
-        # Which sums are not kept; their columns are empty.
+        # Sums that are not stored; their columns are empty.
         self._off = {
             name
             for name, kept in (
@@ -349,7 +349,7 @@ def accumulate(tracks: Tracks, grid: Grid, config: MapConfig) -> dict[str, Vesse
 def _standard_error(
     count: NDArray[np.int32], speed: NDArray[np.int64], square: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Of the mean of the speeds of each voxel's tracks, mm/s; 0 where there is one track."""
+    """Standard error of the mean speed over each voxel's tracks, mm/s; 0 for a single track."""
     mean = speed / (traverse.FIXED_POINT * count)
     variance = square / (traverse.SQUARED_POINT * count) - mean**2
     return np.where(count > 1, np.sqrt(np.maximum(variance, 0) / np.maximum(count - 1, 1)), 0)

@@ -1,16 +1,16 @@
-"""How well maps are known: bootstrap over tracks.
+"""Uncertainty of maps, by bootstrap over tracks.
 
-Tracks are what an acquisition draws at random, so they are what is resampled: each counts k
-times in a resample, k from a Poisson distribution of mean 1 (the Poisson bootstrap, which
+Tracks are the random sample of an acquisition, so tracks are resampled: each counts k
+times in a resample, with k from a Poisson distribution of mean 1 (the Poisson bootstrap, which
 needs no list of all tracks; Chamandy et al., "Estimating uncertainty for massive data
 streams", Google technical report, 2012; Hanley & MacGibbon, Comput. Methods Programs Biomed.
-83:57-62, 2006). Weights are a hash of the track itself: they depend neither on the order of
-blocks nor on who worked on them.
+83:57-62, 2006). Weights are a hash of the track itself, so they are independent of the order of
+blocks and of the workers.
 
-A map that is not smoothed needs no draws. A track counts once in a voxel, so over infinitely many
-resamples the variance of the density is the number of tracks, and that of the mean speed is, to first
-order, the variance of the tracks' speeds over their number. A smoothed voxel shares its
-tracks with its neighbours, and `RESAMPLES` draws say how.
+An unsmoothed map needs no draws. A track counts once in a voxel, so for infinitely many
+resamples the variance of the density is the number of tracks, and that of the mean speed is, to
+first order, the variance of the tracks' speeds divided by their number. A smoothed voxel shares
+tracks with its neighbours, which is taken into account by `RESAMPLES` draws.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ __all__ = [
     "resample_weights",
 ]
 
-#: Draws with which smoothed maps are resampled: a standard error is known to an eighth.
+#: Number of resamples of smoothed maps: the standard error is accurate to one eighth.
 RESAMPLES = 32
-#: Share of repeated acquisitions whose interval holds the truth.
+#: Confidence level: share of repeated acquisitions whose interval contains the truth.
 LEVEL = 0.9
-#: Maps that `confidence_rows` looks at.
+#: Maps used by `confidence_rows`.
 SHOWN = ("density", "density_se", "speed", "speed_se", "resolution_local")
 
 _HASHED = ["time_s", "z_um", "y_um", "x_um"]
-_CLOSE = 0.2  # of a value: a standard error that is small
-_LEAST_TRACKS = 1.5  # a spread of speeds is known from two tracks on
+_CLOSE = 0.2  # relative standard error that counts as small
+_LEAST_TRACKS = 1.5  # at least two tracks are needed for a spread of speeds
 
 
 def resample_weights(
     table: pd.DataFrame, starts: NDArray[np.int64], resamples: int, seed: int = 0
 ) -> NDArray[np.int32]:
-    """How often each track counts in each resample: Poisson of mean 1, by a hash of its first row.
+    """Weight of each track in each resample: Poisson of mean 1, from a hash of its first row.
 
     Parameters
     ----------
     table
-        Rows of tracks, each track whole.
+        Rows of complete tracks.
     starts
-        (tracks + 1,) first row of each.
+        (tracks + 1,) first row of each track, and the end.
 
     Returns
     -------
@@ -91,16 +91,16 @@ def confidence_maps(
     resampled: Iterable[tuple[VesselMap, VesselMap]],
     smoothing_um: float,
 ) -> dict[str, VesselMap]:
-    """Standard errors of smoothed maps: the spread of their resamples.
+    """Standard errors of smoothed maps, from the spread of their resamples.
 
     Parameters
     ----------
     maps
         ``density`` and ``speed``, smoothed.
     resampled
-        The two of each resample, not smoothed.
+        Unsmoothed density and speed of each resample.
     smoothing_um
-        How far `maps` were smoothed.
+        Smoothing of `maps`.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def confidence_maps(
 
 
 class _Spread:
-    """The standard deviation of resamples about a map."""
+    """Standard deviation of resamples around a map."""
 
     def __init__(self, like: VesselMap) -> None:
         self._like = like
@@ -123,7 +123,7 @@ class _Spread:
         self._n = np.zeros(like.index.size, np.int32)
 
     def add(self, drawn: VesselMap, *, everywhere: bool) -> None:
-        """A resample; where it holds nothing it is zero, or not known."""
+        """Add a resample; its empty voxels are zero if `everywhere`, otherwise unknown."""
         like = self._like
         value = np.zeros(like.index.size, np.float32)
         place = np.searchsorted(like.index, drawn.index)
@@ -143,23 +143,23 @@ class _Spread:
 
 
 def intervals(maps: Mapping[str, VesselMap], level: float = LEVEL) -> dict[str, VesselMap]:
-    """Bounds between which the density and the mean speed lie, were one to acquire for ever.
+    """Confidence intervals of the expected density and mean speed.
 
     Parameters
     ----------
     maps
-        ``density`` and ``density_se``; for the speed ``speed`` and ``speed_se`` as well.
+        ``density`` and ``density_se``; for the speed also ``speed`` and ``speed_se``.
     level
-        Share of repeated acquisitions whose interval holds the truth, 0 to 1.
+        Confidence level, between 0 and 1.
 
     Returns
     -------
     dict
-        ``density_low``, ``density_high``, ``speed_low``, ``speed_high``. The density's are of Jeffreys'
+        ``density_low``, ``density_high``, ``speed_low``, ``speed_high``. The density has Jeffreys'
         interval of a Poisson count (Brown, Cai & DasGupta, Stat. Sinica 13:19-49, 2003),
-        whose number of tracks is density squared over variance (as Fay & Feuer, Stat. Med.
-        16:791-801, 1997, for weighted counts). The speed's are Student's, and stand where two
-        tracks or more met. Where no track came nothing is held: there the density is under
+        with density squared over variance as the number of tracks (as in Fay & Feuer, Stat. Med.
+        16:791-801, 1997, for weighted counts). The speed has Student's interval, in voxels with
+        at least two tracks. Voxels without tracks are empty; their density is below
         -log((1 - level) / 2) tracks.
 
     Raises
@@ -170,7 +170,7 @@ def intervals(maps: Mapping[str, VesselMap], level: float = LEVEL) -> dict[str, 
     from scipy.special import gammaincinv, stdtrit
 
     if not 0 < level < 1:
-        raise ConfigError(f"The level of an interval is between 0 and 1, not {level:g}.")
+        raise ConfigError(f"The level of an interval must be between 0 and 1, not {level:g}.")
     if not {"density", "density_se"} <= set(maps):
         raise ConfigError(
             "There are no standard errors of these maps. Make them with maps.confidence=error."
@@ -201,7 +201,7 @@ def intervals(maps: Mapping[str, VesselMap], level: float = LEVEL) -> dict[str, 
 
 
 def confidence_rows(maps: Mapping[str, VesselMap]) -> list[tuple[str, str]]:
-    """How well maps are known and how fine they are in places, name and value, for printing."""
+    """Uncertainty and local resolution of maps, as names and values for printing."""
     rows = []
     for name in ("density", "speed"):
         if name not in maps or f"{name}_se" not in maps or not maps[name].index.size:
@@ -225,7 +225,7 @@ def confidence_rows(maps: Mapping[str, VesselMap]) -> list[tuple[str, str]]:
 
 
 def _at(held: VesselMap, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values of a map at some voxels; 0 where it holds nothing."""
+    """Values of a map at some voxels; 0 where it is empty."""
     if not held.index.size:
         return np.zeros(index.size)
     place = np.minimum(np.searchsorted(held.index, index), held.index.size - 1)

@@ -27,12 +27,12 @@ Rows = NDArray[Any]
 
 
 def row_dtype(resamples: int = 0) -> np.dtype[np.void]:
-    """What a voxel has gathered: whole numbers, all of them sums, but its first arrival.
+    """Columns of a voxel: integer sums, and its first arrival.
 
     Parameters
     ----------
     resamples
-        Of the bootstrap, whose sums are kept beside those of all tracks.
+        Number of bootstrap resamples, whose sums are stored too.
     """
     fields: list[Any] = [
         ("index", "<i8"), ("speed", "<i8"), ("axial", "<i8"), ("square", "<i8"),

@@ -1,19 +1,19 @@
-"""How long an acquisition would be enough: the saturation curve carried on.
+"""Forecast the saturation: extrapolate the curve to find the acquisition time needed.
 
 Voxels fill as a Poisson process: of `V` voxels that bubbles can reach, ``V (1 - exp(-r t))``
 are reached by time t (the exponential filling of Hingot et al., Sci. Rep. 9:2456, 2019).
 Large vessels fill faster than capillaries, so the rates of voxels differ. Two distributions of
-rates are considered, of squared coefficient of variation c. With a gamma distribution, many
+rates with squared coefficient of variation c are considered. With a gamma distribution, many
 voxels are hardly ever reached: ``V (1 - (1 + c r t)^(-1 / c))`` (Efron & Thisted, Biometrika
-63:435-447, 1976, for counts of species). With an inverse Gaussian one, few are:
+63:435-447, 1976, for counts of species). With an inverse Gaussian distribution, few are:
 ``V (1 - exp((1 - sqrt(1 + 2 c r t)) / c))`` (Sichel, J. Am. Stat. Assoc. 70:542-547, 1975,
-for counts of words). Both are the exponential at c = 0.
+for counts of words). Both reduce to the exponential at c = 0.
 
-Fitted are the numbers of voxels that are new in each stretch of time, which are nearly
-independent, and not the curve itself, whose points are not. A track brings many voxels at
-once: the scatter of the numbers says how many, and widens the intervals by it (quasi-likelihood;
-McCullagh & Nelder, Generalized Linear Models, 1989). An interval is what all pairs (r, c) say that
-the data do not exclude.
+The fit uses the numbers of new voxels per time interval, which are nearly independent, rather than
+the points of the curve, which are not. A track reaches many voxels at once; this overdispersion
+is estimated from the scatter and widens the intervals (quasi-likelihood; McCullagh & Nelder,
+Generalized Linear Models, 1989). An interval covers all pairs (r, c) that the data do not
+exclude.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from numpy.typing import NDArray
 
 __all__ = ["Estimate", "Forecast", "forecast_saturation"]
 
-_BINS = 50  # at most; of few voxels each, the scatter is not one of a normal distribution
+_BINS = 50  # maximum; with few voxels per bin, the scatter would not be normal
 _FEWEST_BINS = 6
 _FEWEST_VOXELS = 50
-_FURTHEST = 4  # times the duration that the curve is carried on to
+_FURTHEST = 4  # end of the extrapolation, in durations
 _RATES = (0.01, 60.0)  # r times the duration
-_SPREADS = (-4.0, 4.0)  # c; below 0 of an inverse Gaussian, above of a gamma distribution
-_POINTS = 81  # of each, of a grid that closes in on what the data allow
+_SPREADS = (-4.0, 4.0)  # c; below 0 for an inverse Gaussian, above for a gamma distribution
+_POINTS = 81  # grid points per parameter; the grid is refined around the allowed values
 _CLOSER = 3
-_NO_SPREAD = 1e-9  # so little that the curve is the exponential
+_NO_SPREAD = 1e-9  # so small that the curve is exponential
 _WIDEST = 2.0
-"""An end of the curve whose bounds are further apart, as a ratio, is not determined."""
+"""Largest ratio of the bounds of the curve's end at which it counts as determined."""
 _SHARES = (0.8, 0.9, 0.95)
 
 
@@ -49,34 +49,34 @@ class Estimate:
     high: float
 
     def text(self, scale: float = 1.0, form: str = ".0f", unit: str = "") -> str:
-        """As ``62 % (55 to 70 %)``; one number where the bounds read alike."""
+        """Text such as ``62 % (55 to 70 %)``; a single number if the bounds look equal."""
         value, low, high = (f"{scale * v:{form}}" for v in (self.value, self.low, self.high))
         return f"{value}{unit}" if low == high else f"{value}{unit} ({low} to {high}{unit})"
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A saturation curve carried on.
+    """An extrapolated saturation curve.
 
     Attributes
     ----------
     duration_s
-        Of the acquisition.
+        Duration of the acquisition.
     reached
-        Voxels reached by then.
+        Number of voxels reached by then.
     curve
         Columns time_s, voxels, low, high: the forecast up to four times the duration. Empty
-        where there is none.
+        without a forecast.
     final
-        Voxels that an endless acquisition would reach; None where the data do not determine it.
+        Number of voxels that an endless acquisition would reach; None if undetermined.
     share
-        Of those, the share that is reached already.
+        Share of these that is already reached.
     doubled
-        How many times as many voxels twice the duration would reach.
+        Factor by which the number of voxels would grow with twice the duration.
     time_s
-        By share of `final` (0.8, 0.9, 0.95): when it is reached.
+        Time at which each share of `final` (0.8, 0.9, 0.95) is reached.
     reason
-        A sentence where something is not determined, with the way out; else empty.
+        Explanation and remedy if something is undetermined; otherwise empty.
     """
 
     duration_s: float
@@ -89,7 +89,7 @@ class Forecast:
     reason: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and value, for printing."""
+        """Names and values for printing."""
         rows = []
         if self.share is not None:
             told = self.share.text(100, unit=" %")
@@ -106,17 +106,17 @@ class Forecast:
 
 
 def forecast_saturation(curve: pd.DataFrame) -> Forecast:
-    """Carry a saturation curve on, with 90 % intervals.
+    """Extrapolate a saturation curve, with 90 % intervals.
 
     Parameters
     ----------
     curve
-        ``time_s`` and ``voxels_reached``, as `saturation_curve` makes it.
+        ``time_s`` and ``voxels_reached``, from `saturation_curve`.
 
     Returns
     -------
     Forecast
-        What the data do not determine is None, and `Forecast.reason` says why.
+        Undetermined values are None, with the reason in `Forecast.reason`.
     """
     time_s, reached = _binned(curve)
     new = np.diff(reached)
@@ -141,8 +141,8 @@ def forecast_saturation(curve: pd.DataFrame) -> Forecast:
     if allowed.endless or bounds.high > _WIDEST * bounds.low:
         return Forecast(
             end, total, table, doubled=doubled,
-            reason="How much of the vessels the map holds cannot be told: its curve does not bend "
-            "enough yet. Acquire for longer.",
+            reason="The share of the vessels in the map cannot be determined: its curve does not "
+            "bend enough yet. Acquire for longer.",
         )  # fmt: skip
     return Forecast(
         end, total, table, bounds,
@@ -152,7 +152,7 @@ def forecast_saturation(curve: pd.DataFrame) -> Forecast:
 
 
 def _binned(curve: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times and voxels, at most `_BINS` stretches of equal length; nothing is reached at time 0."""
+    """Times and voxels in at most `_BINS` intervals of equal length, from 0 voxels at time 0."""
     time_s = curve["time_s"].to_numpy(np.float64)
     reached = curve["voxels_reached"].to_numpy(np.float64)
     if not len(time_s) or not time_s[-1] > 0:
@@ -179,9 +179,9 @@ class _Allowed:
     best
         The pair that fits best.
     scatter
-        Variance of the numbers of new voxels over their mean.
+        Ratio of variance to mean of the numbers of new voxels.
     endless
-        Whether the data allow a curve of hardly any bend.
+        Whether the data allow an almost straight curve.
     """
 
     spreads: NDArray[np.float64]
@@ -192,11 +192,11 @@ class _Allowed:
     endless: bool
 
     def model(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(s, r, n) shares of voxels not reached by times in units of the duration."""
+        """(s, r, n) shares of voxels not yet reached at times in units of the duration."""
         return _empty(self.spreads, self.rates, time)
 
     def time_of(self, share: float, duration_s: float) -> Estimate:
-        """When a share of all voxels is reached."""
+        """Time at which a share of all voxels is reached."""
         c, left = _spread(self.spreads)[:, None], -np.log(1 - share)
         gamma = np.expm1(c * left) / c
         gaussian = left + c * left**2 / 2
@@ -210,7 +210,9 @@ def _empty(
 ) -> NDArray[np.float64]:
     c, rt = _spread(spreads)[:, None, None], rates[:, None] * time
     gamma = np.log1p(c * rt) / c
-    gaussian = 2 * rt / (1 + np.sqrt(1 + 2 * c * rt))  # (sqrt(1 + 2 c rt) - 1) / c, without loss
+    gaussian = (
+        2 * rt / (1 + np.sqrt(1 + 2 * c * rt))
+    )  # (sqrt(1 + 2 c rt) - 1) / c, without cancellation
     return np.exp(-np.where(spreads[:, None, None] > 0, gamma, gaussian))
 
 
@@ -219,7 +221,7 @@ def _spread(spreads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _allowed(time: NDArray[np.float64], new: NDArray[np.float64]) -> _Allowed:
-    """Search the two parameters, on a grid that closes in on those not excluded."""
+    """Search the two parameters on a grid that is refined around those not excluded."""
     from scipy.special import chdtri
 
     spreads, rates = np.linspace(*_SPREADS, _POINTS), np.geomspace(*_RATES, 2 * _POINTS)
@@ -231,7 +233,7 @@ def _allowed(time: NDArray[np.float64], new: NDArray[np.float64]) -> _Allowed:
         s, r = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
         best = (int(s), int(r))
         expected = new.sum() * share[best]
-        known = expected > 0.5  # of fewer, the square is far from its mean
+        known = expected > 0.5  # with fewer, the squared deviation is far from its mean
         square = ((new - expected) ** 2 / np.maximum(expected, 0.5))[known]
         scatter = max(float(square.sum()) / max(int(known.sum()) - 3, 1), 1.0)
         inside = 2 * (likelihood[best] - likelihood) / scatter <= chdtri(1, 0.1)
@@ -245,13 +247,13 @@ def _allowed(time: NDArray[np.float64], new: NDArray[np.float64]) -> _Allowed:
 
 
 def _around(there: NDArray[np.bool_], values: NDArray[np.float64]) -> tuple[float, float]:
-    """The stretch of a grid that holds something, and a step more on both sides."""
+    """Range of grid values that are set, extended by one step on both sides."""
     at = np.flatnonzero(there)
     return float(values[max(at[0] - 1, 0)]), float(values[min(at[-1] + 1, values.size - 1)])
 
 
 def _with_bounds(more: NDArray[np.float64], total: int, allowed: _Allowed) -> pd.DataFrame:
-    """Voxels at later times, with the bounds of the fit and the chance of what is still to come."""
+    """Voxels at later times, with bounds from the fit and the randomness of future voxels."""
     middle, among = more[allowed.best], more[allowed.inside]
     chance = 1.645**2 * allowed.scatter * np.maximum(middle - total, 0)
     low = middle - np.sqrt((middle - among.min(axis=0)) ** 2 + chance)

@@ -1,4 +1,4 @@
-"""The maps of a finished run: those that were kept, or made again from its tracks."""
+"""The maps of a finished run: stored, or recomputed from its tracks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SavedRun", "density_maps", "kept_maps"]
 
 
 class SavedRun(Protocol):
-    """As much of a results folder as its maps depend on."""
+    """The part of a results folder on which its maps depend."""
 
     @property
     def path(self) -> Path: ...
@@ -35,14 +35,13 @@ class SavedRun(Protocol):
 def kept_maps(run: SavedRun, names: Collection[str] | None = None) -> dict[str, VesselMap]:
     """The maps of a run by name.
 
-    A results folder may be kept small, with its tracks alone: its maps are then made from them, as
-    the run made them.
+    A results folder may contain only tracks, to save space. The maps are then recomputed from them,
+    as in the run.
 
     Parameters
     ----------
     names
-        Of the maps that are wanted, in this order; those that the run does not have are left out.
-        None: all.
+        Names of the maps, in this order; maps that the run lacks are left out. None: all.
     """
     there = run.map_names()
     made: dict[str, VesselMap] = {}
@@ -60,12 +59,12 @@ def kept_maps(run: SavedRun, names: Collection[str] | None = None) -> dict[str, 
 
 
 def density_maps(run: SavedRun, names: Collection[str]) -> dict[str, VesselMap]:
-    """The density map of a run, and others by name, for what cannot do without the density.
+    """The density map of a run and others by name, for callers that require the density.
 
     Raises
     ------
     ResultsError
-        The run has none: it did not finish, or found no tracks.
+        The run has no density map: it did not finish, or found no tracks.
     """
     maps = kept_maps(run, ["density", *names])
     if "density" in maps:

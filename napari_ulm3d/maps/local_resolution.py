@@ -1,8 +1,8 @@
-"""Resolution from place to place: Fourier shell correlation in windows.
+"""Local resolution: Fourier shell correlation in windows.
 
-One number does not describe a map whose vessels were crossed by ten thousand bubbles here and by ten there.
-So the two half maps are correlated within a window that moves over them, as Cardone, Heymann &
-Steven do ("One number does not fit all: mapping local variations in resolution in cryo-EM
+A single number cannot describe a map in which some vessels were crossed by ten thousand bubbles and
+others by ten. The two half maps are therefore correlated within a moving window, following Cardone,
+Heymann & Steven ("One number does not fit all: mapping local variations in resolution in cryo-EM
 reconstructions", J. Struct. Biol. 184:226-236, 2013).
 """
 
@@ -29,31 +29,31 @@ from napari_ulm3d.volumes import VesselMap, refuse_predicted
 __all__ = ["local_resolution"]
 
 _FEWEST_VOXELS = 30
-"""Voxels that each half has to reach within a window."""
+"""Minimum number of voxels that each half must reach within a window."""
 
 
 def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 48) -> VesselMap:
-    """A map of the resolution (1/2-bit criterion), um, one voxel a window.
+    """Map of the resolution (1/2-bit criterion), um, with one voxel per window.
 
     Parameters
     ----------
     first, second
         Densities of the halves, from `MapAccumulator.halves`.
     window_voxels
-        Edge of a window, or of the map along an axis that is shorter. Windows overlap by half.
-        A window of n voxels tells resolutions up to about n / 3 voxels.
+        Edge of a window; along a shorter axis, the size of the map. Windows overlap by half.
+        A window of n voxels can measure resolutions up to about n / 3 voxels.
 
     Returns
     -------
     VesselMap
-        ``resolution_local``, on a grid as coarse as windows follow each other, each voxel about
-        its window's middle. Empty where a half has hardly any tracks, or where the halves agree
-        nowhere. Twice the map's voxel is the finest that there is.
+        ``resolution_local``, on a grid with the spacing of the windows, each voxel centred on
+        its window. Empty where a half has hardly any tracks, or where the halves do not
+        correlate. The smallest possible value is twice the map's voxel.
 
     Raises
     ------
     ConfigError
-        The maps have different grids, or the window is of fewer than 8 voxels.
+        The maps have different grids, or the window is smaller than 8 voxels.
     InputError
         A map was predicted, not measured.
     """
@@ -96,9 +96,9 @@ def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 4
 def _coarse(
     grid: Grid, window: tuple[int, int, int]
 ) -> tuple[Grid, tuple[int, ...], tuple[int, ...]]:
-    """The windows' own grid, the first window's corner, and the steps between windows, voxels.
+    """The grid of the windows, the corner of the first, and the steps between windows, voxels.
 
-    What windows leave over is the same on both sides.
+    The margin is the same on both sides.
     """
     stride = tuple(max(1, n // 2) for n in window)
     counts = [
@@ -131,7 +131,7 @@ def _windows(
     begin: tuple[int, ...],
     stride: tuple[int, ...],
 ) -> Iterator[tuple[int, _Pair]]:
-    """Number and halves of each window in which both have tracks, one row of them in memory."""
+    """Number and halves of each window with tracks in both; one row of windows is in memory."""
     for k in range(counts[0]):
         top = begin[0] + k * stride[0]
         layers = [_layer(half, top, top + window[0]) for half in halves]
@@ -151,7 +151,7 @@ _Layer = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[
 
 
 def _layer(half: VesselMap, start: int, stop: int) -> _Layer:
-    """Places (z from `start`) and values of some planes."""
+    """Positions (z from `start`) and values in a range of planes."""
     plane = half.shape[1] * half.shape[2]
     low, high = np.searchsorted(half.index, (start * plane, stop * plane))
     z, y, x = np.unravel_index(half.index[low:high], half.shape)

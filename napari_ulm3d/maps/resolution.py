@@ -53,8 +53,8 @@ def resolution(
     max_tiles
         Maximum number of tiles; those with the most counts are used.
     n_tracks
-        Tracks in both halves together; with fewer than `resolution_curve.FEWEST_TRACKS` the curve is measured and
-        the resolution is NaN.
+        Number of tracks in both halves; with fewer than `resolution_curve.FEWEST_TRACKS`, the
+        resolution is NaN.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A Fourier shell correlation, and the resolution read from it where there are enough tracks."""
+"""A Fourier shell correlation, and the resulting resolution if there are enough tracks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["FEWEST_TRACKS", "FIXED_THRESHOLD", "Resolution", "resolution_text"]
 #: The fixed criterion 1/7 (0.143; Rosenthal & Henderson 2003, Nieuwenhuizen et al. 2013).
 FIXED_THRESHOLD = 1.0 / 7.0
 
-#: With fewer tracks no resolution is given: the two halves then hardly pass the same vessels, and
-#: the curve tells how sparsely they are filled, not how finely they are resolved.
+#: With fewer tracks no resolution is given: the two halves then rarely share vessels, and
+#: the curve reflects sparse filling rather than resolution.
 FEWEST_TRACKS = 500
 
 
@@ -48,7 +48,7 @@ class Resolution:
     axes_correlation
         (3, shells) correlation of these coefficients.
     n_tracks
-        Tracks in both halves together; None where that is not known.
+        Number of tracks in both halves; None if unknown.
     """
 
     frequency_per_um: NDArray[np.float64]
@@ -65,12 +65,12 @@ class Resolution:
 
     @property
     def text(self) -> str:
-        """The resolution for people, or why there is none."""
+        """The resolution as text, or the reason why there is none."""
         known = None if np.isnan(self.resolution_um) else self.resolution_um
         return resolution_text(known, self.n_tracks)
 
     def trusted(self) -> Resolution:
-        """Itself; without a resolution where there are fewer than `FEWEST_TRACKS` tracks."""
+        """A copy without a resolution if there are fewer than `FEWEST_TRACKS` tracks; else itself."""
         if self.n_tracks is None or self.n_tracks >= FEWEST_TRACKS:
             return self
         nan = float("nan")
@@ -88,7 +88,7 @@ class Resolution:
         )
 
     def known_axes_um(self) -> dict[str, float]:
-        """The resolution along each axis of which it is known, by its name."""
+        """The resolution along each axis where it is known, by name."""
         along = zip("zyx", self.axes_um, strict=True)
         return {name: float(value) for name, value in along if not np.isnan(value)}
 
@@ -112,7 +112,7 @@ class Resolution:
 
 
 def resolution_text(resolution_um: float | None, n_tracks: int | None) -> str:
-    """A resolution for people; where there is none, whether tracks are lacking."""
+    """A resolution as text; if there is none, whether there were too few tracks."""
     if n_tracks is not None and n_tracks < FEWEST_TRACKS:
         return f"too few tracks to measure ({n_tracks:,}; at least {FEWEST_TRACKS:,})"
     return "not measured" if resolution_um is None else f"{resolution_um:.1f} um"

@@ -1,4 +1,4 @@
-"""The resolution of accumulated tracks, as one number and from place to place."""
+"""Global and local resolution of accumulated tracks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOCAL_RESOLUTION = "resolution_local"
 
 
 def resolved(accumulator: MapAccumulator) -> tuple[Resolution | None, dict[str, VesselMap]]:
-    """What the settings ask for: the curve, and a map unless there are too few tracks for one.
+    """The correlation curve and the map of local resolution, if set and with enough tracks.
 
-    Ask before the maps are made, so that the half sets are never held beside them.
+    Call this before computing the maps, so that they are not in memory along with the half sets.
     """
     config, n_tracks = accumulator.config, accumulator.n_tracks
     if not config.fsc:

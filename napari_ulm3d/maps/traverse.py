@@ -30,8 +30,8 @@ __all__ = [
 # Velocities are summed as integer multiples of 1 nm/s: integer sums do not depend on the
 # order of tracks, so resumed runs and other chunk sizes give bit-identical maps.
 FIXED_POINT = 1e6
-# Their squares are as large as the square of 10,000 mm/s and must add up as well, so they are
-# kept in whole millionths of (mm/s)^2.
+# Squares reach that of 10,000 mm/s and are summed too, so they are integer multiples of
+# 1e-6 (mm/s)^2.
 SQUARED_POINT = 1e6
 
 _HASH = np.uint64(0x9E3779B97F4A7C15)
@@ -55,7 +55,7 @@ class Paths(NamedTuple):
     spacing_um
         (3,) of the map's voxels.
     weights
-        (tracks, resamples) how often each track counts in every resample.
+        (tracks, resamples) weight of each track in every resample.
     """
 
     points: NDArray[np.float64]
@@ -78,8 +78,8 @@ class VoxelTable(NamedTuple):
     voxel
         Flat index of each row's voxel.
     n_tracks, even, direction, speed_sum, axial_sum, reached_s, square_sum
-        What is summed. `even` may be empty: halves are not kept then; so may `square_sum`, of
-        squared speeds.
+        The sums. `even` is empty if halves are not kept, and `square_sum` (of squared speeds) if
+        it is not needed.
     drawn, drawn_speed
         (rows, resamples) `n_tracks` and `speed_sum` of each resample; may be empty.
     mark

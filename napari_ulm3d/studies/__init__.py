@@ -1,4 +1,4 @@
-"""Several animals: one table of measures, groups and time points compared, one page."""
+"""Studies of several animals: table of measures, comparisons of groups and times, and a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study is made of: `study.toml`."""
+"""Settings of a study: `study.toml`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Measure = Literal[
     "tortuosity",
 ]
 
-#: What is measured in each animal: name, words, unit.
+#: Measures of each animal: name, description, unit.
 MEASURES: dict[str, tuple[str, str]] = {
     "vascular_fraction": ("vascular volume fraction", ""),
     "length_density": ("vessel length density", "mm/mm3"),
@@ -66,7 +66,7 @@ class ScanConfig(StageConfig):
 
 
 class RegionConfig(StageConfig):
-    """A part of the field that is measured by itself in every animal."""
+    """A part of the field that is measured separately in every animal."""
 
     name: str = setting(..., "Name of the region.")
     box_um: tuple[Span, Span, Span] | None = setting(
@@ -82,7 +82,7 @@ class RegionConfig(StageConfig):
             raise ValueError(f"region {self.name}: each span of box_um goes from low to high")
         if self.name == "whole":
             raise ValueError(
-                'the name "whole" stands for the whole field; name the region otherwise'
+                'the name "whole" is reserved for the whole field; choose another name'
             )
         return self
 
@@ -155,24 +155,24 @@ class StudyConfig(StageConfig):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The control first, then in the order of the scans."""
+        """Names of the groups: the control first, the others in the order of the scans."""
         found = dict.fromkeys(scan.group for scan in self.scan)
         first = [] if self.control is None else [self.control]
         return tuple(dict.fromkeys([*first, *found]))
 
     @property
     def time_points(self) -> tuple[str, ...]:
-        """In order."""
+        """Names of the time points in order."""
         return self.times or tuple(dict.fromkeys(scan.time for scan in self.scan))
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:
-        """From a `study.toml`; paths in it are relative to it.
+        """Read a `study.toml`; its paths are relative to the file.
 
         Raises
         ------
         ConfigError
-            It is not there, or something in it is wrong.
+            The file is missing or invalid.
         """
         home = Path(path).resolve().parent
         told = cls.from_toml(path)
@@ -181,7 +181,7 @@ class StudyConfig(StageConfig):
 
 
 def _from(home: Path, scan: ScanConfig, told_in: str | PathLike[str]) -> ScanConfig:
-    """The scan with whole paths, and with patterns such as ``m1/*.mat`` filled in."""
+    """The scan with absolute paths, and with patterns such as ``m1/*.mat`` expanded."""
     files: list[str] = []
     for name in scan.files:
         place = home / Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""A small study of simulated animals, to see what one looks like."""
+"""A small example study of simulated animals."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from napari_ulm3d.simulate.vasculature.config import VasculatureConfig
 __all__ = ["simulated_animal", "write_example"]
 
 _VOXEL_UM, _N_VOXELS = 98.56, 8
-# Wide, and wide apart, for localization errors of 10 um: capillaries of 7 um all look alike then.
+# Vessels are wide and far apart, since localization errors of 10 um would hide differences between
+# capillaries of 7 um.
 _SPACING_UM, _WIDER = 200.0, 2.5
 _RATE_HZ, _N_BUBBLES, _N_FRAMES = 260.0, 25, 4000
-# Spread of diameters from animal to animal, as a share.
+# Relative spread of mean diameters between animals.
 _BETWEEN = 0.04
 
 
@@ -40,28 +41,28 @@ def write_example(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Write a plan and, beside it, results folders of simulated animals in two groups.
+    """Write a plan and, next to it, results folders of simulated animals in two groups.
 
-    Each animal is a piece of tissue of 0.8 mm, grown from its own seed, with its own mean
-    diameter, about 18 um; in the group ``treated`` all vessels are wider.
+    Each animal is a piece of tissue of 0.8 mm, grown from its own seed, with an individual mean
+    diameter of about 18 um. In the group ``treated`` all vessels are wider.
 
     Parameters
     ----------
     path
         The `study.toml` to write.
     animals
-        In each group.
+        Number of animals per group.
     wider
         Factor of the diameters in the second group; 1: no difference.
     seed
-        Of all animals.
+        Seed of the study.
     progress
-        Called with a line an animal.
+        Called with one line per animal.
 
     Raises
     ------
     ResultsError
-        The plan is there already.
+        The plan already exists.
     """
     plan = Path(path)
     if plan.exists():
@@ -92,10 +93,10 @@ def write_example(
 
 
 def simulated_animal(folder: Path, seed: int, wider: float = 1.0) -> None:
-    """A results folder of one animal: grown vessels, bubbles in them, tracks and maps.
+    """Write the results folder of one animal: grown vessels with bubbles, tracks and maps.
 
-    No images are made: bubbles are localized with errors, missed and made up, and linked as
-    those of a run are.
+    No images are simulated: bubbles are localized with errors, some are missed, false ones are
+    added, and all are linked as in a run.
     """
     grid = Grid((_N_VOXELS,) * 3, (_VOXEL_UM,) * 3)
     factor = _WIDER * wider * np.exp(np.random.default_rng(seed).normal(0, _BETWEEN))

@@ -19,14 +19,14 @@ __all__ = ["WHOLE", "scan_measures"]
 
 WHOLE = "whole"
 _MOST_SAMPLES = 400_000
-_SAMPLES_ACROSS = 3.0  # in the distance that counts as perfused
+_SAMPLES_ACROSS = 3.0  # samples per distance that counts as perfused
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the field: which positions (n, 3) lie in it."""
+    """A part of the field, with a function that selects the positions (n, 3) in it."""
 
     name: str
     contains: Inside
@@ -40,23 +40,22 @@ def scan_measures(
     *,
     perfused_within_um: float = 50.0,
 ) -> list[dict[str, float | str]]:
-    """One row for the whole field and one for each region.
+    """Measure the whole field and each region; one row for each.
 
-    Means are over the length of vessels within the part, so that a vessel counts by as much of
-    it as is there. The volume of vessels is that of round tubes along the centrelines; vessels
-    without a diameter (too few tracks) are left out of it, and `measured_share` says how much of
-    the length has one. In a plane volumes are areas.
+    Means are weighted by the length of vessels within the part. The volume of vessels is that of
+    round tubes along the centrelines; vessels without a diameter (too few tracks) are left out,
+    and `measured_share` is the share of the length that has one. In a plane, volumes are areas.
 
     Parameters
     ----------
     graph
         Vessels of the scan.
     grid
-        Of the acquisition: what was looked at.
+        Grid of the acquisition, which defines the field.
     regions
-        Parts to measure besides the whole.
+        Parts to measure besides the whole field.
     labels
-        Names the parts that have a label; None: those are NaN.
+        Label volume for regions with a label; None: these are NaN.
     perfused_within_um
         Tissue within this distance of a vessel's wall counts as perfused.
     """
@@ -86,7 +85,7 @@ def _numbers(
         total = np.nan
     per_mm = 1e3 if planar else 1e6  # um/um2 and um/um3 to mm/mm2 and mm/mm3
     share = float(length[known].sum() / total) if total > 0 else np.nan
-    told = volume > 0 and (share > 0 or total == 0)  # a part without vessels is empty, not unknown
+    told = volume > 0 and (share > 0 or total == 0)  # without vessels, a part is empty, not unknown
     return {
         "n_vessels": float(np.count_nonzero(length)),
         "measured_share": share,
@@ -107,11 +106,11 @@ def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
 def _pieces(
     graph: VesselGraph,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The centrelines in short pieces: middle (n, 3), length (n,) um, place of its vessel (n,)."""
+    """The centrelines in short pieces: middle (n, 3), length (n,) um, index of the vessel (n,)."""
     middles, steps, owners = [np.empty((0, 3))], [np.empty(0)], [np.empty(0, np.int64)]
     for k, path in enumerate(graph.paths):
         step = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=1))
-        # The table's length is the vessel's, the path what is drawn of it.
+        # Scale the drawn path to the vessel's length in the table.
         own, drawn = float(graph.table["length_um"].iloc[k]), float(step.sum())
         middles.append((path[1:] + path[:-1]) / 2)
         steps.append(step * (own / drawn if drawn > 0 else 0.0))
@@ -120,7 +119,7 @@ def _pieces(
 
 
 def _samples(grid: Grid, within_um: float) -> tuple[NDArray[np.float64], float]:
-    """(n, 3) places that sample the field evenly, and the volume (plane: area) each stands for."""
+    """(n, 3) positions that sample the field evenly, and the volume (plane: area) of each."""
     spacing, shape = np.asarray(grid.spacing_um), np.asarray(grid.shape)
     extent = spacing * shape
     held = shape > 1 if shape.min() == 1 else np.ones(3, bool)

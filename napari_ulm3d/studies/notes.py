@@ -1,4 +1,4 @@
-"""What speaks against comparing the scans of a study, whatever their statistics."""
+"""Caveats against comparing the scans of a study, independent of the statistics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SUSPECT_P = 0.1
 
 
 def notes_of(pairs: Iterable[tuple[ScanConfig, Scanned]], config: StudyConfig) -> tuple[str, ...]:
-    """Sentences on scans of different length or settings, on tracks, on grades, on small groups.
+    """Notes on scans with different durations or settings, on tracks, grades and small groups.
 
     Parameters
     ----------
     pairs
-        The scans of the study with what was measured.
+        The scans of the study with their measurements.
     config
-        Its plan.
+        Plan of the study.
     """
     scans = list(pairs)
     return (*_sizes(scans, config), *_bubbles(scans, config), *_unlike(scans), *_poor(scans))
@@ -39,8 +39,8 @@ def _sizes(scans: list[tuple[ScanConfig, Scanned]], config: StudyConfig) -> Iter
         if len(members) < FEWEST:
             count = "1 animal" if len(members) == 1 else f"{len(members)} animals"
             yield (
-                f"Group {group} has {count}: too few to say anything of it. At least {FEWEST} are "
-                "needed, and more to find any but large differences."
+                f"Group {group} has {count}, which is too few. At least {FEWEST} are "
+                "needed, and more to detect any but large differences."
             )
     repeated = [(scan.animal, scan.time) for scan, _ in scans]
     twice = {name for name, time in repeated if repeated.count((name, time)) > 1}
@@ -51,12 +51,12 @@ def _sizes(scans: list[tuple[ScanConfig, Scanned]], config: StudyConfig) -> Iter
 
 
 def _bubbles(scans: list[tuple[ScanConfig, Scanned]], config: StudyConfig) -> Iterator[str]:
-    """More bubbles find more vessels, and thinner ones, whatever was done to the animal."""
+    """More bubbles reveal more and thinner vessels, whatever the treatment."""
     durations = [s.facts["duration_s"] for _, s in scans if s.facts["duration_s"]]
     if durations and max(durations) > _LONGER * min(durations):
         yield (
-            f"The scans last from {min(durations):.3g} to {max(durations):.3g} s. Longer ones find "
-            "more and thinner vessels; compare equal times, or counts of tracks."
+            f"The scans last from {min(durations):.3g} to {max(durations):.3g} s. Longer scans find "
+            "more and thinner vessels; compare equal times, or equal numbers of tracks."
         )
     counts = {
         group: np.array([float(s.facts["n_tracks"]) for scan, s in scans if scan.group == group])
@@ -68,9 +68,9 @@ def _bubbles(scans: list[tuple[ScanConfig, Scanned]], config: StudyConfig) -> It
         low, high = sorted((a.mean(), b.mean()))
         if high > _MORE_TRACKS * low and independent(a, b).p < _SUSPECT_P:
             yield (
-                f"{names[0]} has {a.mean():,.0f} tracks a scan and {other} {b.mean():,.0f}: density, "
-                "volume fraction and diameter follow the number of tracks, and may differ for that "
-                "reason alone."
+                f"{names[0]} has {a.mean():,.0f} tracks per scan and {other} {b.mean():,.0f}: density, "
+                "volume fraction and diameter depend on the number of tracks, and may differ for "
+                "that reason alone."
             )
 
 
@@ -89,7 +89,7 @@ def _unlike(scans: list[tuple[ScanConfig, Scanned]]) -> Iterator[str]:
 def _poor(scans: list[tuple[ScanConfig, Scanned]]) -> Iterator[str]:
     poor = [scan.name for scan, s in scans if s.facts["grade"] == "poor"]
     if poor:
-        yield f"Of poor quality by its report's criteria: {'; '.join(poor)}."
+        yield f"Poor quality by the criteria of the report: {'; '.join(poor)}."
     cut = [scan.name for scan, s in scans if not s.facts["complete"]]
     if cut:
-        yield f"The run did not go to its end: {'; '.join(cut)}."
+        yield f"The run did not finish: {'; '.join(cut)}."

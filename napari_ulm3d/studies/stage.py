@@ -1,4 +1,4 @@
-"""A study from its plan to its tables and its page."""
+"""Perform a study: from its plan to its tables and page."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _FIRST = ("animal", "group", "time", "region", "n_tracks", "n_vessels", "measure
 
 @dataclass(frozen=True)
 class Study:
-    """A study, measured and compared.
+    """The results of a study.
 
     Attributes
     ----------
     config
         Its plan.
     measures
-        One row a scan and region.
+        One row per scan and region.
     comparisons
-        One row a comparison; see `compare`. Empty where there is nothing to compare.
+        One row per comparison; see `compare`. Empty if there is nothing to compare.
     notes
-        What speaks against the comparisons: scans that differ in length, settings, tracks.
+        Caveats: scans that differ in duration, settings or number of tracks.
     failed
-        Scans that could not be measured: name and reason.
+        Scans that could not be measured, with the reason.
     folder
-        Where ``study.html``, ``measures.csv`` and ``comparisons.csv`` are.
+        Folder of ``study.html``, ``measures.csv`` and ``comparisons.csv``.
     """
 
     config: StudyConfig
@@ -62,21 +62,21 @@ def study(
 ) -> Study:
     """Measure the animals of a study and compare its groups and time points.
 
-    What an earlier call in the same folder has measured is taken from there where neither the
-    scan nor the settings changed; interrupted runs go on.
+    Measurements of an earlier call in the same folder are reused if neither the scan nor the
+    settings have changed; interrupted runs are resumed.
 
     Parameters
     ----------
     plan
-        A `study.toml`, or what it would hold.
+        A `study.toml`, or its contents.
     out
-        Folder for tables, page and runs; None: beside the plan, ``NAME-study``.
+        Folder for tables, page and runs; None: ``NAME-study`` next to the plan.
     execution
-        Workers, which take a scan each, and memory; None: one scan after the other.
+        Workers, each processing one scan at a time, and memory; None: one scan after the other.
     progress
-        Called with a line for each scan.
+        Called with one line per scan.
     stop
-        Asked between scans; True ends the study with `Cancelled`, finished scans are kept.
+        Called between scans; a true result ends the study with `Cancelled`, keeping finished scans.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def study(
     Raises
     ------
     ConfigError
-        The plan is at fault.
+        The plan is invalid.
     ResultsError
         No scan could be measured, or scans of planes and of volumes are mixed.
     """

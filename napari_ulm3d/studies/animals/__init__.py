@@ -1,1 +1,1 @@
-"""Scans run and measured, several at a time, and kept."""
+"""Run and measure the scans of a study, in parallel if requested, and store the results."""

@@ -1,4 +1,4 @@
-"""One scan: run it if it has not been run, measure it, keep the numbers."""
+"""One scan: run it if necessary, measure it, and store the numbers."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Scanned:
     results
         Its results folder.
     rows
-        `scan_measures`.
+        Result of `scan_measures`.
     facts
         n_tracks, duration_s, saturation, grade, complete, planar, and the settings of the run
-        and of the vessels that are not at their default.
+        and of the vessels that differ from the defaults.
     """
 
     results: str
@@ -48,20 +48,20 @@ class Scanned:
 
 
 def kept_scan(scan: ScanConfig, config: StudyConfig, out: Path) -> Scanned | None:
-    """What an earlier study measured, if the scan and its settings are what they were."""
+    """The stored measurement of a scan, if the scan and its settings are unchanged."""
     try:
         kept = json.loads(_kept_path(scan, out).read_text(encoding="utf-8"))
         if kept.pop("key") == _key(scan, config, out):
             return Scanned(**kept)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, from another version, or cut short: it is measured anew
+        pass  # missing, from another version, or truncated: measure again
     return None
 
 
 def scanned(scan: ScanConfig, config: StudyConfig, out: Path, memory: str | None = None) -> Scanned:
-    """Run the scan where it gives files, measure it, and keep the numbers in `out`.
+    """Run the scan if it names files, measure it, and store the numbers in `out`.
 
-    An interrupted run goes on where it stopped.
+    An interrupted run is resumed.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def scanned(scan: ScanConfig, config: StudyConfig, out: Path, memory: str | None
     out
         Folder of the study.
     memory
-        Limit for a run.
+        Memory limit of a run.
     """
     place = _results_path(scan, out)
     if scan.files:
@@ -134,14 +134,14 @@ def _kept_path(scan: ScanConfig, out: Path) -> Path:
 
 
 def _slug(scan: ScanConfig) -> str:
-    """A name for files that is readable and no other scan's."""
+    """A readable and unique file name."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", scan.name).strip("-") or "scan"
     own = repr((scan.animal, scan.time, scan.results, scan.files))
     return f"{readable}-{hashlib.sha256(own.encode()).hexdigest()[:8]}"
 
 
 def _key(scan: ScanConfig, config: StudyConfig, out: Path) -> str:
-    """A hash of what the numbers depend on."""
+    """Hash of everything on which the numbers depend."""
     place = _results_path(scan, out)
     told = [
         __version__,

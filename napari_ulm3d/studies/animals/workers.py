@@ -1,4 +1,4 @@
-"""Scans one after the other in this process, or several at a time by the workers of runs."""
+"""Process scans one after the other in this process, or in parallel on workers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def scanned_all(
     execution: Execution,
     stop: Callable[[], bool],
 ) -> Iterator[tuple[ScanConfig, Scanned | UlmError]]:
-    """Run and measure scans; as each is finished, what came of it. Errors of ours are values.
+    """Run and measure scans, and yield each result or `UlmError` as it is finished.
 
     Raises
     ------
     Cancelled
-        `stop` said so; scans that were finished are kept.
+        `stop` returned true; finished scans are kept.
     BackendError
-        Workers were asked for and are not to be had.
+        Workers were requested but are not available.
     """
     if not execution.parallel:
         for scan in scans:
@@ -74,7 +74,7 @@ def _attempt(
 
 
 def _share(execution: Execution) -> str | None:
-    """Of a memory limit for all workers here, the part of each."""
+    """Memory limit per worker; with a cluster, the limit itself."""
     total = execution.memory_bytes
     if total is None or execution.workers is None:
         return execution.memory

@@ -1,4 +1,4 @@
-"""The study's page: what the animals say, how it was tested, and what speaks against it."""
+"""The page of a study: measurements, tests, and caveats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def study_page(
     notes: tuple[str, ...],
     failed: Mapping[str, str],
 ) -> str:
-    """One HTML page that needs nothing else; parameters as the fields of `Study`."""
+    """The study as a self-contained HTML page; the parameters are the fields of `Study`."""
     groups = ", ".join(
         f"{escape(g)} ({measures.loc[measures['group'] == g, 'animal'].nunique()} animals)"
         for g in config.groups
@@ -166,8 +166,8 @@ def _methods(config: StudyConfig) -> list[str]:
         f"are of {level} and not corrected. Hedges' g is the difference in standard deviations "
         "(pooled over the groups; within animals of the differences), corrected for small samples, "
         "with its interval by the noncentral t distribution.",
-        "A difference that is not shown is not shown to be absent: its interval says what remains "
-        "possible. The smallest difference that would mostly be found is the one that a t test finds in "
+        "A difference that is not shown may still exist: its interval gives the range that remains "
+        "possible. The smallest detectable difference is the one that a t test finds in "
         "4 cases of 5, at the level divided by the number of tests of the family.",
         "Vascular fraction: volume of round tubes along the centrelines over the volume of the field "
         "(plane: areas), of vessels with enough tracks for a diameter. Length density: length of "

@@ -1,4 +1,4 @@
-"""Pictures of a study: every animal as a point, and the sizes of effects."""
+"""Figures of a study: one point per animal, and effect sizes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _COLORS = ("#4a4f57", "#2f6f9f", "#b5452c", "#3d8b4f", "#8d5aa8", "#a9822b")
 
 
 def animals_image(values: pd.DataFrame, measure: str, config: StudyConfig) -> str:
-    """One measure: a point an animal, its times joined; means with their intervals beside them.
+    """Plot a measure: one point per animal, joined over time, with means and their intervals.
 
     Parameters
     ----------
     values
-        One row an animal and time: animal, group, time, and the measure.
+        One row per animal and time: animal, group, time, and the measure.
     """
     groups, times = config.groups, config.time_points
     columns = [(group, time) for group in groups for time in times]
@@ -48,7 +48,7 @@ def animals_image(values: pd.DataFrame, measure: str, config: StudyConfig) -> st
 
 
 def effects_image(rows: pd.DataFrame, names: list[str], alpha: float) -> str:
-    """Hedges' g of comparisons with its interval, a line each; at 0 there is no difference."""
+    """Plot Hedges' g of each comparison with its interval."""
     figure, axes = small_axes(5.6, 0.7 + 0.24 * len(rows))
     at = np.arange(len(rows))[::-1]
     found = (rows["p_corrected"] < alpha).to_numpy()

@@ -1,1 +1,1 @@
-"""Groups and time points compared: effects, intervals, corrected p-values. The unit is the animal."""
+"""Compare groups and time points: effects, intervals, corrected p-values. The unit is the animal."""

@@ -1,4 +1,4 @@
-"""All comparisons of a study, as a table: groups, changes over time, changes between groups."""
+"""Table of all comparisons of a study: groups, changes over time, changes between groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compare"]
 
 @dataclass(frozen=True)
 class _Pair:
-    """What is compared: `b` against `a`; `kind` is groups, change or change between groups."""
+    """A comparison of `b` with `a`; `kind` is groups, change or change between groups."""
 
     kind: str
     a: str
@@ -33,24 +33,24 @@ class _Pair:
 def compare(measures: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
     """Compare groups and time points, with the animal as the unit.
 
-    Several scans of an animal at one time are averaged first. Groups are compared at each time;
-    each later time with the first, within the animals of a group that have both; and, between
-    groups, the changes since the first time. Vessels are never independent samples: those of one
-    animal share its blood pressure, its bubbles and its map.
+    Several scans of an animal at one time are averaged first. Three comparisons are made: groups at
+    each time; each later time with the first, within the animals of a group that have both; and
+    the changes since the first time between groups. Vessels are not independent samples: those of
+    one animal share its blood pressure, bubbles and map.
 
     Parameters
     ----------
     measures
-        One row a scan and region: animal, group, time, region, and a column for each measure.
+        One row per scan and region: animal, group, time, region, and a column for each measure.
     config
         Order of groups and times, test, correction.
 
     Returns
     -------
     pandas.DataFrame
-        One row a comparison: measure, region, kind, a, b, time, the fields of `Effect`,
+        One row per comparison: measure, region, kind, a, b, time, the fields of `Effect`,
         `percent` and its interval (of mean_a; NaN for changes between groups), `family`,
-        `p_corrected`, `detectable` (the smallest difference that would mostly be found), `says`.
+        `p_corrected`, `detectable` (smallest detectable difference), `says`.
     """
     from napari_ulm3d.studies.config import MEASURES
 
@@ -87,7 +87,7 @@ def compare(measures: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
 
 
 def _pairs(measured: pd.DataFrame, config: StudyConfig) -> Iterator[_Pair]:
-    """Of one measure: (group, animal) x (time), NaN where an animal was not scanned."""
+    """All pairs for one measure: (group, animal) x (time), NaN where an animal was not scanned."""
     groups, times = config.groups, config.time_points
     if config.control is None:
         facing = list(combinations(groups, 2))
@@ -119,7 +119,7 @@ def _pairs(measured: pd.DataFrame, config: StudyConfig) -> Iterator[_Pair]:
 
 def _row(pair: _Pair) -> dict[str, object]:
     effect = pair.effect
-    # A change in percent of a change says nothing.
+    # Percent of a change is not meaningful.
     base = effect.mean_a if pair.kind != "change between groups" and effect.mean_a > 0 else np.nan
     percent = {
         name: 100 * value / base

@@ -1,4 +1,4 @@
-"""p-values corrected for the number of comparisons."""
+"""Correct p-values for the number of comparisons."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["corrected"]
 def corrected(
     p: ArrayLike, method: Literal["holm", "benjamini-hochberg"] = "holm"
 ) -> NDArray[np.float64]:
-    """p-values of one family of tests, corrected; NaN (not tested) stays and does not count.
+    """Correct the p-values of one family of tests; NaN (not tested) is kept and does not count.
 
-    Holm (1979) bounds the chance of any false finding whatever the dependence of the measures;
-    Benjamini and Hochberg (1995) the expected share of false ones among the findings.
+    Holm (1979) bounds the probability of any false finding, whatever the dependence of the
+    measures; Benjamini and Hochberg (1995) bound the expected share of false findings.
     """
     values = np.asarray(p, np.float64)
     out = np.full(values.shape, np.nan)

@@ -1,9 +1,9 @@
 """One comparison of two samples of animals: difference, interval, effect size, p-value.
 
 Sources: Welch (1947) for unequal variances; Hedges (1981) for the correction of the standardized
-difference, its interval by the noncentral t distribution (Steiger and Fouladi 1997); a permutation
-test of Welch's statistic is exact under equal distributions and holds its level for large samples
-where variances differ (Janssen 1997).
+difference; Steiger and Fouladi (1997) for its interval from the noncentral t distribution. A
+permutation test of Welch's statistic is exact for equal distributions and keeps its level for large
+samples with unequal variances (Janssen 1997).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 __all__ = ["FEWEST", "Effect", "detectable", "independent", "paired"]
 
 Test = Literal["welch", "permutation"]
-#: With fewer animals in a group (pairs of measurements) nothing is tested.
+#: Minimum number of animals per group (or of pairs) for a test.
 FEWEST = 3
 _POWER = 0.8
 _RESAMPLES = 9999
@@ -28,22 +28,22 @@ _NODES = 4000
 
 @dataclass(frozen=True)
 class Effect:
-    """Sample b against sample a. NaN where the animals do not suffice.
+    """Comparison of sample b with sample a. NaN if there are too few animals.
 
     Attributes
     ----------
     n_a, n_b
-        Animals; of pairs both are their number.
+        Number of animals; for pairs, both are the number of pairs.
     mean_a, mean_b, sd_a, sd_b
-        Of the samples.
+        Mean and standard deviation of the samples.
     difference, low, high
         mean_b - mean_a and its confidence interval by t, uncorrected.
     g, g_low, g_high
-        Hedges' g with its confidence interval; of pairs in units of the spread of differences.
+        Hedges' g with its confidence interval; for pairs relative to the spread of differences.
     p
         Two-sided, uncorrected.
     spread
-        The standard deviation that g is in units of.
+        The standard deviation that is the unit of g.
     """
 
     n_a: int
@@ -65,17 +65,17 @@ class Effect:
 def independent(
     a: NDArray[np.float64], b: NDArray[np.float64], alpha: float = 0.05, test: Test = "welch"
 ) -> Effect:
-    """Two groups of different animals.
+    """Compare two groups of different animals.
 
     Parameters
     ----------
     a, b
-        One value an animal.
+        One value per animal.
     alpha
-        Intervals are of 1 - alpha.
+        Intervals have the level 1 - alpha.
     test
         ``welch``: t test for unequal variances; ``permutation``: its statistic under relabelling,
-        of all labellings where there are fewer than 10,000.
+        with all labellings if there are fewer than 10,000.
     """
     from scipy import stats
 
@@ -100,9 +100,9 @@ def independent(
 def paired(
     a: NDArray[np.float64], b: NDArray[np.float64], alpha: float = 0.05, test: Test = "welch"
 ) -> Effect:
-    """The same animals twice: a before, b after, in the same order.
+    """Compare the same animals at two times: a before, b after, in the same order.
 
-    ``permutation``: of the signs of the differences.
+    ``permutation`` permutes the signs of the differences.
     """
     from scipy import stats
 
@@ -125,12 +125,12 @@ def paired(
 
 @lru_cache(maxsize=1024)
 def detectable(n_a: int, n_b: int | None, alpha: float) -> float:
-    """The standardized difference that a t test of these animals finds in 4 cases of 5.
+    """Standardized difference that a t test with this number of animals detects in 4 of 5 cases.
 
     Parameters
     ----------
     n_a, n_b
-        Animals of two groups; `n_b` None: `n_a` pairs.
+        Number of animals in two groups; `n_b` None: `n_a` pairs.
     alpha
         Two-sided level.
     """
@@ -162,14 +162,14 @@ def _described(a: NDArray[np.float64], b: NDArray[np.float64]) -> dict[str, Any]
 
 
 def _hedges(d: float, size: float, df: int, alpha: float) -> dict[str, Any]:
-    """Hedges' g and its interval, of a standardized difference whose t is d / size."""
+    """Hedges' g and its interval for a standardized difference with t = d / size."""
     from scipy import optimize
 
     shrink = exp(lgamma(df / 2) - lgamma((df - 1) / 2)) / sqrt(df / 2)
     t = d / size
 
     def centre(share: float) -> float:
-        """The noncentrality under which t lies at that share of its distribution."""
+        """The noncentrality for which t is at this quantile of its distribution."""
         reach = 5 + 3 * abs(t)
         return float(
             optimize.brentq(lambda nc: _noncentral_t(t, df, nc) - share, t - reach, t + reach)
@@ -180,7 +180,7 @@ def _hedges(d: float, size: float, df: int, alpha: float) -> dict[str, Any]:
 
 
 def _noncentral_t(t: float, df: int, centre: float) -> float:
-    """P(T <= t) of noncentral t, as the mean over chi of a normal one.
+    """P(T <= t) of noncentral t, as the mean over chi of a normal probability.
 
     scipy's `nct` is NaN far from the centre, where the search for an interval begins.
     """
@@ -208,5 +208,5 @@ def _one_sample(change: NDArray[np.float64], axis: int = -1) -> NDArray[np.float
 
 
 def _over(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over standard error, of samples without a spread by the least that can be told."""
+    """Mean divided by standard error; a zero variance is replaced by the smallest float."""
     return np.asarray(mean / np.sqrt(np.maximum(variance, np.finfo(float).tiny)))

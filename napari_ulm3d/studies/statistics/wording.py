@@ -1,4 +1,4 @@
-"""What a comparison says, in a sentence."""
+"""Express a comparison as a sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["in_words", "number"]
 
 
 def in_words(row: Mapping[str, Any], config: StudyConfig) -> str:
-    """A row of the comparisons as a sentence that claims no more than it holds."""
+    """A row of the comparisons as a sentence that claims no more than the data support."""
     n_a, n_b = int(row["n_a"]), int(row["n_b"])
     few = min(n_a, n_b)
     if few < FEWEST:
@@ -59,7 +59,7 @@ def _amount(row: Mapping[str, Any]) -> str:
 
 
 def _size(row: Mapping[str, Any], value: float) -> str:
-    """In percent of the first mean where that means something, else in the measure's unit."""
+    """In percent of the first mean if meaningful, otherwise in the unit of the measure."""
     if isfinite(row["percent"]) and row["mean_a"] > 0:
         return f"{100 * value / row['mean_a']:.1f} %"
     return f"{number(value)} {MEASURES[row['measure']][1]}".strip()
@@ -73,6 +73,6 @@ def _span(row: Mapping[str, Any]) -> str:
 
 
 def _least_p(row: Mapping[str, Any]) -> float:
-    """The least two-sided p-value that relabelling so many animals can give."""
+    """Smallest two-sided p-value that relabelling this number of animals can give."""
     n_a, n_b = int(row["n_a"]), int(row["n_b"])
     return 2 / (2**n_a if row["pairs"] else comb(n_a + n_b, n_a))
