@@ -54,9 +54,8 @@ def main() -> None:
     folder = options.folder.absolute()
     movie = options.movie and str(options.movie.absolute())
     os.chdir(ROOT)
-    # Neither the person's own list of runs nor the tour of a first use.
-    os.environ["XDG_DATA_HOME"] = os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
-    remember_tour()
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
+    remember_tour()  # it would begin by itself
     if movie:
         picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
     for name in options.only:
@@ -64,7 +63,8 @@ def main() -> None:
 
 
 def picture(folder: Path, name: str, make: Callable[[Any], Any]) -> None:
-    """One picture of a new viewer."""
+    """One picture of a new viewer, without the person's own list of runs."""
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
     viewer = new_viewer()
     viewer = make(viewer) or viewer
     settle(1.5)
@@ -148,7 +148,7 @@ def localize(viewer: Any) -> None:
     panel = run_series(viewer)
     show_only(viewer, "filtered frames preview", "tracks", "localizations")
     look_at_frames(viewer)
-    viewer.dims.set_point(2, 1125.0)
+    viewer.dims.set_point(2, 1050.0)  # napari took the plane through the camera
     scroll(panel, panel.relink_button)
 
 

@@ -41,6 +41,9 @@ def assert_map_alone(viewer: Any, ndisplay: int = 3) -> None:
     centre = np.array(viewer.scene.camera.center)[-ndisplay:]
     offset = viewer.dims.ndim - 3
     np.testing.assert_allclose(centre, [middle[k - offset] for k in shown], rtol=0.05)
+    if ndisplay == 3:  # depth runs downwards, whatever was looked at before
+        assert [k - offset for k in shown] == [1, 0, 2]
+        assert viewer.scene.camera.up_direction[1] < -0.9
 
 
 @pytest.fixture(scope="module")

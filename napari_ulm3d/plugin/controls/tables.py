@@ -11,6 +11,7 @@ __all__ = ["copy", "dress", "fill_table"]
 
 _MOST_ROWS_SEEN = 14
 _WIDEST = 112
+_FITTED = "ulm3d_fitted"
 
 
 def dress(table: QTableWidget, names: list[str]) -> None:
@@ -35,8 +36,16 @@ def fill_table(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
             item = QTableWidgetItem(text)
             item.setToolTip(text)
             table.setItem(at, column, item)
+    _fit_height(table)
+    if not table.property(_FITTED):
+        # Names that no longer fit beside wide values are broken into lines.
+        table.setProperty(_FITTED, True)
+        table.horizontalHeader().sectionResized.connect(lambda *_: _fit_height(table))
+
+
+def _fit_height(table: QTableWidget) -> None:
     table.resizeRowsToContents()
-    height = sum(table.rowHeight(k) for k in range(min(len(rows), _MOST_ROWS_SEEN)))
+    height = sum(table.rowHeight(k) for k in range(min(table.rowCount(), _MOST_ROWS_SEEN)))
     table.setFixedHeight(height + table.horizontalHeader().sizeHint().height() + 4)
 
 

@@ -17,16 +17,17 @@ __all__ = ["fit_view", "look_at_a_plane", "show_vessel_map"]
 #: The plugin's layers that are seen together with a map: places that a person drew.
 _BESIDE_A_MAP = ("map", "region", "measure")
 
-# Of a camera: the probe above, looking a little from the side and from above.
-_DEPTH_DOWNWARDS = (0.0, 20.0, 70.0)
+# Directions (z, y, x) of a camera: as an ultrasound image is looked at, the probe on top and x to
+# the right, a little from above and from the side.
+_LOOKING, _UPWARDS = (0.35, -0.85, 0.3), (-1.0, 0.0, 0.0)
 _FILLED = 0.9
 
 
 def show_vessel_map(viewer: Any, *, keep_camera: bool = False) -> bool:
     """Show the vessel map of the last result and hide the plugin's other layers.
 
-    A volume is shown in 3-D as a projection of its maximum, a plane in 2-D; the view is fitted
-    to it. Layers that are not the plugin's stay as they are.
+    A volume is shown in 3-D as a projection of its maximum, with depth downwards, a plane in 2-D;
+    the view is fitted to it. Layers that are not the plugin's stay as they are.
 
     Parameters
     ----------
@@ -52,12 +53,17 @@ def show_vessel_map(viewer: Any, *, keep_camera: bool = False) -> bool:
     layer.visible = True
     layer.colorbar.visible = True
     title_colour_bar(layer)
+    keep = keep_camera and seen
     if flat:
         _look_along(viewer, vessels.shape.index(1))
+    elif not keep:
+        # Of (y, z, x) napari's camera makes a right-handed space, of (z, y, x) its mirror image;
+        # and a person who goes to 2-D from here sees depth against lateral.
+        _look_along(viewer, 1)
     viewer.dims.ndisplay = n_displayed
     viewer.canvas.overlays.scale_bar.visible = True
     viewer.layers.selection.active = layer
-    if not (keep_camera and seen):
+    if not keep:
         fit_view(viewer, layer)
     return True
 
@@ -73,7 +79,9 @@ def fit_view(viewer: Any, layer: Any) -> None:
     axes = [axis - offset for axis in viewer.dims.displayed]
     low, high = np.asarray(layer.extent.world)[:, axes]
     if len(axes) == 3:
-        camera.angles = _DEPTH_DOWNWARDS
+        space = [axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed]
+        looking, upwards = (tuple(np.asarray(way)[space]) for way in (_LOOKING, _UPWARDS))
+        camera.set_view_direction(looking, upwards)
         up = np.asarray(camera.up_direction)
         across = np.cross(up, camera.view_direction)
     else:

@@ -194,6 +194,8 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     shown = table_of(panel.measuring.numbers)
     assert shown["tracks crossing"] == [f"{first.n_tracks:,}", f"{second.n_tracks:,}"]
     assert table_of(panel.numbers)["resolution (FSC)"][0].startswith("too few tracks to measure")
+    numbers = panel.numbers  # and the names beside this sentence are broken into lines, not cut
+    assert all(numbers.rowHeight(k) >= numbers.sizeHintForRow(k) for k in range(numbers.rowCount()))
 
     def counted() -> int:
         idle(qtbot, panel)
