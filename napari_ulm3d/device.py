@@ -114,10 +114,10 @@ def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cu
 
 @cache
 def spconv_version() -> str | None:
-    """Version of the installed spconv, ``2.3.8 (CPU build)`` of the one without CUDA; or None.
+    """Version of the installed spconv, such as ``2.3.8 (CPU build)`` without CUDA; or None.
 
-    A build for CUDA has the CUDA version in its name (``spconv-cu126``); the one named ``spconv``
-    is for the CPU alone, where it computes wrong numbers. All have the same module name.
+    A build for CUDA has the CUDA version in its name (``spconv-cu126``). The one named ``spconv``
+    is for the CPU only, where it gives wrong results. All have the same module name.
     """
     if util.find_spec("spconv") is None:
         return None

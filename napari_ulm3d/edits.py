@@ -1,7 +1,7 @@
-"""What a person changed about the tracks of a run: a list of edits, kept beside the run.
+"""Manual edits of the tracks of a run, stored as a list next to the run.
 
-The tracks as they were linked stay as they are; the edits are applied to them in order whenever
-they are read, so that each can be taken back.
+The linked tracks are not changed; the edits are applied in order whenever the tracks are read, so
+that each can be undone.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ _FEWEST_POINTS = 2
 
 @dataclass(frozen=True)
 class Edit:
-    """One change.
+    """One edit.
 
     Attributes
     ----------
     kind
-        "delete": leave the tracks out. "merge": join two or more that follow each other in time
-        into one, which keeps the number of the first named. "split": cut one track before
-        `frame`; the later part has the next free number. "verify": mark tracks as checked, in the
-        column `verified`.
+        "delete": remove tracks. "merge": join two or more consecutive tracks into one, which keeps
+        the number of the first in the list. "split": cut a track before `frame`; the later part
+        gets the next free number. "verify": mark tracks as checked, in the column `verified`.
     tracks
-        Their `track_id`, as they are when the edit is applied.
+        Their `track_id` at the time when the edit is applied.
     frame
-        Of "split": the first frame of the later part.
+        For "split": the first frame of the later part.
     """
 
     kind: Literal["delete", "merge", "split", "verify"]
@@ -55,7 +54,7 @@ class Edit:
             wanted = {"merge": "two tracks or more", "split": "one track"}.get(self.kind, "a track")
             raise ConfigError(f"To {self.kind}, choose {wanted}.")
         if (self.frame is None) == (self.kind == "split"):
-            raise ConfigError("A split needs the frame that it is made at, and no other edit does.")
+            raise ConfigError("A split needs a frame, and no other edit takes one.")
 
 
 def apply_edits(tracks: Tracks, edits: Sequence[Edit]) -> Tracks:
@@ -74,12 +73,12 @@ def apply_edits(tracks: Tracks, edits: Sequence[Edit]) -> Tracks:
 
 
 def read_edits(folder: Path) -> tuple[Edit, ...]:
-    """The edits of a results folder; none where nobody made any.
+    """The edits of a results folder; empty if there are none.
 
     Raises
     ------
     ResultsError
-        Their file cannot be read.
+        The file of edits cannot be read.
     """
     return tuple(
         Edit(entry["kind"], tuple(int(k) for k in entry["tracks"]), entry.get("frame"))
@@ -88,12 +87,12 @@ def read_edits(folder: Path) -> tuple[Edit, ...]:
 
 
 def edited_result(folder: Path) -> dict[str, Any]:
-    """The numbers of the run that the edits changed, by their names in `run.toml`."""
+    """The numbers of the run changed by the edits, by their names in `run.toml`."""
     return dict(_content(folder).get("result", {}))
 
 
 def write_edits(folder: Path, edits: Sequence[Edit], result: dict[str, Any]) -> None:
-    """Replace the edits of a results folder, with the numbers of the run that they changed."""
+    """Replace the edits of a results folder, and store the numbers of the run that they changed."""
     entries = [
         {"kind": edit.kind, "tracks": list(edit.tracks)}
         | ({} if edit.frame is None else {"frame": edit.frame})

@@ -70,7 +70,7 @@ def doctor() -> None:
 
 
 def _sparse_backend(report: DeviceReport) -> str:
-    """What computes sparse convolutions; on a GPU the included networks' are tried first."""
+    """The backend of sparse convolutions; on a GPU those of the included networks are tested."""
     from napari_ulm3d.device import has_cuda_spconv
 
     if not (report.gpu and has_cuda_spconv()):
@@ -79,7 +79,7 @@ def _sparse_backend(report: DeviceReport) -> str:
 
 
 def _verdicts(name: str, device: str) -> str:
-    """A line for each type of numbers: whether the included networks are right in it."""
+    """One line per number type: whether the included networks are computed correctly in it."""
     from napari_ulm3d.networks.weights import load_network, shipped_weights
     from napari_ulm3d.sparse.backends.spconv_check import check_spconv
 

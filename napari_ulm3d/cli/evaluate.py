@@ -21,7 +21,7 @@ def evaluate(
         typer.Option(
             "--truth",
             metavar="PATH",
-            help="Ground truth: truth.parquet or a .csv. Without it: what the run says for itself.",
+            help="Ground truth: truth.parquet or a .csv. Without it: the run's own quality measures.",
         ),
     ] = None,
     wavelength_um: Annotated[
@@ -68,8 +68,8 @@ def evaluate(
 ) -> None:
     """Score a run's localizations, tracks and map; prints a table, writes DIR/scores.json.
 
-    Without a truth it prints how many tracks arise by chance, the resolution, the saturation and
-    the motion, as the run left them, and writes nothing.
+    Without a ground truth it prints the share of tracks expected by chance, the resolution, the
+    saturation and the motion recorded by the run, and writes nothing.
     """
     from napari_ulm3d.errors import ConfigError
     from napari_ulm3d.evaluate import EvaluateConfig, read_truth
@@ -158,7 +158,7 @@ def _print_evidence(results: ResultsFolder) -> None:
     counts = pd.read_csv(path).set_index("length_frames")
     table = Table(
         title="Tracks by chance (frames in random order)",
-        caption="permuted: all localizations, an upper bound; by chance: those of no true track",
+        caption="permuted: all localizations, an upper bound; by chance: only those in no true track",
     )
     for name in ("at least", "tracks", "by chance", "permuted"):
         table.add_column(name, justify="right")

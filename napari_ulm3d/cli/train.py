@@ -30,8 +30,8 @@ def train(
 ) -> None:
     """Train a network; log.txt, curves.png and the weights in the folder are updated as it runs.
 
-    The settings' `task` says which: bubblenet, trajectory (the sparse and dense networks of
-    Rauby et al.) or mask.
+    The setting `task` selects the network: bubblenet, trajectory (the sparse and dense networks of
+    Rauby et al.), mask, complete, superres or segment.
     """
     from napari_ulm3d.train.loop import train as run
     from napari_ulm3d.train.registry import read_config

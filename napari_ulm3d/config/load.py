@@ -12,7 +12,7 @@ from napari_ulm3d.config.limits import LIMITS, implausible
 __all__ = ["USUAL_FRAMES", "LoadConfig"]
 
 USUAL_FRAMES = 200
-"""Frames of a block unless longer ones are measured to be better."""
+"""Number of frames per block, unless longer blocks are measured to be better."""
 
 
 class LoadConfig(StageConfig):
@@ -43,14 +43,14 @@ class LoadConfig(StageConfig):
     frames_per_block: int | None = setting(
         None,
         "Number of frames filtered together. Longer files are split evenly. auto: 200, or up to "
-        "1000 where longer blocks lower the share of slow flow that is removed with the tissue.",
+        "1000 if longer blocks remove less slow flow with the tissue.",
         "frames",
         ge=2,
     )
 
     @property
     def block_frames(self) -> int:
-        """`frames_per_block`, or the usual length while it is left to the data."""
+        """`frames_per_block`, or the usual length if it is automatic."""
         return self.frames_per_block or USUAL_FRAMES
 
     @field_validator(*LIMITS)

@@ -94,9 +94,9 @@ class LocalizeConfig(StageConfig):
 
     refine: Literal["none", "frame", "window"] = setting(
         "none",
-        "Fit the bubbles again, all together, with their image as measured in the frames, add those "
-        "that were missed and drop those that explain nothing. frame: each frame by itself; window: "
-        "along tracks, which follows bubbles through crowds. Finds more bubbles in all scenes tried (and "
+        "Fit all bubbles again jointly, with their image measured in the frames; add missed bubbles "
+        "and drop those that explain nothing. frame: each frame separately; window: "
+        "along tracks, which follows bubbles through crowds. Finds more bubbles in all scenes tested (and "
         "some false ones where bubbles are few), and takes about as long as the network. Needs IQ.",
         when=_PLACES,
     )
@@ -181,15 +181,15 @@ class NetworkConfig(StageConfig):
     )
     window_frames: int | None = setting(
         None,
-        "Most frames given to the network at once; auto: as many as the memory allows.",
+        "Maximum number of frames per network window; auto: as many as the memory allows.",
         "frames",
         when=_WINDOWED,
         ge=1,
     )
     margin_frames: int | None = setting(
         None,
-        "Frames at the ends of a window that its neighbours predict instead; auto: as many as the "
-        "network looks ahead and back.",
+        "Frames at the ends of a window that are predicted by its neighbours instead; auto: the "
+        "temporal reach of the network.",
         "frames",
         when=_WINDOWED,
         ge=0,
@@ -209,8 +209,8 @@ class NetworkConfig(StageConfig):
     )
     memory_gb: float | None = setting(
         None,
-        "Memory for the network, which decides on the size of the pieces that it computes at once "
-        "and not on what it finds; none: what is free.",
+        "Memory for the network. It determines the size of the pieces computed at once, but not the "
+        "result. none: the free memory.",
         "GB",
         when=_NETWORKS,
         gt=0,

@@ -15,7 +15,7 @@ class LinkConfig(StageConfig):
     max_speed_mm_s: float | None = setting(
         None,
         "Maximum bubble speed; limits how far a bubble may move between two localizations. auto: "
-        "30 mm/s, or more where localizations of one bubble are farther apart than that allows.",
+        "30 mm/s, or more if localizations of the same bubble are farther apart than this allows.",
         "mm/s",
         gt=0,
         le=10_000,
@@ -23,14 +23,14 @@ class LinkConfig(StageConfig):
     max_gap_frames: int = setting(
         0,
         "Maximum number of consecutive frames a bubble may be missed within a track. "
-        "Missing positions are interpolated linearly. Values above 2 let false links in.",
+        "Missing positions are interpolated linearly. Values above 2 add false links.",
         "frames",
         ge=0,
     )
     min_length_frames: int | None = setting(
         9,
-        "Shortest track kept: frames in which its bubble was localized; auto: the least from "
-        "which under 5 % of the tracks arise by chance.",
+        "Minimum number of frames in which the bubble of a track is localized; auto: the smallest "
+        "for which less than 5 % of the tracks are expected by chance.",
         "frames",
         ge=2,
     )
@@ -43,8 +43,8 @@ class LinkConfig(StageConfig):
     )
     breaks: Literal["none", "files", "blocks"] = setting(
         "none",
-        "Where all tracks must end. none: nowhere, recording was continuous; files: "
-        "between files, where the scanner paused; blocks: between blocks.",
+        "Where all tracks must end. none: nowhere (continuous recording); files: "
+        "between files (the scanner paused); blocks: between blocks.",
     )
 
 
@@ -65,11 +65,11 @@ class MapConfig(StageConfig):
         True, "Measure the resolution by Fourier shell correlation of two half data sets."
     )
     local_resolution: bool = setting(
-        True, "With maps.fsc: measure the resolution also from place to place, as a map."
+        True, "With maps.fsc: also measure the local resolution, as a map."
     )
     confidence: Literal["none", "error", "interval"] = setting(
         "error",
-        "How well the maps are known, by bootstrap over the tracks. error: maps of the standard "
+        "Uncertainty of the maps, by bootstrap over the tracks. error: maps of the standard "
         "error of density and speed; interval: also the bounds of their 90 % intervals.",
     )
 
@@ -78,17 +78,16 @@ _MOVES = {"method": ("auto", "rigid")}
 
 
 class MotionConfig(StageConfig):
-    """Motion of the tissue: localizations are moved back, voxels are not."""
+    """Correction of tissue motion: localizations are moved back, voxels are not."""
 
     method: Literal["none", "auto", "rigid"] = setting(
         "none",
-        "none: nothing moves; rigid: the whole volume is displaced, estimated frame by frame on "
-        "the unfiltered envelope; auto: rigid where the blocks that are measured on gain by it.",
+        "none: no correction; rigid: displacement of the whole volume, estimated frame by frame on "
+        "the unfiltered envelope; auto: rigid if it improves the calibration blocks.",
     )
     smoothing_s: float = setting(
         0.012,
-        "Width (standard deviation) of the weights with which displacements are smoothed over time; "
-        "0: none.",
+        "Standard deviation of the weights for smoothing displacements over time; 0: no smoothing.",
         "s",
         ge=0,
         le=1,
@@ -96,12 +95,12 @@ class MotionConfig(StageConfig):
     )
     leave_out: bool = setting(
         True,
-        "Leave out localizations of frames in which the tissue jerks or does not resemble itself.",
+        "Exclude frames with abrupt tissue motion or low correlation with the reference.",
         when=_MOVES,
     )
     across: Literal["close", "break"] = setting(
         "close",
-        "Tracks at frames that are left out: close: they are gaps like others "
-        "(link.max_gap_frames); break: all tracks end there.",
+        "Tracks at excluded frames. close: treat them like other gaps "
+        "(link.max_gap_frames); break: end all tracks there.",
         when=_MOVES,
     )

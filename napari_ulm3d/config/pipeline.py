@@ -20,7 +20,7 @@ __all__ = ["PipelineConfig"]
 
 
 class PipelineConfig(StageConfig):
-    """All settings of a run; saved as TOML, one table a stage."""
+    """All settings of a run; saved as TOML, one table per stage."""
 
     complete: ClassVar[bool] = True
 

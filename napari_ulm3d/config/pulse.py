@@ -14,13 +14,13 @@ __all__ = ["PulseConfig"]
 class PulseConfig(StageConfig):
     """Heart rate and pulsatility."""
 
-    lowest_hz: float = setting(2.0, "Slowest heart rate that is looked for.", "Hz", gt=0)
-    highest_hz: float = setting(14.0, "Fastest heart rate that is looked for.", "Hz", gt=0)
+    lowest_hz: float = setting(2.0, "Lowest heart rate searched.", "Hz", gt=0)
+    highest_hz: float = setting(14.0, "Highest heart rate searched.", "Hz", gt=0)
     harmonics: int = setting(
-        2, "Harmonics of the heart rate that make the waveform.", "", ge=1, le=6
+        2, "Number of harmonics of the heart rate in the waveform.", "", ge=1, le=6
     )
     window_s: float = setting(
-        4.0, "The heart rate is followed over windows of this length.", "s", gt=0
+        4.0, "Length of the windows in which the heart rate is tracked.", "s", gt=0
     )
     min_tracks: int = setting(20, "Vessels with fewer tracks have no pulsatility.", "tracks", ge=2)
 

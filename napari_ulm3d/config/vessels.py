@@ -16,7 +16,7 @@ class VesselConfig(StageConfig):
 
     smoothing_um: float | None = setting(
         None,
-        "Standard deviation of the Gaussian that a map is smoothed with before the threshold "
+        "Standard deviation of the Gaussian that smooths a map before thresholding "
         "(auto: one voxel of the map; a mask or label image is not smoothed).",
         "um",
         ge=0,
@@ -32,37 +32,37 @@ class VesselConfig(StageConfig):
     )
     min_length_um: float | None = setting(
         None,
-        "Separate pieces with less vessel length are dropped (auto: eight voxels of the map).",
+        "Drop separate pieces with less total vessel length (auto: eight voxels of the map).",
         "um",
         ge=0,
     )
     prune_diameters: float = setting(
         1.5,
-        "A side branch with a free end is dropped where it is shorter than this times the "
-        "diameter of the vessel it leaves.",
+        "Drop side branches with a free end that are shorter than this multiple of the diameter "
+        "at their junction.",
         "diameters",
         ge=0,
     )
     bridge_um: float | None = setting(
         None,
-        "Longest gap closed between two free ends that face each other along the flow "
+        "Maximum gap closed between two free ends that face each other along the flow "
         "(auto: ten voxels of the map; 0: none).",
         "um",
         ge=0,
     )
     bridge_angle_deg: float = setting(
-        35.0, "Greatest angle between a vessel's end and the gap it is joined across.", "deg",
+        35.0, "Maximum angle between the end of a vessel and the gap that is closed.", "deg",
         ge=0, le=90,
     )  # fmt: skip
     localization_error_um: float | None = setting(
         None,
-        "Standard deviation of a track position along each axis, taken off the diameters "
+        "Standard deviation of a track position along each axis, corrected for in the diameters "
         "(auto: measured on the tracks).",
         "um",
         ge=0,
     )
     bubble_radius_um: float = setting(
-        1.0, "A bubble's centre keeps this far from the wall; added to the radius.", "um", ge=0
+        1.0, "Distance of a bubble's centre from the wall; added to the radius.", "um", ge=0
     )
     min_tracks: int = setting(
         5, "Vessels with fewer tracks have no diameter, speed or flow.", "tracks", ge=2

@@ -48,7 +48,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """The BLAS libraries; looked for once, since a search through everything loaded takes milliseconds."""
+    """The BLAS libraries, cached, since searching all loaded libraries takes milliseconds."""
     import scipy.linalg  # noqa: F401  SciPy's BLAS is not NumPy's, and must be loaded to be found
 
     return ThreadpoolController()

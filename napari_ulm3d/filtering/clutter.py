@@ -40,7 +40,7 @@ class FilteredBlock:
     motion
         Tissue motion estimated on the unfiltered block; None if not requested.
     resident
-        The same frames as a PyTorch tensor, where they were filtered on a GPU.
+        The same frames as a PyTorch tensor, if they were filtered on a GPU.
     removed
         (t, n) temporal singular vectors that were removed, orthonormal; None unless the SVD was
         the only filter.
@@ -57,7 +57,7 @@ class FilteredBlock:
     removed: NDArray[Any] | None = None
 
     def part(self, start: int, stop: int) -> FilteredBlock:
-        """Some of the frames. What was removed is known of whole blocks only, so it is left out."""
+        """A range of frames, without `removed`, which is defined only for the whole block."""
         return replace(self, frames=self.frames[start:stop], removed=None, resident=None)
 
     @property

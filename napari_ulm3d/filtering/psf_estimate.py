@@ -302,8 +302,8 @@ def _parabola(profile: NDArray[np.float64], peak: int) -> float:
 def _common_shape(rows: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Leading right singular vector: each row is this shape times a factor, plus noise.
 
-    By power iteration, since the shape stands far above the noise; if it does not, by a complete
-    decomposition, which takes some thirty times as long.
+    Computed by power iteration, since the shape is far above the noise; if this does not converge,
+    by a full decomposition, which takes about thirty times as long.
     """
     shape = rows[np.argmax(np.abs(rows @ rows.sum(axis=0).conj()))].conj()
     for _ in range(_ITERATIONS):

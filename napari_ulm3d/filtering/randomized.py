@@ -71,12 +71,12 @@ def leading_components(
 
 
 def sketch_width(n_components: int) -> int:
-    """Columns of the basis that so many components are found in."""
+    """Number of basis columns used to find `n_components` components."""
     return n_components + _OVERSAMPLING
 
 
 def sketch_bins(width: int) -> int:
-    """Sums that the voxels are added to."""
+    """Number of sums to which the voxels are added."""
     return _BINS_PER_COMPONENT * width
 
 

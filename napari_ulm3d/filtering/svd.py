@@ -221,7 +221,7 @@ class Components:
 
 
 def svd_components(block: NDArray[Any], config: ClutterConfig) -> Components:
-    """The components of a block, and which of them `svd_filter` keeps; the arguments are its own."""
+    """The components of a block and those that `svd_filter` keeps; arguments as there."""
     n_frames = block.shape[0]
     first, last = config.svd_range or (1, n_frames)
     if config.svd_range is None and not config.svd_automatic:

@@ -1,4 +1,4 @@
-"""Settings of a simulated acquisition: one frozen model, saved beside the data."""
+"""Settings of a simulated acquisition: one frozen model, saved with the data."""
 
 from __future__ import annotations
 

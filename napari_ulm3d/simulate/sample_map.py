@@ -46,6 +46,6 @@ def sample_map_path() -> Path:
         if (folder / "run.toml").is_file():
             return folder
     raise ResultsError(
-        "The sample's results folder is not part of this installation; install napari-ulm3d anew, or "
+        "The sample's results folder is not part of this installation. Reinstall napari-ulm3d, or "
         "open File > Open Sample > Mouse brain, small."
     )

@@ -1,4 +1,4 @@
-"""Tracks as bubbles in a network leave them, without images: localized with errors, missed, made up."""
+"""Simulate tracks of bubbles without images: localized with errors, some missed, some false."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def observed_tracks(
     config: LinkConfig,
     seed: int = 0,
 ) -> Tracks:
-    """Tracks of bubbles, linked as those of a run are.
+    """Simulate tracks of bubbles, linked as in a run.
 
-    5 % of bubbles are missed in a frame and 2 % of localizations are false.
+    In each frame, 5 % of the bubbles are missed, and 2 % of the localizations are false.
 
     Parameters
     ----------
     network
-        With flow.
+        The vessels, with flow.
     grid
-        The field that is looked at.
+        Field of view.
     n_bubbles
-        Mean number in the network.
+        Mean number of bubbles in the network.
     n_frames, rate_hz
-        Length and rate of the acquisition.
+        Number of frames, and frame rate.
     config
-        Of the linking.
+        Settings of the linking.
     seed
-        Same seed, same tracks.
+        The same seed gives the same tracks.
     """
     rng = np.random.default_rng(seed)
     low = np.asarray(grid.origin_um) - np.asarray(grid.spacing_um) / 2

@@ -24,19 +24,18 @@ def pulse(
     ] = None,
     lowest_hz: Annotated[
         float | None,
-        typer.Option("--lowest-hz", help="Slowest heart rate looked for. Default 2.", min=0.01),
+        typer.Option("--lowest-hz", help="Lowest heart rate searched. Default 2.", min=0.01),
     ] = None,
     highest_hz: Annotated[
         float | None,
-        typer.Option("--highest-hz", help="Fastest heart rate looked for. Default 14.", min=0.01),
+        typer.Option("--highest-hz", help="Highest heart rate searched. Default 14.", min=0.01),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that are there.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Find the heartbeat in the tracks' speeds, without an ECG, and each vessel's pulsatility.
 
-    Says so where rate, duration or tracks do not suffice, or no rhythm stands out.
+    Fails with a message if the frame rate, the duration or the number of tracks is insufficient, or
+    if no rhythm is significant.
     """
     from napari_ulm3d.config.pulse import PulseConfig
     from napari_ulm3d.errors import ResultsError
@@ -49,7 +48,7 @@ def pulse(
 
     for path in (to, map_):
         if path is not None and path.exists() and not overwrite:
-            raise ResultsError(f"{path}: is there already; add --overwrite or name another file.")
+            raise ResultsError(f"{path}: already exists; add --overwrite or name another file.")
     given = {"lowest_hz": lowest_hz, "highest_hz": highest_hz}
     config = PulseConfig().replace(**{k: v for k, v in given.items() if v is not None})
     results = ResultsFolder.open(folder)
@@ -57,11 +56,11 @@ def pulse(
     graph = vessels(results) if to is not None or map_ is not None else None
     found = find(tracks, graph, config, smoothing_frames=frames)
     typer.echo(
-        f"heart rate    {found.heart_rate_hz:.2f} Hz ({60 * found.heart_rate_hz:.0f} a minute)"
+        f"heart rate    {found.heart_rate_hz:.2f} Hz ({60 * found.heart_rate_hz:.0f} per minute)"
     )
     typer.echo(
         f"pulsatility   {found.pulsatility:.2f} ± {found.pulsatility_error:.2f} over all tracks, "
-        "(highest - lowest) / mean speed"
+        "(maximum - minimum) / mean speed"
     )
     if to is not None:
         with atomic_path(to) as temporary:

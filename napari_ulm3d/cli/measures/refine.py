@@ -1,4 +1,4 @@
-"""`napari-ulm3d refine`: complete, sharpen or segment a vessel map; the result is predicted."""
+"""`napari-ulm3d refine`: complete, sharpen or segment a vessel map; the result is a prediction."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def refine(
     ] = 2,
     least: Annotated[
         float | None,
-        typer.Option("--least", metavar="P", help="Probability from which a voxel is vessel."),
+        typer.Option("--least", metavar="P", help="Minimum probability of a vessel voxel."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Other weights.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
     load: Any = None,
 ) -> None:
     """Complete, sharpen or segment a vessel map with a sparse network.
 
-    What is written is predicted, and says so: it enters no resolution, saturation or score.
+    The output is marked as a prediction: it enters no resolution, saturation or score.
     """
     from napari_ulm3d.errors import ConfigError, ResultsError
     from napari_ulm3d.io.writers import suffixes_for, write
@@ -69,7 +69,7 @@ def refine(
     from napari_ulm3d.volumes import VesselMap
 
     if out.exists() and not overwrite:
-        raise ResultsError(f"{out}: is there already; add --overwrite or name another file.")
+        raise ResultsError(f"{out}: already exists; add --overwrite or name another file.")
     if not out.name.lower().endswith(suffixes_for(VesselMap)):
         raise ConfigError(f"{out}: unknown suffix. Use one of {' '.join(suffixes_for(VesselMap))}.")
     refined = predict(
@@ -87,6 +87,6 @@ def refine(
     vessels, added = refined.mask(), refined.added()
     typer.echo(
         f"Predicted: {vessels.index.size:,} vessel voxels (probability from {refined.least:g}), of "
-        f"which {added.index.size:,} hold nothing measured."
+        f"which {added.index.size:,} contain no measurement."
     )
     typer.echo(f"Wrote {out}")

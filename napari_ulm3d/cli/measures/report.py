@@ -17,7 +17,7 @@ def report(
         bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
-    """Write one self-contained HTML file: maps, vessels, what was measured, quality, provenance."""
+    """Write one self-contained HTML file: maps, vessels, measurements, quality, provenance."""
     from napari_ulm3d.report import write_report
 
     write_report(folder, to, overwrite=overwrite)

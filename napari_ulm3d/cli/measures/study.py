@@ -1,4 +1,4 @@
-"""`napari-ulm3d study`: animals, groups and time points in one table and on one page."""
+"""`napari-ulm3d study`: compare animals, groups and time points in one table and on one page."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def study(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for tables, page and runs. Default: beside the plan."
+            "--out", "-o", help="Folder for tables, page and runs. Default: next to the plan."
         ),
     ] = None,
     example: Annotated[
         bool,
         typer.Option(
-            "--example", help="Write this plan first, with ten simulated animals beside it."
+            "--example", help="First write this plan, with ten simulated animals next to it."
         ),
     ] = False,
     execution: Any = None,

@@ -29,12 +29,12 @@ def vessels(
         typer.Option(
             "--to",
             metavar="PATH",
-            help="File to write: .csv (and its junctions beside it), .swc, .graphml, or .vtp (ParaView).",
+            help="File to write: .csv (with a second file for junctions), .swc, .graphml, or .vtp (ParaView).",
         ),
     ],
     labels: Annotated[
         bool,
-        typer.Option("--labels", help="MAP holds segment numbers: all but 0 is vessel."),
+        typer.Option("--labels", help="MAP contains segment labels: all but 0 is vessel."),
     ] = False,
     load: Any = None,
     config: Annotated[
@@ -49,10 +49,10 @@ def vessels(
         bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
-    """Measure vessels: length, diameter, tortuosity, speed, flow; and the junctions' balance.
+    """Measure vessels: length, diameter, tortuosity, speed, flow; and the flow balance of junctions.
 
-    A results folder has tracks, which give diameters and flow. A map of someone else's gives
-    lengths and diameters by its voxels.
+    In a results folder, diameters and flow are measured on the tracks. Any other map gives only
+    lengths and diameters, from its voxels.
     """
     from napari_ulm3d.config import LoadConfig, PipelineConfig
     from napari_ulm3d.errors import ConfigError, ResultsError
@@ -67,7 +67,7 @@ def vessels(
     written = [to, junctions_path(to)] if suffix == ".csv" else [to]
     for path in written:
         if path.exists() and not overwrite:
-            raise ResultsError(f"{path}: is there already; add --overwrite or name another file.")
+            raise ResultsError(f"{path}: already exists; add --overwrite or name another file.")
     opened = open_source(source, LoadConfig().replace(**load))
     of_run = isinstance(opened, ResultsFolder)
     if config is not None:

@@ -98,7 +98,7 @@ def _declared(path: Path) -> NetworkEntry:
     """Read a file's assignments to `NAME` and `SETTINGS`."""
     said = declared(path, ("NAME", "SETTINGS"))
     if "NAME" not in said:
-        raise TypeError(f'{path.name} must say its word in the settings, as NAME = "spots"')
+        raise TypeError(f'{path.name} must define its name in the settings, as NAME = "spots"')
     settings = said.get("SETTINGS")
     return NetworkEntry(
         said["NAME"],

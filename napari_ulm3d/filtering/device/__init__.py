@@ -1,6 +1,6 @@
-"""The steps before a network on frames that lie on a PyTorch device, without waiting for it.
+"""The steps before a network for frames on a PyTorch device, without synchronization.
 
-Each does what its counterpart for NumPy arrays does, to rounding; on a CPU those are faster.
+Each agrees with its NumPy counterpart to rounding errors; on a CPU the latter is faster.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The strongest singular components of a block found and taken off, where the block is.
+"""Find and remove the strongest singular components of a block on its device.
 
 The method is that of `filtering.randomized`, with the same random signs and sums.
 """
@@ -19,7 +19,7 @@ __all__ = ["leading_components", "remove_leading"]
 
 
 def leading_components(casorati: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
-    """As `filtering.randomized.leading_components`, of a (t, v) complex64 or float32 tensor.
+    """Like `filtering.randomized.leading_components`, for a (t, v) complex64 or float32 tensor.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def leading_components(casorati: Tensor, n_components: int) -> tuple[Tensor, Ten
     n_bins = min(sketch_bins(width), n_voxels)
     signs = _signs(n_voxels, casorati.device)
     signed = casorati * signs
-    # Reals, since not every device adds complex rows.
+    # As real numbers, since not every device adds complex rows.
     rows = torch.view_as_real(signed) if casorati.is_complex() else signed[..., None]
     sums = rows.new_zeros((n_frames, n_bins, rows.shape[2]))
     sums.index_add_(1, _bins(n_frames, n_voxels, n_bins, casorati.device), rows)
@@ -43,7 +43,7 @@ def leading_components(casorati: Tensor, n_components: int) -> tuple[Tensor, Ten
     basis = _descending(sketch @ sketch.mH)[1][:, :width]
     power = casorati @ (basis.mH.to(casorati.dtype) @ casorati).mH
     basis = torch.linalg.qr(power.to(double))[0]
-    # Doubled before it is squared: here the gap between tissue and bubbles is squared.
+    # Convert to double before squaring, because here the ratio of tissue to bubbles is squared.
     seen = (basis.mH.to(casorati.dtype) @ casorati).to(double)
     powers, rotation = _descending(seen @ seen.mH)
     values = powers[:n_components].clamp_min(0.0).sqrt()
@@ -51,14 +51,14 @@ def leading_components(casorati: Tensor, n_components: int) -> tuple[Tensor, Ten
 
 
 def remove_leading(frames: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A block without its strongest singular components, their singular values and vectors.
+    """Remove the strongest singular components of a block; return their values and vectors too.
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32. It is overwritten.
     n_components
-        How many; what is left are the components from ``n_components + 1`` on.
+        Number of components to remove; those from ``n_components + 1`` are kept.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def _signs(n_voxels: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _bins(n_frames: int, n_voxels: int, n_bins: int, device: torch.device) -> Tensor:
-    """The sum that each voxel is added to."""
+    """Index of the sum to which each voxel is added."""
     bins: NDArray[np.int64] = np.concatenate(
         [np.arange(part.stop - part.start) % n_bins for part in voxel_slices(n_voxels, n_frames)]
     )

@@ -1,7 +1,7 @@
-"""The correlation map of frames, where they are.
+"""The correlation map of frames on their device.
 
-Every axis of a separable PSF is one product with a banded matrix, of which the voxels of a line
-outside the frame are left out; any other PSF goes by FFT in double precision.
+A separable PSF is applied as one product with a banded matrix per axis, which omits voxels outside
+the frame; any other PSF is applied by FFT in double precision.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["correlation_map"]
 
 
 def correlation_map(frames: Tensor, psf: Psf) -> Tensor:
-    """As `filtering.correlation_map`, of a (t, z, y, x) complex64 or float32 tensor.
+    """Like `filtering.correlation_map`, for a (t, z, y, x) complex64 or float32 tensor.
 
     Parameters
     ----------
     frames
-        After the clutter filter.
+        Frames after the clutter filter.
     psf
-        Real for real frames.
+        The PSF; real for real frames.
     """
     real = not frames.is_complex()
     if real and np.abs(psf.array.imag).max() > 1e-6:
@@ -55,7 +55,7 @@ def correlation_map(frames: Tensor, psf: Psf) -> Tensor:
 
 
 def _scale(frames: Tensor) -> Tensor:
-    """The power of two that brings the strongest value of each frame into [0.5, 1)."""
+    """The power of two that scales the largest value of each frame to [0.5, 1)."""
     numbers = torch.view_as_real(frames) if frames.is_complex() else frames
     peak = numbers.abs().amax(tuple(range(1, numbers.ndim)))
     usable = (peak > 0) & peak.isfinite()
@@ -64,7 +64,7 @@ def _scale(frames: Tensor) -> Tensor:
 
 
 class _Prepared:
-    """What does not change from block to block, on a device."""
+    """Quantities that are the same for all blocks, on a device."""
 
     def __init__(self, psf: Psf, grid: tuple[int, ...], real: bool, device: torch.device) -> None:
         kind = torch.float64 if real else torch.complex64
@@ -94,19 +94,19 @@ class _Prepared:
         self.count = field(in_bounds_sum(np.ones(psf.shape), grid))
 
     def correlate(self, x: Tensor) -> Tensor:
-        """Plain cross-correlation of (t, z, y, x) with the PSF, zeros outside the frame."""
+        """Plain cross-correlation of (t, z, y, x) with the PSF, with zeros outside the frame."""
         if self._factors is not None:
             return _by_axis(x, self._factors)
         spectrum = torch.fft.fftn(x.to(torch.complex128), self._size, dim=(1, 2, 3))
         whole = torch.fft.ifftn(spectrum * self._spectrum, dim=(1, 2, 3))
-        # Shifted by half a patch: a patch begins before its voxel.
+        # Shift by half a patch, since a patch begins before its voxel.
         whole = torch.roll(whole, self._half, (1, 2, 3))
         z, y, x_ = self._grid
         out = whole[:, :z, :y, :x_]
         return out if x.is_complex() else out.real
 
     def boxed(self, x: Tensor) -> Tensor:
-        """Sum over the patch's voxels in the frame."""
+        """Sum over the voxels of the patch within the frame."""
         return _by_axis(x, self._ones)
 
 
@@ -117,14 +117,14 @@ def _by_axis(x: Tensor, bands: list[Tensor]) -> Tensor:
 
 
 def _banded(taps: NDArray[Any], n: int) -> NDArray[Any]:
-    """(n, n): row i holds ``taps[k]`` in column ``i + k - half``, where there is one."""
+    """(n, n) matrix with ``taps[k]`` in row i and column ``i + k - half``, if it exists."""
     half = taps.size // 2
     offset = np.arange(n)[None, :] - np.arange(n)[:, None] + half
     inside = (offset >= 0) & (offset < taps.size)
     return np.where(inside, taps[np.clip(offset, 0, taps.size - 1)], 0)
 
 
-# Of the last few; a PSF has arrays, so it is known by being the same object.
+# Cache of the last few. A PSF contains arrays, so it is compared by identity.
 _made: deque[tuple[Psf, Any, _Prepared]] = deque(maxlen=4)
 
 

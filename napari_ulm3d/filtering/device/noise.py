@@ -1,4 +1,4 @@
-"""Level of the noise of filtered frames, where they are."""
+"""Noise level of filtered frames on their device."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["noise_level"]
 
 
 def noise_level(frames: Tensor, valid: NDArray[np.bool_] | None = None) -> Tensor:
-    """As `networks.bubblenet_input.noise_level`, a number that stays on the device.
+    """Like `networks.bubblenet_input.noise_level`; the result stays on the device.
 
     Parameters
     ----------
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
     valid
-        (z, y, x) voxels that hold data; None: all.
+        (z, y, x) voxels that contain data; None: all.
     """
     magnitude = frames[:: max(1, len(frames) // 16)].abs()
     n: Any = magnitude.numel()
     if valid is not None:
-        # Without the rest, whose number the host knows: it comes last, and is not counted.
+        # Invalid voxels sort last and are not counted; the host knows their number.
         mask = torch.from_numpy(valid).to(frames.device)
         magnitude = torch.where(mask, magnitude, torch.inf)
         n = len(magnitude) * int(valid.sum())

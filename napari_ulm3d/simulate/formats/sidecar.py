@@ -1,4 +1,4 @@
-"""Files beside the frames: metadata, settings and ground truth."""
+"""Files next to the frames: metadata, settings and ground truth."""
 
 from __future__ import annotations
 
