@@ -26,9 +26,11 @@ from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.io.results import BlockResult
 from napari_ulm3d.pipeline.attempts import Attempt, attempt_block, of_settings
 from napari_ulm3d.pipeline.blocks import measure, resolved
+from napari_ulm3d.pipeline.localizers.on_device import block_device
 from napari_ulm3d.pipeline.memory import return_free_memory
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.pipeline.progress import TellShare, throttled
+from napari_ulm3d.pipeline.reading_ahead import read_ahead
 from napari_ulm3d.system.machine import peak_memory
 
 __all__ = ["ATTEMPTS", "Executor", "Job", "SerialExecutor"]
@@ -91,9 +93,16 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """Processes one block at a time in this process."""
+    """Processes one block at a time in this process.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    may_read_ahead
+        Whether the next block may be in memory too, where that saves time.
+    """
+
+    def __init__(self, may_read_ahead: bool = True) -> None:
+        self._may_read_ahead = may_read_ahead
         self._measured: tuple[int, FilteredBlock] | None = None
 
     def calibrate(
@@ -128,13 +137,21 @@ class SerialExecutor:
         stop: Stop,
         tell: TellShare | None = None,
     ) -> Iterator[tuple[Job, Attempt]]:
-        for job in jobs:
+        # A GPU would wait for the files; on the CPU all processors are busy with the block itself.
+        ahead = self._may_read_ahead and block_device(plan.config) is not None
+        pairs = read_ahead(jobs, self._to_be_read) if ahead else ((job, job.block) for job in jobs)
+        for job, block in pairs:
             progress = None if tell is None else throttled(partial(tell, job.block))
-            yield job, self._outcome(job, plan, stop, progress)
+            yield job, self._outcome(job, block or job.block, plan, stop, progress)
+
+    def _to_be_read(self, job: Job) -> Block | None:
+        filtered = self._measured is not None and self._measured[0] == job.block.index
+        return None if filtered or job.kept is not None else job.block
 
     def _outcome(
         self,
         job: Job,
+        block: Block,
         plan: BlockPlan,
         stop: Stop,
         progress: Callable[[float], None] | None,
@@ -150,7 +167,7 @@ class SerialExecutor:
             measured, self._measured = self._measured, None
             filtered = measured[1] if measured and measured[0] == job.block.index else None
             del measured
-            attempt = attempt_block(job.block, plan, stop, filtered, progress)
+            attempt = attempt_block(block, plan, stop, filtered, progress)
             return_free_memory()
             if attempt.error is None or of_settings(attempt.error):
                 break

@@ -303,7 +303,7 @@ def run_events(
             )
         for note in fitted.notes:
             yield Noted(note)
-        executor: Executor = SerialExecutor()
+        executor: Executor = SerialExecutor(may_read_ahead=execution.memory is None)
         if execution.parallel:
             # Imported here, since a run in this process does not need Dask.
             from napari_ulm3d.pipeline.dask.executor import Cluster
