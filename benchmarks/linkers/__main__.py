@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{'scene':34s}{'linker':32s}{'ms':>8s}{'points/s':>10s}{'precision':>12s}{'recall':>9s}")
     if options.real is not None:
         # Real tracks hold no velocities, and all exact assignments give the same links.
-        names = ["this package", "  + constant-velocity prediction", "laptrack", "trackpy"]
+        names = ["this package", "  prediction none", "laptrack", "trackpy"]
         for scene, truth in real_scenes(options.real):
             compare(scene, truth, names, 1, scene.max_gap + 1)
         return

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite
 from scipy.spatial import cKDTree
 
 from benchmarks.linkers.scenes import Labels, Points, Scene, Truth
-from napari_ulm3d.link.assignment import assign
 from napari_ulm3d.link.chains import ChainBuilder, chain_labels
+from napari_ulm3d.link.learning import learn_motion, sample_size
 
 __all__ = ["LINKERS", "Linker"]
 
@@ -22,7 +22,7 @@ Linker = Callable[[Scene, Truth], Labels]
 
 
 def ours(scene: Scene, truth: Truth) -> Labels:
-    return chain_labels(truth.frame, truth.position, scene.gates_um)
+    return _with_motion(scene, truth, np.zeros_like(truth.position))
 
 
 def ours_with_given_velocities(scene: Scene, truth: Truth) -> Labels:
@@ -30,25 +30,19 @@ def ours_with_given_velocities(scene: Scene, truth: Truth) -> Labels:
     rng = np.random.default_rng(1)
     speed = np.linalg.norm(truth.velocity, axis=1, keepdims=True)
     velocity = truth.velocity + rng.normal(0, 0.2, truth.velocity.shape) * speed
-    shift = np.nan_to_num(velocity) * 1000 / scene.rate_hz / 2
-    return _run(ChainBuilder(scene.gates_um), truth, shift)
+    return _with_motion(scene, truth, np.nan_to_num(velocity) * 1000 / scene.rate_hz / 2)
 
 
-def constant_velocity(scene: Scene, truth: Truth) -> Labels:
-    """Each chain's mean velocity over its last 4 points predicts where it goes on."""
+def without_prediction(scene: Scene, truth: Truth) -> Labels:
+    return chain_labels(truth.frame, truth.position, scene.gates_um)
 
-    class Builder(ChainBuilder):
-        def _assign(self, source: Any, position: Points, shift: Points, apart: int) -> Labels:
-            step = np.zeros_like(source.position)
-            for k, chain in enumerate(source.chains):
-                low, high = chain.rows[-4:][0], chain.rows[-1]
-                if high != low:
-                    step[k] = truth.position[high] - truth.position[low]
-                    step[k] /= truth.frame[high] - truth.frame[low]
-            gate = self.gates[apart - 1]
-            return assign(source.position, step * apart, position, np.zeros_like(position), gate)
 
-    return _run(Builder(scene.gates_um), truth)
+def _with_motion(scene: Scene, truth: Truth, shift: Points) -> Labels:
+    """What `link` does: the motion is learned from the first localizations."""
+    n = sample_size(truth.frame)
+    gates = scene.gates_um
+    model = learn_motion(truth.frame[:n], truth.position[:n], gates[0], shift[:n])
+    return chain_labels(truth.frame, truth.position, gates, shift, model=model)
 
 
 def _frames(truth: Truth) -> list[tuple[int, int, int]]:
@@ -179,7 +173,7 @@ def trackpy(scene: Scene, truth: Truth) -> Labels:
 LINKERS: dict[str, Linker] = {
     "this package": ours,
     "  + velocities given, 20 % off": ours_with_given_velocities,
-    "  + constant-velocity prediction": constant_velocity,
+    "  prediction none": without_prediction,
     "scipy LSA, dense": _two_stages(dense_assignment),
     "scipy LSA per component": _two_stages(component_assignment),
     "scipy sparse matching": _two_stages(sparse_assignment),

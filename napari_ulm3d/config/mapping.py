@@ -20,6 +20,12 @@ class LinkConfig(StageConfig):
         gt=0,
         le=10_000,
     )
+    prediction: Literal["auto", "none"] = setting(
+        "auto",
+        "What decides between possible links. auto: how bubbles move and how well they are localized is "
+        "learned from the localizations; each track predicts where its bubble will be, and ends if nothing "
+        "likely is there. none: as many links as possible, the shortest, as in PALA and Open-3DULM.",
+    )
     max_gap_frames: int = setting(
         0,
         "Maximum number of consecutive frames a bubble may be missed within a track. "

@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "link": {
             "max_speed_mm_s": 30.0,
             "max_gap_frames": 0,
+            "prediction": "none",
             "min_length_frames": 9,
             "smoothing_frames": 5,
         },

@@ -1,11 +1,13 @@
 """Linking localizations into trajectories: gated assignment, smoothing, velocities.
 
 Method. The two stages of simpletracker, the linker of PALA and Open-3DULM: first each pair of
-consecutive frames is linked, with as many links as possible and the least sum of squared
-distances; then chains that ended are continued by chains that begin after up to
+consecutive frames is linked; then chains that ended are continued by chains that begin after up to
 `max_gap_frames` missed frames. No link is longer than `max_speed_mm_s` times its duration
-(simpletracker has one gate for all gaps). With a constant gate, the tracks of MATLAB's
-simpletracker are reproduced exactly. Tracks of fewer than `min_length_frames` localizations are
+(simpletracker has one gate for all gaps). By default, all links of a pair of frames together are the most
+likely ones, by what each track predicts and by how bubbles move, which is learned from the localizations
+(`prediction`, `learning`). With `link.prediction=none`, or where nothing can be learned, there are as many links
+as possible, with the least sum of squared distances (`assignment`); with a constant gate, the tracks of MATLAB's
+simpletracker are then reproduced exactly. Tracks of fewer than `min_length_frames` localizations are
 dropped, gaps are interpolated linearly, positions are smoothed and differentiated (see `motion`).
 
 Reasons for our own assignment. Measured by ``python -m benchmarks.linkers`` (AMD EPYC, one core,
@@ -16,7 +18,7 @@ gaps, and 370 points per frame with 10 % of the bubbles missed and gaps of one f
 ==========================================  ==================  ==================  ==================
 linker                                      80 a frame          400 a frame         10 % missed
 ==========================================  ==================  ==================  ==================
-this package                                  16  .997 / .992     67  .968 / .960     89  .911 / .856
+with prediction=none                          16  .997 / .992     67  .968 / .960     89  .911 / .856
 scipy `linear_sum_assignment`, whole pair     50  the same       842  the same       847  the same
 the same, each connected component           118  the same       495  the same       660  the same
 scipy `min_weight_full_bipartite_matching`    53  the same       150  the same       210  the same
@@ -25,14 +27,15 @@ trackpy                                       44  .997 / .992    941  .962 / .92
 ==========================================  ==================  ==================  ==================
 
 All exact solvers give the same links, so speed decides, and the compiled kernel needs no new
-dependency. 10^6 localizations are linked and tabulated in 4 s.
+dependency. 10^6 localizations are linked and tabulated in 4 s. The table is of `prediction=none`; with the prediction
+the three scenes give .997 / .992, .973 / .966 and .943 / .902, in about 1.5 times the time.
 
-Alternatives. A cost of one squared gate for not linking (trackpy's rule), instead of
-as many links as possible: recall .960 -> .927 in a crowd. A constant-velocity prediction from the
-last four points: recall .856 -> .907 with missed bubbles and .908 -> .921 in a crowded
-2-D plane, but .777 -> .749 with localization errors of 20 um. Neither is used. Velocities supplied
-with the localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used if present; with errors of
-20 % they give .920 with missed bubbles, and they helped in every scene.
+Alternatives (`docs/benchmarks.md`, "Linking"). A fixed price for not linking: one squared gate (trackpy's rule)
+takes recall from .960 to .927 in a simulated crowd, two (laptrack's) gain .03 with real bubbles that
+come and go at 100 Hz, where the prediction gains .08. A prediction without its uncertainty
+loses where localization errors are large (.777 -> .749 with 20 um). Velocities supplied with the
+localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used as measurements, of an error that is learned: with
+errors of 20 % they give .961 / .920 with missed bubbles, and they helped in every scene.
 """
 
 from napari_ulm3d.link.chance import ChanceSample, ChanceTracks, chance_tracks

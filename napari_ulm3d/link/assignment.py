@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["assign", "cheapest"]
+__all__ = ["assign", "cheapest", "gated_pairs"]
 
 Points = NDArray[np.float64]
 
@@ -49,14 +49,14 @@ def assign(
     sums, so the result is reproducible.
     """
     n_source = source.shape[0]
-    first, column, cost = _gated_pairs(source, source_shift, target, target_shift, gate)
+    first, column, cost = gated_pairs(source, source_shift, target, target_shift, gate)
     # One more link outweighs anything that the other links can gain or lose.
     unlinked_cost = (n_source + 1.0) * gate * gate
     return cheapest(n_source, target.shape[0], first, column, cost, unlinked_cost)
 
 
 @njit(cache=True, nogil=True)
-def _gated_pairs(
+def gated_pairs(
     source: Points, source_shift: Points, target: Points, target_shift: Points, gate: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Points]:
     """Pairs within the gate as compressed rows: first (n + 1,), column and cost (pairs,)."""

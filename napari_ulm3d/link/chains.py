@@ -5,7 +5,8 @@ There are two stages, with the semantics of simpletracker (J.-Y. Tinevez), the l
 linked first; then a chain that ended in frame i may be continued by a chain that began in frame
 i + 2, else i + 3, ... up to the longest gap, earlier ends first. Both stages use the
 optimal assignment of `assignment` (in simpletracker, the second stage links the nearest pair
-first). The gate for every frame distance is given, so this file uses neither speed nor time.
+first), or that of `prediction` if it is known how the bubbles move. The gate for every frame distance is
+given, so this file uses neither speed nor time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.link.assignment import assign
+from napari_ulm3d.link.prediction import MotionModel, advance, assign_moving, begin
 
 __all__ = ["Chain", "ChainBuilder", "chain_labels"]
 
@@ -47,10 +49,12 @@ class _Slice:
     position: Points
     shift: Points
     chains: list[Chain]
+    state: NDArray[np.float64] | None = None
 
     def keep(self, index: NDArray[np.intp]) -> _Slice:
         chosen = [self.chains[k] for k in index]
-        return _Slice(self.position[index], self.shift[index], chosen)
+        state = None if self.state is None else self.state[index]
+        return _Slice(self.position[index], self.shift[index], chosen, state)
 
 
 class ChainBuilder:
@@ -73,8 +77,11 @@ class ChainBuilder:
     chunks.
     """
 
-    def __init__(self, gates: Sequence[float], min_points: int = 1) -> None:
+    def __init__(
+        self, gates: Sequence[float], min_points: int = 1, model: MotionModel | None = None
+    ) -> None:
         self.gates = [float(gate) for gate in gates]
+        self.model = model
         self.min_points = min_points
         self.finished: list[Chain] = []
         self._frame: int | None = None
@@ -100,8 +107,11 @@ class ChainBuilder:
             self._ends[self._frame] = self._last
             self._last = None
         chains: list[Chain | None] = [None] * len(rows)
+        state = None if self.model is None else begin(position, shift, self.model.variances)
         if self._last is not None and self._frame is not None:
             targets = self._assign(self._last, position, shift, 1)
+            if self.model is not None:
+                state = _continued(state, self._last.state, targets, position, shift, self.model)
             for chain, j in zip(self._last.chains, targets.tolist(), strict=True):
                 if j >= 0:
                     chain.rows.append(rows[j])
@@ -114,6 +124,7 @@ class ChainBuilder:
             position,
             shift,
             [Chain(frame, rows[j]) if c is None else c for j, c in enumerate(chains)],
+            state,
         )
         if begun:
             self._starts[frame] = whole.keep(np.array(begun))
@@ -136,6 +147,18 @@ class ChainBuilder:
 
     def _assign(self, source: _Slice, position: Points, shift: Points, apart: int) -> NDArray[Any]:
         gate = self.gates[apart - 1]
+        if self.model is not None:
+            model = self.model
+            return assign_moving(
+                source.position,
+                source.state,
+                position,
+                shift,
+                gate,
+                apart,
+                model.variances,
+                model.unlinked,
+            )
         return assign(source.position, source.shift * apart, position, shift * apart, gate)
 
     def _close_gaps(self, until: int) -> None:
@@ -179,6 +202,21 @@ class ChainBuilder:
                     self.finished.append(chain)
 
 
+def _continued(
+    begun: Any,
+    last: Any,
+    targets: NDArray[np.int64],
+    position: Points,
+    shift: Points,
+    model: MotionModel,
+) -> NDArray[np.float64]:
+    """States of the points of a frame: of those that continue a chain, with what that one knew."""
+    linked = np.flatnonzero(targets >= 0)
+    found = targets[linked]
+    begun[found] = advance(last[linked], position[found], shift[found], 1, model.variances)
+    return np.asarray(begun)
+
+
 def _continue(chain: Chain, later: Chain) -> None:
     """Make `later` the continuation of `chain`; both then share one list of points."""
     chain.rows.extend(later.rows)
@@ -192,6 +230,7 @@ def chain_labels(
     gates: Sequence[float],
     shift: NDArray[np.floating] | None = None,
     breaks: Sequence[int] = (),
+    model: MotionModel | None = None,
 ) -> NDArray[np.int64]:
     """Number of the chain of each point, in any unit of length.
 
@@ -207,6 +246,8 @@ def chain_labels(
         (n, d) half the displacement expected within one frame; None: unknown.
     breaks
         Frames at which a new sequence begins, ascending; no chain crosses them.
+    model
+        How the bubbles move; None: unknown, links are then as many and as short as possible.
 
     Returns
     -------
@@ -221,8 +262,8 @@ def chain_labels(
     slices = [slice(*cut) for cut in pairwise([*first.tolist(), len(frame)])]
     if len(gates) == 1:
         follows = (np.diff(numbers) == 1) & (np.diff(sequence) == 0)
-        return _gapless_labels(slices, follows, padded, ahead, gates[0])
-    builder = ChainBuilder(gates)
+        return _gapless_labels(slices, follows, padded, ahead, gates[0], model)
+    builder = ChainBuilder(gates, model=model)
     last = 0
     for k, part in enumerate(slices):
         if sequence[k] != last:
@@ -243,18 +284,36 @@ def _gapless_labels(
     position: Points,
     shift: Points,
     gate: float,
+    model: MotionModel | None,
 ) -> NDArray[np.int64]:
     """The result of `ChainBuilder` without gaps, in a tenth of the time.
 
     `follows` (slices - 1,): whether the points of a slice may be linked to the previous slice.
     """
     labels = np.empty(len(position), np.int64)
+    state: Any = None
     n = 0
     for k, part in enumerate(slices):
         own = np.full(part.stop - part.start, -1, np.int64)
+        last, state = state, None
+        if model is not None:
+            state = begin(position[part], shift[part], model.variances)
         if k and follows[k - 1]:
             before = slices[k - 1]
-            target = assign(position[before], shift[before], position[part], shift[part], gate)
+            if model is None:
+                target = assign(position[before], shift[before], position[part], shift[part], gate)
+            else:
+                target = assign_moving(
+                    position[before],
+                    last,
+                    position[part],
+                    shift[part],
+                    gate,
+                    1,
+                    model.variances,
+                    model.unlinked,
+                )
+                state = _continued(state, last, target, position[part], shift[part], model)
             linked = target >= 0
             own[target[linked]] = labels[before][linked]
         begun = np.flatnonzero(own < 0)

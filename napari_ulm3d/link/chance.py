@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link.chains import chain_labels
+from napari_ulm3d.link.learning import motion_model
 from napari_ulm3d.link.points import gates_um, plain_rows
 from napari_ulm3d.link.speed import USUAL_MM_S, with_speed
 from napari_ulm3d.tables import Localizations
@@ -159,6 +160,8 @@ def chance_tracks(
     frame = rows[:, 0].astype(np.int64)
     first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
     ordered = sorted(breaks)
+    # As bubbles move in the original order: chance is what noise does to the links that are made.
+    model = motion_model(rows, rate_hz, config, ordered)
     rng = np.random.default_rng(seed)
 
     def permuted(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -166,9 +169,10 @@ def chance_tracks(
         new = (rng.permutation(n_frames) + first)[frame[kept] - first]
         order = np.argsort(new, kind="stable")
         part = rows[kept][order]
-        return _lengths(chain_labels(new[order], part[:, 1:4], gates, part[:, 5:], ordered))[1]
+        label = chain_labels(new[order], part[:, 1:4], gates, part[:, 5:], ordered, model)
+        return _lengths(label)[1]
 
-    label = chain_labels(frame, rows[:, 1:4], gates, rows[:, 5:], ordered)
+    label = chain_labels(frame, rows[:, 1:4], gates, rows[:, 5:], ordered, model)
     length, tracks = _lengths(label)
     everything = np.ones(len(rows), bool)
     plain = _mean([permuted(everything) for _ in range(_PERMUTATIONS)])

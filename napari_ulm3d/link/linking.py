@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link.chains import Chain, ChainBuilder
 from napari_ulm3d.link.chance import ChanceSample, ChanceTracks
+from napari_ulm3d.link.learning import motion_model, sample_size
 from napari_ulm3d.link.motion import fill_gaps, smooth_and_differentiate
 from napari_ulm3d.link.points import UM_PER_MM, gates_um, plain_rows, refuse_unordered
-from napari_ulm3d.link.speed import SAMPLE_ROWS, with_speed
+from napari_ulm3d.link.prediction import MotionModel
+from napari_ulm3d.link.speed import with_speed
 from napari_ulm3d.tables import POSITION_UM, VELOCITY_MM_S, Localizations, Tracks
 
 __all__ = ["link", "link_frames"]
@@ -96,9 +98,9 @@ def link_frames(
         Frames at which a new sequence begins, ascending. A list may be extended during the
         stream, by frames after all those already given.
     chosen
-        Called with the tracks by chance if `min_length_frames` is to be chosen from the data;
-        the first localizations are then held back until there are enough, as they are, in smaller
-        number, for a speed limit that is to be chosen.
+        Called with the tracks by chance if `min_length_frames` is to be chosen from the data.
+        The first localizations are held back until there are enough for that, or, in smaller number, to
+        choose a speed limit and to learn how bubbles move.
 
     Yields
     ------
@@ -112,14 +114,26 @@ def link_frames(
         As in `link`; also if a frame comes before one that has already been given.
     """
     config = config or LinkConfig()
-    if config.max_speed_mm_s is None:
-        yield from _with_chosen_speed(chunks, rate_hz, config, breaks, chosen)
-        return
+    if config.max_speed_mm_s is None or config.prediction != "none":
+        yield from _with_sample(chunks, rate_hz, config, breaks, chosen)
+    else:
+        yield from _linked(chunks, rate_hz, config, breaks, chosen, None)
+
+
+def _linked(
+    chunks: Iterable[Localizations],
+    rate_hz: float,
+    config: LinkConfig,
+    breaks: Sequence[int],
+    chosen: Callable[[ChanceTracks], None] | None,
+    model: MotionModel | None,
+) -> Iterator[Tracks]:
+    """`link_frames` with a known speed limit and motion."""
     gates = gates_um(rate_hz, config)
     if config.min_length_frames is None:
-        yield from _with_chosen_length(chunks, rate_hz, config, breaks, chosen)
+        yield from _with_chosen_length(chunks, rate_hz, config, breaks, chosen, model)
         return
-    builder = ChainBuilder(gates, config.min_length_frames)
+    builder = ChainBuilder(gates, config.min_length_frames, model)
     last = -1
 
     def push(rows: NDArray[np.float64]) -> None:
@@ -149,6 +163,7 @@ def _with_chosen_length(
     config: LinkConfig,
     breaks: Sequence[int],
     chosen: Callable[[ChanceTracks], None] | None,
+    model: MotionModel | None,
 ) -> Iterator[Tracks]:
     """`link_frames` that holds back localizations until the minimum length is known."""
     sample = ChanceSample()
@@ -164,29 +179,33 @@ def _with_chosen_length(
     if chosen is not None:
         chosen(found)
     known = config.replace(min_length_frames=found.least_length())
-    linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks)
+    linked = _linked(chain(held, stream), rate_hz, known, breaks, None, model)
     yield from _caught_up(linked, len(held), sample.full)
 
 
-def _with_chosen_speed(
+def _with_sample(
     chunks: Iterable[Localizations],
     rate_hz: float,
     config: LinkConfig,
     breaks: Sequence[int],
     chosen: Callable[[ChanceTracks], None] | None,
 ) -> Iterator[Tracks]:
-    """`link_frames` that holds back localizations until the speed limit is known."""
+    """`link_frames` that holds back localizations until the speed limit and the motion are known."""
     held: list[Localizations] = []
     stream = iter(chunks)
     enough = False
     for chunk in stream:
         held.append(chunk)
-        enough = sum(len(one) for one in held) >= SAMPLE_ROWS
+        enough = sample_size(np.concatenate([one.frames for one in held])) is not None
         if enough:
             break
         yield Tracks.empty()
-    known = with_speed(Localizations.concat(held), rate_hz, config, breaks)
-    linked = link_frames(chain(held, stream), rate_hz, known, breaks=breaks, chosen=chosen)
+    found = Localizations.concat(held)
+    known = with_speed(found, rate_hz, config, breaks)
+    rows = plain_rows(found, rate_hz)
+    refuse_unordered(rows[:, 0])
+    model = motion_model(rows, rate_hz, known, breaks)
+    linked = _linked(chain(held, stream), rate_hz, known, breaks, chosen, model)
     yield from _caught_up(linked, len(held), enough)
 
 

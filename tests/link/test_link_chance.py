@@ -126,7 +126,7 @@ def test_a_long_stream_is_held_back_only_until_the_sample_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("napari_ulm3d.link.chance._MOST_ROWS", 500)
-    monkeypatch.setattr("napari_ulm3d.link.linking.SAMPLE_ROWS", 200)
+    monkeypatch.setattr("napari_ulm3d.link.learning.SAMPLE_ROWS", 200)
     monkeypatch.setattr("napari_ulm3d.link.speed.SAMPLE_ROWS", 200)
     found, _ = scene(10, 5, frames=120)
     chunks = [
