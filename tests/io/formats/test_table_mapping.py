@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,18 @@ def test_names_are_guessed_and_told_apart(tmp_path: Path) -> None:
         "track_id", "frame", "x_um", "z_um", "x_um", "score",
     ]  # fmt: skip
     assert first_rows(path, 1) == [["1", "0", "2.5", "3", "4", "9"]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "column"),
+    [
+        ("0,0,1,1\n1.5,0,2,2\n2,0,3,3\n", "frame"),
+        ("0,0,1,1\n1,0.5,2,2\n2,0.5,3,3\n", "track_id"),
+    ],
+)
+def test_a_number_that_is_not_whole_is_refused(tmp_path: Path, rows: str, column: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"n,id,x,z\n{rows}")
+    columns = {"frame": "n", "track_id": "id", "x_um": "x", "z_um": "z"}
+    with pytest.raises(ResultsError, match=rf"^{re.escape(str(path))}.* {column}.*whole numbers"):
+        read_mapped(path, ColumnMap(columns, length="um", rate_hz=100.0))

@@ -11,9 +11,8 @@ import pandas as pd
 
 from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.formats.matlab.map_reader import read_mat_table
-from napari_ulm3d.io.formats.tables.order import ask_for_columns, in_order, with_frames
+from napari_ulm3d.io.formats.tables.completed import completed
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
-from napari_ulm3d.io.formats.tables.velocities import with_velocities
 from napari_ulm3d.io.formats.vtk.appended import read_vtp
 from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.system.atomic import atomic_path
@@ -84,12 +83,7 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
                 raise ResultsError(
                     f"{name}: unknown suffix for a table. Give a .parquet, .csv, .tsv, .vtp or .mat file."
                 )
-            frame = with_frames(frame, name)
-            ask_for_columns(frame, name)
-            if cls is Tracks:
-                frame = with_velocities(frame, name)
-            table = cls(frame)
-            return cls(in_order(table.table, name, of_tracks=cls is Tracks))
+            return completed(frame, name, cls)
     except ResultsError as error:
         raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
     except InputError as error:

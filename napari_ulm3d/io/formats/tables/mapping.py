@@ -12,9 +12,8 @@ import pandas as pd
 from napari_ulm3d.acquisition import Triple
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.facts.units import SECONDS_PER_UNIT, UM_PER_UNIT
-from napari_ulm3d.io.formats.tables.order import in_order, with_frames
+from napari_ulm3d.io.formats.tables.completed import completed
 from napari_ulm3d.io.formats.tables.spreadsheet import read_raw
-from napari_ulm3d.io.formats.tables.velocities import with_velocities
 from napari_ulm3d.io.stored.content import readable
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -106,16 +105,14 @@ def read_mapped(path: str | PathLike[str], chosen: ColumnMap) -> Tracks | Locali
         table["time_s"] = table["time_s"] * TIMES_S[chosen.time]
     elif chosen.rate_hz:
         table["time_s"] = table["frame"] / chosen.rate_hz
-    table = with_frames(table, name)
-    of_tracks = "track_id" in table
-    for column in ("frame", "track_id"):
-        if column in table:
-            table[column] = table[column].astype(np.int64)
-    if of_tracks:
-        return Tracks(in_order(with_velocities(table, name), name, of_tracks=True))
-    missing = {"snr_db": 0.0, "score": 1.0}
-    table = table.assign(**{key: v for key, v in missing.items() if key not in table})
-    return Localizations(in_order(table, name, of_tracks=False))
+    try:
+        if "track_id" in table:
+            return completed(table, name, Tracks)
+        missing = {"snr_db": 0.0, "score": 1.0}
+        table = table.assign(**{key: v for key, v in missing.items() if key not in table})
+        return completed(table, name, Localizations)
+    except ResultsError as error:
+        raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
 
 
 def _numbers(raw: pd.DataFrame, column: str, name: str) -> pd.Series:
