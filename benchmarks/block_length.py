@@ -1,7 +1,7 @@
-"""Recall by true speed over the length of a block, and what a block of each length costs.
+"""Recall by true speed, and cost, as a function of the block length.
 
-`python -m benchmarks.block_length` simulates 1,000 frames of 40 bubbles a frame (a seed of neither
-training nor test) and runs the defaults with blocks of each length; `auto` is the default.
+`python -m benchmarks.block_length` simulates 1,000 frames of 40 bubbles each (with a seed used in
+neither training nor test) and runs the defaults with blocks of each length; `auto` is the default.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _row(scene: Scene, length: str, localizer: str) -> list[str]:
         some = pairs.truth_counted & (speed >= low) & (speed < high)
         return f"{hit[some].mean():.2f}" if some.any() else "-"
 
-    # The first block is filtered while calibrating, so it is not among those that are timed.
+    # The first block is filtered during calibration, so it is not timed.
     timed = sum(n for n, _ in cpu_s[1:])
     cost = f"{1e3 * (cpu_s[-1][1] - cpu_s[0][1]) / timed:.1f}" if timed else "-"
     return [

@@ -1,9 +1,9 @@
-"""Every conventional localizer over the concentration of bubbles: `python -m benchmarks.concentration`.
+"""All conventional localizers by concentration of bubbles: `python -m benchmarks.concentration`.
 
-The standard sets hold 10, 40 and 160 bubbles in 3.9 x 5.4 x 4.8 mm; each goes through the
-pipeline's own stages with its default settings, once for every localizer, and is scored
+The standard sets contain 10, 40 and 160 bubbles in 3.9 x 5.4 x 4.8 mm. Each is processed by the
+stages of the pipeline with default settings, once per localizer, and scored
 against its ground truth. The definitions are those of `napari_ulm3d.evaluate`: a hit is
-closer than a quarter of the wavelength, half a wavelength of the border is left out.
+closer than a quarter of the wavelength, and a border of half a wavelength is excluded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Row:
     bubbles
         Mean number of bubbles in the field of view.
     seconds
-        Correlating and localizing all frames; simulation, clutter filter and linking apart.
+        Correlation and localization of all frames, without simulation, clutter filter and linking.
     """
 
     set_name: str
@@ -64,7 +64,7 @@ def run_set(
     n_frames: int | None = None,
     sample: int = 0,
 ) -> Iterator[Row]:
-    """Simulate one standard set, and run and score every localizer on it."""
+    """Simulate a standard set, and run and score every localizer on it."""
     settings = standard_config(name, sample)
     if n_frames is not None:
         settings = settings.replace(n_frames=n_frames)
@@ -89,7 +89,7 @@ def run_set(
 def localized(
     acquisition: Acquisition, localizers: list[str], config: PipelineConfig
 ) -> dict[str, tuple[Localizations, float]]:
-    """Localizations by every localizer and the seconds each took; a block is filtered once."""
+    """Localizations and time of every localizer; each block is filtered only once."""
     blocks = acquisition.blocks(config.load.block_frames)
     psf, filtered = acquisition_psf(acquisition, config, blocks[0])
     parts: dict[str, list[Localizations]] = {name: [] for name in localizers}
@@ -109,7 +109,7 @@ def localized(
 
 
 def warm_up(localizers: list[str], config: PipelineConfig) -> None:
-    """Compile what is compiled when first used, on a few frames."""
+    """Trigger compilation on a few frames."""
     settings = standard_config(SETS[0], sample=999).replace(n_frames=24)
     localized(simulate(settings).acquisition, localizers, config)
 
@@ -145,7 +145,7 @@ def table(rows: list[Row]) -> str:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Jaccard index over concentration, one line a localizer; dashed after linking."""
+    """Plot the Jaccard index by concentration, one line per localizer; dashed after linking."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def write_json(rows: list[Row], path: Path) -> None:
-    """All scores of all rows; the file appears whole or not at all."""
+    """Write all scores; the file appears complete or not at all."""
     values: list[dict[str, Any]] = [
         {
             "set": row.set_name,

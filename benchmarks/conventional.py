@@ -1,8 +1,8 @@
-"""The conventional pipeline: speed, where the time goes, memory. `python -m benchmarks.conventional`
+"""Speed by stage and memory of the conventional pipeline. `python -m benchmarks.conventional`
 
-An in-silico acquisition as a lab has it (Open-3DULM's layout: 40 x 36 x 32 voxels of 98.56,
-150, 150 um, 200 frames a file at 260 Hz, 40 bubbles, tissue 25 dB over them, noise 18 dB
-under them) goes from its .mat files to maps. Memory is that of a process of its own.
+A typical simulated acquisition (Open-3DULM's layout: 40 x 36 x 32 voxels of 98.56,
+150, 150 um, 200 frames per file at 260 Hz, 40 bubbles, tissue 25 dB above and noise 18 dB
+below them) is processed from .mat files to maps. Memory is measured in a separate process.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _files(folder: Path, n: int) -> list[Path]:
 
 
 def _stages(folder: Path) -> None:
-    """Time of each stage on one block, best of three after a first round that compiles."""
+    """Time of each stage on one block: best of three, after a first round for compilation."""
     from napari_ulm3d.config import PipelineConfig
     from napari_ulm3d.filtering import clutter_filter, correlation_map
     from napari_ulm3d.io import open_acquisition
@@ -118,7 +118,7 @@ def _stages(folder: Path) -> None:
 def _runs(folder: Path, temporary: Path, n_blocks: int) -> None:
     rows = []
     baseline = 0
-    # The very first run compiles, which takes more memory than running: not counted.
+    # The very first run compiles, which takes more memory than running; it is not counted.
     for files in (-1, 0, 1, 2, n_blocks):
         figures = []
         for attempt in range(1 if files in (-1, 0, n_blocks) else 3):
@@ -168,7 +168,7 @@ def _runs(folder: Path, temporary: Path, n_blocks: int) -> None:
 
 
 def _child(folder: Path, out: Path, n_files: int) -> None:
-    """One run; prints its time (imports and compilation left out) and its peak memory."""
+    """One run; prints its time (without imports and compilation) and peak memory."""
     import numpy as np
 
     from napari_ulm3d.acquisition import Acquisition

@@ -1,8 +1,8 @@
-"""How many damaged files, readers and results survive: ``python -m benchmarks.faults [COUNT]``.
+"""Robustness of the readers to damaged files: ``python -m benchmarks.faults [COUNT]``.
 
-COUNT damaged files a reader format (500 without it) are opened and read, each reader in a
-process of its own; the table says what became of them. The same trials, with 500 files, are
-part of the tests (``tests/faults``), which also kill runs, fill disks and cut results short.
+For each format, COUNT damaged files (default 500) are opened and read, each reader in a
+separate process; the table lists the outcomes. The same trials, with 500 files, are
+part of the tests (``tests/faults``), which also kill runs, fill disks and truncate results.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "faults")
 
 
 def main() -> int:
-    """Print the table, and every fault below it; 1 when there was one."""
+    """Print the table and all faults; return 1 if there were any."""
     from fault_samples import write_samples
     from fault_trials import GOOD, table, try_readers
 

@@ -1,8 +1,9 @@
-"""How `localize.min_fit_snr_db` was chosen: `python -m benchmarks.fit_threshold`
+"""Choice of `localize.min_fit_snr_db`: `python -m benchmarks.fit_threshold`
 
 On validation scenes (the mouse-brain preset with 10, 40 and 160 bubbles, SNR 18 dB, tissue 25 dB;
-seeds that no test set has): the Jaccard index of the localizations, and what a user gets, the
-Jaccard index of the tracked positions and the Dice of the map at 25 um. Means over scenes.
+seeds not in any test set): the Jaccard index of the localizations, and the final results, the
+Jaccard index of the tracked positions and the Dice coefficient of the map at 25 um. Means over
+scenes.
 """
 
 from __future__ import annotations

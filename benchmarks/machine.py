@@ -1,4 +1,4 @@
-"""The line above every table: on what machine, with what, when."""
+"""The line above every table: machine, versions and date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["machine_line", "markdown_table"]
 
 
 def machine_line(*packages: str) -> str:
-    """Processor, cores, memory, Python, the named packages' versions, and the date."""
+    """Processor, cores, system, Python, versions of the named packages, and the date."""
     versions = ", ".join(
         f"{name} {metadata.version(name)}" for name in ("numpy", "numba", *packages)
     )
@@ -25,7 +25,7 @@ def machine_line(*packages: str) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table as the documents show it."""
+    """A Markdown table."""
     widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"

@@ -1,7 +1,7 @@
-"""Accumulating and writing vessel maps. `python -m benchmarks.maps`
+"""Speed of accumulating and writing vessel maps. `python -m benchmarks.maps`
 
 100,000 rows of smooth tracks in a map of about 400 x 600 x 640 voxels, its resolution, and the
-writers on a map of 400 x 548 x 488 voxels of which 1 % is filled at random. Best of three.
+writers for a map of 400 x 548 x 488 voxels with 1 % filled at random. Best of three.
 """
 
 from __future__ import annotations

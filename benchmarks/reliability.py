@@ -1,8 +1,8 @@
-"""Is a score of .8 right in eight of ten cases? `python -m benchmarks.reliability`
+"""Reliability of the scores: is .8 correct in eight of ten cases? `python -m benchmarks.reliability`
 
 Validation scenes of both generators (`benchmarks.scenes`, `benchmarks.crowds`), whole pipeline. For each
-range of the score: the share of the localizations within a quarter of the wavelength of a bubble (each
-bubble counts once), and how many there are.
+range of the score: the share of localizations within a quarter of the wavelength of a bubble (each
+bubble counts once), and their number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from napari_ulm3d.tables import Localizations
 
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 FIRST_KEPT = {"crowd": 5, "validation": 8}
-"""The first singular component kept in each world: what is best for the Gaussian fit."""
+"""The first singular component kept in each world: the best for the Gaussian fit."""
 
 
 def judged_scores(
@@ -35,12 +35,12 @@ def judged_scores(
     acquisition = scene.acquisition
     tolerances = EvaluateConfig().tolerances(acquisition.wavelength_um)
     pairs = match(found.frames, found.positions_um, scene.truth, acquisition.grid, tolerances)
-    hit = pairs.distance_um < tolerances.hit_um  # NaN of what is not paired is not
+    hit = pairs.distance_um < tolerances.hit_um  # False for NaN, that is, without a pair
     return found.table["score"].to_numpy(np.float64)[pairs.counted], hit[pairs.counted]
 
 
 def reliability(score: NDArray[np.float64], hit: NDArray[np.bool_]) -> list[str]:
-    """The share of hits in each range, and the number of localizations."""
+    """Share of hits in each range, and number of localizations."""
     cells = []
     for low, high in pairwise(EDGES):
         part = (score >= low) & ((score < high) | (high == EDGES[-1]))
@@ -49,7 +49,7 @@ def reliability(score: NDArray[np.float64], hit: NDArray[np.bool_]) -> list[str]
 
 
 def scenes(frames: int, seed: int) -> Iterator[Scene]:
-    """One of each number of bubbles, of both generators."""
+    """One scene per number of bubbles, from both generators."""
     yield from validation_scenes(frames, seed)
     for n in NUMBERS:
         yield crowd_scene(n, 1 + seed, frames)

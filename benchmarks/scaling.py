@@ -1,10 +1,10 @@
-"""How a run grows with its length and its workers. `python -m benchmarks.scaling`
+"""Scaling of a run with its length and number of workers. `python -m benchmarks.scaling`
 
-An in-silico acquisition as a lab has it (one .mat file a block, 200 frames of 40 x 36 x 32
-voxels) is run over its first 1, 2, 4, 8, ... files: in one process with all cores, and with
-1, 2, ... workers that share the cores. Every run has a process of its own, which warms up
-on one block a worker first: compiling and starting are told apart from working. Memory is
-the sum over all processes of the largest that each took. Finished blocks are written.
+The first 1, 2, 4, 8, ... files of a typical simulated acquisition (one .mat file per block, 200
+frames of 40 x 36 x 32 voxels) are processed: in one process with all cores, and with
+1, 2, ... workers that share the cores. Every run uses a new process, which is warmed up
+with one block per worker, so that compilation and start-up are measured separately. Memory is
+the sum of the peaks of all processes. Finished blocks are written.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _child(
 
     config = PipelineConfig().with_settings(["device=cpu", *(settings or [])])
     acquisition = open_acquisition(files, LoadConfig.from_dict(load or {}))
-    # As many blocks as there are workers, so that each compiles (or loads what was compiled).
+    # One block per worker, so that each compiles (or loads compiled code).
     warm = open_acquisition(
         (files * max(1, workers))[: max(1, workers)], LoadConfig.from_dict(load or {})
     )
@@ -126,7 +126,7 @@ def _child(
 
         seconds = timed()
         peak = executor.peak_memory_bytes()
-        # Once more with all blocks finished: what this process does by itself.
+        # Again with all blocks finished: the time of this process alone.
         return {
             "seconds": seconds,
             "frames": acquisition.n_frames,
@@ -137,7 +137,7 @@ def _child(
 
 
 def _overhead(folder: Path) -> float:
-    """Seconds a block that going through a worker costs: blocks with hardly any work in them."""
+    """Overhead of a worker per block in seconds, measured with almost empty blocks."""
     rng = np.random.default_rng(0)
     n_blocks = 200
     frames = rng.normal(size=(2 * n_blocks, 8, 8, 8)) + 1j * rng.normal(
@@ -153,7 +153,7 @@ def _overhead(folder: Path) -> float:
     return (worker["seconds"] - alone["seconds"]) / n_blocks
 
 
-# --- what is said of them -------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------
 
 Runs = dict[tuple[int, int], dict[str, float]]
 
@@ -182,7 +182,7 @@ def _table(runs: Runs, blocks: list[int], workers: list[int]) -> str:
 
 
 def _growth(runs: Runs, blocks: list[int], workers: list[int]) -> str:
-    """Exponents of power laws through time and memory over the number of blocks."""
+    """Exponents of power laws of time and memory as functions of the number of blocks."""
     if len(blocks) < 2:
         return "One length alone: no growth can be told."
 

@@ -1,4 +1,4 @@
-"""Simulated scenes with their truth, for the benchmarks of localizers."""
+"""Simulated scenes with ground truth, for the benchmarks of localizers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from napari_ulm3d.simulate.config import SimulationConfig
 from napari_ulm3d.tables import Localizations, Tracks
 
 VALIDATION_SEED = 8_000_010_000
-"""First seed of what is chosen by: of neither training nor test, nor the training's own validation."""
+"""First seed for choosing settings; used neither in training and its validation nor in tests."""
 NUMBERS = (10, 40, 160)
-"""Bubbles in view of the validation scenes, as in the standard sets."""
+"""Numbers of bubbles in view in the validation scenes, as in the standard sets."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Frames in memory with their truth."""
+    """Frames in memory with their ground truth."""
 
     name: str
     acquisition: Acquisition
@@ -32,7 +32,7 @@ class Scene:
 
 
 def make_scene(settings: SimulationConfig) -> Scene:
-    """Simulate all frames, so that a run's time is the run's own."""
+    """Simulate all frames in advance, so that the time of a run does not include it."""
     simulation = simulate(settings)
     lazy = simulation.acquisition
     acquisition = Acquisition.from_array(
@@ -47,7 +47,7 @@ def make_scene(settings: SimulationConfig) -> Scene:
 
 
 def validation_scenes(frames: int, sample: int = 0) -> list[Scene]:
-    """A scene of each of `NUMBERS`; another sample has other vessels, bubbles, tissue and noise."""
+    """One scene per number in `NUMBERS`; samples differ in vessels, bubbles, tissue and noise."""
     base = preset("mouse-brain-15MHz")
     return [
         make_scene(
@@ -79,7 +79,7 @@ def score(scene: Scene, found: Localizations, tracks: Tracks) -> Scores:
 def three_scores(
     scenes: Sequence[Scene], found: Sequence[Localizations], config: LinkConfig
 ) -> NDArray[np.float64]:
-    """(3, scenes): Jaccard index, that of tracked positions, and Dice, linked as `config` says."""
+    """(3, scenes): Jaccard index, that of tracked positions, and Dice, linked with `config`."""
     rows = []
     for scene, part in zip(scenes, found, strict=True):
         scores = score(scene, part, link(part, scene.acquisition.rate_hz, config))
@@ -101,5 +101,5 @@ def with_localizer(config: PipelineConfig, localizer: str) -> PipelineConfig:
 
 
 def above(found: Localizations, least: float) -> Localizations:
-    """Those of at least some score."""
+    """Localizations with at least a given score."""
     return Localizations(found.table[found.table["score"] >= least].reset_index(drop=True))

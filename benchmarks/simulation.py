@@ -1,4 +1,4 @@
-"""Making acquisitions. `python -m benchmarks.simulation`
+"""Speed of the simulation. `python -m benchmarks.simulation`
 
 Volumes of 40 x 36 x 32 voxels with noise and tissue, at 10, 40 and 160 bubbles: wall-clock and
 CPU speed of the frames, and the time to grow the vessels and solve their flow.

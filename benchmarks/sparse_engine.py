@@ -1,10 +1,10 @@
 """The sparse engine against dense convolution and spconv. `python -m benchmarks.sparse_engine`
 
-One submanifold convolution, 3^3, 32 to 32 channels, on a volume whose kept voxels lie in clumps
-as the maxima of a correlation map do: time of the kernel map, of the forward and of the backward
-pass, and memory over what the inputs take, each in a process of its own. spconv on the CPU has
-one thread, since with more its numbers are wrong, and no backward pass; it stands here for
-comparison alone.
+One submanifold convolution, 3^3, 32 to 32 channels, on a volume whose kept voxels are clustered
+like the maxima of a correlation map: time of the kernel map and of the forward and backward
+pass, and memory in addition to the inputs, each in a separate process. spconv on the CPU uses
+one thread, since its results are wrong with more, and has no backward pass; it is included only
+for comparison.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _measure(
         import spconv.pytorch  # noqa: F401
         from threadpoolctl import threadpool_limits
 
-        # Its kernels run in an OpenMP library of their own.
+        # Its kernels use a separate OpenMP library.
         torch.set_num_threads(1)
         threadpool_limits(1)
     mask = _clumps(shape, occupancy)
@@ -163,7 +163,7 @@ def _measure(
 
 
 def _clumps(shape: list[int], occupancy: float) -> Any:
-    """(1, *shape) bool: the highest values of noise that was smoothed over five voxels."""
+    """(1, *shape) bool: the highest values of noise smoothed over five voxels."""
     import torch
 
     noise = torch.randn(shape)
@@ -256,7 +256,7 @@ def _passes(
 
 
 def _best(run: Callable[[], Any], device: str) -> float:
-    """The shortest of several runs, in seconds."""
+    """Time of the fastest of several runs in seconds."""
     import torch
 
     run()
@@ -274,7 +274,7 @@ def _best(run: Callable[[], Any], device: str) -> float:
 
 
 def _memory_now(device: str) -> int | None:
-    """Bytes taken now; from here on `_memory_peak` counts anew. None where it cannot be told."""
+    """Current memory in bytes; resets `_memory_peak`. None if it cannot be measured."""
     if device == "cuda":
         import torch
 
@@ -282,7 +282,7 @@ def _memory_now(device: str) -> int | None:
         return torch.cuda.memory_allocated()
     if not sys.platform.startswith("linux"):
         return None
-    # What was freed goes back to the system first, or it would hide what is taken next.
+    # Return freed memory to the system first, or it would hide new allocations.
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")

@@ -1,7 +1,7 @@
 """BubbleNet's weights on validation scenes: `python -m benchmarks.weights FILE ...`
 
-Which weights are shipped is chosen by this table: whole pipeline, scenes of 10, 40 and 160 bubbles
-with seeds of neither training nor test. With it come the Gaussian fit's scores.
+This table is used to choose the shipped weights: whole pipeline, scenes of 10, 40 and 160 bubbles
+with seeds used in neither training nor test. It includes the scores of the Gaussian fit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def summary(
     found: Sequence[Sequence[Localizations]],
     config: PipelineConfig,
 ) -> list[str]:
-    """Jaccard index, that of tracked positions and Dice, each by number of bubbles and their mean."""
+    """Jaccard index, that of tracked positions and Dice, by number of bubbles and on average."""
     pairs = zip(samples, found, strict=True)
     means = np.mean([three_scores(*pair, config.link) for pair in pairs], axis=0)
     return [" ".join(f"{v:.3f}" for v in row) + f" ({row.mean():.3f})" for row in means]

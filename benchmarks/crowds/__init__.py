@@ -1,1 +1,1 @@
-"""Localizers where bubbles crowd, on scenes that training never makes."""
+"""Localizers on crowded scenes from a generator not used in training."""

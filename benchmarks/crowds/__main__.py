@@ -1,9 +1,9 @@
-"""Localizers on crowds that training never makes: `python -m benchmarks.crowds`
+"""Localizers on crowds from a generator not used in training: `python -m benchmarks.crowds`
 
 Scenes of `benchmarks.crowds.scenes`: 10, 40 and 160 bubbles that share trunks, in 40 x 36 x 32 voxels at 260 Hz,
-with tissue. Each localizer is scored at each first component kept that is named; that of its best tracked Jaccard
-index is taken for the recall by distance to the nearest bubble and by speed. Weights and components are chosen
-on the seeds of `validation`; those of `test` are looked at with one component each.
+with tissue. Each localizer is scored for each given first component kept. The one with the best tracked Jaccard
+index is used for the recall by distance to the nearest bubble and by speed. Weights and components are chosen
+on the seeds of `validation`; those of `test` are evaluated with one component each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPEEDS_MM_S = (0.0, 2.0, 4.0, 8.0, 12.0, 20.0, np.inf)
 
 @dataclass(frozen=True)
 class Found:
-    """What one localizer found at one cut and score, and its scores."""
+    """Localizations of one localizer at one cut and minimum score, with their scores."""
 
     name: str
     first: int
@@ -40,7 +40,7 @@ class Found:
 
     @property
     def quality(self) -> float:
-        """The mean tracked Jaccard index, by which cuts are chosen."""
+        """The mean tracked Jaccard index, used to choose the cut."""
         return float(self.scores[1].mean())
 
 
@@ -51,7 +51,7 @@ def tried(
     weights: str | None,
     least: list[float],
 ) -> list[Found]:
-    """The Gaussian fit (no weights), or a network at each least score, at one cut."""
+    """The Gaussian fit (without weights), or a network at each minimum score, for one cut."""
     config = with_first(base, first)
     if weights is None:
         found = [
@@ -70,7 +70,7 @@ def tried(
 
 
 def means(scenes: Sequence[Scene], scores: NDArray[np.float64]) -> list[str]:
-    """Jaccard index, tracked, Dice: each by number of bubbles."""
+    """Jaccard index, tracked Jaccard index and Dice, each by number of bubbles."""
     columns = [
         [scores[:, k] for k, s in enumerate(scenes) if s.name == f"crowd-{n}"] for n in NUMBERS
     ]
@@ -79,7 +79,7 @@ def means(scenes: Sequence[Scene], scores: NDArray[np.float64]) -> list[str]:
 
 
 def recalls(scenes: Sequence[Scene], found: Found) -> tuple[list[list[str]], list[list[str]]]:
-    """Rows by distance and by speed, one each number of bubbles."""
+    """Rows by distance and by speed, one per number of bubbles."""
     far_rows, fast_rows = [], []
     for n in NUMBERS:
         hits, far, fast = [], [], []

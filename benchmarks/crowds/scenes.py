@@ -1,9 +1,9 @@
-"""Scenes that training never makes, for `benchmarks.crowds`: an analytic generator of its own.
+"""Scenes for `benchmarks.crowds` from an independent analytic generator, not used in training.
 
-It shares no code and no model with `napari_ulm3d.simulate`: bubbles run along splines that branch, their
+It shares no code or model with `napari_ulm3d.simulate`: bubbles move along branching splines, their
 image has the side lobes of an apodized aperture, an asymmetric pulse and a curved wavefront, the noise is
-coloured and its gain varies over depth, and the tissue is speckle that is really displaced, by strain as
-well as as a whole.
+coloured with a depth-dependent gain, and the tissue is speckle that is actually displaced, by strain
+and as a whole.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ NUMBERS = (10, 40, 160)
 
 _AXIAL_UM = 146.0
 _LATERAL_UM = (264.0, 330.0)  # at the top and at the bottom
-_SNR_DB = 23.0  # the grain takes 5 dB of it: neighbours of like noise average less out
+_SNR_DB = 23.0  # effectively 5 dB less, since correlated noise averages out less
 _TISSUE_DB = 25.0
 _CARRIER = 0.93
 _RIM_UM = 500.0
 
 
 def crowd_scene(n_bubbles: int, seed: int, frames: int) -> Scene:
-    """Frames and truth of about `n_bubbles` bubbles in view; the same for the same seed."""
+    """Frames and ground truth of about `n_bubbles` bubbles in view, determined by the seed."""
     rng = np.random.default_rng((seed, n_bubbles))
     trunks = _trunks(rng, n_bubbles)
     volume = _Image(rng)
@@ -52,7 +52,7 @@ def crowd_scene(n_bubbles: int, seed: int, frames: int) -> Scene:
         places = np.concatenate([part[1] for part in seen])
         speeds = np.concatenate([part[2] for part in seen])
         for name in ids.tolist():
-            # Square roots of gamma variates: echoes between steady and Rayleigh.
+            # Square roots of gamma variates: amplitudes between constant and Rayleigh.
             amplitude.setdefault(name, float(np.sqrt(rng.gamma(5.0) / 5.0)))
         bright = np.array([amplitude[name] for name in ids.tolist()])
         data[k] = volume.bubbles(places, bright) + volume.noise(rng) + tissue.at(k)
@@ -74,7 +74,7 @@ def _table(frame: int, ids: NDArray[np.int64], places: Floats, speeds: Floats) -
 
 @dataclass(frozen=True)
 class _Trunk:
-    """Bubbles about a spline, faster in its middle than at its rim."""
+    """Bubbles around a spline, faster in the middle than at the rim."""
 
     places: Floats  # (m, 3) along the curve, um
     tangent: Floats  # (m, 3)
@@ -86,7 +86,7 @@ class _Trunk:
     aside: Floats  # (n, 2) um
 
     def at(self, time_s: float) -> tuple[NDArray[np.int64], Floats, Floats]:
-        """Numbers, places (um) and velocities (um/s)."""
+        """Numbers, positions (um) and velocities (um/s)."""
         lap, along = np.divmod(self.start + self.speed * time_s, self.length)
         position = along / self.length * (len(self.places) - 1)
         low = position.astype(int)
@@ -113,7 +113,7 @@ def _trunks(rng: np.random.Generator, n_bubbles: int) -> list[_Trunk]:
         ends[0, axis], ends[1, axis] = -_RIM_UM, size[axis] + _RIM_UM
         control = ends[0] + np.linspace(0, 1, 6)[:, None] * (ends[1] - ends[0])
         control[1:-1] += rng.normal(0, 350, (4, 3))
-        if k % 2 and knots:  # the first half of another one: streams that part or join
+        if k % 2 and knots:  # shares the first half of another one: streams that part or join
             control[:3] = knots[-1][:3]
         knots.append(control)
         curve = make_interp_spline(np.arange(6.0), control)
@@ -127,7 +127,7 @@ def _trunks(rng: np.random.Generator, n_bubbles: int) -> list[_Trunk]:
         side = np.cross(tangent, np.eye(3)[np.abs(tangent.mean(axis=0)).argmin()])
         side /= np.linalg.norm(side, axis=1, keepdims=True)
         across = np.stack([side, np.cross(tangent, side)], axis=1)
-        # Somewhat more than wanted in view: some run in the rim.
+        # Slightly more than requested, since some are in the margin.
         n = rng.poisson(1.25 * n_bubbles / n_trunks)
         radius = rng.uniform(80, 350)
         share = np.sqrt(rng.random(n))
@@ -143,7 +143,7 @@ def _trunks(rng: np.random.Generator, n_bubbles: int) -> list[_Trunk]:
 
 
 class _Image:
-    """How a bubble looks, and the noise."""
+    """The image of a bubble, and the noise."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._axes = [np.arange(n) * step for n, step in zip(SHAPE, SPACING_UM, strict=True)]
@@ -178,24 +178,24 @@ _ORDER = 8
 _PULSE_WIDTH = 6.69
 """Full width at half maximum of t^8 exp(-t)."""
 _PULSE_CENTRE = 8.5
-"""Where a Gaussian of that width correlates best with it: there the bubble is said to be."""
+"""Position at which a Gaussian of that width correlates best with it: the bubble's true position."""
 
 
 def _pulse(z: Floats) -> Floats:
-    """A gammatone's envelope, of maximum 1: it rises faster than it rings out."""
+    """Envelope of a gammatone with maximum 1: it rises faster than it decays."""
     t = np.maximum(_PULSE_CENTRE + z * (_PULSE_WIDTH / _AXIAL_UM), 0)
     return np.asarray((t / _ORDER) ** _ORDER * np.exp(_ORDER - t))
 
 
 def _aperture(far: Floats) -> Floats:
-    """Sent by a plain aperture, received by a Hamming-weighted one; 1 wide at half maximum."""
+    """Transmission by a uniform aperture, reception by a Hamming-weighted one; unit FWHM."""
     u = 1.029 * far
     back = np.sinc(u) + 0.426 * (np.sinc(u - 1) + np.sinc(u + 1))
     return np.asarray(np.sinc(u) * back)
 
 
 class _Tissue:
-    """Speckle, displaced along z as a whole and by strain, and turning slowly into other speckle."""
+    """Speckle that is displaced along z as a whole and by strain, and decorrelates slowly."""
 
     def __init__(self, rng: np.random.Generator, frames: int) -> None:
         nz, ny, nx = SHAPE
@@ -203,7 +203,7 @@ class _Tissue:
         self._fields = []
         for _ in range(2):
             field = np.zeros((nz + 8, ny, nx), complex)
-            for _ in range(6):  # sheets of scatterers, blurred by the bubble's image
+            for _ in range(6):  # sets of scatterers, convolved with the bubble's image
                 n = 1500
                 places = rng.uniform((-0.2, -0.1, -0.1), (1.2, 1.1, 1.1), (n, 3))
                 places *= np.array(SHAPE) * SPACING_UM

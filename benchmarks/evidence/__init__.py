@@ -1,1 +1,1 @@
-"""What a run says of itself, against what is true."""
+"""Check the quality measures reported by a run against the ground truth."""

@@ -1,9 +1,9 @@
-"""What a run says of itself, against what is true: `python -m benchmarks.evidence`
+"""Quality measures reported by a run, compared with the truth: `python -m benchmarks.evidence`
 
-False tracks: predicted (`link.chance_tracks`) against true, on scenes of `benchmarks.crowds` with 10, 40 and 160 bubbles
-(with random false localizations added to true positions, and imaged) and, with `--must FOLDER`, on an acquisition of
-PyMUST's SIMUS3. Coverage: 90 % intervals of maps against the mean of other acquisitions of the same vessels. Cost:
-processor time beside that of the conventional pipeline.
+False tracks: predicted (`link.chance_tracks`) and true shares, on scenes of `benchmarks.crowds` with 10, 40 and 160
+bubbles (imaged, and as true positions with random false ones added) and, with `--must FOLDER`, on an acquisition of
+PyMUST's SIMUS3. Coverage: 90 % intervals of maps, compared with the mean of other acquisitions of the same vessels.
+Cost: processor time relative to that of the conventional pipeline.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from benchmarks.evidence.false_tracks import FalseTracks, of_images, with_noise
 from benchmarks.machine import machine_line, markdown_table
 from benchmarks.zoo.store import read_must3d_fine
 
-_SEED = 2001  # of no scene that anything was chosen on
+_SEED = 2001  # not used for any choice
 _FRAMES = 200
-_NOISE = (10.0, 100.0, 400.0)  # false localizations a frame
-_RARE = 0.03  # with fewer false tracks than this, a handful decides
+_NOISE = (10.0, 100.0, 400.0)  # false localizations per frame
+_RARE = 0.03  # below this share, a few false tracks decide
 
 
 def main() -> None:

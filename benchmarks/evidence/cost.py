@@ -1,4 +1,4 @@
-"""Processor time of the evidence as a share of the conventional pipeline's."""
+"""CPU time of the evidence relative to the conventional pipeline."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ __all__ = ["costs"]
 
 
 def costs(n_bubbles: int, frames: int, repeats: int, seed: int) -> dict[str, float]:
-    """Processor seconds of a run and, beside it, of each kind of evidence on its results.
+    """CPU time (s) of a conventional run and of each kind of evidence computed from its results.
 
-    The run itself has no errors of maps and no resolution. What it does of the rest (chance,
-    forecast) is counted as evidence and taken off the run.
+    The run computes neither map errors nor resolution. The evidence it does compute (chance
+    tracks, forecast) is subtracted from its time.
 
     Parameters
     ----------
     n_bubbles, frames, seed
-        Of the scene.
+        Parameters of the scene.
     repeats
-        How many times its frames follow each other in the acquisition, so that it has several
-        blocks.
+        Number of repetitions of the scene's frames, so that the acquisition has several blocks.
     """
     scene = crowd_scene(n_bubbles, seed, frames)
     once = scene.acquisition
@@ -40,7 +39,7 @@ def costs(n_bubbles: int, frames: int, repeats: int, seed: int) -> dict[str, flo
     )
     plain = MapConfig(fsc=False, local_resolution=False, confidence="none")
     config = PipelineConfig(maps=plain)
-    run(once, config)  # what is compiled, is
+    run(once, config)  # compile first
     spent: dict[str, float] = {}
 
     def timed(name: str, call: Callable[[], object]) -> None:

@@ -1,6 +1,6 @@
-"""How often 90 % intervals of a map hold what many other acquisitions of the same vessels say.
+"""Coverage of a map's 90 % intervals, measured on other acquisitions of the same vessels.
 
-The vessels are the splines of `benchmarks.crowds`; each draw has bubbles, speeds and errors of its own.
+The vessels are the splines of `benchmarks.crowds`; bubbles, speeds and errors differ between draws.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ __all__ = ["coverage"]
 
 _FRAMES, _BUBBLES = 130, 160
 _ERROR_UM = 12.0
-_LEAST_TRACKS = 2.0  # in the mean of all draws, for a voxel to count
+_LEAST_TRACKS = 2.0  # minimum mean over all draws for a voxel to count
 _SPACING = (float(SPACING_UM[0]), float(SPACING_UM[1]), float(SPACING_UM[2]))
 
 
 def coverage(seed: int, draws: int, judged: int, smoothing_um: float = 0.0) -> dict[str, float]:
-    """Share of voxels whose 90 % interval holds the mean of `draws` other acquisitions.
+    """Share of voxels whose 90 % interval contains the mean of `draws` other acquisitions.
 
     Parameters
     ----------
     seed
-        Of vessels and bubbles.
+        Seed of vessels and bubbles.
     draws
-        Acquisitions that the truth is the mean of.
+        Number of acquisitions averaged for the truth.
     judged
-        Acquisitions whose intervals are looked at.
+        Number of acquisitions whose intervals are tested.
     smoothing_um
-        Of the maps.
+        Smoothing of the maps.
 
     Returns
     -------
-    Shares for ``density`` and ``speed``, and ``voxels``, the number looked at in each.
+    Shares for ``density`` and ``speed``, and ``voxels``, the number tested in each.
     """
     rng = np.random.default_rng(seed)
     trunks = _trunks(rng, _BUBBLES)
@@ -69,7 +69,7 @@ def coverage(seed: int, draws: int, judged: int, smoothing_um: float = 0.0) -> d
 
 
 def _tracks(trunks: list[_Trunk], rng: np.random.Generator) -> Tracks:
-    """Bubbles drawn anew in the same vessels, localized and linked."""
+    """Tracks of newly drawn bubbles in the same vessels, localized and linked."""
     drawn = [_redrawn(trunk, rng) for trunk in trunks]
     places, frames = [], []
     size = np.array(SHAPE) * SPACING_UM
@@ -85,7 +85,7 @@ def _tracks(trunks: list[_Trunk], rng: np.random.Generator) -> Tracks:
 
 
 def _redrawn(trunk: _Trunk, rng: np.random.Generator) -> _Trunk:
-    """As many bubbles on average, with speeds and offsets of this trunk's, elsewhere."""
+    """On average the same number of bubbles, with speeds and offsets from this trunk, elsewhere."""
     if not len(trunk.start):
         return trunk
     pick: NDArray[np.int64] = rng.integers(0, len(trunk.start), rng.poisson(len(trunk.start)))

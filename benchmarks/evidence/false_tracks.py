@@ -21,7 +21,7 @@ _SEEN, _ERROR_UM = 0.85, 12.0
 
 @dataclass(frozen=True)
 class FalseTracks:
-    """One scene, tracks of at least a length."""
+    """One scene and minimum track length."""
 
     scene: str
     length: int
@@ -32,13 +32,13 @@ class FalseTracks:
 
     @property
     def factor(self) -> float:
-        """How many times the greater of predicted and true is the lesser."""
+        """Ratio of the larger to the smaller of predicted and true share."""
         low, high = sorted((self.true, self.predicted))
         return high / low if low > 0 else (1.0 if high == 0 else np.inf)
 
 
 def of_images(scene: Scene, lengths: tuple[int, ...] = (5, 9)) -> list[FalseTracks]:
-    """Localizations of a default run; false: most positions over a wavelength from any bubble."""
+    """Use a default run; a track is false if most positions are over a wavelength from any bubble."""
     found = run(scene.acquisition, PipelineConfig()).localizations
     wavelength = scene.acquisition.wavelength_um
     if wavelength is None:
@@ -50,7 +50,7 @@ def of_images(scene: Scene, lengths: tuple[int, ...] = (5, 9)) -> list[FalseTrac
 def with_noise(
     scene: Scene, per_frame: float, seed: int, lengths: tuple[int, ...] = (3, 5)
 ) -> list[FalseTracks]:
-    """True positions, 15 % missed and with an error of 12 um, among random false ones."""
+    """Use true positions, 15 % missed and with errors of 12 um, with random false ones added."""
     rng = np.random.default_rng(seed)
     truth = scene.truth.table
     place = truth[["z_um", "y_um", "x_um"]].to_numpy(float)

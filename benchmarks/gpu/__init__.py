@@ -1,1 +1,1 @@
-"""What a GPU would do, and does where there is one."""
+"""Correctness and speed on a GPU, or of the GPU's code on a CPU."""

@@ -1,10 +1,10 @@
-"""All that has to be known of a GPU, in a few minutes. `python -m benchmarks.gpu --minutes 8`
+"""All tests of a GPU in a few minutes. `python -m benchmarks.gpu --minutes 8`
 
-Right first, then fast: layers and networks against the CPU, what happens where memory ends, then
-volumes a second of the network, of what comes before it and of a whole run, single convolutions,
-memory of the paper's networks at their published size, and training. Each part has a share of the
-time; the report is written after every row, so that what was measured is kept whatever happens.
-Without a GPU the same runs small on the CPU, by the code that a GPU would run.
+First correctness: layers and networks compared with the CPU, and behaviour when memory runs out.
+Then speed: volumes per second of the network, of the steps before it and of a whole run, single
+convolutions, memory of the networks of Rauby et al. at their published size, and training. Each part
+has a share of the time. The report is written after every row, so that no measurement is lost.
+Without a GPU, the same tests run at a small size on the CPU, with the GPU's code.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Counting what a piece of PyTorch code asks of a GPU: kernels launched, and waits for the result.
+"""Count the kernel launches and synchronizations of PyTorch code on a GPU.
 
-On the CPU the operators are the same, so both can be counted without a GPU. An operator that
-only looks at memory in another way (a slice, a transpose) launches nothing. A value that the
-program needs on the host to go on (`.item()`, a boolean mask, the number of rows of `nonzero`)
-makes it wait until the GPU has finished all that was asked of it.
+The operators are the same on the CPU, so no GPU is needed. An operator that only changes the view
+of memory (a slice, a transpose) launches nothing. A value that the host needs (`.item()`, a
+boolean mask, the number of rows of `nonzero`) makes it wait for all queued kernels.
 """
 
 from __future__ import annotations
@@ -34,27 +33,27 @@ _ALLOCATE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_str
 
 @dataclass
 class Counts:
-    """What was asked for, by operator."""
+    """Launches and synchronizations, by operator."""
 
     launched: Counter[str] = field(default_factory=Counter)
     waited: Counter[str] = field(default_factory=Counter)
 
     @property
     def launches(self) -> int:
-        """Kernels, at least one each operator."""
+        """Number of kernels, at least one per operator."""
         return self.launched.total()
 
     @property
     def waits(self) -> int:
-        """Times at which the host needs a value of the device."""
+        """Number of times that the host needs a value from the device."""
         return self.waited.total()
 
 
 def counted(work: Callable[[], T]) -> tuple[T, Counts]:
-    """The result of `work`, and what it asked for in this thread.
+    """The result of `work`, and its counts in this thread.
 
-    Tensors that are on the CPU for a reason count like all others, so `work` should hold only what
-    is meant for the device.
+    Tensors intentionally on the CPU are counted too, so `work` should contain only operations
+    meant for the device.
     """
     counts = Counts()
     with _Waits(counts), _Launches(counts):
@@ -97,11 +96,11 @@ def _by_mask(index: Any) -> bool:
 
 
 def _looks_only(func: Any, args: Any, out: Any) -> bool:
-    """Whether the result is an input seen in another way."""
+    """Whether the result is a view of an input."""
     returns = func._schema.returns
     if any(one.alias_info is not None and one.alias_info.is_write for one in returns):
         return False
-    # `to`, `contiguous` and `reshape` copy where they must.
+    # `to`, `contiguous` and `reshape` copy only if necessary.
     given = {_storage(one) for one in args if isinstance(one, torch.Tensor)}
     made = out if isinstance(out, (tuple, list)) else [out]
     return all(_storage(one) in given for one in made if isinstance(one, torch.Tensor))

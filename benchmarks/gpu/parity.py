@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU computes: layers, networks, and where memory ends."""
+"""Compare a device with the CPU: layers, networks, and behaviour when memory runs out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _LAYERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def bubble_block(shape: tuple[int, ...], share: float | None = None, seed: int = 0) -> BubbleInput:
-    """A block of kept voxels in clumps, as bubbles leave them; or scattered, a share of all."""
+    """A block of kept voxels, clustered as for real bubbles; or a random share of all voxels."""
     if share is None:
         kept = bubbles_in(shape)
         coordinates, values = kept.coordinates, kept.values
@@ -78,12 +78,12 @@ def _ways(device: str) -> Iterator[tuple[Backend, torch.dtype]]:
 
 
 def _as_gpu(device: str) -> AbstractContextManager[None]:
-    """On the CPU, the code that a GPU would run."""
+    """On the CPU, use the GPU's code."""
     return tables_everywhere() if device == "cpu" else nullcontext()
 
 
 def _difference(found: list[Tensor], wanted: list[Tensor]) -> float:
-    """Largest over the largest wanted value, of all tensors."""
+    """Largest error of all tensors relative to the largest expected value."""
     worst = 0.0
     for a, b in zip(found, wanted, strict=True):
         a, b = a.detach().cpu().double(), b.detach().cpu().double()
@@ -99,7 +99,7 @@ def _verdict(error: float, dtype: torch.dtype) -> Row:
 
 
 def layers(device: str) -> Iterator[Row]:
-    """Each layer forward and backward against lists of pairs on the CPU in 32 bits."""
+    """Compare each layer, forward and backward, with lists of pairs on the CPU in 32 bits."""
     for name, make in _LAYERS.items():
         torch.manual_seed(0)
         layer = make()
@@ -132,7 +132,7 @@ def _both_ways(
 
 
 def networks(device: str, small: bool) -> Iterator[Row]:
-    """Every shipped network forward, and the gradients of its weights."""
+    """Compare the output of every shipped network, and the gradients of its weights."""
     for name, path in shipped_weights().items():
         card = read_card(path)
         for dtype in {dtype for _, dtype in _ways(device)}:
@@ -155,7 +155,7 @@ def networks(device: str, small: bool) -> Iterator[Row]:
 
 
 def _said(network: nn.Module, small: bool) -> list[Tensor]:
-    """What a network says of made voxels, where it is."""
+    """Output of a network for synthetic voxels, on its device."""
     device = next(network.parameters()).device
     if isinstance(network, BubbleNet):
         x = collate([bubble_block((6, 12, 10, 8) if small else (24, 32, 30, 28))], device)
@@ -178,7 +178,7 @@ def _said(network: nn.Module, small: bool) -> list[Tensor]:
 
 
 def _said_of_a_map(network: nn.Module, device: torch.device) -> list[Tensor]:
-    """What a network on vessel maps says of made voxels."""
+    """Output of a network on vessel maps for synthetic voxels."""
     generator = torch.Generator().manual_seed(0)
     places = (torch.rand(1, 16, 12, 20, generator=generator) < 0.1).nonzero().int()
     features = torch.rand(len(places), len(FEATURES), generator=generator)
@@ -189,7 +189,7 @@ def _said_of_a_map(network: nn.Module, device: torch.device) -> list[Tensor]:
 
 
 def short_of_memory(device: str, network: BubbleNet, small: bool) -> Iterator[Row]:
-    """A block that does not fit at once is found in smaller passes, and says the same."""
+    """Check that a block that does not fit into memory gives the same result in smaller passes."""
     block = bubble_block((40, 12, 12, 12) if small else (400, 40, 36, 32))
     config = NetworkConfig(views=2, min_score=0.01)
 

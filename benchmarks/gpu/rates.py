@@ -1,4 +1,4 @@
-"""How fast: the network, what comes before it, a whole run, single convolutions, training."""
+"""Speed of the network, the steps before it, a whole run, single convolutions, and training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GRID = (40, 36, 32)
 
 
 def seconds_of(work: Callable[[], Any], device: str, at_least: float = 0.3) -> float:
-    """Seconds of one call, of some calls after a first one that is not counted."""
+    """Mean time of a call in seconds, after a first call that is not counted."""
 
     def finished() -> float:
         if device != "cpu":
@@ -48,7 +48,7 @@ def seconds_of(work: Callable[[], Any], device: str, at_least: float = 0.3) -> f
 
 
 class _Bytes(TorchDispatchMode):
-    """Bytes that operators read and write, each tensor once an operator."""
+    """Bytes read and written by operators, counting each tensor once per operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _Bytes(TorchDispatchMode):
 
 
 def _peaks(device: str) -> tuple[float, float]:
-    """Operations and bytes a second that this device reaches, in 32 bits."""
+    """Operations and bytes per second that this device reaches in 32 bits."""
     n = 512 if device == "cpu" else 8192
     a = torch.randn(n, n, device=device)
     flops = 2 * n**3 / seconds_of(lambda: a @ a, device)
@@ -80,7 +80,7 @@ def _peaks(device: str) -> tuple[float, float]:
 
 
 def network_rates(device: str, network: BubbleNet, small: bool) -> Iterator[Row]:
-    """Volumes a second over block sizes and occupancy, beside what the device could do."""
+    """Volumes per second by block size and occupancy, compared with the device's limit."""
     flops, bandwidth = _peaks(device)
     grid = (16, 16, 16) if small else GRID
     frames = (20,) if small else (100, 200, 400, 1000)
@@ -92,7 +92,7 @@ def network_rates(device: str, network: BubbleNet, small: bool) -> Iterator[Row]
                 lambda b=block, c=config: list(predict(network, b, c, device=device)), device
             )  # type: ignore[misc]
             counted, moved = FlopCounterMode(display=False), _Bytes()
-            # The code of a GPU, counted on the CPU where there is none.
+            # The GPU's code, counted on the CPU if there is no GPU.
             with (
                 torch.inference_mode(),
                 tables_everywhere() if device == "cpu" else nullcontext(),
@@ -109,7 +109,7 @@ def network_rates(device: str, network: BubbleNet, small: bool) -> Iterator[Row]
 
 
 def preprocessing(device: str, small: bool) -> Iterator[Row]:
-    """Filtering, correlation, noise and threshold of a block, on the CPU's way and on the device."""
+    """Filter, correlation, noise level and threshold of a block, with the CPU's code and on the device."""
     from napari_ulm3d.filtering import correlation_map
     from napari_ulm3d.networks.bubblenet_input import noise_level
 
@@ -171,7 +171,7 @@ def whole_run(device: str, small: bool) -> Iterator[Row]:
 
 
 def convolutions(device: str, small: bool) -> Iterator[Row]:
-    """A 3x3x3 convolution of 32 channels: dense where it fits, plain PyTorch, spconv."""
+    """A 3x3x3 convolution of 32 channels: dense if it fits, plain PyTorch, spconv."""
     side = 24 if small else 96
     torch.manual_seed(0)
     for share in (0.01, 0.1) if small else (0.001, 0.01, 0.1):
@@ -202,7 +202,7 @@ def convolutions(device: str, small: bool) -> Iterator[Row]:
 
 
 def training(device: str, small: bool) -> Iterator[Row]:
-    """Steps a second on windows that are at hand, and on those that the simulator makes meanwhile."""
+    """Training steps per second on prepared windows, and on windows simulated in parallel."""
     from napari_ulm3d.train.bubbles.task import BubbleTask
     from napari_ulm3d.train.config import TrainConfig
     from napari_ulm3d.train.loop import new_state, train_step

@@ -1,4 +1,4 @@
-"""Results written as they come, and parts that end when their time is over."""
+"""Write results as they arrive, and stop parts when their time is over."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ class Part:
     Attributes
     ----------
     title, header
-        Above it.
+        Title and header of the table.
     share
-        Of the minutes.
+        Share of the total time.
     rows
-        Makes it row by row; between two rows it may be stopped. Each row is small enough to be
-        made in a fraction of a minute.
+        Yields the rows; it may be stopped between two rows. Each row takes a fraction of a minute.
     """
 
     title: str
@@ -36,14 +35,14 @@ class Part:
 
 
 def run_parts(parts: list[Part], minutes: float, out: Path, device: str) -> bool:
-    """Run all parts; the report stands in `out` after every row. Whether none failed."""
+    """Run all parts, writing the report to `out` after every row; return whether none failed."""
     total = sum(part.share for part in parts)
     began = time.monotonic()
     head = f"{machine_line('torch')}\n\nDevice: {device}."
     finished: list[str] = []
     faultless, spent = True, 0.0
     for part in parts:
-        # What a part did not need goes to those that follow.
+        # Unused time is passed on to the following parts.
         spent += part.share
         until = began + 60 * minutes * spent / total
         rows: list[Row] = []
@@ -57,7 +56,7 @@ def run_parts(parts: list[Part], minutes: float, out: Path, device: str) -> bool
                 row = next(source)
             except StopIteration:
                 break
-            except Exception as error:  # the other parts are still worth their time
+            except Exception as error:  # continue with the other parts
                 faultless, note = False, f"FAILED: {type(error).__name__}: {error}"
                 break
             faultless = faultless and "FAILED" not in row

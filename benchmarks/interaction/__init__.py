@@ -1,1 +1,1 @@
-"""How quickly the plugin answers."""
+"""Response times of the plugin."""

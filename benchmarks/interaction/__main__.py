@@ -1,21 +1,21 @@
-"""How long a person waits in the viewer. `python -m benchmarks.interaction [--quick]`
+"""Response times of the viewer. `python -m benchmarks.interaction [--quick]`
 
-A real napari viewer with its window on the screen (`scripts/with-display.sh` brings one where
-there is none), over volumes of 32^3 to 192^3 voxels and series of 100 to 10,000 frames. The
-frames are made when they are read, from a few that are kept, so that the longest series takes
-no more memory than the shortest. Medians of several tries, milliseconds:
+Measured in a real napari window (`scripts/with-display.sh` provides a display if there is
+none), with volumes of 32^3 to 192^3 voxels and series of 100 to 10,000 frames. Frames
+are generated on demand from a few stored ones, so that the longest series takes
+no more memory than the shortest. Medians of several tries in milliseconds:
 
-* frame: the time slider moves, until the frame is drawn;
-* overlay: the threshold moves in Sparsify, until the kept voxels of the frame are drawn;
-* follow: the time slider moves within a block, until the kept voxels of that frame are drawn
-  (it is correlated for that);
-* jump: the same into another block of 50 frames or 256 MB, which is read and filtered for it;
-* map: a filter of Vessel maps changes, until the map of 100,000 track points is drawn anew.
+* frame: from moving the time slider until the frame is drawn;
+* overlay: from moving the threshold in Sparsify until the kept voxels of the frame are drawn;
+* follow: from moving the time slider within a block until the kept voxels of that frame are drawn
+  (which requires its correlation map);
+* jump: the same for another block of 50 frames or 256 MB, which must be read and filtered;
+* map: from changing a filter of Vessel maps until the map of 100,000 track points is redrawn.
 
-The heartbeat is a timer of 5 ms in the window's thread while a whole series is localized: what
-comes late was held up. Its worst and 99th percentile; how much of the worst the window's thread
-itself computed ("own": the rest it waited, for a core or for the interpreter); and the same in
-a second run, when the layers are there already and only get new data.
+The heartbeat is a timer of 5 ms in the window's thread while a whole series is localized; late
+beats indicate blocking. Reported are its maximum and 99th percentile; the part of the maximum
+computed by the window's thread itself ("own"; the rest is waiting for a core or the interpreter);
+and the same in a second run, in which existing layers only receive new data.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _BEAT_MS = 5
 
 @dataclass(frozen=True)
 class _Times:
-    """Milliseconds of the tries."""
+    """Times of several tries in milliseconds."""
 
     tries: list[float]
 
@@ -68,7 +68,7 @@ def main() -> None:
     lengths = (100, 1_000) if arguments.quick else LENGTHS
     tries = 3 if arguments.quick else arguments.tries
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_DATA_HOME"] = folder  # not the person's own list of runs
+        os.environ["XDG_DATA_HOME"] = folder  # not the user's own list of runs
         print(machine_line("napari", "PySide6-Essentials"), end="\n\n", flush=True)
         rows = [_looking(edge, n, tries) for edge in edges for n in lengths]
         header = ["voxels", "frames", "frame", "overlay", "follow", "jump"]
@@ -110,19 +110,19 @@ def _looking(edge: int, n_frames: int, tries: int) -> list[str]:
         follow = [go(k, window.overlaid) for k in _others(rng, block, tries)]
         blocks = _others(rng, n_frames // block, tries)
         jump = [go(k * block, window.overlaid) for k in blocks]
-    # The first of each warms up.
+    # The first of each is a warm-up.
     cells = [str(_Times(times[1:])) for times in (frame, overlay, follow, jump)]
     print(f"  {edge}^3, {n_frames} frames: {', '.join(cells)}", file=sys.stderr, flush=True)
     return [f"{edge}^3", f"{n_frames:,}", *cells]
 
 
 def _others(rng: np.random.Generator, n: int, tries: int) -> list[int]:
-    """Numbers below n at random, none twice in a row."""
+    """Random numbers below n, without repeating the previous one."""
     return (np.cumsum(rng.integers(1, n, tries + 1)) % n).tolist()
 
 
 def _mapping(edge: int, tries: int) -> list[str]:
-    """Time of a map's rebuilding after a filter changed."""
+    """Time to rebuild a map after a filter has changed."""
     from napari_ulm3d.plugin.state.results import Result
     from napari_ulm3d.tables import Localizations
 
@@ -147,14 +147,14 @@ def _mapping(edge: int, tries: int) -> list[str]:
 
 
 def _running(n_frames: int) -> list[list[str]]:
-    """Beats of a timer while a whole series is localized, twice."""
+    """Timer beats while a whole series is localized, twice."""
     from qtpy.QtCore import QTimer
 
     rows = []
     with _Window() as window:
         window.open(wandering_series(n_frames), 50)
         panel = window.dock("Localize & track")
-        panel.frame_button.click()  # compiles what is not compiled yet
+        panel.frame_button.click()  # triggers compilation
         window.rest()
         for what in ("made", "renewed"):
             beats: list[tuple[float, float]] = []
@@ -178,7 +178,7 @@ def _running(n_frames: int) -> list[list[str]]:
 
 
 class _Window:
-    """A viewer as a person has it, and how to tell that something was drawn."""
+    """A real viewer, with detection of what has been drawn."""
 
     def __enter__(self) -> _Window:
         import napari
@@ -203,7 +203,7 @@ class _Window:
         self._spin(0.2)
 
     def open(self, acquisition: Acquisition, frames_per_block: int) -> None:
-        """Show an acquisition, without a clutter filter: its time is none of the viewer's."""
+        """Show an acquisition, without a clutter filter, whose time does not count here."""
         from napari_ulm3d.plugin.layers.convert import acquisition_layer
         from napari_ulm3d.plugin.layers.place import make_layer
 
@@ -215,13 +215,13 @@ class _Window:
         self._spin(0.5)
 
     def dock(self, name: str) -> Any:
-        """Open a widget; its panel."""
+        """Open a widget and return its panel."""
         _, widget = self.viewer.window.add_plugin_dock_widget("napari-ulm3d", name)
         self._panels.append(widget.panel)
         self._spin(0.3)
         return widget.panel
 
-    # --- what a person does ---
+    # --- user actions ---
 
     def go_to(self, frame: int) -> None:
         """Move the time slider."""
@@ -234,26 +234,26 @@ class _Window:
         self.session.change("sparsify", threshold=float(round(value, 3)))
 
     def filter_length(self, panel: Any, frames: int) -> None:
-        """Leave out short tracks."""
+        """Filter out short tracks."""
         self._mark()
         panel.filters.length.setValue(frames)
 
-    # --- what is seen then ---
+    # --- detection of the response ---
 
     def drawn(self) -> bool:
-        """Whether the canvas was drawn since."""
+        """Whether the canvas has been drawn since."""
         return self._draws > 0
 
     def overlaid(self) -> bool:
-        """Whether the kept voxels are new and were drawn since."""
+        """Whether the kept voxels have been updated and drawn since."""
         return self._renewed("kept voxels")
 
     def mapped(self) -> bool:
-        """Whether the map is new and was drawn since."""
+        """Whether the map has been updated and drawn since."""
         return self._renewed("map")
 
     def timed(self, act: Callable[[], None], seen: Callable[[], bool]) -> float:
-        """Milliseconds from an act until it is seen."""
+        """Milliseconds from an action until its result is seen."""
         began = time.perf_counter()
         act()
         while not seen():
@@ -265,7 +265,7 @@ class _Window:
         return took
 
     def rest(self) -> None:
-        """Wait until no panel computes any more."""
+        """Wait until no panel is computing."""
         from napari_ulm3d.plugin.jobs.job import Job
         from napari_ulm3d.plugin.layers.place import Placer
 

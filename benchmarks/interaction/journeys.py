@@ -1,8 +1,8 @@
-"""From a fresh napari to a first map, as a new user gets there. `python -m benchmarks.interaction.journeys`
+"""From a fresh napari to a first map, as for a new user. `python -m benchmarks.interaction.journeys`
 
-A real window, driven through its menu, buttons and dialogs by mouse events; every press of a mouse
-button is counted, and the time runs from the first one to the drawn map. The steps follow each
-other at once: what is measured is how long one waits, not how fast one reads.
+A real window is operated through its menu, buttons and dialogs by mouse events. Every mouse press
+is counted, and the time runs from the first one until the map is drawn. The steps follow each
+other immediately, so the time is waiting time, without reading.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
         raise SystemExit("There is no display. Run: scripts/with-display.sh python -m ...")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-            os.environ[name] = folder  # a person who was never here
+            os.environ[name] = folder  # as for a new user
         print(machine_line("napari", "PySide6-Essentials"), end="\n\n", flush=True)
         rows = [_sample(), _own_folder(Path(folder) / "my mouse")]
         print(markdown_table(["journey", "clicks", "seconds to the map"], rows))
@@ -59,7 +59,7 @@ def _own_folder(folder: Path) -> list[str]:
 
 
 class _Person:
-    """A new window and a hand that counts its clicks."""
+    """A new window, with clicks that are counted."""
 
     def __enter__(self) -> _Person:
         import napari
@@ -76,7 +76,7 @@ class _Person:
         self.viewer.close()
 
     def wait(self, seen: Callable[[], bool]) -> None:
-        """Let the window live until something is seen."""
+        """Process events until something is seen."""
         end = time.perf_counter() + _WAIT_S
         self._app.processEvents()
         while not seen():
@@ -114,7 +114,7 @@ class _Person:
         name = next(name for name in docks if name.startswith("ULM workflow"))
         panel = docks[name].panel
         self.wait(lambda: panel.tour is not None and panel.tour.at == 1)
-        panel.tour.balloon.hide()  # a person reads it, and goes on beside it
+        panel.tour.balloon.hide()  # a user may read it and continue
         return panel
 
     def choosing(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `benchmarks.interaction` looks at: frames made when read, many tracks, a long series."""
+"""Data for `benchmarks.interaction`: frames generated on demand, many tracks, a long series."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def many_tracks(n_rows: int, grid: Grid, length: int = 50) -> Tracks:
 
 
 def wandering_series(n_frames: int) -> Acquisition:
-    """Bubbles that go to and fro over a small volume, in noise; twenty blocks' worth and more."""
+    """Bubbles moving back and forth in a small volume with noise, for twenty blocks or more."""
     shape = (24, 20, 20)
     rng = np.random.default_rng(1)
     still = np.zeros(shape)

@@ -1,1 +1,1 @@
-"""Linkers against each other."""
+"""Comparison of linkers."""

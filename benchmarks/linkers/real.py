@@ -1,10 +1,10 @@
-"""Real bubbles at lower frame rates, for `linkers`: motion that nobody simulated.
+"""Real bubbles at lower frame rates, for `linkers`.
 
-Published tracks of a mouse's brain in 2-D at 1,000 Hz (Provost laboratory, doi:10.20383/103.01507, CC0),
-thinned to every second, fourth and tenth frame. The identities at the full rate are the truth. The tracks
-are smooth and hold no noise, and only 8 bubbles are in view; so that bubbles meet, parts of the
-recording are also laid on top of each other, which moves no point. The second recording there,
-`LongEnsemble_2.mat`, shows the first one's bubbles 1,000 frames later and is not used.
+Published tracks in a mouse brain in 2-D at 1,000 Hz (Provost laboratory, doi:10.20383/103.01507, CC0),
+thinned to every second, fourth and tenth frame. The identities at the full rate are the ground truth. The
+tracks are smooth and noise-free, and only 8 bubbles are in view. To make bubbles meet, parts of the
+recording are also superimposed, without moving any point. The second recording,
+`LongEnsemble_2.mat`, shows the same bubbles 1,000 frames later and is not used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVERY = (1, 2, 4, 10)
 """1,000, 500, 250 and 100 Hz."""
 RATE_HZ = 1000.0
 STEP = 2.0
-"""Largest link per ms in pixels: above 99.9 % of the steps."""
+"""Maximum length of a link in pixels per ms: more than 99.9 % of the steps."""
 _PART_FRAMES = 500
 
 
@@ -32,7 +32,7 @@ def read_tracks(path: Path) -> Truth:
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     """
     cells = [np.asarray(cell, float) for cell in scipy.io.loadmat(path)["tracks"][:, 0]]
     rows = np.concatenate(cells)
@@ -41,20 +41,20 @@ def read_tracks(path: Path) -> Truth:
 
 
 def laid_over(truth: Truth, length: int) -> Truth:
-    """A recording cut into parts of `length` frames, all of them at the same time."""
+    """A recording cut into parts of `length` frames, which are superimposed."""
     cut, within = np.divmod(truth.frame, length)
     bubble = np.unique(np.column_stack([cut, truth.bubble]), axis=0, return_inverse=True)[1]
     return _sorted(within, truth.position, bubble.ravel())
 
 
 def thinned(truth: Truth, every: int) -> Truth:
-    """Every so manieth frame."""
+    """Keep every n-th frame."""
     keep = truth.frame % every == 0
     return _sorted(truth.frame[keep] // every, truth.position[keep], truth.bubble[keep])
 
 
 def real_scenes(path: Path) -> list[tuple[Scene, Truth]]:
-    """A recording by itself and its parts laid over each other, at each frame rate."""
+    """A recording itself and its superimposed parts, at each frame rate."""
     alone = read_tracks(path)
     out = []
     for title, whole in (("real", alone), ("real, crowded", laid_over(alone, _PART_FRAMES))):

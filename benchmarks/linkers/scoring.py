@@ -10,7 +10,7 @@ __all__ = ["links_of", "score"]
 
 
 def links_of(frame: Labels, label: Labels, apart: int | None = None) -> set[tuple[int, int]]:
-    """Pairs of rows that follow each other in one track, at most `apart` frames later."""
+    """Pairs of consecutive rows of the same track, at most `apart` frames apart."""
     order = np.lexsort((frame, label))
     order = order[label[order] >= 0]
     same = label[order][1:] == label[order][:-1]
@@ -22,9 +22,9 @@ def links_of(frame: Labels, label: Labels, apart: int | None = None) -> set[tupl
 def score(
     truth: Truth, label: Labels, min_points: int = 1, apart: int | None = None
 ) -> tuple[float, float]:
-    """Precision and recall of the links of tracks of at least `min_points` points.
+    """Precision and recall of the links of tracks with at least `min_points` points.
 
-    `apart`: the most frames between the localizations of a bubble that can be linked; None: any.
+    `apart`: maximum number of frames between linked localizations of a bubble; None: any.
     """
     label = np.where(np.bincount(label)[label] < min_points, -1, label)
     wanted, found = links_of(truth.frame, truth.bubble, apart), links_of(truth.frame, label)

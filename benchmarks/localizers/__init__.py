@@ -1,1 +1,1 @@
-"""Localizers against each other."""
+"""Comparison of localizers."""

@@ -1,11 +1,11 @@
-"""BubbleNet and the conventional localizers over concentration: `python -m benchmarks.localizers`
+"""BubbleNet and the conventional localizers by concentration: `python -m benchmarks.localizers`
 
-The whole pipeline (filter, PSF, localization, linking, map; no Fourier shell correlation), on the
-standard test sets, their frames in memory. Scores are those of `napari_ulm3d.evaluate`: a hit is
-closer than a quarter of the wavelength, half a wavelength of the border is left out; Dice at 25 um.
-Every localizer runs at its defaults (`fit_threshold` chose the Gaussian fit's on validation scenes,
-the card of BubbleNet's weights names its least score, chosen on validation scenes too), all with the
-same clutter filter. `--choose` shows, on validation scenes, what other cuts and least scores give:
+The whole pipeline (filter, PSF, localization, linking, map; no Fourier shell correlation) on the
+standard test sets, with frames in memory. Scores are those of `napari_ulm3d.evaluate`: a hit is
+closer than a quarter of the wavelength, a border of half a wavelength is excluded; Dice at 25 um.
+All localizers use their defaults (that of the Gaussian fit was chosen by `fit_threshold`, the minimum
+score of BubbleNet is in the card of its weights, both on validation scenes) and the
+same clutter filter. `--choose` shows other cuts and minimum scores on validation scenes:
 nothing is chosen on the test sets.
 """
 
@@ -39,7 +39,7 @@ from napari_ulm3d.simulate import preset, standard_config
 from napari_ulm3d.tables import Localizations
 
 CUTS = (6, 8, 10, 12, 14)
-"""First singular components kept that `--choose` tries."""
+"""First singular components kept, as tested by `--choose`."""
 LEAST_SCORES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 LEAST_FIT_DB = (12.0, 14.0, 16.0, 18.0, 20.0)
 
@@ -57,7 +57,7 @@ def run_scene(scene: Scene, config: PipelineConfig) -> tuple[Row, Run]:
 
 
 def table(rows: list[Row]) -> str:
-    """Scores, and BubbleNet's over the best of the conventional localizers."""
+    """Scores, and ratios of BubbleNet to the best conventional localizer."""
     header = [
         "set", "localizer", "Jaccard", "precision", "recall", "RMSE um", "Dice 25 um",
         "tracked Jaccard", "volumes/s", "Jaccard / best", "RMSE / least",
@@ -90,7 +90,7 @@ def _rivals(rows: list[Row], row: Row) -> list[Row]:
 
 
 def compare(options: argparse.Namespace, config: PipelineConfig) -> list[Row]:
-    """The rows of the table: every set, every localizer."""
+    """The rows of the table: every set and localizer."""
     rows = []
     for name in options.sets:
         settings = standard_config(name, options.sample)
@@ -110,7 +110,7 @@ def compare(options: argparse.Namespace, config: PipelineConfig) -> list[Row]:
 
 
 def warm_up(localizers: list[str], config: PipelineConfig) -> None:
-    """Compile and load what is compiled and loaded when first used, on a few frames."""
+    """Trigger compilation and loading on a few frames."""
     base = preset("mouse-brain-15MHz")
     scene = make_scene(base.replace(n_frames=40, seed=VALIDATION_SEED - 1))
     for localizer in localizers:
@@ -118,7 +118,7 @@ def warm_up(localizers: list[str], config: PipelineConfig) -> None:
 
 
 def choose(options: argparse.Namespace, config: PipelineConfig) -> str:
-    """Validation scenes of 10, 40 and 160 bubbles, by cut and least score: Jaccard index of the
+    """Validation scenes with 10, 40 and 160 bubbles, by cut and minimum score: Jaccard index of the
     localizations and of tracked positions, and Dice."""
     scenes = validation_scenes(options.frames or 200)
     lines = []

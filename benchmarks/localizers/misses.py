@@ -1,8 +1,8 @@
-"""Which bubbles are missed, and what the false positions are: `python -m benchmarks.localizers.misses`
+"""Analysis of missed bubbles and false positions: `python -m benchmarks.localizers.misses`
 
-Validation scenes through the whole pipeline at its default settings. Recall by axial speed (along which
-the clutter filter tells a bubble from tissue) and by distance to the nearest other bubble; then the
-found positions by their distance to the bubble they are paired with.
+Validation scenes, processed by the whole pipeline with default settings. Recall by axial speed (by which
+the clutter filter distinguishes bubbles from tissue) and by distance to the nearest other bubble; then the
+found positions by their distance to the paired bubble.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ DISTANCES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, np.inf)
 
 
 def nearest_other(truth: Truth) -> NDArray[np.float64]:
-    """(m,) distance of every true position to the nearest other one of its frame, um."""
-    apart = 1e6 * truth.frames[:, None]  # frames out of one another's reach
+    """(m,) distance of every true position to the nearest other in its frame, um."""
+    apart = 1e6 * truth.frames[:, None]  # separate the frames
     points = np.hstack([apart, truth.positions_um])
     return np.asarray(cKDTree(points).query(points, 2)[0][:, 1])
 
@@ -38,12 +38,12 @@ def nearest_other(truth: Truth) -> NDArray[np.float64]:
 def judged(
     scene: Scene, found: Localizations
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], list[float]]:
-    """What became of every true position: (m,) hit, (m,) counted; and the shares of the found
-    positions that are hits, paired beyond the hit's distance, and paired with nothing."""
+    """For every true position, (m,) hit and (m,) counted; and the shares of found positions that
+    are hits, paired beyond the hit distance, and unpaired."""
     acquisition = scene.acquisition
     tolerances = EvaluateConfig().tolerances(acquisition.wavelength_um)
     pairs = match(found.frames, found.positions_um, scene.truth, acquisition.grid, tolerances)
-    close = pairs.distance_um < tolerances.hit_um  # NaN of what is not paired is not
+    close = pairs.distance_um < tolerances.hit_um  # False for NaN, that is, without a pair
     hit = np.zeros(len(scene.truth), bool)
     hit[pairs.truth_row[close]] = True
     paired = pairs.truth_row >= 0
@@ -52,7 +52,7 @@ def judged(
 
 
 def by(values: NDArray[np.float64], edges: Sequence[float], hit: NDArray[np.bool_]) -> list[str]:
-    """Recall in each bin, and the bin's share of all."""
+    """Recall in each bin, and the share of all bubbles in it."""
     cells = []
     for low, high in pairwise(edges):
         part = (values >= low) & (values < high)

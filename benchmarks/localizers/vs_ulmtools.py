@@ -1,16 +1,16 @@
-"""Localizers here and in ulmtools on the same frames. `python -m benchmarks.localizers.vs_ulmtools`
+"""Our localizers and ulmtools on the same frames. `python -m benchmarks.localizers.vs_ulmtools`
 
-Scenes: *clean*: bubbles at random places with complex white noise 18 dB under the mean peak
+Scenes: *clean*: bubbles at random positions with complex white noise 18 dB below the mean peak
 (40 x 36 x 32 voxels of 98.56, 150, 150 um, full width at half maximum 3 voxels); *standard*: the
 simulated sets with vessels and tissue, after the SVD filter 12..200 of 200 (sample 5).
-A localization within lambda/4 of a bubble is a hit; pairs within lambda/2, optimal assignment a
-frame, everywhere in the volume. ulmtools (Rust) takes the envelope and one absolute threshold for
-a frame; it is given the threshold of the best Jaccard index on these very frames, found by
-search, which a user cannot have. Ours run at their defaults, which were chosen for the tracks and maps that
-come of them (`benchmarks.fit_threshold`), and `gaussian` also at 18 dB, where the localizations
-by themselves score best. The single-bubble localizers also
-run at 12 dB, since at 9 dB maxima of the noise pass (see `localize.detect`).
-ulmtools runs on one thread, one frame a call; its speed is that of one core.
+A localization within lambda/4 of a bubble is a hit; pairs are within lambda/2, by optimal assignment
+per frame, in the whole volume. ulmtools (Rust) takes the envelope and one absolute threshold per
+frame. It is given the threshold with the best Jaccard index on these frames, found by a
+search that a user could not perform. Our localizers use their defaults, which were chosen for the
+resulting tracks and maps (`benchmarks.fit_threshold`), and `gaussian` also 18 dB, which is best for
+the localizations alone. The single-bubble localizers are also
+run at 12 dB, since noise maxima pass at 9 dB (see `localize.detect`).
+ulmtools uses one thread and one frame per call; its speed is that of one core.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def compare(n_frames: int = 60, repeats: int = 3) -> str:
-    """The table, a row a scene and localizer."""
+    """The table, one row per scene and localizer."""
     scenes: list[tuple[str, Callable[[], tuple[NDArray[np.complex64], Positions]]]] = [
         *((f"clean, {n} bubbles", lambda n=n: _clean(n_frames, n)) for n in (10, 40, 100)),
         *((name, lambda name=name: _standard(name)) for name in ("standard-40", "standard-160")),
@@ -121,7 +121,7 @@ def _ours() -> list[tuple[str, Runner]]:
 
 
 def _theirs(envelope: NDArray[np.float32], truth: Positions) -> list[tuple[str, Runner]]:
-    """ulmtools' methods, each at the threshold and window of its best Jaccard index."""
+    """The methods of ulmtools, each at the threshold and window with its best Jaccard index."""
     import ulmtools
 
     def runner(method: str, window: int, threshold: float) -> Runner:

@@ -1,1 +1,1 @@
-"""Motion of the tissue, found again, and the maps with and without correction."""
+"""Estimation of tissue motion, and maps with and without correction."""

@@ -1,8 +1,8 @@
-"""Motion of the tissue, found again: `python -m benchmarks.motion`
+"""Accuracy of the estimated tissue motion: `python -m benchmarks.motion`
 
 Scatterers are displaced and then imaged by the generator of `benchmarks.crowds`, which shares no code with
-the package's simulator or its estimate: breathing at 1.5 Hz with an overtone and a drift, 50 um rms, and jerks in a
-tenth of the frames. Then whole runs, with 40 bubbles in still and in breathing tissue.
+the package's simulator or motion estimate: breathing at 1.5 Hz with an overtone and a drift, 50 um rms, and jerks
+in a tenth of the frames. Then whole runs with 40 bubbles in static and in breathing tissue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def path_um(rms_um: float, jerks: tuple[tuple[int, int, float], ...]) -> NDArray
 
 
 def frames_of(path: NDArray[np.float64], seed: int) -> NDArray[np.complex64]:
-    """Speckle of displaced scatterers, with the generator's noise."""
+    """Speckle of displaced scatterers with noise of the generator."""
     rng = np.random.default_rng(seed)
     image = _Image(rng)
     place = rng.uniform(-0.1, 1.1, (_SCATTERERS, 3)) * np.array(SHAPE) * SPACING_UM

@@ -1,7 +1,7 @@
-"""Maps under motion: the same bubbles in still and in breathing tissue, with and without correction.
+"""Maps under motion: the same bubbles in static and in breathing tissue, with and without correction.
 
-Called by `python -m benchmarks.motion`. Bubbles and images are those of `benchmarks.crowds`, tissue is the displaced
-scatterers of `benchmarks.motion`.
+Called by `python -m benchmarks.motion`. Bubbles and images are those of `benchmarks.crowds`, and the tissue
+consists of the displaced scatterers of `benchmarks.motion`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SPACING = (float(SPACING_UM[0]), float(SPACING_UM[1]), float(SPACING_UM[2]))
 
 @dataclass(frozen=True)
 class MapRow:
-    """One run: Dice of its map, its tracks and their mean length in frames, processor seconds."""
+    """One run: Dice of its map, number of tracks, their mean length in frames, processor time in s."""
 
     tissue: str
     method: str
@@ -47,7 +47,7 @@ class MapRow:
 
 
 def _scene(tissue: NDArray[np.complex64], path: NDArray[np.float64], seed: int) -> Scene:
-    """Bubbles carried by tissue that is displaced by `path`; the truth is at rest."""
+    """Bubbles carried by tissue displaced by `path`; the ground truth is without motion."""
     rng = np.random.default_rng((seed, 7))
     trunks, image = _trunks(rng, _BUBBLES), _Image(rng)
     data, rows = tissue.copy(), []
@@ -68,16 +68,16 @@ def map_rows(
     path: NDArray[np.float64],
     seed: int,
 ) -> tuple[list[MapRow], bool]:
-    """Runs of a still and a moving scene; and whether `auto` leaves the still one as it is.
+    """Runs of a static and a moving scene, and whether `auto` leaves the static one unchanged.
 
     Parameters
     ----------
     still, moving
-        (frames, z, y, x) tissue at rest, and displaced by `path`.
+        (frames, z, y, x) static tissue, and tissue displaced by `path`.
     path
         (frames, 3) um, zero at the first frame.
     seed
-        Of the bubbles.
+        Seed of the bubbles.
     """
     scenes = {
         "still": _scene(still, np.zeros_like(path), seed),

@@ -1,14 +1,15 @@
 """Memory of a training step of the trajectory networks. `python -m benchmarks.network_memory`
 
-Peak of one forward and one backward pass, each in a process of its own, float32, over what the
-process held with network and input; published sizes (presets dense-2d, sparse-2d, sparse-3d).
-The input is bubbles on straight lines, a box of three voxels a side kept around each. "Pruned"
-means that a voxel is up-sampled where a trajectory is, as right heads would say.
+Peak memory of one forward and one backward pass in float32, each in a separate process, minus that
+of network and input; published sizes (presets dense-2d, sparse-2d, sparse-3d).
+The input consists of bubbles on straight lines, with a box of 3 x 3 x 3 voxels kept around each.
+"Pruned" means that only voxels with a trajectory are up-sampled, as with perfect heads.
 
-The dense network in 3-D cannot be run: PyTorch has no convolution of four axes. Its figure is a
-law, named as such: the bytes that a dense network stores for its backward pass, counted layer by
-layer (`napari_ulm3d.networks.stored_bytes`), times the slope of what the dense network in 2-D took over that count. The
-constant of that line, which is the libraries' workspace, is left out: the law is a lower bound.
+The dense network in 3-D cannot be run, since PyTorch has no convolution with four axes. Its value is
+extrapolated, and marked as such: the bytes that a dense network stores for its backward pass, counted
+layer by layer (`napari_ulm3d.networks.stored_bytes`), times the slope of the measured memory of the
+dense 2-D network over this count. The intercept, which is the libraries' workspace, is omitted, so the
+value is a lower bound.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def main() -> None:
 def run(
     kind: str, shape: list[int], occupancy: float, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """One measurement in a new process, with what was measured."""
+    """Perform one measurement in a new process."""
     network, _, pruned = kind.partition(" ")
     case = {
         "network": network,
@@ -96,7 +97,7 @@ def run(
     except subprocess.TimeoutExpired:
         return {**row, "bytes": None, "why": f"over {options.seconds_each:.0f} s"}
     if done.returncode:
-        # Out of memory is a result too; anything else is a fault of this program.
+        # Running out of memory is a result; any other error is a fault of this program.
         spent = ("out of memory", "allocate memory", "MemoryError", "bad_alloc")
         if done.returncode > 0 and not any(words in done.stderr for words in spent):
             raise RuntimeError(done.stderr)
@@ -124,7 +125,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _laws(rows: list[dict[str, Any]], over: str) -> str:
-    """Exponent of memory over a quantity: the slope of a line through the logarithms."""
+    """Exponent of memory as a power of a quantity, by linear regression of the logarithms."""
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         own = [row for row in rows if row["kind"] == kind and row["bytes"]]
@@ -136,7 +137,7 @@ def _laws(rows: list[dict[str, Any]], over: str) -> str:
 
 
 def _joint_laws(rows: list[dict[str, Any]]) -> str:
-    """Memory as a power of the window's voxels and of the share kept, fitted to all rows."""
+    """Memory as a power law of the window's voxels and the share kept, fitted to all rows."""
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows if row["kind"] != "dense-2d"):
         own = [row for row in rows if row["kind"] == kind and row["bytes"]]
@@ -180,7 +181,7 @@ def _dense_3d(rows: list[dict[str, Any]]) -> str:
 
 
 def _dense_line(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """Slope and constant of the dense network's measured bytes over the counted ones."""
+    """Slope and intercept of the dense network's measured bytes as a function of the counted ones."""
     own = [row for row in rows if row["kind"] == "dense-2d" and row["bytes"]]
     counted = [stored_bytes(DeepSTULMConfig(), row["shape"]) for row in own]
     slope, constant = np.polyfit(counted, [row["bytes"] for row in own], 1)
@@ -188,7 +189,7 @@ def _dense_line(rows: list[dict[str, Any]]) -> tuple[float, float]:
 
 
 def plot(by_volume: list[dict[str, Any]], by_share: list[dict[str, Any]], path: Path) -> None:
-    """Memory over the window's voxels, and over the voxels kept."""
+    """Plot memory against the window's voxels, and against the kept voxels."""
     import matplotlib
 
     matplotlib.use("Agg")

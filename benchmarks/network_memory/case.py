@@ -1,8 +1,8 @@
-"""One measurement of `benchmarks.network_memory`, in a process of its own.
+"""One measurement of `benchmarks.network_memory`, in a separate process.
 
-A window of bubbles on straight lines, the network, its loss, one forward and one backward pass;
-peak memory over what the process held before: input, parameters and their gradients are not
-counted.
+A window of bubbles on straight lines, the network, its loss, one forward and one backward pass.
+The peak memory is relative to that before: input, parameters and their gradients do not
+count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     case = json.loads(sys.argv[1])
     limit_gb = case.pop("limit_gb", None)
     if limit_gb and case["device"] == "cpu" and sys.platform == "linux":
-        # Past it an allocation fails here, before the machine's memory is full.
+        # Beyond this an allocation fails here, before the machine's memory is full.
         limit = int((limit_gb + 4) * 2**30)  # the libraries' own address space is about 4 GB
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     print(json.dumps(measure(**case)))
@@ -52,15 +52,15 @@ def measure(
     occupancy
         Share of the voxels that bubbles occupy.
     pruning
-        Up-sample only where trajectories are, as a trained network's heads would say; without
-        it, every voxel.
+        Up-sample only voxels with trajectories, like a perfectly trained network; otherwise every
+        voxel.
     device
         ``cpu`` or ``cuda``.
     """
     torch.manual_seed(0)
     model = preset(network).to(device)
     heads = list(model.heads) if isinstance(model, SparseDeepSTULM) else []
-    # The small run allocates the gradients and whatever the libraries keep.
+    # A small run first allocates the gradients and the libraries' workspace.
     small = [16, *(8 for _ in shape[1:])]
     _prepare(model, heads, small, 0.05, pruning, device)[0]()
     run, kept = _prepare(model, heads, shape, occupancy, pruning, device)
@@ -84,7 +84,7 @@ def _prepare(
     pruning: bool,
     device: str,
 ) -> tuple[Callable[[], int], int]:
-    """A function that runs one step and tells the output's voxels, and the input's voxels."""
+    """A function that runs one step and returns the output's voxels; and the input's voxels."""
     truth, indices = _window(shape, occupancy)
     x = SparseTensor.create(indices, torch.randn(len(indices), 2), shape).to(device)
     if not heads:
@@ -110,7 +110,7 @@ def _prepare(
 
 
 class _Told(nn.Module):
-    """A head that costs what a head costs and is right about where trajectories are."""
+    """A head with the usual cost that knows where trajectories are."""
 
     def __init__(self, head: nn.Module, truth: Trajectories) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def _window(shape: list[int], occupancy: float) -> tuple[Trajectories, Tensor]:
     box = int(np.prod(np.minimum(3, space)))
     n_bubbles = max(1, round(occupancy * np.prod(space) / box))
     start = rng.uniform(0, space, (n_bubbles, len(space)))
-    # At most a twentieth of a voxel a frame: no gaps on a grid eight times as fine.
+    # At most a twentieth of a voxel per frame: no gaps on a grid eight times as fine.
     velocity = rng.uniform(-0.05, 0.05, start.shape)
     time_axis = np.arange(shape[0])
     positions = (start[:, None] + time_axis[:, None] * velocity[:, None]) % space
@@ -154,7 +154,7 @@ def _memory_now(device: str) -> int:
         return torch.cuda.memory_allocated()
     if not Path("/proc/self/clear_refs").exists():
         return _memory_peak(device)
-    # Linux: give freed memory back, and forget the peak of the small run before.
+    # Linux: return freed memory, and reset the peak after the small run.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,1 +1,1 @@
-"""The tables of Rauby et al., on our scenes."""
+"""The tables of Rauby et al. on our scenes."""

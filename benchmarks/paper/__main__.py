@@ -1,18 +1,18 @@
-"""The paper's tables with our data and our numbers: `python -m benchmarks.paper --cache DIR`.
+"""The tables of Rauby et al. with our own data and results: `python -m benchmarks.paper --cache DIR`.
 
-Rauby et al. (arXiv 2402.09359; IEEE TIP 2025), rebuilt: Dice of the trajectories over the
-concentration of bubbles for conventional ULM, the dense and the sparse network in 2-D, and
-conventional ULM and the sparse network in 3-D; every way from dense to sparse; and deep
-supervision, pruning and cascaded training on and off. Neither the paper's weights nor its 3-D
-data can be had: all networks are trained here, on scenes of the simulator, and none of the
-numbers is the paper's.
+Reproduction of Rauby et al. (arXiv 2402.09359; IEEE TIP 2025): Dice coefficient of the trajectories
+by concentration of bubbles, for conventional ULM, the dense and the sparse network in 2-D, and
+conventional ULM and the sparse network in 3-D; all sparsification strategies; and deep
+supervision, pruning and cascaded training on and off. The published weights and 3-D data are not
+available, so all networks are trained here on simulated scenes, and none of the numbers is from
+the publication.
 
-Stage 1 trains the networks that the cache lacks, each for at most --minutes-each; run again, it
-goes on where it stopped. Stage 2 (--evaluate, or when all are trained) takes of each training the
-better ones of its best and its last weights, by more validation scenes than a training can
-afford, and scores them on the sets paper2d-N and paper3d-N: each sample's output is binarised,
-all samples of a scene are added up, and one Dice coefficient is taken. Scores are kept in the
-cache too.
+Stage 1 trains the networks that the cache lacks, each for at most --minutes-each; running it again
+continues the training. Stage 2 (--evaluate, or when all are trained) takes the best or the last
+weights of each training, whichever are better on more validation scenes than a training can
+afford, and scores them on the sets paper2d-N and paper3d-N: each sample's output is binarized,
+all samples of a scene are summed, and one Dice coefficient is computed. Scores are cached
+too.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def train_all(
     wanted: Sequence[Variant], cache: Path, minutes_each: float | None, minutes: float | None
 ) -> bool:
-    """Train what is not trained yet; whether all is."""
+    """Train the networks that are not trained yet; return whether all are trained."""
     began, whole = time.perf_counter(), True
     mask_done = (cache / MASK / f"{MASK}.safetensors").is_file() and not any(
         variant.name == MASK and _steps_done(variant, cache) < variant.config.steps
@@ -137,7 +137,7 @@ def train_all(
 def score_all(
     wanted: list[Variant], scale: Scale, options: argparse.Namespace
 ) -> dict[str, list[Row]]:
-    """Rows of every table; scores that the cache holds are not computed again."""
+    """Rows of every table; cached scores are not computed again."""
     rows: dict[str, list[Row]] = {group: [] for group in GROUPS}
     store = _Scores(options.cache / "scores.json", scale)
     device = resolve_device(options.device)
@@ -214,7 +214,7 @@ class _Scores:
 
 
 def _network(variant: Variant, weights: Path, device: str) -> Predict:
-    """A trained network as a method: voxels chosen as in its training, binarised at one half."""
+    """A trained network as a method: voxels chosen as in its training, output binarized at 1/2."""
     config = variant.config
     assert isinstance(config, TrajectoryTrainConfig)
     network, _ = load_network(weights, device)
@@ -265,7 +265,7 @@ def _trained(variant: Variant, cache: Path) -> bool:
 
 
 def _steps_done(variant: Variant, cache: Path) -> int:
-    """Steps of the checkpoint in the cache."""
+    """Number of steps of the cached checkpoint."""
     return read_progress(cache / variant.name / CHECKPOINT)[0]
 
 

@@ -1,4 +1,4 @@
-"""Which weights of a training are scored: those of its best validation, or the last ones."""
+"""Choose which weights of a training are scored: those of its best validation, or the last."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from napari_ulm3d.train.trajectory.task import TrajectoryTask
 __all__ = ["choose_weights", "trained_weights"]
 
 SCENES = 6
-"""Of each number of bubbles; the trainings themselves validate on one, which is noisy."""
-
+"""Scenes per number of bubbles; the trainings themselves validate on one, which is noisy."""
 FIRST_SEED = 8_000_020_000
-"""Of neither training, nor the trainings' validation, nor test."""
+"""First seed, used neither in training, nor in the trainings' validation, nor in tests."""
 
 
 def trained_weights(variant: Variant, cache: Path) -> Path:
-    """What the training wrote: the weights of its best validation."""
+    """Weights of the best validation, as written by the training."""
     return cache / variant.name / f"{variant.config.name}.safetensors"
 
 
 def choose_weights(variant: Variant, cache: Path, device: str) -> Path:
-    """The better ones on more validation scenes than the training could afford.
+    """Choose the better weights on more validation scenes than the training could afford.
 
-    Chosen once; kept beside the training, with the scores of both in the card.
+    The choice is made once and stored with the training, with both scores in the card.
 
     Parameters
     ----------
     variant
-        A trajectory network that is trained.
+        A trained trajectory network.
     cache
-        The folder of trainings.
+        Folder of the trainings.
     device
-        Where to compute.
+        Device to use.
     """
     best = trained_weights(variant, cache)
     chosen, checkpoint = best.with_name("chosen.safetensors"), best.with_name(CHECKPOINT)

@@ -22,18 +22,18 @@ __all__ = ["Score", "TestScene", "conventional", "pooled", "scene_of"]
 
 @dataclass(frozen=True)
 class TestScene:
-    """One test scene in samples.
+    """A test scene, divided into samples.
 
     Attributes
     ----------
     bubbles
-        Of the set: in view of the published field of view.
+        Number of bubbles in the published field of view, as in the name of the set.
     sample
         Number of the vasculature.
     starts
         First frame of each sample.
     truth
-        Trajectories of each sample, on the fine grid.
+        Trajectories of each sample on the fine grid.
     """
 
     __test__ = False
@@ -48,7 +48,7 @@ class TestScene:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one method at one concentration; pooled over the scenes."""
+    """Scores of a method at one concentration, pooled over the scenes."""
 
     dice: float
     precision: float
@@ -58,9 +58,9 @@ class Score:
 
 
 def scene_of(axes: int, bubbles: int, sample: int, scale: Scale, up: int) -> TestScene:
-    """A scene of the sets paper2d-N or paper3d-N: their settings and seeds, other lengths.
+    """A scene with the settings and seeds of the sets paper2d-N or paper3d-N, but other lengths.
 
-    With other sides than the published 32 voxels the bubbles are as dense as there.
+    If the sides differ from the published 32 voxels, the density of bubbles is the same.
     """
     settings = standard_config(f"paper{axes}d-{bubbles}", sample)
     side = scale.test_3d if axes == 3 else scale.test_2d
@@ -82,15 +82,15 @@ def scene_of(axes: int, bubbles: int, sample: int, scale: Scale, up: int) -> Tes
 
 
 Predict = Callable[[TestScene], list[tuple[NDArray[np.bool_], float]]]
-"""For every sample of a scene: binary volume, and the share of voxels that was kept."""
+"""For every sample of a scene: binary volume, and share of kept voxels."""
 
 
 def pooled(predict: Predict, scenes: list[TestScene]) -> Score:
-    """Dice of a method.
+    """Dice coefficient of a method.
 
-    Each sample's binarised output is added up with the others of its scene, and so is the truth;
-    a scene is one vasculature. Of several scenes intersections and sizes are summed up before
-    the one coefficient is taken.
+    The binarized outputs of all samples of a scene (one vasculature) are summed, and so is the
+    ground truth. Intersections and sizes are summed over scenes before the coefficient is
+    computed.
     """
     common = found_size = true_size = 0
     shares: list[float] = []

@@ -14,18 +14,18 @@ __all__ = ["Row", "concentration_table", "cost_table", "plot_concentration", "pl
 
 @dataclass(frozen=True)
 class Row:
-    """One method over concentrations.
+    """One method at all concentrations.
 
     Attributes
     ----------
     title
-        In the table.
+        Title in the table.
     scores
-        By the number of bubbles.
+        Scores by number of bubbles.
     step
-        Of the training, when the weights that are scored were reached.
+        Training step of the scored weights.
     of_steps, minutes
-        Length of the training; 0: there was none.
+        Length of the training; 0: no training.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Row:
 
 
 def concentration_table(rows: Sequence[Row]) -> str:
-    """Dice (precision, recall) over the bubbles in view."""
+    """Dice coefficient (precision, recall) by number of bubbles in view."""
     counts = list(rows[0].scores)
     header = ["method", *(f"{n} bubbles" for n in counts), "step, training"]
     lines = []
@@ -53,7 +53,7 @@ def concentration_table(rows: Sequence[Row]) -> str:
 
 
 def cost_table(rows: Sequence[Row]) -> str:
-    """Dice over the bubbles in view, and what it costs: voxels kept, seconds a sample."""
+    """Dice coefficient by number of bubbles in view, with kept voxels and seconds per sample."""
     counts = list(rows[0].scores)
     header = [
         "strategy",
@@ -73,7 +73,7 @@ def cost_table(rows: Sequence[Row]) -> str:
 
 
 def plot_concentration(panels: dict[str, Sequence[Row]], path: Path) -> None:
-    """Dice over the bubbles in view, a panel for 2-D and one for 3-D."""
+    """Plot the Dice coefficient by number of bubbles in view, with panels for 2-D and 3-D."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * len(panels), 3.8), layout="constrained")
@@ -92,7 +92,7 @@ def plot_concentration(panels: dict[str, Sequence[Row]], path: Path) -> None:
 
 
 def plot_strategies(rows: Sequence[Row], path: Path) -> None:
-    """Mean Dice over the share of voxels kept, by strategy."""
+    """Plot the mean Dice coefficient against the share of kept voxels, by strategy."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")

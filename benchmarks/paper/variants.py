@@ -1,4 +1,4 @@
-"""What `benchmarks.paper` trains: networks, strategies and options, each with its settings."""
+"""The networks, strategies and options that `benchmarks.paper` trains, with their settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["MASK", "SCALES", "Scale", "Variant", "released_target", "variants"]
 
 THRESHOLDS = (0.01, 0.05, 0.10, 0.25, 0.35, 0.50)
 BASE_THRESHOLD = 0.25
-# Published: 5k to 500k of a sample of 512 frames of 32 x 32 voxels; here as shares of a sample.
+# Published: 5k to 500k in a sample of 512 frames of 32 x 32 voxels; here as shares of a sample.
 TOP_K = (5_000, 15_000, 50_000, 150_000, 500_000)
 TOP_K_OF = 512 * 32 * 32
 MASK = "mask-2d"
@@ -35,26 +35,26 @@ MASK = "mask-2d"
 
 @dataclass(frozen=True)
 class Scale:
-    """How large everything is.
+    """Sizes of networks, scenes and trainings.
 
     Attributes
     ----------
     suffix
-        Of the networks' presets.
+        Suffix of the networks' presets.
     network
-        Settings of every trajectory network over its preset's.
+        Settings that override the preset of every trajectory network.
     window_frames
-        A sample.
+        Frames per sample.
     train_2d, train_3d
-        Voxels along each axis of a training scene; those of a test scene are `test_2d`, `test_3d`.
+        Voxels along each axis of a training scene; for a test scene: `test_2d`, `test_3d`.
     test_frames
         Frames of a test scene.
     bubbles_2d, bubbles_3d
-        Concentrations: bubbles in view of the published 32 x 32 and 32 x 32 x 32 voxels.
+        Concentrations: bubbles in the published 32 x 32 and 32 x 32 x 32 voxels.
     test_scenes
-        Vasculatures a concentration.
+        Number of vasculatures per concentration.
     steps_2d, steps_3d, steps_mask
-        Of the trainings.
+        Steps of the trainings.
     high_resolution
         More settings of `TrainingConfig`.
     """
@@ -84,7 +84,7 @@ SCALES = {
     "small": Scale(
         "-small", 64, 20, 16, 32, 32, 512, (1, 5, 10, 20), (1, 10, 30), 2, 1000, 600, 600, 200
     ),
-    # The published sizes; for a GPU.
+    # The published sizes, for a GPU.
     "full": Scale("", 512, 32, 32, 32, 32, 2048, (1, 5, 10, 20), (1, 10, 30), 4, 20000, 20000, 4000, 1000),
 }  # fmt: skip
 
@@ -96,15 +96,15 @@ class Variant:
     Attributes
     ----------
     name
-        Of its folder in the cache.
+        Name of its folder in the cache.
     title
-        In the tables.
+        Title in the tables.
     group
-        The tables that it is part of.
+        The tables that contain it.
     config
-        Its training.
+        Settings of its training.
     target
-        How its targets are made.
+        Creates its targets.
     """
 
     name: str
@@ -114,14 +114,14 @@ class Variant:
     target: Target = right_target
 
     def task(self) -> Task:
-        """What the training loop runs."""
+        """Task for the training loop."""
         if isinstance(self.config, TrajectoryTrainConfig):
             return TrajectoryTask(self.config, target=self.target)
         return make_task(self.config)
 
 
 def variants(scale: Scale, cache: Path, device: str = "auto") -> list[Variant]:
-    """All networks, in the order of training: the mask network before the one that reads it."""
+    """All networks in the order of training: the mask network before the one that uses it."""
     made = [Variant(MASK, "mask CNN (chooses voxels)", (), _mask(scale, device))]
 
     def add(
@@ -180,11 +180,11 @@ def variants(scale: Scale, cache: Path, device: str = "auto") -> list[Variant]:
 def released_target(
     truth: Sequence[Trajectories], prediction: SparseTensor, head: bool
 ) -> tuple[Coordinates, Tensor | None]:
-    """Targets of heads as the publication's released code makes them: at half the time stride.
+    """Targets of heads as in the released code of the publication: at half the time stride.
 
-    There a target of stride 64 meets a head of stride 128 by coordinates. Every second time bin
-    of the target falls between those of the head: what runs in it is never hit, and the head is
-    taught the other half of the frames alone.
+    There, a target of stride 64 is matched to a head of stride 128 by coordinates. Every second time
+    bin of the target falls between those of the head: trajectories in it are never matched, and the
+    head is trained on the other half of the frames only.
     """
     if not head:
         return trajectory_target(truth, prediction), None
@@ -214,7 +214,7 @@ def _trajectory(
     bubbles = scale.bubbles_3d if volume else scale.bubbles_2d
     held = {"threshold": data["threshold"][0]} if "threshold" in data else {}
     doublings = 2 if scale.suffix else 3
-    # The first phases are short: their part of the network is small.
+    # The first phases are short, since their part of the network is small.
     phases = (max(1, steps // 8),) * doublings if cascade and steps > doublings else ()
     phases = phases if sum(phases) < steps else ()
     return TrajectoryTrainConfig.from_dict(
@@ -269,7 +269,7 @@ def _common(steps: int, device: str) -> dict[str, Any]:
 def _data(
     scale: Scale, name: str, shape: tuple[int, int, int], bubbles: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Scenes like the test's, with other vessels and any number of bubbles between theirs."""
+    """Scenes like the test scenes, with other vessels and numbers of bubbles in their range."""
     base = preset(name)
     wave, psf = base.wavelength_um, base.psf
     z, _, x = base.grid.voxel_um

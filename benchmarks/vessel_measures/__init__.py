@@ -1,1 +1,1 @@
-"""How well vessels are measured, on tubes and networks whose numbers are known."""
+"""Accuracy of vessel measurements on tubes and networks with known values."""

@@ -1,8 +1,8 @@
-"""Prints how well vessels are measured: ``python -m benchmarks.vessel_measures [--tree FILE]``.
+"""Accuracy of vessel measurements: ``python -m benchmarks.vessel_measures [--tree FILE]``.
 
-Tubes are analytic: straight, curved, forked, 10 to 200 um wide. Networks are a grown cortex and,
+Tubes are analytic: straight, curved and forked, 10 to 200 um wide. Networks are a grown cortex and,
 with ``--tree``, one traced in two-photon stacks. Bubbles are localized with errors of 8, 12,
-12 um, 5 % are missed and 2 % false, and linked by the package; no images are made.
+12 um, 5 % are missed and 2 % are false, and they are linked by the package; no images are simulated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from napari_ulm3d.vasculature import VesselGraph
 from napari_ulm3d.vasculature.trace.mask import vessel_mask
 from napari_ulm3d.volumes import VesselMap
 
-# Mean distance of bubbles along a tube: images can tell them apart, or cannot (a wavelength is 100 um).
+# Mean distance of bubbles along a tube: resolvable in images, or not (a wavelength is 100 um).
 _APART_UM, _CROWDED_UM = 500.0, 65.0
 _BUBBLE_FRAMES = 64_000
 _BANDS = ((10, 15), (15, 25), (25, 40), (40, 80), (80, 400))
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def tubes(apart_um: float, names: tuple[str, ...] = ("straight", "curved", "forked")) -> None:
-    """Tubes, ours beside the voxel measures of scikit-image and skan."""
+    """Tubes: our measurements, and voxel measurements with scikit-image and skan."""
     print(f"Bubbles {apart_um:.0f} um apart on average.\n")
     print("| tube | true um | measured um | voxels: skan um | length | skan's | speed | flow |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -93,7 +93,7 @@ def _length(network: VesselNetwork, name: str) -> float:
 
 
 def _by_voxels(density: VesselMap) -> tuple[float, float]:
-    """Diameter and length as scikit-image's distance transform and skan give them."""
+    """Diameter and length from scikit-image's distance transform and skan."""
     from scipy.ndimage import distance_transform_edt
     from skan import Skeleton
     from skimage.morphology import skeletonize
@@ -110,7 +110,7 @@ def _off(value: float, true: float) -> str:
 
 
 def networks(name: str, grid: object, tree: Path | None, bubbles: int, frames: int) -> None:
-    """A network, by bands of diameter."""
+    """A network, by range of diameter."""
     network = scenes.grown(grid) if tree is None else scenes.traced(tree, grid)
     tracks, density = scenes.observed(network, grid, bubbles, frames)
     begun = time.perf_counter()

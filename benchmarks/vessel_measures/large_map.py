@@ -20,7 +20,7 @@ _SHAPE, _VOXEL_UM = (400, 600, 640), 10.0
 
 
 def density(grid: Grid, seed: int = 0) -> VesselMap:
-    """Positions drawn in the lumen of a grown network, five a voxel of its length, counted."""
+    """Counts of positions drawn in the lumen of a grown network, five per voxel of its length."""
     rng = np.random.default_rng(seed)
     network = procedural_network(grid, seed)
     start, stop = (network.nodes_um[network.segments[:, k]] for k in (0, 1))

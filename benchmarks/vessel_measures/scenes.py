@@ -1,4 +1,4 @@
-"""Tubes and networks with flow, and the tracks that bubbles in them leave."""
+"""Tubes and networks with flow, and the tracks of bubbles in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MM_S_UM2 = 0.06
 
 
 def grid_of(size_um: float) -> Grid:
-    """A cube of the voxels of a 15 MHz acquisition."""
+    """A cubic grid with the voxels of a 15 MHz acquisition."""
     n = max(3, int(np.ceil(size_um / _VOXEL_UM)))
     return Grid((n, n, n), (_VOXEL_UM,) * 3)
 
@@ -32,7 +32,7 @@ def grid_of(size_um: float) -> Grid:
 def _tubes(
     paths: list[NDArray[np.float64]], diameters: list[float], speeds: list[float]
 ) -> VesselNetwork:
-    """Tubes about polylines that meet where they have a point in common."""
+    """Tubes around polylines, joined at common points."""
     points = np.concatenate(paths)
     places, index = np.unique(points.round(6), axis=0, return_inverse=True)
     index = index.ravel()
@@ -64,7 +64,7 @@ def curved(diameter: float, speed: float, size: float) -> VesselNetwork:
 
 
 def y_shape(diameter: float, speed: float, size: float) -> VesselNetwork:
-    """A tube that divides in two of 0.85 and 0.73 of its diameter (Murray: r^3 is conserved)."""
+    """A tube that divides into two of 0.85 and 0.73 of its diameter (Murray: r^3 is conserved)."""
     fork = np.array([0.42, 0.5, 0.5]) * size
     ends = [np.array(p) * size for p in ((0.08, 0.5, 0.5), (0.88, 0.25, 0.4), (0.88, 0.78, 0.6))]
     shares = 0.85**3, 1 - 0.85**3
@@ -75,7 +75,7 @@ def y_shape(diameter: float, speed: float, size: float) -> VesselNetwork:
 
 
 def grown(grid: Grid, seed: int = 4) -> VesselNetwork:
-    """A grown cortex at its own scale; that of seed 3 and the tree seg4 are what to choose on."""
+    """A grown cortex at its own scale; seed 3 and the tree seg4 are reserved for choosing settings."""
     return solve_flow(procedural_network(grid, seed), None, FlowConfig(max_speed_mm_s=15.0))
 
 
@@ -88,10 +88,10 @@ def traced(path: Path, grid: Grid) -> VesselNetwork:
 def observed(
     network: VesselNetwork, grid: Grid, n_bubbles: float, n_frames: int, seed: int = 0
 ) -> tuple[Tracks, VesselMap]:
-    """Tracks and density map of bubbles that are localized with errors, missed and made up.
+    """Tracks and density map of bubbles localized with errors.
 
-    5 % of bubbles are missed in a frame and 2 % of localizations are false; linking is the
-    package's own.
+    In each frame 5 % of bubbles are missed and 2 % of localizations are false; linking is that of
+    the package.
     """
     tracks = observed_tracks(
         network, grid, n_bubbles=n_bubbles, n_frames=n_frames, rate_hz=RATE_HZ,

@@ -1,4 +1,4 @@
-"""Measured vessels against the network they were measured in."""
+"""Compare measured vessels with the true network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEAR_UM = 15.0
 
 @dataclass(frozen=True)
 class Found:
-    """Recall and precision by length, and one row a vessel that lies in one true branch."""
+    """Recall and precision by length, and one row per vessel that lies in one true branch."""
 
     recall: float
     precision: float
@@ -31,10 +31,10 @@ class Found:
 def compare(
     graph: VesselGraph, network: VesselNetwork, widest_from_um: float, slowest_mm_s: float = 0.2
 ) -> Found:
-    """Compare by length: a piece is found where a centreline runs within the vessel (or 15 um).
+    """Compare by length: a piece is found if a centreline runs within the vessel (or 15 um).
 
-    Only true vessels from `widest_from_um` in which the mean speed is at least `slowest_mm_s`
-    are wanted; only measured ones of that diameter count against precision.
+    Recall is over true vessels at least `widest_from_um` wide with a mean speed of at least
+    `slowest_mm_s`; precision is over measured vessels at least that wide.
     """
     truth = _samples(network)
     place = truth[["z", "y", "x"]].to_numpy()
@@ -62,9 +62,9 @@ def compare(
 def _samples(network: VesselNetwork) -> pd.DataFrame:
     """The network as points every few micrometres.
 
-    Where segments of one branch differ in radius, simulated bubbles pass the joint within the
-    narrower one and change their distance from the centreline evenly in between. The diameter is
-    that of the lumen which they can fill.
+    Where segments of a branch differ in radius, simulated bubbles pass the joint within the
+    narrower one, and their distance from the centreline changes linearly in between. The diameter is
+    that of the lumen that they can fill.
     """
     speed, flow = network.mean_speed_mm_s, np.abs(network.flow_nl_min)
     parts = []
@@ -102,7 +102,7 @@ def _one(
     near: NDArray[np.bool_],
     truth: pd.DataFrame,
 ) -> dict[str, float] | None:
-    """What is true of a measured vessel, if most of it lies in one branch."""
+    """True values of a measured vessel, if most of it lies in one branch."""
     n = len(path)
     middle = np.zeros(n, bool)
     middle[n // 5 : n - n // 5] = True

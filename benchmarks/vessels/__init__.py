@@ -1,1 +1,1 @@
-"""Refined vessel maps beside rivals that need no network, and what they cost."""
+"""Refined vessel maps compared with methods without a network, and their cost."""

@@ -1,9 +1,9 @@
-"""Refined vessel maps beside their rivals: ``python -m benchmarks.vessels [complete|superres|segment|scaling]``.
+"""Refined vessel maps and their rivals: ``python -m benchmarks.vessels [complete|superres|segment|scaling]``.
 
-Scenes of seeds that training never draws; every other one is a measured network (``--trees``)
-where one is given, none of which was trained on. The truth is the lumen of the vessels that the
-full acquisition passes. Rivals choose their threshold on validation scenes, as the network's
-card does.
+Scenes have seeds not used in training; every other one is a measured network (``--trees``)
+if any is given, none of which was used in training. The truth is the lumen of the vessels visited in the
+full acquisition. Thresholds of rivals are chosen on validation scenes, like that of the
+network.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.vessels import complete, others, pictures, scaling, segment, sup
 
 
 def main() -> int:
-    """The table that is asked for."""
+    """Print the requested table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "what",

@@ -1,4 +1,4 @@
-"""Completion: Dice and clDice at 20 um, and what lies far off, by share of the acquisition."""
+"""Completion: Dice and clDice at 20 um, and distant false voxels, by share of the acquisition."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Mask = NDArray[np.bool_]
 
 
 def coarse(volume: Mask) -> Mask:
-    """Voxels of twice the edge in which there is anything."""
+    """Non-empty blocks of 2 x 2 x 2 voxels."""
     z, y, x = (n // 2 for n in volume.shape)
     return volume.reshape(z, 2, y, 2, x, 2).any((1, 3, 5))
 
 
 def counts(found: Mask, true: Mask) -> NDArray[np.float64]:
-    """Common, found, true voxels of 20 um; found ones, those far from truth; clDice, 1."""
+    """Common, found and true voxels of 20 um; found ones, and those far from the truth; clDice, 1."""
     a, b = coarse(found), coarse(true)
     far = ndimage.distance_transform_edt(~true) * EDGE_UM > FAR_UM
     line = cl_dice(a, b)
@@ -37,7 +37,7 @@ def counts(found: Mask, true: Mask) -> NDArray[np.float64]:
 
 
 def table(count: int, trees: Sequence[str], weights: str | None) -> None:
-    """Prints it."""
+    """Print the table."""
     held = scenes(VALIDATION, max(4, count // 2), (), SHARES)
     test = scenes(TEST, count, trees, SHARES)
     rows: dict[str, dict[float, NDArray[np.float64]]] = {}
@@ -65,7 +65,7 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
 
 
 def _saved(rows: dict[str, dict[float, NDArray[np.float64]]]) -> None:
-    """From which share on a completed map is as good as the best rival's of the whole."""
+    """Share at which a completed map equals the best rival's map of the whole acquisition."""
     rivals = {name: _dice(c[1.0]) for name, c in rows.items() if not name.startswith("network")}
     name = max(rivals, key=lambda n: rivals[n])
     print(f"\nBest rival on the whole acquisition: {name}, Dice {rivals[name]:.3f}.")
@@ -96,7 +96,7 @@ def _sums(
 
 
 def _score(found: Sequence[tuple[Scene, Mask]]) -> float:
-    """Mean over shares of the Dice coefficient."""
+    """Mean Dice coefficient over the shares."""
     sums = {share: np.zeros(3) for share in SHARES}
     for scene, mask in found:
         a, b = coarse(mask), coarse(scene.true)

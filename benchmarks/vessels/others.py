@@ -1,7 +1,7 @@
-"""Segmentation of images that nobody here made: other laboratories' stacks beside their masks.
+"""Segmentation of other laboratories' image stacks, compared with the masks supplied with them.
 
-The network has seen density maps of simulated tracks only, so this shows how far it carries. Each
-stack is a folder's file and the mask that came with it; intensities from 0, voxels of 10 um.
+The network was trained on density maps of simulated tracks only, so this tests how well it
+generalizes. Intensities start at 0; voxels are 10 um wide.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from napari_ulm3d.refinement.sources import image_map
 
 __all__ = ["table"]
 
-#: What the stacks are called in the table, and the two files of one of them or the one of many.
+# File names: one stack and its mask; an archive of many stacks with their masks.
 _LIVER = ("Raw_liver_1.tiff", "merge_2layers.npy")
 _CROPS = "odt_testing.npy"
 _EDGE_UM = (10.0, 10.0, 10.0)
 
 
 def table(folder: Path, weights: str | None) -> None:
-    """Prints precision at a recall of .9 and average precision for each method and data set."""
+    """Print precision at a recall of .9 and average precision for each method and data set."""
     crops = np.load(folder / _CROPS, allow_pickle=False)
     liver = tifffile.imread(folder / _LIVER[0]).astype(np.float32)
     sets = {
@@ -50,7 +50,7 @@ def _row(label: str, scores: list[NDArray[np.floating]], true: NDArray[np.bool_]
 
 
 def _levels(image: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Intensities as counts of the size that the rivals are made for."""
+    """Intensities, scaled to counts of the magnitude that the rivals expect."""
     return image * (10.0 / max(float(np.percentile(image, 99.5)), 1e-12))
 
 

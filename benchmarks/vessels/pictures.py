@@ -1,4 +1,4 @@
-"""Before and after: a test scene, and a map of a mouse's brain thinned to a tenth of its counts."""
+"""Figures of a test scene, and of a mouse brain map thinned to a tenth of its counts, before and after."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SLAB = 10
 
 
 def draw(out: Path, weights: str | None) -> None:
-    """Writes refined_scene.png and refined_mouse.png."""
+    """Write refined_scene.png and refined_mouse.png."""
     scene = next(s for s in scenes(TEST + 3, 1, (), (0.1,)))
     refined = refine(scene.maps, weights=weights)
     _figure(out / "refined_scene.png", refined, scene.true, "lumens of the full acquisition")
@@ -41,7 +41,7 @@ def draw(out: Path, weights: str | None) -> None:
 
 
 def mouse_maps(seed: int = 0, share: float = 0.1) -> tuple[VesselMap, VesselMap]:
-    """The crop of a measured density map, and a share of its counts drawn at random."""
+    """A crop of a measured density map, and a random share of its counts."""
     import scipy.io
 
     stored = scipy.io.loadmat(_MOUSE, squeeze_me=True)["ULM_final"][()]["mapCounter"]
@@ -61,7 +61,7 @@ def _figure(path: Path, refined: RefinedMap, true: NDArray[np.bool_], title: str
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    # Of a volume a slab: of all of it one would see no vessel for vessels.
+    # Show only a slab of a volume, since in the whole the vessels would overlap.
     slab = slice(None)
     if true.shape[1] > _SLAB:
         sums = np.convolve(true.sum((0, 2)), np.ones(_SLAB), "valid")

@@ -1,4 +1,4 @@
-"""What is done without a network: smoothing, closing, bridging, a vesselness filter."""
+"""Alternatives to the network: smoothing, closing, gap bridging and a vesselness filter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skimage import filters, morphology
 __all__ = ["RIVALS", "Rival"]
 
 Volume = NDArray[Any]
-#: Name, response to a density (made once), whether it is above a threshold, thresholds to try.
+#: Name, response to a density map, thresholds to try.
 Rival = tuple[str, Callable[[Volume], Volume], tuple[float, ...]]
 
 
@@ -23,7 +23,7 @@ def _gaussian(sigma: float) -> Callable[[Volume], Volume]:
 
 def _closed(radius: int) -> Callable[[Volume], Volume]:
     def response(d: Volume) -> Volume:
-        """The largest threshold of the density of which the closing fills a voxel."""
+        """The largest density threshold at which the closing fills each voxel."""
         out = np.zeros(d.shape)
         for least in (1, 2, 3, 4):
             wide = np.pad(d >= least, radius)
@@ -35,7 +35,7 @@ def _closed(radius: int) -> Callable[[Volume], Volume]:
 
 
 def _bridged(d: Volume) -> Volume:
-    """Gaps along centrelines of up to 50 um: closing of the skeleton with a ball of 25 um."""
+    """Bridge gaps of up to 50 um along centrelines: close the skeleton with a ball of 25 um."""
     out = np.zeros(d.shape)
     for least in (1, 2, 3, 4):
         mask = d >= least

@@ -1,10 +1,10 @@
-"""Memory and time from 64 to 512 voxels a side, forward and training step, sparse and dense.
+"""Memory and time for 64 to 512 voxels per side, of prediction and training step, sparse and dense.
 
-Every measurement is a process of its own: seconds of the processor (on one thread those of a clock, if nothing else
-runs) and memory over what the process held before. Maps are grown networks of one vessel density, half of
-whose lumen voxels were measured. The dense network has the same levels and channels and works on
-every voxel; it is run where it fits, and beyond that its law (the eighth power of two for each
-doubling) is printed as such.
+Every measurement runs in a separate process: processor time in seconds (on one thread equal to wall time, if nothing
+else runs), and memory relative to that before. Maps are grown networks of equal vessel density, with half
+of the lumen voxels measured. The dense network has the same levels and channels and processes
+every voxel. It is run if it fits into memory; otherwise it is extrapolated (a factor of eight per
+doubling) and marked as such.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DENSE_TO = 128
 
 
 def table(sides: Sequence[int], weights: str | None, extent_um: float | None = None) -> None:
-    """Prints it: for ever more of a tissue, or, with `extent_um`, for ever finer voxels of a cube."""
+    """Print the table for growing tissue, or, with `extent_um`, for ever finer voxels of a cube."""
     print(
         "\n| side | voxels held | what | processor seconds | MB |\n| ---: | ---: | --- | ---: | ---: |"
     )
@@ -72,7 +72,7 @@ def table(sides: Sequence[int], weights: str | None, extent_um: float | None = N
 
 
 def _map(side: int, extent: float):
-    """Half of the lumen voxels of a grown network, with counts."""
+    """Half of the lumen voxels of a grown network, with random counts."""
     from napari_ulm3d.acquisition import Grid
     from napari_ulm3d.volumes import VesselMap
 
@@ -87,7 +87,7 @@ def _map(side: int, extent: float):
 
 
 def _dense(c: CompletionNetConfig) -> nn.Module:
-    """A U-Net of the same channels on all voxels."""
+    """A U-Net with the same channels on all voxels."""
 
     class Dense(nn.Module):
         def __init__(self) -> None:
@@ -134,7 +134,7 @@ def _measured(
         dense = torch.zeros(1, len(FEATURES), *features.grid.shape)
         dense[0][:, *x.indices[:, 1:].long().T] = x.features.T
         x = dense
-    # Compiled functions are read, threads are started: none of it belongs to the map.
+    # Warm up: loading compiled functions and starting threads must not count.
     small = as_tensor(map_features({"density": _map(32, 32 * EDGE_UM)}))
     _run(network, small if x is not dense else torch.zeros(1, len(FEATURES), 32, 32, 32), what)
     _peak_reset()

@@ -1,4 +1,4 @@
-"""Scenes never trained on: maps of a share of an acquisition, and what is true of them."""
+"""Scenes not used in training: maps of a share of an acquisition, with ground truth."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ DATA = VolumeDataConfig(flat_share=0.0)
 
 @dataclass(frozen=True)
 class Scene:
-    """A map and the truth.
+    """A map with its ground truth.
 
     Attributes
     ----------
     share
-        Of the acquisition that the map holds.
+        Share of the acquisition in the map.
     maps
-        By name.
+        Maps by name.
     true
-        Voxels of the lumens that the whole acquisition passes, 2^doublings as fine as the map.
+        Lumen voxels visited in the whole acquisition, 2^doublings times as fine as the map.
     window
-        The same as training sees it.
+        The same as a training window.
     """
 
     share: float

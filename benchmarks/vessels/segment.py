@@ -1,4 +1,4 @@
-"""Segmentation: which voxels of a noisy map are vessel, and of which kind."""
+"""Segmentation of a noisy map: vessel or noise, and kind of vessel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOISY = DATA.replace(false_share=(0.3, 3.0), upright=True, positions=(15_000.0, 
 
 
 def table(count: int, trees: Sequence[str], weights: str | None) -> None:
-    """Prints the precision at a recall of .9, the area under the curve, and the kinds."""
+    """Print the precision at a recall of .9, the average precision, and the accuracy of kinds."""
     test = scenes(TEST, count, trees, SHARES, data=NOISY)
     rows = {}
     for name, response, _ in RIVALS:
@@ -49,7 +49,7 @@ def _places(scene) -> tuple[np.ndarray, ...]:
 
 
 def precision_curve(score: np.ndarray, true: np.ndarray) -> tuple[float, float]:
-    """Precision at a recall of .9 and average precision; voxels of one score are taken together."""
+    """Precision at a recall of .9 and average precision; voxels of equal score are grouped."""
     values, inverse = np.unique(-score, return_inverse=True)
     hits = np.bincount(inverse, true, values.size).cumsum()
     found = np.bincount(inverse, minlength=values.size).cumsum()

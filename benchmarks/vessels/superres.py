@@ -1,4 +1,4 @@
-"""Super-resolution: coarse maps made two and four times as fine, beside interpolation."""
+"""Super-resolution: coarse maps refined by two and four, compared with interpolation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDERS = {"nearest": 0, "trilinear": 1, "cubic spline": 3}
 
 
 def table(count: int, trees: Sequence[str], weights: str | None) -> None:
-    """Prints Dice, and Dice of the voxels at the border of the vessels, by factor."""
+    """Print the Dice coefficient, and that of the voxels at the vessel borders, by factor."""
     print("\n| | factor | Dice | boundary Dice, 1 voxel |\n| --- | ---: | ---: | ---: |")
     for doublings in (1, 2):
         held, test = (
@@ -49,7 +49,7 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
 
 
 def _mean(pairs) -> tuple[float, float]:
-    """Over all scenes together."""
+    """Ratios of the sums over all scenes."""
     sums = np.zeros((2, 2))
     for true, found in pairs:
         sums[0] += 2 * (true & found).sum(), true.sum() + found.sum()

@@ -1,1 +1,1 @@
-"""Acquisitions with truth that other physics made, other grids, other tissue: `python -m benchmarks.zoo`."""
+"""Acquisitions with ground truth from other physics, grids and tissue: `python -m benchmarks.zoo`."""

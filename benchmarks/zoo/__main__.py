@@ -1,9 +1,10 @@
-"""Make the zoo's acquisitions where they are not there yet, and score the defaults on them.
+"""Generate the acquisitions of the zoo if they are missing, and score the defaults on them.
 
-`python -m benchmarks.zoo` makes what is missing of the scenes to choose by (an hour or more on two
-cores, most of it SIMUS) and prints a table: for every scene the defaults, the best settings that a
-search by the truth finds (cut, threshold, speed limit, widths, patch), and ulmtools and trackpy,
-each at its best. `--made` scores only what is there; `--defaults` leaves out searches and rivals.
+`python -m benchmarks.zoo` generates missing development scenes (an hour or more on two
+cores, most of it for SIMUS) and prints a table: for every scene the defaults, the best settings found
+by a search with the ground truth (cut, threshold, speed limit, widths, patch), and ulmtools and
+trackpy, each at its best. `--made` scores only existing scenes; `--defaults` omits searches and
+rivals.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _scenes(arguments: argparse.Namespace) -> Iterator[Scene]:
 def _rows(
     scene: Scene, config: PipelineConfig, radii: Radii, arguments: argparse.Namespace
 ) -> Iterator[list[str]]:
-    """One scene: defaults and the best settings of each localizer, then the rivals."""
+    """Rows of a scene: defaults and best settings of each localizer, then the rivals."""
     prepared = Prepared.of(scene, config)
     isolated = isolated_bubbles(scene, prepared)
     cuts: tuple[int, ...] = ()
@@ -79,7 +80,7 @@ def _rows(
         if arguments.defaults:
             continue
         best = search(scene, chosen, prepared, radii, cuts or None)
-        # What follows tries only the cuts that were best for the first.
+        # The following localizers use only the best cuts of the first.
         cuts = cuts or best.cuts[:_CUTS_AFTER_THE_FIRST]
         yield _row(scene, f"{localizer}, best settings", chosen, best.settings, isolated, radii)
     if arguments.defaults:

@@ -1,10 +1,10 @@
-"""The Cramer-Rao bound of isolated bubbles: how well their places can be known at all.
+"""The Cramer-Rao bound of isolated bubbles: the best possible precision of their positions.
 
 A bubble's image in the filtered frames on the working grid is a Gaussian of the measured widths
 with the measured carrier, times an unknown complex amplitude, plus white Gaussian noise. The
-Fisher information of place and amplitude is 2 / sigma^2 Re(J^H J); the bound is the root of the
-sum of the variances along the resolved axes. Amplitudes are those of the frames, at the true place,
-so that what the clutter filter takes from slow bubbles counts.
+Fisher information of position and amplitude is 2 / sigma^2 Re(J^H J); the bound is the root of the
+sum of the variances along the resolved axes. Amplitudes are measured in the frames at the true
+positions, which includes the attenuation of slow bubbles by the clutter filter.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from benchmarks.zoo.prepared import Prepared
 
 __all__ = ["Isolated", "isolated_bubbles"]
 
-_APART = 3.0  # PSF widths to the nearest other bubble
+_APART = 3.0  # minimum distance to the nearest other bubble, PSF widths
 _REACH = 1.5  # half of the patch, PSF widths
-_CLEAR = 4.0  # least energy of a bubble over the noise of its estimate
+_CLEAR = 4.0  # minimum ratio of a bubble's energy to the noise of its estimate
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Isolated:
-    """Rows of the truth.
+    """Rows of the ground truth.
 
     Attributes
     ----------
     alone
-        (n,) no other bubble is within three widths of the PSF.
+        (n,) whether no other bubble is within three PSF widths.
     bound_um
-        (n,) the bound; NaN where it is not known: not alone, or not visible.
+        (n,) the bound; NaN if unknown, that is, not alone or not visible.
     """
 
     alone: NDArray[np.bool_]
@@ -44,7 +44,7 @@ class Isolated:
 
 
 def isolated_bubbles(scene: Scene, prepared: Prepared) -> Isolated:
-    """The bound of each true bubble that is alone, from filtered frames."""
+    """The bound of each isolated bubble, from filtered frames."""
     plan = prepared.plan
     grid, psf = plan.grid, plan.psf
     widths = np.asarray(psf.fwhm_voxels)
@@ -80,7 +80,7 @@ def isolated_bubbles(scene: Scene, prepared: Prepared) -> Isolated:
 
 
 def _alone(frame: NDArray[np.int64], scaled: Floats) -> NDArray[np.bool_]:
-    """Whether no other point of the same frame is near, in PSF widths."""
+    """Whether no other point of the same frame is near; positions are in PSF widths."""
     alone = np.ones(len(frame), bool)
     for t in np.unique(frame):
         rows = np.flatnonzero(frame == t)
@@ -111,7 +111,7 @@ def _model(
     carrier_rad: float,
     resolved: NDArray[np.bool_],
 ) -> tuple[NDArray[np.complex128], list[NDArray[np.complex128]]]:
-    """The image of a bubble of amplitude 1, flat, and its slopes along the resolved axes."""
+    """Flattened image of a bubble of amplitude 1, and its derivatives along the resolved axes."""
     apart = (axis - place for axis, place in zip(patch, at, strict=True))
     steps = [
         step if seen else np.zeros_like(step)
@@ -130,7 +130,7 @@ def _model(
 
 
 def _noise_power(frames: NDArray[np.complex64]) -> float:
-    """Mean square of the noise, from the median, which bubbles hardly move."""
+    """Mean square of the noise, from the median, which bubbles hardly affect."""
     some = frames[:: max(1, len(frames) // 20)]
     if np.iscomplexobj(some):
         power = np.abs(some) ** 2

@@ -1,4 +1,4 @@
-"""What the zoo says of one result: scores at two radii, tracks, error over the bound, speed."""
+"""Scores of a result on the zoo: at two radii, of tracks, error relative to the bound, speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADER = [
 
 @dataclass(frozen=True)
 class Radii:
-    """The distances of scoring: those of the wavelength, or one that is given, without a margin."""
+    """Scoring distances: from the wavelength, or a given one without margin."""
 
     match_um: float | None = None
 
@@ -40,15 +40,15 @@ class Figures:
     Attributes
     ----------
     found
-        Localizations, hits within a quarter of the wavelength.
+        Scores of localizations, with hits within a quarter of the wavelength.
     half
-        The same, within half.
+        The same within half a wavelength.
     tracked
-        Positions of the tracks, within a quarter.
+        Jaccard index of track positions, within a quarter.
     over_bound
-        Error of the localizations of isolated bubbles over the Cramer-Rao bound, both RMS.
+        Ratio of the error for isolated bubbles to the Cramer-Rao bound, both RMS.
     volumes_per_s
-        Frames of the acquisition over the seconds of the whole computation.
+        Frames of the acquisition divided by the time of the whole computation.
     """
 
     found: LocalizationScores

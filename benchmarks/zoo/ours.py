@@ -1,4 +1,4 @@
-"""Acquisitions of the package's own simulator, on other grids than it was tuned on."""
+"""Acquisitions from the package's simulator, on grids that were not used for tuning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["altered", "frames_and_truth", "simulation_config"]
 
 
 def simulation_config(recipe: Recipe) -> SimulationConfig:
-    """The simulator's settings; of a ``simus`` recipe those of its vessels and flow alone."""
+    """Settings of the simulator; for a ``simus`` recipe only those of vessels and flow."""
     wave = recipe.wavelength_um
     first = recipe.depth_mm * 1000 if recipe.physics == "simus" else 0.0
     base = SimulationConfig(name=recipe.name)
@@ -45,13 +45,13 @@ def simulation_config(recipe: Recipe) -> SimulationConfig:
 
 
 def frames_and_truth(recipe: Recipe) -> tuple[NDArray[np.complex64], pd.DataFrame, Grid]:
-    """IQ (t, z, y, x), truth and grid."""
+    """IQ (t, z, y, x), ground truth and grid."""
     simulation = simulate(simulation_config(recipe))
     acquisition = simulation.acquisition
     frames = acquisition.read(0, acquisition.n_frames)
     frames = altered(frames, recipe)
     truth = simulation.truth
-    if recipe.masked:  # what is not in view cannot be found
+    if recipe.masked:  # bubbles outside the view cannot be found
         grid = acquisition.grid
         index = grid.to_index(truth[["z_um", "y_um", "x_um"]]).round().astype(int)
         index = np.clip(index, 0, np.array(grid.shape) - 1)
@@ -60,12 +60,12 @@ def frames_and_truth(recipe: Recipe) -> tuple[NDArray[np.complex64], pd.DataFram
 
 
 def altered(frames: NDArray[np.complex64], recipe: Recipe) -> NDArray[np.complex64]:
-    """Noise and gain that depend on depth, and the mask of a sector."""
+    """Add depth-dependent noise and gain, and mask a sector."""
     rng = np.random.default_rng(recipe.seed)
     shape = frames.shape[1:]
     depth_mm = np.arange(shape[0]) * recipe.voxel_um[0] / 1000
     if recipe.noise_db_per_mm:
-        # The simulator's noise has an rms of 10^(-snr / 20); noise of depth is added to it.
+        # The simulator's noise has an rms of 10^(-snr / 20); depth-dependent noise is added.
         level = 10 ** (-recipe.snr_db / 20) * np.sqrt(
             np.maximum(10 ** (recipe.noise_db_per_mm * depth_mm / 10) - 1, 0)
         )

@@ -1,4 +1,4 @@
-"""A scene as the pipeline prepares it: calibrated, filtered, on its working grid."""
+"""A scene as prepared by the pipeline: calibrated, filtered, on its working grid."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Prepared"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The plan of a run, and the frames that bubbles are localized in.
+    """The plan of a run, and the frames used for localization.
 
     Attributes
     ----------
     scene
-        With its acquisition.
+        The scene with its acquisition.
     plan
-        Settings in numbers, PSF and working grid.
+        Resolved settings, PSF and working grid.
     """
 
     scene: Scene
@@ -34,7 +34,7 @@ class Prepared:
 
     @classmethod
     def of(cls, scene: Scene, config: PipelineConfig) -> Prepared:
-        """Calibrate as a run does."""
+        """Calibrate as in a run."""
         acquisition = scene.acquisition
         config = chosen_length(shares_removed, acquisition, config).of(config)
         calibration = calibrate(acquisition, config)

@@ -1,7 +1,7 @@
-"""What is in the zoo: every acquisition as a recipe, half for choosing and half for judging.
+"""Recipes of all acquisitions in the zoo, divided into development and test scenes.
 
-``dev`` scenes serve to choose methods and settings. ``test`` scenes have other seeds and other
-probes and are looked at when all is chosen, once.
+``dev`` scenes are used to choose methods and settings. ``test`` scenes have other seeds and
+probes and are evaluated once, after all choices are made.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class Recipe:
     width_wavelengths
         ours: full width at half maximum of a bubble along z, y, x.
     snr_db
-        Peak of the mean bubble over the rms of the noise.
+        Peak of the mean bubble relative to the rms of the noise.
     tissue_db
-        Rms of the tissue over the peak of the mean bubble; None: no tissue.
+        Rms of the tissue relative to the peak of the mean bubble; None: no tissue.
     angles
-        simus: plane waves that are compounded.
+        simus: number of compounded plane waves.
     elements, pitch_wavelengths
         simus: of the linear probe, or along one side of the matrix.
     depth_mm
         simus: depth of the first voxel.
     masked
-        Voxels outside of a sector are zero.
+        Whether voxels outside a sector are zero.
     gain_db_per_mm
-        Gain that grows with depth, for bubbles, tissue and noise alike.
+        Increase of the gain with depth, for bubbles, tissue and noise.
     noise_db_per_mm
-        Noise that grows with depth over the bubbles.
+        Increase of the noise with depth relative to the bubbles.
     log_compressed
-        The envelope in decibels, 60 dB deep, in place of IQ.
+        Whether the data are the envelope in decibels, with a range of 60 dB, instead of IQ.
     """
 
     name: str
@@ -87,7 +87,7 @@ RECIPES: tuple[Recipe, ...] = (
     # A plane of half-wavelength pixels, one plane wave.
     Recipe("plane-half", "dev", "simus", 7.6, 500, (0.5, 1, 0.5), (90, 1, 110), 300, 10, 8101,
            tissue_db=25, elements=64, pitch_wavelengths=1.33, depth_mm=12),
-    # The same finely sampled, compounded, slow flow, strong tissue.
+    # The same, finely sampled and compounded, with slow flow and strong tissue.
     Recipe("plane-fine", "dev", "simus", 10.0, 300, (0.25, 1, 0.25), (120, 1, 140), 240, 8, 8102,
            snr_db=20, tissue_db=35, max_speed_mm_s=3, angles=3, elements=64, depth_mm=8),
     # A matrix probe at 7.8 MHz.
@@ -105,7 +105,7 @@ RECIPES: tuple[Recipe, ...] = (
            width_wavelengths=(2, 3, 3), max_speed_mm_s=2),
     Recipe("fast", "dev", "ours", 5.0, 1000, (0.5, 0.5, 0.5), (48, 32, 32), 300, 15, 8109,
            snr_db=12, tissue_db=None, max_speed_mm_s=40),
-    # For judging.
+    # Test scenes.
     Recipe("plane-test", "test", "simus", 5.2, 400, (0.5, 1, 0.5), (90, 1, 100), 300, 12, 9101,
            snr_db=15, tissue_db=30, elements=80, pitch_wavelengths=1.0, depth_mm=18,
            max_speed_mm_s=15),
@@ -127,11 +127,11 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("slow-test", "test", "ours", 15.6, 260, (0.7, 1, 1), (40, 36, 36), 400, 20, 9109,
            max_speed_mm_s=1.5, tissue_db=30),
 )  # fmt: skip
-"""Beside these, `must3d_fine` (a file, see its provenance) counts among the dev scenes."""
+"""In addition, `must3d_fine` (a file, see its provenance) is a dev scene."""
 
 
 def recipes(split: str | None = None, names: list[str] | None = None) -> list[Recipe]:
-    """Those of a split, or of some names."""
+    """The recipes of a split, or with given names."""
     return [
         recipe
         for recipe in RECIPES

@@ -1,9 +1,9 @@
-"""ulmtools and trackpy on the zoo's scenes, with more help than a user could give them.
+"""ulmtools and trackpy on the scenes of the zoo, with more help than a user could give them.
 
-Both get the envelope after this package's clutter filter, with each of a few cuts, on the
-acquisition's grid and on the working grid, and every threshold, window and method of a search by the
-truth. Their localizations are linked by this package's linker with the best speed limit, so that
-localizations are compared and not linkers.
+Both receive the envelope after this package's clutter filter, with each of a few cuts, on the
+acquisition's grid and on the working grid, and the best threshold, window and method from a search
+with the ground truth. Their localizations are linked by this package's linker with the best speed
+limit, so that localizations are compared rather than linkers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SPEEDS_MM_S = (10.0, 30.0, 60.0, 120.0)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _MOST_PEAKS = 900
 _FRAMES_AT_FIRST = 30
-"""Thresholds and windows are compared on so many frames; the best is run on all."""
+"""Number of frames for comparing thresholds and windows; the best is run on all frames."""
 
 Places = NDArray[np.float64]
 Detect = Callable[[NDArray[np.float32]], Places]
@@ -40,7 +40,7 @@ Detect = Callable[[NDArray[np.float32]], Places]
 
 @dataclass(frozen=True)
 class RivalResult:
-    """What the best settings of a rival found."""
+    """Result of the best settings of a rival."""
 
     found: Localizations
     tracks: Tracks
@@ -51,7 +51,7 @@ class RivalResult:
 def ulmtools(
     strong: float, flat: bool, widths: NDArray[np.float64]
 ) -> Iterator[tuple[str, Detect]]:
-    """Both methods of ulmtools, in 2-D or 3-D, over windows and thresholds."""
+    """Both methods of ulmtools, in 2-D or 3-D, with all windows and thresholds."""
     import ulmtools as theirs
 
     def detect(method: str, window: int, threshold: float) -> Detect:
@@ -87,7 +87,7 @@ def ulmtools(
 
 
 def trackpy(strong: float, flat: bool, widths: NDArray[np.float64]) -> Iterator[tuple[str, Detect]]:
-    """trackpy's centroid with its own band-pass, over diameters and thresholds of mass."""
+    """trackpy's centroid with its own band-pass, with all diameters and mass thresholds."""
     import trackpy as theirs
 
     theirs.quiet()
@@ -95,7 +95,7 @@ def trackpy(strong: float, flat: bool, widths: NDArray[np.float64]) -> Iterator[
     def detect(diameter: tuple[int, ...], mass: float) -> Detect:
         def run(image: NDArray[np.float32]) -> Places:
             seen = image[:, 0] if flat else image
-            # It computes in whole numbers; 255 is the strongest.
+            # It uses integers; 255 is the strongest.
             counts = np.clip(seen / strong * 255, 0, 255).astype(np.uint8)
             if not counts.any():
                 return np.empty((0, 3))
@@ -125,7 +125,7 @@ RIVALS = {"ulmtools": ulmtools, "trackpy": trackpy}
 def best_of(
     rival: str, scene: Scene, prepared: Prepared, radii: Radii, cuts: Sequence[int]
 ) -> RivalResult:
-    """The best that a rival reaches over cuts, grids, methods, thresholds and speed limits."""
+    """The best result of a rival over cuts, grids, methods, thresholds and speed limits."""
     best: tuple[float, str, int, bool, Detect] | None = None
     for cut in cuts:
         for whole in dict.fromkeys((True, _is_full(prepared))):

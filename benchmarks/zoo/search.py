@@ -1,9 +1,9 @@
-"""The best settings for one scene, which nobody without the truth could find.
+"""Search for the best settings of a scene with the ground truth, which a user does not have.
 
-A search along one kind of setting after the other, by the tracked Jaccard index at a quarter
-wavelength: the clutter cut with the threshold and the speed limit of linking, then the PSF's widths,
-then the patch. Thresholds act on what a lower threshold found, and speed limits on the localizations,
-so that neither costs a run; what is found is then run as a whole.
+The search maximizes the tracked Jaccard index at a quarter wavelength over one kind of setting after
+the other: the clutter cut with the threshold and the speed limit of linking, then the PSF's widths,
+then the patch. Thresholds are applied to the results of a lower threshold, and speed limits to the
+localizations, so that neither needs a new run; the best settings are then run as a whole.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _PATCHES = (-2, 2)
 
 @dataclass(frozen=True)
 class Best:
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
     settings
-        As for ``--set``.
+        Settings as for ``--set``.
     tracked
-        The tracked Jaccard index that the search saw.
+        The tracked Jaccard index in the search.
     cuts
-        The first components kept that it tried, the best one first.
+        The first components kept that were tested, best first.
     """
 
     settings: tuple[str, ...]
@@ -50,7 +50,7 @@ class Best:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Settings on trial; those that act on localizations stand apart."""
+    """Candidate settings; those that act on localizations are separate."""
 
     base: tuple[str, ...]
     least: float
@@ -61,7 +61,7 @@ class _Choice:
 
 
 def cuts(prepared: Prepared) -> list[int]:
-    """First components kept that a search tries: a ladder, and the one that was measured."""
+    """First components kept to test: a fixed series, and the measured one."""
     first = prepared.plan.config.clutter.svd_range
     assert first is not None
     n_frames = prepared.plan.config.load.block_frames
@@ -75,12 +75,12 @@ def search(
     radii: Radii,
     tried: Sequence[int] | None = None,
 ) -> Best:
-    """Search for the best settings of the localizer that `config` names.
+    """Search for the best settings of the localizer in `config`.
 
     Parameters
     ----------
     tried
-        First components kept to try; None: `cuts`.
+        First components kept to test; None: `cuts`.
     """
     search_ = _Search(scene, config, prepared, radii)
     by_cut = [(search_.best((search_.cut(cut),)), cut) for cut in tried or cuts(prepared)]
@@ -105,7 +105,7 @@ class _Search:
         self.config = config
         calibration = self.plan.calibration
         assert calibration is not None
-        # Widths and patches that are given would otherwise switch the working grid off.
+        # Otherwise, given widths and patches would disable the working grid.
         thinning = ",".join(str(k) for k in calibration.working.thinning)
         self.thinning = f"calibrate.thinning={thinning}"
 

@@ -1,8 +1,7 @@
-"""Acquisitions of PyMUST: SIMUS or SIMUS3, then delay and sum; tissue of scatterers that move.
+"""Acquisitions from PyMUST: SIMUS or SIMUS3, then delay and sum, with moving tissue scatterers.
 
-Bubbles flow in vessels of the package's simulator, since a flow needs vessels; what turns their
-places into IQ is a third party's physics (Garcia, Comput. Methods Programs Biomed. 2022).
-Needs ``pip install pymust``.
+Bubbles flow in vessels of the package's simulator, but their images come from independent physics
+(Garcia, Comput. Methods Programs Biomed. 2022). Requires ``pip install pymust``.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ __all__ = ["frames_and_truth"]
 Points = NDArray[np.float64]
 """(n, 3) z, y, x in metres."""
 
-_TISSUE_A_CELL = 2.0  # scatterers a resolution cell, enough for speckle
+_TISSUE_A_CELL = 2.0  # scatterers per resolution cell, enough for speckle
 _MOST_TISSUE = 600
 _ROWS = 2000  # voxels beamformed at once
 
 
 @dataclass
 class _Probe:
-    """A probe's echoes of some points, and their image on a grid."""
+    """Echoes of points at a probe, and their image on a grid."""
 
     recipe: Recipe
     grid: Grid
@@ -62,7 +61,7 @@ class _Probe:
             place = along_x.ravel()
         self.param = param
         tilts = np.deg2rad(np.linspace(-6, 6, recipe.angles)) if recipe.angles > 1 else [0.0]
-        # One row each, (1, n): a flat array fails.
+        # One row each, (1, n), since a flat array fails.
         self.delays = []
         for tilt in tilts:
             delay = place * np.sin(tilt) / SOUND_SPEED_M_S
@@ -88,7 +87,7 @@ class _Probe:
             signals = self._must.rf2iq(_cut(rf, samples), self.param)
             if k not in self._matrices:
                 self._matrices[k] = self._matrix(signals.shape, self.delays[k])
-            # MATLAB's column order is what the matrices multiply.
+            # The matrices expect MATLAB's column order.
             column = signals.ravel(order="F").astype(np.complex64)
             total = total + np.concatenate([part @ column for part in self._matrices[k]])
         return np.asarray(total, np.complex64).reshape(self.grid.shape)
@@ -110,7 +109,7 @@ class _Probe:
 
 
 def frames_and_truth(recipe: Recipe) -> tuple[NDArray[np.complex64], pd.DataFrame, Grid]:
-    """IQ (t, z, y, x), truth and grid."""
+    """IQ (t, z, y, x), ground truth and grid."""
     settings = simulation_config(recipe)
     truth = simulate(settings).truth
     grid = settings.grid.grid
@@ -159,7 +158,7 @@ def frames_and_truth(recipe: Recipe) -> tuple[NDArray[np.complex64], pd.DataFram
 
 
 class _Tissue:
-    """Scatterers that move with breathing and heart, each region a little otherwise."""
+    """Scatterers that move with breathing and heartbeat, slightly differently in each region."""
 
     def __init__(self, recipe: Recipe, grid: Grid, rng: np.random.Generator) -> None:
         low = np.asarray(grid.origin_um) * 1e-6
@@ -170,7 +169,7 @@ class _Tissue:
         self.rest = rng.uniform(low, high, (n, 3))
         self.strength = rng.rayleigh(1.0, n) * rng.choice([-1.0, 1.0], n)
         inside = (self.rest - low) / np.maximum(high - low, 1e-9)
-        # Breathing of 20 um and a pulse of 3 um along z, a third of that along x.
+        # Breathing of 20 um and a heartbeat of 3 um along z, a third of these along x.
         self.breath = 20e-6 * (0.6 + 0.4 * inside[:, 0]) * (0.8 + 0.4 * inside[:, 2])
         self.heart = 3e-6 * (0.7 + 0.6 * inside[:, 2])
         self.delay = 0.5 * inside[:, 0] + 0.3 * inside[:, 2]
@@ -186,7 +185,7 @@ class _Tissue:
 
 
 def _cut(rf: NDArray[Any], samples: int) -> NDArray[Any]:
-    """Echoes of one length, whatever the scatterers' greatest depth was."""
+    """Cut or pad echoes to equal length, independent of the scatterers' maximum depth."""
     out = np.zeros((samples, rf.shape[1]))
     out[: min(samples, len(rf))] = rf[:samples]
     return out

@@ -1,4 +1,4 @@
-"""The zoo on disk: made once, then read. Outside of the repository, in the user's cache."""
+"""The zoo on disk, in the user's cache: generated once, then read."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.evaluate import Truth
 from napari_ulm3d.io.open.frames import LogScale
 
-_LOG_DB = 60.0  # of log-compressed scenes; white is the strongest voxel
+_LOG_DB = 60.0  # range of log-compressed scenes; white is the strongest voxel
 
 __all__ = ["default_cache", "is_made", "make", "read", "read_must3d_fine"]
 
 
 def default_cache() -> Path:
-    """Where acquisitions are kept unless told otherwise."""
+    """Default folder of the acquisitions."""
     return Path(platformdirs.user_cache_dir("napari-ulm3d")) / "zoo"
 
 
 def is_made(recipe: Recipe, cache: Path) -> bool:
-    """Whether the acquisition is there, of this very recipe."""
+    """Whether the acquisition exists with exactly this recipe."""
     stamp = cache / recipe.name / "recipe.txt"
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == repr(recipe)
 
 
 def make(recipe: Recipe, cache: Path) -> float:
-    """Make an acquisition and keep it; returns the seconds that it took, 0 if it was there."""
+    """Generate and store an acquisition; return the time in seconds, 0 if it existed."""
     if is_made(recipe, cache):
         return 0.0
     began = time.perf_counter()
@@ -46,7 +46,7 @@ def make(recipe: Recipe, cache: Path) -> float:
     truth.to_csv(folder / "truth.csv", index=False)
     facts = {"spacing_um": grid.spacing_um, "origin_um": grid.origin_um}
     (folder / "grid.json").write_text(json.dumps(facts), encoding="utf-8")
-    # Last, so that what is there is whole.
+    # Written last, so that an existing acquisition is complete.
     (folder / "recipe.txt").write_text(repr(recipe), encoding="utf-8")
     return time.perf_counter() - began
 
@@ -56,9 +56,7 @@ def read(recipe: Recipe, cache: Path) -> Scene:
     folder = cache / recipe.name
     facts = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     frames = np.load(folder / "frames.npy")
-    if (
-        recipe.log_compressed
-    ):  # as `load.log_compressed_db` does: decibels over the floor to envelope
+    if recipe.log_compressed:  # like `load.log_compressed_db`: decibels above the floor to envelope
         LogScale(_LOG_DB, _LOG_DB).linearize(frames)
     acquisition = Acquisition.from_array(
         frames,
@@ -72,7 +70,7 @@ def read(recipe: Recipe, cache: Path) -> Scene:
 
 
 def read_must3d_fine(folder: Path) -> Scene:
-    """The acquisition that is a file: SIMUS3, voxels of a quarter wavelength."""
+    """The acquisition stored as a file: SIMUS3, voxels of a quarter wavelength."""
     with np.load(folder / "iq.npz") as stored:
         pairs = stored["iq"].astype(np.float32)
         axes = [stored[f"{axis}_um"].astype(float) for axis in "zyx"]
