@@ -1,9 +1,10 @@
 """Compare ways of linking bubbles: `python -m benchmarks.linkers [--real FILE]`.
 
-Synthetic: bubbles flow along curved vessels at constant speed, for 12 to 60 frames each, among false
-localizations that come and go; tracks of fewer than 9 points are dropped. Real (with `--real`, a
-file of published tracks; see `real`): at lower frame rates, and no track is dropped. Every linker gets the same points, the same gate and the same gap. Scored are the links: a link is
-right when it joins two consecutive localizations of one bubble.
+Synthetic: bubbles flow along curved vessels at constant speed, for 12 to 60 frames each, among
+transient false localizations; tracks of fewer than 9 points are dropped. Real (`--real`, a file of
+published tracks; see `real`): at reduced frame rates; no track is dropped. All linkers get the same
+points, gate and gap. The links are scored: a link is correct if it joins two consecutive
+localizations of one bubble.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MIN_POINTS = 9
 
 
 def best_time(call: Callable[[], Any], repeats: int = 4) -> tuple[float, Any]:
-    """Seconds of the best run (the first one compiles), and what it gave."""
+    """Time of the fastest run (s; the first run compiles) and its result."""
     times: list[float] = []
     result = None
     while len(times) < repeats and sum(times) < 10:
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"Machine: {machine()}. Best of four runs; compiled code warm.\n")
     print(f"{'scene':34s}{'linker':32s}{'ms':>8s}{'points/s':>10s}{'precision':>12s}{'recall':>9s}")
     if options.real is not None:
-        # Real tracks hold no velocities, and all exact assignments give the same links.
+        # Real tracks have no velocities, and all exact assignments give the same links.
         names = ["this package", "  prediction none", "laptrack", "trackpy"]
         for scene, truth in real_scenes(options.real):
             compare(scene, truth, names, 1, scene.max_gap + 1)
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def whole(scene: Scene, copies: int) -> None:
-    """The public `link`, tables in and out, on the scene repeated in time."""
+    """The public `link`, from table to table, on the scene repeated in time."""
     truth = simulate(scene)
     frame = np.concatenate([truth.frame + k * scene.n_frames for k in range(copies)])
     position = np.tile(truth.position, (copies, 1))

@@ -1,4 +1,4 @@
-"""Ways of linking bubbles, with the same points, gates and gaps for each of them."""
+"""Methods of linking bubbles, all with the same points, gates and gaps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ours(scene: Scene, truth: Truth) -> Labels:
 
 
 def ours_with_given_velocities(scene: Scene, truth: Truth) -> Labels:
-    """As `link` does with velocity columns; each component is off by 20 % of the speed."""
+    """`link` with velocity columns; the error of each component is 20 % of the speed."""
     rng = np.random.default_rng(1)
     speed = np.linalg.norm(truth.velocity, axis=1, keepdims=True)
     velocity = truth.velocity + rng.normal(0, 0.2, truth.velocity.shape) * speed
@@ -38,7 +38,7 @@ def without_prediction(scene: Scene, truth: Truth) -> Labels:
 
 
 def _with_motion(scene: Scene, truth: Truth, shift: Points) -> Labels:
-    """What `link` does: the motion is learned from the first localizations."""
+    """Chains as in `link`, with the motion learned from the first localizations."""
     n = sample_size(truth.frame)
     gates = scene.gates_um
     model = learn_motion(truth.frame[:n], truth.position[:n], gates[0], shift[:n])
@@ -64,7 +64,7 @@ def _run(builder: ChainBuilder, truth: Truth, shift: Points | None = None) -> La
 
 
 def _two_stages(assigner: Callable[[Points, Points, float], Labels]) -> Linker:
-    """The same two stages with another assignment in them."""
+    """The same two stages with a different assignment solver."""
 
     class Builder(ChainBuilder):
         def _assign(self, source: Any, position: Points, shift: Points, apart: int) -> Labels:
@@ -104,7 +104,7 @@ def component_assignment(source: Points, target: Points, gate: float) -> Labels:
 
 
 def sparse_assignment(source: Points, target: Points, gate: float) -> Labels:
-    """scipy's min_weight_full_bipartite_matching, with an "unlinked" column a source."""
+    """scipy's min_weight_full_bipartite_matching, with an "unlinked" column per source."""
     links = np.full(len(source), -1, np.int64)
     n, m = len(source), len(target)
     if not n:

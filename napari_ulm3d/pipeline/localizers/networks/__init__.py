@@ -1,1 +1,1 @@
-"""The networks that localize, a file each: `config.methods.networks` finds them here."""
+"""Localization networks, one file each; `config.methods.networks` finds them here."""

@@ -1,4 +1,4 @@
-"""`BubbleNet`: bubbles with their velocities and uncertainties, from the voxels kept of a block."""
+"""`BubbleNet`: bubbles with velocities and uncertainties, from the kept voxels of a block."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SETTINGS = (
     "margin_frames",
 )  # fmt: skip
 
-# It was trained with blocks whose first 5 to 15 components were removed.
+# First component kept, in the training blocks: the first 5 to 15 were removed.
 _TRAINED_FIRST = range(4, 21)
 
-# Least score of the bubbles that are fitted to the frames once more.
+# Minimum score of bubbles passed to the refinement.
 _PROPOSAL_SCORE = 0.05
 
-# Settings of `network` that are not its own.
+# Settings of `network` that do not affect this localizer.
 _OTHER_SETTINGS = {"weights", "trajectory_score"}
 
 
@@ -52,29 +52,29 @@ class _Bubbles(NetworkBase):
     architectures = ("BubbleNet",)
 
     def default_weights(self, *, flat: bool) -> str:
-        """One network for 2-D and 3-D."""
+        """The same network for 2-D and 3-D."""
         return "bubblenet"
 
     def weights(self, acquisition: Acquisition, config: PipelineConfig) -> tuple[UsedWeights, ...]:
-        """The network's, with the score that it was validated at."""
+        """The network's weights, with the minimum score from their validation."""
         own, *others = super().weights(acquisition, config)
         return (replace(own, more={"min_score": _trained_score(own.card)}), *others)
 
     def settings(self, plan: BlockPlan) -> dict[str, Any]:
-        """With the score in force."""
+        """The settings that affect the result, with the minimum score in use."""
         network = plan.config.network
         others = set(_OTHER_SETTINGS)
-        if network.margin_frames is None:  # else it depends on the windows, which memory shortens
+        if network.margin_frames is None:  # a given margin makes the result depend on memory
             others.add("memory_gb")
         settings = network.model_dump(mode="json", exclude=others)
         return settings | {"min_score": _least_score(plan)}
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
-        """Its own, and those of the refinement."""
+        """Those of the network and of the refinement."""
         return super().key_facts(plan) + refine_key(plan)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """The margin of its windows, and what the refinement looks at."""
+        """Margin of the windows plus the context of the refinement."""
         from napari_ulm3d.localize.network import context_of
 
         card = self.weights(acquisition, config)[0].card
@@ -82,7 +82,7 @@ class _Bubbles(NetworkBase):
         return context_of(network, config.network).frames + refine_context(config)
 
     def advice(self, acquisition: Acquisition, config: PipelineConfig) -> list[str]:
-        """What is unlike its training, too."""
+        """Also reports settings that differ from the training."""
         said = super().advice(acquisition, config) + refine_advice(acquisition, config)
         first = config.clutter.svd_range[0] if config.clutter.svd_range else _TRAINED_FIRST[0]
         known = "svd" in config.clutter.method and not config.clutter.svd_automatic
@@ -94,13 +94,13 @@ class _Bubbles(NetworkBase):
         return said
 
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
-        """By the kept voxels alone."""
+        """Depends only on the number of kept voxels."""
         from napari_ulm3d.networks.memory import forward_bytes
 
         return n_kept * forward_bytes(loaded.network.config)  # type: ignore[arg-type]
 
     def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
-        """Of windows of made bubbles."""
+        """Measured on windows of synthetic bubbles."""
         import torch
 
         from napari_ulm3d.localize.network import localize_network
@@ -127,7 +127,7 @@ class _Bubbles(NetworkBase):
                 stop=stop,
             )
 
-        run(given.window(0, frames))  # what is slow only once
+        run(given.window(0, frames))  # warm up
         seconds = quickest(lambda: run(given), loaded.device)
         network: Any = loaded.network
         return Rate(len(made) / seconds, at_once, context_frames=network.config.context_frames)
@@ -140,7 +140,7 @@ class _Bubbles(NetworkBase):
         stop: Callable[[], bool],
         progress: Callable[[float], None] | None = None,
     ) -> Found:
-        """Bubbles; nothing is rejected that a fact would count."""
+        """Localize the bubbles; there are no counts of rejected ones."""
         from napari_ulm3d.localize.network import localize_network
         from napari_ulm3d.networks.bubblenet_input import bubble_input, noise_level
 
@@ -173,7 +173,7 @@ class _Bubbles(NetworkBase):
 
 
 def _window_facts(pieces: list[Piece]) -> dict[str, float]:
-    """How the block was cut: the most frames given at once, and in how many pieces."""
+    """How the block was divided: the longest window in frames, and the number of pieces."""
     longest = max((piece.n_frames for piece in pieces), default=0)
     return {"window_frames": float(longest), "pieces": float(len(pieces))}
 
@@ -182,7 +182,7 @@ LOCALIZER = _Bubbles()
 
 
 def _least_score(plan: BlockPlan) -> float:
-    """Of the settings, else as trained; the refinement drops by itself what explains nothing."""
+    """Minimum score: as set, else from the weights; at most `_PROPOSAL_SCORE` with refinement."""
     least = plan.config.network.min_score
     if least is not None:
         return least
@@ -191,7 +191,7 @@ def _least_score(plan: BlockPlan) -> float:
 
 
 def _trained_score(card: WeightsCard) -> float:
-    """Of the weights' validation, else the default."""
+    """Minimum score from the validation of the weights, else the default."""
     from napari_ulm3d.localize.network import DEFAULT_MIN_SCORE
 
     return float(np.clip(card.scores.get("min_score", DEFAULT_MIN_SCORE), 0, 1))

@@ -1,4 +1,4 @@
-"""The networks of Rauby et al.: counts of trajectories on a fine grid, and no localizations."""
+"""Networks of Rauby et al.: trajectory counts on a fine grid, without localizations."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class _Trajectories(NetworkBase):
     architectures = ("SparseDeepSTULM", "DeepSTULM")
 
     def default_weights(self, *, flat: bool) -> str:
-        """A network for 2-D, another for 3-D."""
+        """Separate networks for 2-D and 3-D."""
         return "sparse-2d-small" if flat else "sparse-3d-small"
 
     def settings(self, plan: BlockPlan) -> dict[str, Any]:
-        """Its own few."""
+        """The few settings that affect the result."""
         return plan.config.network.model_dump(mode="json", include=_OWN_SETTINGS)
 
     def context_frames(self, acquisition: Acquisition, config: PipelineConfig) -> int:
-        """A window of its own, since it pools time."""
+        """One window, because the network pools over time."""
         from napari_ulm3d.localize.trajectory import window_of
 
         return window_of(self.weights(acquisition, config)[0].card)
 
     def memory_bytes(self, loaded: LoadedNetwork, n_kept: float, n_frames: int) -> float:
-        """Of bubbles that stay in a voxel for a time step of the network."""
+        """Assumes that bubbles stay in one voxel for a time step of the network."""
         from napari_ulm3d.networks.architecture import SparseDeepSTULMConfig
         from napari_ulm3d.networks.memory import stored_bytes, trajectory_bytes
 
@@ -54,12 +54,12 @@ class _Trajectories(NetworkBase):
         if isinstance(settings, SparseDeepSTULMConfig):
             steps = -(-n_frames // settings.head_time_stride)
             return trajectory_bytes(settings, round(n_kept), round(a_frame * steps))
-        # A dense network has no zeros to leave out; what training stores is more than it needs.
+        # A dense network computes every voxel; what training stores is an upper bound.
         side = max(a_frame, 1.0) ** (1 / settings.space_axes)
         return float(stored_bytes(settings, (n_frames, *[round(side)] * settings.space_axes)))
 
     def rate(self, loaded: LoadedNetwork, stop: Callable[[], bool]) -> Rate:
-        """Of windows of made bubbles that stay where they are."""
+        """Measured on windows of synthetic bubbles that do not move."""
         import torch
 
         from napari_ulm3d.localize.trajectory import count_trajectories, window_of
@@ -77,7 +77,7 @@ class _Trajectories(NetworkBase):
                 loaded.network, made, grid, frames, NetworkConfig(), device=loaded.device, stop=stop
             )
 
-        run()  # what is slow only once
+        run()  # warm up
         seconds = quickest(run, loaded.device, times=1)
         sparse = isinstance(settings, SparseDeepSTULMConfig)
         n_voxels = len(made) if sparse else math.prod(made.shape)
@@ -91,7 +91,7 @@ class _Trajectories(NetworkBase):
         stop: Callable[[], bool],
         progress: Callable[[float], None] | None = None,
     ) -> Found:
-        """A map of trajectories."""
+        """Compute the map of trajectories."""
         from napari_ulm3d.localize.trajectory import count_trajectories, window_of
 
         device = resolve_device(plan.config.device)
