@@ -212,6 +212,22 @@ def test_the_sample_is_computed_anew_by_a_click(
     assert not panel.anew_button.isVisible()
 
 
+def test_the_button_of_the_next_step_opens_what_was_chosen(
+    viewer: Any, qtbot: Any, flow: Any, folder_of: Any
+) -> None:
+    panel = dock(viewer, "ULM workflow")
+    load = panel.panels["Load"]
+    enter(load.path, str(folder_of(flow.acquisition, sidecar=False)))
+    idle(qtbot, panel)
+    assert panel.next_button.text() == "Choose a folder…"  # this one lacks its scale and rate
+    enter(load.form.controls["voxel_um"], "100")
+    enter(load.form.controls["rate_hz"], "260")
+    qtbot.waitUntil(lambda: panel.next_button.text() == "Open these files")
+    click(panel.next_button)
+    qtbot.waitUntil(lambda: session_of(viewer).acquisition is not None)
+    qtbot.waitUntil(lambda: panel.next_button.text() == "Make the map")
+
+
 def test_one_step_is_open_at_a_time_and_all_fit(loaded: Any, qtbot: Any) -> None:
     loaded.window.resize(1366, 740)
     panel = dock(loaded, "ULM workflow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_ulm3d.acquisition import Acquisition
@@ -39,8 +40,15 @@ _MORE = (
 
 
 class LoadPanel(Panel):
-    """Files or a folder to an acquisition that the other widgets work on."""
+    """Files or a folder to an acquisition that the other widgets work on.
 
+    Signals
+    -------
+    source_changed()
+        Other files were chosen, or it is known now whether they can be opened.
+    """
+
+    source_changed = Signal()
     title = "Load"
 
     def build(self) -> None:
@@ -55,6 +63,7 @@ class LoadPanel(Panel):
         self._found: FileDescription | None = None
         self._typed = ""
         self._opened_with = LoadConfig()
+        self._opened: list[str] = []
 
         self.row(
             button("Files…", "Choose one file, or several consecutive ones.", self._choose_files),
@@ -218,6 +227,7 @@ class LoadPanel(Panel):
         from napari_ulm3d.plugin.layers.place import make_layer
 
         acquisition, layer = opened
+        self._opened = list(self._paths)
         self.session.expect(acquisition, self._paths, self._opened_with)
         self.viewer.add_layer(make_layer(layer, "acquisition"))
 
@@ -232,13 +242,21 @@ class LoadPanel(Panel):
         self.draft.begin()
         self.kept.setText(f"Wrote {path}")
 
+    @property
+    def waiting(self) -> bool:
+        """Whether files were chosen that can be opened and are not open yet."""
+        return self.open_button.isEnabled() and self._paths != self._opened
+
     def _enable(self) -> None:
         ready = self._found is not None and self._found.problem is None
         self.open_button.setEnabled(ready and not self._opening.running)
         self.keep_button.setEnabled(bool(self._paths) and bool(_typed(self.draft)))
         self.open_button.setText("Opening…" if self._opening.running else "Open")
+        self.source_changed.emit()
 
     def _on_acquisition(self) -> None:
+        if self.session.paths:
+            self._opened = list(self.session.paths)
         if self.session.paths and self.session.paths != self._paths:
             self.set_paths(list(self.session.paths), self.session.config.load)
 

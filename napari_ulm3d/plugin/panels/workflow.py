@@ -36,7 +36,7 @@ _BESIDE = {
     "Run history": ("history", "HistoryPanel"),
     "Log": ("log", "LogPanel"),
 }
-_LOCALIZE = "Localize & track"
+_LOAD, _LOCALIZE = "Load", "Localize & track"
 
 
 class WorkflowPanel(Panel):
@@ -47,6 +47,7 @@ class WorkflowPanel(Panel):
     def build(self) -> None:
         self.column.setContentsMargins(4, 4, 4, 4)
         self._opening: Any = None
+        self._load: Any = None
         self.tour: Tour | None = None
         self.sample_button = button(
             "Open the sample",
@@ -75,7 +76,7 @@ class WorkflowPanel(Panel):
         self.accordion = Accordion(self.sections)
         self.column.addWidget(self.accordion, 1)
         self.panels: Mapping[str, Any] = _Panels(self.sections)
-        self.sections["Load"].expand()
+        self.sections[_LOAD].expand()
         for step in self.sections.values():
             step.toggled.connect(self._say_next)
         self.session.acquisition_changed.connect(self._say_next)
@@ -140,7 +141,11 @@ class WorkflowPanel(Panel):
     def _make(self, title: str) -> Panel:
         module, name = {**_STEPS, **_BESIDE}[title]
         kind: type[Panel] = getattr(import_module(f"{_PANELS}.{module}"), name)
-        return kind(self.session)
+        panel = kind(self.session)
+        if title == _LOAD:
+            self._load = panel
+            panel.source_changed.connect(self._say_next)
+        return panel
 
     # --- what comes next ---------------------------------------------------------------------
 
@@ -148,6 +153,8 @@ class WorkflowPanel(Panel):
     def _next(self) -> str:
         """What a person most probably wants now."""
         session = self.session
+        if self._load is not None and self._load.waiting:
+            return "open"
         if session.acquisition is None and session.result is None:
             return "load"
         return "run" if session.result is None else "show"
@@ -155,6 +162,7 @@ class WorkflowPanel(Panel):
     def _say_next(self, *_: Any) -> None:
         texts = {
             "load": ("Choose a folder…", "Choose an acquisition folder."),
+            "open": ("Open these files", "Open what was chosen in Load, and show it in dB."),
             "run": (
                 "Make the map",
                 "Localize, track and map the whole series with these settings.",
@@ -175,7 +183,9 @@ class WorkflowPanel(Panel):
     def _do_next(self) -> None:
         wanted = self._next
         if wanted == "load":
-            self.open("Load").choose_folder()
+            self.open(_LOAD).choose_folder()
+        elif wanted == "open":
+            self._load.open_button.click()
         elif wanted == "run":
             self._run_series()
         else:
