@@ -243,6 +243,8 @@ def test_one_step_is_open_at_a_time_and_all_fit(loaded: Any, qtbot: Any) -> None
         assert panel.sections["Log"].title.isVisible()
     assert loaded.window._qt_window.height() <= 768
     click(panel.next_button)
+    bar = panel.panels["Localize & track"].bar  # how far it is, on a small screen too
+    qtbot.waitUntil(lambda: not bar.visibleRegion().isEmpty())
     idle(qtbot, panel)
     assert panel.accordion.opened == "Localize & track"
     assert_map_alone(loaded)

@@ -155,6 +155,7 @@ class LocalizePanel(Panel):
             return
         config, tell = self.session.config, self._job.tell
         self._start(runs.series_work(acquisition, config, folder, execution, tell))
+        self.progress.come_into_view()
 
     def _name_series(self, *_: Any) -> None:
         """Say on the button how far an earlier run in the folder has come."""

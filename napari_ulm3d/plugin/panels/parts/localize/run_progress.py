@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
+from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.panels.panel import button, note
 from napari_ulm3d.plugin.state.results import Result
@@ -55,6 +57,17 @@ class RunProgress(QWidget):
         self.status.setText("Starting…")
         self.cluster.hide()
 
+    def come_into_view(self) -> None:
+        """Scroll the panel so that the bar is seen, when it is laid out."""
+        QTimer.singleShot(0, self, self._scroll)
+
+    def _scroll(self) -> None:
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            area.ensureWidgetVisible(self, 0, 8)
+
     def stopping(self) -> None:
         """It was asked to stop."""
         self.status.setText("Stopping…")
@@ -83,7 +96,8 @@ class RunProgress(QWidget):
             lines.append("Finished blocks are kept; their layers are marked as stopped early.")
         lines += [f"skipped: {block.reason}" for block in result.failed[:5]]
         if result.report is not None:
-            lines += [f"What next: {said}" for said in result.report.advised()]
+            advice = map(in_the_widgets_words, result.report.advised())
+            lines += [f"What next: {said}" for said in advice]
         self.status.setText("\n".join(lines))
 
     def rest(self) -> None:
