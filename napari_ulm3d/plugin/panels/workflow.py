@@ -141,7 +141,7 @@ class WorkflowPanel(Panel):
     def _make(self, title: str) -> Panel:
         module, name = {**_STEPS, **_BESIDE}[title]
         kind: type[Panel] = getattr(import_module(f"{_PANELS}.{module}"), name)
-        panel = kind(self.session)
+        panel: Any = kind(self.session)
         if title == _LOAD:
             self._load = panel
             panel.source_changed.connect(self._say_next)
