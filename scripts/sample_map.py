@@ -1,9 +1,9 @@
 """Make the results folder that comes with the package: `python scripts/sample_map.py FOLDER`.
 
-Simulates the cortex of `napari_ulm3d.simulate.sample_map`, runs the pipeline over it in WORK (an
-interrupted run goes on there; a quarter of an hour on two cores), and writes what the viewer opens
-to FOLDER: `run.toml`, the tracks, rounded far below their accuracy, and the curves of saturation and
-resolution. Maps are made of the tracks when the folder is opened.
+Simulates the cortex of `napari_ulm3d.simulate.sample_map`, runs the pipeline on it in WORK (where an
+interrupted run is resumed; a quarter of an hour on two cores), and writes the files that the viewer
+opens to FOLDER: `run.toml`, the tracks, rounded far below their accuracy, and the curves of
+saturation and resolution. Maps are computed from the tracks when the folder is opened.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from napari_ulm3d.simulate import simulate
 from napari_ulm3d.simulate.sample_map import SAMPLE_MAP_SETTINGS, sample_map_config
 from napari_ulm3d.tables import Localizations, Tracks
 
-# Steps to which the tracks' columns are rounded: powers of two, of which few bits are left.
+# Rounding steps of the columns of tracks: powers of two, so that few bits remain.
 _STEPS = {"_um": 1.0, "_mm_s": 1 / 16, "score": 1 / 16}
 _AS_THEY_ARE = ("saturation.csv", "fsc.csv")
 _MOST_BYTES = 5_000_000
 
 
 def main() -> None:
-    """Run, or take the run that is there; then write the small folder."""
+    """Run the pipeline, or use an existing run; then write the small folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the small results folder goes")
     parser.add_argument("--work", type=Path, default=Path("sample_map_run"), help="the whole run")
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def shrink(whole: ResultsFolder, folder: Path) -> None:
-    """Write the part of a run that a viewer opens, rounded and packed."""
+    """Write the part of a run that a viewer opens, rounded and compressed."""
     small = ResultsFolder.create(folder, overwrite=True)
     _write_tracks(whole.tracks(), small.tracks_path)
     write(Localizations.empty(), small.localizations_path)
@@ -51,7 +51,7 @@ def shrink(whole: ResultsFolder, folder: Path) -> None:
             shutil.copyfile(whole.path / name, folder / name)
     facts = whole.facts()
     facts["program"] |= {"command": "python scripts/sample_map.py"}
-    facts["program"].pop("platform", None)  # whose machine it was is nobody's concern
+    facts["program"].pop("platform", None)  # do not publish the machine
     small.write_facts(facts)
     for empty in ("blocks", "maps"):
         (folder / empty).rmdir()
@@ -67,7 +67,7 @@ def _write_tracks(tracks: Tracks, path: Path) -> None:
         step = next((s for ending, s in _STEPS.items() if str(name).endswith(ending)), None)
         if step is not None:
             table[name] = (table[name] / step).round() * step
-    # By way of `write`, for its metadata; then packed as small as Parquet can.
+    # Use `write` for its metadata, then compress as far as Parquet can.
     write(Tracks(table), path)
     arrow = pq.read_table(path)
     wholes = {

@@ -1,4 +1,4 @@
-"""The Gaussian PSF of the simulations held against the wave simulator PyMUST.
+"""Compare the Gaussian PSF of the simulations with the wave simulator PyMUST.
 
     pip install "napari-ulm3d[simulate]"
     python docs/figures/psf_against_must.py docs/images/psf_against_must.png
@@ -19,7 +19,7 @@ DEPTHS_MM = (5.0, 8.0, 12.0)
 
 
 def gaussian(z: np.ndarray, y: np.ndarray, x: np.ndarray, widths: list[float], turn: float):
-    """The Gaussian of the simulations with a carrier of `turn` radians a micrometre."""
+    """Gaussian PSF of the simulations with a carrier of `turn` radians per micrometre."""
     exponent = sum((a / w) ** 2 for a, w in zip((z, y, x), widths, strict=True))
     return np.exp(-4 * np.log(2) * exponent + 1j * turn * z)
 
@@ -47,7 +47,7 @@ def main() -> None:
         beyond = np.abs(along[2]) > widths[2]
         side = 20 * np.log10(np.abs(lines[2])[beyond].max() / np.abs(lines[2]).max())
 
-        # The whole 3-D image, to where the Gaussian has fallen to a sixteenth.
+        # The 3-D image, out to where the Gaussian falls to 1/16.
         grids = np.meshgrid(*(np.linspace(-w, w, n) for w, n in zip(widths, (17, 13, 13), strict=True)),
                             indexing="ij")  # fmt: skip
         image = must_psf(probe, depth_mm * 1000, *grids)

@@ -1,7 +1,7 @@
-"""Pictures of the napari widgets at work, for the documentation.
+"""Screenshots of the napari widgets for the documentation.
 
-``scripts/with-display.sh python docs/figures/screenshots.py`` drives a real viewer over the
-samples of the package and writes ``plugin_*.png``; ``--help`` names the options.
+``scripts/with-display.sh python docs/figures/screenshots.py`` operates a real viewer on the
+samples of the package and writes ``plugin_*.png``; ``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WEIGHTS = os.environ.get("ULM3D_WEIGHTS")
 
 
 def main() -> None:
-    """Make the pictures; that of the rat brain when its movie is at hand."""
+    """Take the screenshots; that of the rat brain only if its movie is available."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=IMAGES, help="where to write")
     parser.add_argument("--movie", type=Path, help="the rat-brain movie of the guide (a TIFF)")
@@ -55,7 +55,7 @@ def main() -> None:
     movie = options.movie and str(options.movie.absolute())
     os.chdir(ROOT)
     os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
-    remember_tour()  # it would begin by itself
+    remember_tour()  # otherwise it would start
     if movie:
         picture(folder, "rat_brain", lambda viewer: rat_brain(viewer, movie))
     for name in options.only:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def picture(folder: Path, name: str, make: Callable[[Any], Any]) -> None:
-    """One picture of a new viewer, without the person's own list of runs."""
+    """One screenshot of a new viewer, without the user's own list of runs."""
     os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
     viewer = new_viewer()
     viewer = make(viewer) or viewer
@@ -208,7 +208,7 @@ def draw_region(viewer: Any) -> None:
 
 
 def evidence(viewer: Any) -> None:
-    """Vessel maps: the speed's standard error, false tracks, motion and the saturation carried on."""
+    """Vessel maps: standard error of the speed, false tracks, motion, extrapolated saturation."""
     open_acquisition(viewer)
     panel = dock(viewer, "Vessel maps")
     session_of(viewer).change("motion", method="rigid")

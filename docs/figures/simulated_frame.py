@@ -1,4 +1,4 @@
-"""A simulated plane beside a plane of a real rat-brain movie, both after a clutter filter.
+"""Show a simulated plane next to a real rat-brain plane, both after a clutter filter.
 
     python docs/figures/simulated_frame.py MOVIE.tif docs/images/simulated_beside_real.png
 
@@ -22,7 +22,7 @@ DYNAMIC_RANGE_DB = 40.0
 
 
 def simulated_frame() -> tuple[np.ndarray, tuple[float, float]]:
-    """Envelope (z, x) in dB below its maximum, and the extent (z, x) in mm."""
+    """Envelope (z, x) in dB relative to its maximum, and its extent (z, x) in mm."""
     base = preset("rat-brain-2d-15MHz")
     config = base.replace(
         grid=base.grid.replace(shape=(90, 1, 130)),
