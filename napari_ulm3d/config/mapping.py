@@ -22,9 +22,9 @@ class LinkConfig(StageConfig):
     )
     prediction: Literal["auto", "none"] = setting(
         "auto",
-        "What decides between possible links. auto: how bubbles move and how well they are localized is "
-        "learned from the localizations; each track predicts where its bubble will be, and ends if nothing "
-        "likely is there. none: as many links as possible, the shortest, as in PALA and Open-3DULM.",
+        "How to choose between possible links. auto: the motion and the localization errors of bubbles are "
+        "learned from the localizations; each track predicts its next position and ends if no localization "
+        "is likely there. none: as many and as short links as possible, as in PALA and Open-3DULM.",
     )
     max_gap_frames: int = setting(
         0,

@@ -47,8 +47,6 @@ __all__ = ["BlockStore", "process", "sequence_breaks"]
 
 log = logging.getLogger("napari_ulm3d")
 
-#: Values up to 2**100 and down to 2**-100 are written as they are, in single precision.
-
 
 class BlockStore(Protocol):
     """Storage of finished blocks between runs, such as a `ResultsFolder`."""
