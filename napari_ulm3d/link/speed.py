@@ -1,14 +1,20 @@
 """The speed limit of linking, from the localizations where the settings leave it to them.
 
-A bubble's places in consecutive frames are apart by what it moved and by the errors of both. At a
-high frame rate the errors are the larger part, and a limit on the speed alone then cuts most tracks:
-30 mm/s at 1,000 Hz are 30 um, less than two errors of 30 um. So a sample is linked with a few
-limits, in its own order and with its frames permuted; what is gained beyond chance decides.
+The positions of a bubble in consecutive frames differ by its motion and by the errors of both. At a
+high frame rate the errors are the larger part, and a limit on the speed alone then breaks most tracks:
+30 mm/s at 1,000 Hz are 30 um, less than two errors of 30 um. So a sample is linked with
+increasing limits, and each is compared with what it would link by chance.
+
+By chance means: tracks of the lower limit, each shifted in time by a random number of frames. The
+links that the higher limit adds between them cannot be true, while the points that already belong to a
+track stay occupied, as they do in the right order. (Frames that are permuted break all tracks, so
+that many more points are free to be linked by chance, and high limits look worse than they are.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +32,10 @@ SAMPLE_ROWS = 5_000
 """Number of localizations that decide."""
 
 _FACTORS = (1.0, 1.5, 2.0, 3.0, 4.5, 6.0)  # limits that are compared, of the usual one
-_ENOUGH = 0.98  # fraction of the greatest gain that a limit must reach
-_FEWEST = 100  # links beyond chance with fewer than which nothing can be decided
-_SHORTEST = 4  # points of a track that counts: longer ones bridge missed bubbles through noise
+_ENOUGH = 0.98  # fraction of the greatest number of true points that a limit must reach
+_LENGTH = 9  # points of a track that counts
+_FEW = 2 * _LENGTH  # points with fewer than which, two tracks, nothing can be decided
+_SHIFTS = 4  # random shifts of the tracks; the one that gains most counts
 
 
 def with_speed(
@@ -36,9 +43,10 @@ def with_speed(
 ) -> LinkConfig:
     """The settings with a speed limit; one that is given is kept.
 
-    For each limit, the links in tracks of 4 points or more are counted in a sample and, as what arises
-    by chance, in the same sample with its frames permuted. The lowest limit that reaches 98 % of the
-    greatest difference is chosen; 30 mm/s where there are too few links to tell.
+    For each limit, the points in tracks of 9 points or more are counted in a sample. From one limit
+    to the next, those that are gained by chance (see the module) are subtracted; where these are
+    half of the gain, higher limits are not considered. The lowest limit that reaches 98 % of
+    the greatest number is chosen; 30 mm/s where no more than two tracks would be gained.
 
     Parameters
     ----------
@@ -60,19 +68,42 @@ def with_speed(
         return limits[0]
     refuse_unordered(rows[:, 0])
     frame = rows[:, 0].astype(np.int64)
-    first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
-    shuffled = (np.random.default_rng(0).permutation(n_frames) + first)[frame - first]
-    order = np.argsort(shuffled, kind="stable")
+    rng = np.random.default_rng(0)
 
-    def links(of: NDArray[np.int64], part: NDArray[np.float64], limit: LinkConfig) -> int:
-        gates = gates_um(rate_hz, limit)
-        label = chain_labels(of, part[:, 1:4], gates, part[:, 5:], sorted(breaks))
-        length = np.bincount(label)
-        return int((length[length >= _SHORTEST] - 1).sum())
+    def chains(
+        of: NDArray[np.int64], part: NDArray[np.float64], limit: LinkConfig
+    ) -> NDArray[np.int64]:
+        return chain_labels(of, part[:, 1:4], gates_um(rate_hz, limit), part[:, 5:], sorted(breaks))
 
-    gain = np.array(
-        [links(frame, rows, limit) - links(shuffled[order], rows[order], limit) for limit in limits]
-    )
-    if gain.max() < _FEWEST:
+    label = chains(frame, rows, limits[0])
+    true = [_points(label)]
+    for low, high in pairwise(limits):
+        by_chance = 0
+        for _ in range(_SHIFTS):
+            shifted = _shifted(frame, label, rng)
+            order = np.argsort(shifted, kind="stable")
+            few, more = (_points(chains(shifted[order], rows[order], one)) for one in (low, high))
+            by_chance = max(by_chance, more - few)
+        before, label = _points(label), chains(frame, rows, high)
+        gained = _points(label) - before
+        if by_chance >= _FEW and by_chance > gained / 2:
+            break
+        true.append(true[-1] + gained - by_chance)
+    if max(true) - true[0] < _FEW:
         return limits[0]
-    return limits[int(np.flatnonzero(gain >= _ENOUGH * gain.max())[0])]
+    return limits[int(np.flatnonzero(np.array(true) >= _ENOUGH * max(true))[0])]
+
+
+def _points(label: NDArray[np.int64]) -> int:
+    """Number of points in the chains that count."""
+    length = np.bincount(label)
+    return int(length[length >= _LENGTH].sum())
+
+
+def _shifted(
+    frame: NDArray[np.int64], label: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Frames of the points after each chain is moved in time, around the end of the sample."""
+    first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
+    shift = rng.integers(0, n_frames, int(label.max()) + 1)
+    return (frame - first + shift[label]) % n_frames + first

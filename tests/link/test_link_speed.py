@@ -54,6 +54,19 @@ def test_faster_flow_than_usual_is_followed() -> None:
     assert chosen(flowing(50.0, 5.0, 500.0), 500.0) == 2 * USUAL_MM_S
 
 
+def test_a_few_tracks_are_enough() -> None:
+    """Three bubbles, whose errors of 25 um an axis exceed 30 mm/s at 500 Hz in every other frame."""
+    found = flowing(10.0, 25.0, 500.0, n=3, frames=40)
+    assert chosen(found, 500.0) > USUAL_MM_S
+    before = link(found, 500.0, LinkConfig(max_speed_mm_s=30))
+    assert len(link(found, 500.0)) > 0.9 * len(found) > 2 * len(before)
+
+
+def test_one_track_is_not_enough() -> None:
+    """A chain of twelve points may be anything."""
+    assert chosen(flowing(50.0, 5.0, 500.0, n=1, frames=12), 500.0) == USUAL_MM_S
+
+
 @pytest.mark.parametrize(("noise", "rate_hz"), [(0, 260.0), (60, 260.0), (200, 260.0), (60, 100.0)])
 def test_the_usual_limit_stays_where_it_is_enough(noise: int, rate_hz: float) -> None:
     """However much noise there is for a wide gate to link."""
