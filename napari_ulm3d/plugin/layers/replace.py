@@ -59,10 +59,12 @@ def _image(old: Any, new: Any) -> bool:
 
 def _points(old: Any, new: Any) -> bool:
     # Without points there is no size to take over.
-    if not (len(old.data) and len(new.data)) or float(old.size[0]) != float(new.size[0]):
+    if not (len(old.data) and len(new.data)):
         return False
     old.data = new.data
     old.features = new.features
+    if not np.array_equal(old.size, new.size):  # as of marks, which follow the zoom
+        old.size = new.size
     _same_placing(old, new)
     old.metadata = dict(new.metadata)
     return True

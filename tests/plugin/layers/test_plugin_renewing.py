@@ -79,7 +79,8 @@ def test_points(viewer: Any) -> None:
     assert len(second.data) == len(second.features) == 50
     assert set(second.size) == {100.0}
     assert not second.visible
-    third = place(viewer, points(some_points(30), 50.0))  # another size: another layer
+    third = place(viewer, points(some_points(30), 50.0))  # in another size
+    assert third is second
     assert set(third.size) == {50.0}
     assert not third.visible
     empty = place(viewer, points(Localizations.empty()))
