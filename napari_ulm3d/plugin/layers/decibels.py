@@ -25,8 +25,9 @@ class DecibelSeries:
     """The magnitude of an acquisition's frames in dB below a fixed reference.
 
     An array to napari (`shape`, `dtype`, `ndim`, indexing), (t, z, y, x) float32; frames
-    are read when indexed and the latest are kept. The reference, the largest magnitude of
-    the first frame, is fixed: brightness means the same in every frame.
+    are read when indexed and the latest are kept as they were read: of a frame only what is
+    asked for, in 2-D a plane, is computed. The reference, the largest magnitude of the first
+    frame, is fixed: brightness means the same in every frame.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class DecibelSeries:
         frame_bytes = acquisition.grid.size * acquisition.dtype.itemsize
         self._stretch = max(1, min(_STRETCH_BYTES // frame_bytes, self.shape[0]))
         self._n_kept = max(2, _CACHE_BYTES // (self._stretch * frame_bytes))
-        self._kept: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._kept: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
         if reference is None:
             reference = float(_magnitude(acquisition.read(0, 1)).max())
@@ -58,18 +59,26 @@ class DecibelSeries:
             key = (*key[:at], *[slice(None)] * (5 - len(key)), *key[at + 1 :])
         time, rest = (key[0], key[1:]) if key else (slice(None), ())
         if isinstance(time, slice):
-            frames = [self.frame(t) for t in range(*time.indices(self.shape[0]))]
-            stack = np.stack(frames) if frames else np.empty((0, *self.shape[1:]), self.dtype)
-            return stack[(slice(None), *rest)]
+            parts = [self._part(t, rest) for t in range(*time.indices(self.shape[0]))]
+            if not parts:
+                return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
+            return np.stack(parts)
         if np.ndim(time) > 0:
-            return np.stack([self.frame(int(t)) for t in time])[(slice(None), *rest)]
-        return self.frame(int(time))[rest]
+            return np.stack([self._part(int(t), rest) for t in time])
+        return self._part(int(time), rest)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
 
     def frame(self, number: int) -> NDArray[np.float32]:
         """Frame `number`, (z, y, x), dB in [-`DYNAMIC_RANGE_DB`, ...)."""
+        return self._part(number, ())
+
+    def _part(self, number: int, key: tuple[Any, ...]) -> NDArray[np.float32]:
+        return self._decibels(self._read(number)[key])
+
+    def _read(self, number: int) -> NDArray[Any]:
+        """Frame `number` as it was read, (z, y, x)."""
         number = range(self.shape[0])[number]
         stretch, within = divmod(number, self._stretch)
         with self._lock:
@@ -77,17 +86,19 @@ class DecibelSeries:
             if frames is None:
                 start = stretch * self._stretch
                 stop = min(start + self._stretch, self.shape[0])
-                frames = self._decibels(self.acquisition.read(start, stop))
+                frames = self.acquisition.read(start, stop)
             self._kept[stretch] = frames
             while len(self._kept) > self._n_kept:
                 self._kept.popitem(last=False)
-        return frames[within]
+        return np.asarray(frames[within])
 
-    def _decibels(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+    def _decibels(self, values: NDArray[Any]) -> NDArray[np.float32]:
         floor = np.float32(10 ** (-DYNAMIC_RANGE_DB / 20))
-        ratio = _magnitude(frames) / np.float32(self.reference)
-        decibels = np.maximum(np.nan_to_num(ratio, nan=0.0), floor)
-        return 20 * np.log10(decibels, out=decibels)
+        ratio = _magnitude(np.asarray(values)) / np.float32(self.reference)
+        decibels: NDArray[np.float32] = 20 * np.log10(
+            np.maximum(np.nan_to_num(ratio, nan=0.0), floor)
+        )
+        return decibels
 
 
 def _magnitude(frames: NDArray[Any]) -> NDArray[np.float32]:
