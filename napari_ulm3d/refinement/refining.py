@@ -127,7 +127,7 @@ def refine(
         kept = _within(grid, index, box)
         index, probability = index[kept], probability[kept]
         kind = None if kind is None else kind[kept]
-    bound = least if least is not None else float(loaded.card.scores.get("least", LEAST))
+    bound = _threshold(loaded.card.scores, task, factor) if least is None else least
     facts = {
         "task": task,
         "weights": loaded.card.name or loaded.path.stem,
@@ -221,6 +221,12 @@ def prepared(
         values[:, column] += shift
         features = replace(features, values=values)
     return features, maps["density"], tuple(notes)
+
+
+def _threshold(scores: Mapping[str, float], task: Task, factor: int) -> float:
+    """The threshold with the best Dice on the validation scenes of the weights."""
+    usual = scores.get("least", LEAST)
+    return float(scores.get(f"least_x{factor}", usual) if task == "superres" else usual)
 
 
 def _check(task: str, factor: int, least: float | None) -> None:

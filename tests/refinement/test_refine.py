@@ -49,7 +49,7 @@ def weights(tmp_path_factory):
             files[task],
             network,
             name=task,
-            scores={"least": 0.45},
+            scores={"least": 0.45, "least_x2": 0.35},
             data={"data": {"voxel_um": (7, 14)}},
         )
     return files
@@ -80,6 +80,16 @@ def test_a_refined_map_says_that_it_is_predicted(weights, task):
     if task == "segment":
         assert np.array_equal(p.index, source.index)
         assert refined.kind is None  # no velocities were given
+
+
+def test_a_factor_may_have_a_threshold_of_its_own(weights):
+    found = {
+        factor: refine(line_map(), "superres", factor=factor, weights=weights["superres"]).least
+        for factor in (2, 4)
+    }
+    assert found == {2: 0.35, 4: 0.45}
+    assert refine(line_map(), "superres", least=0.2, weights=weights["superres"]).least == 0.2
+    assert refine(line_map(), "complete", weights=weights["complete"]).least == 0.45
 
 
 def test_what_measures_a_map_refuses_a_predicted_one(weights):

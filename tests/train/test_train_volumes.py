@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.maps import accumulate
+from napari_ulm3d.networks.volumes.completion import VolumePrediction
 from napari_ulm3d.refinement.tensor import finer
 from napari_ulm3d.simulate.vasculature import VesselNetwork
 from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
+from napari_ulm3d.sparse import Coordinates, SparseTensor
 from napari_ulm3d.train.loop import new_state, train_step
 from napari_ulm3d.train.registry import make_task
 from napari_ulm3d.train.volumes.bank import scene_windows
@@ -261,10 +264,52 @@ def test_a_task_learns_its_window_by_heart(config):
     state = new_state(task)
     windows = [max(task.windows(9), key=lambda window: len(window.features))]
     assert len(windows[0].features) > 20
-    rows = [train_step(state, windows, task) for _ in range(50)]
+    rows = [train_step(state, windows, task) for _ in range(70)]
     assert rows[-1]["loss"] < 0.75 * rows[0]["loss"]
     scores = task.validate(state.average.eval(), 1, "cpu")
     assert 0.0 <= scores["score"] <= 1.0
+
+
+class Oracle(torch.nn.Module):
+    """Half of the true voxels at 0.9, and all voxels beside them at 0.3, on every grid."""
+
+    def __init__(self, truth: dict[int, np.ndarray]) -> None:
+        super().__init__()
+        self.truth = truth
+
+    def forward(self, x: SparseTensor, doublings: int) -> VolumePrediction:
+        true = self.truth[doublings]
+        p = np.where(ndimage.binary_dilation(true), 0.3, 0.0)
+        sure = np.flatnonzero(true)[::2]
+        p.ravel()[sure] = 0.9
+        at = np.argwhere(p > 0).astype(np.int32)
+        coordinates, _ = Coordinates.create(
+            torch.from_numpy(np.pad(at, ((0, 0), (1, 0)))), true.shape
+        )
+        logit = torch.logit(torch.tensor(p[tuple(at.T)], dtype=torch.float32))[:, None]
+        out = SparseTensor(logit, coordinates)
+        return VolumePrediction((out,), out)
+
+
+def test_each_factor_has_the_threshold_of_its_own_best_dice():
+    config = SuperResolutionTrainConfig(
+        data=DATA.replace(window=8, voxel_um=(20.0, 30.0)),
+        network={**SMALL, "fine_channels": (4, 4)},
+        validation={"windows": 1, "shares": (0.5,), "first_seed": 8_500_000_000},
+    )
+    task = make_task(config)
+    ((_, window),) = task.scenes()
+    finest = np.zeros(window.fine.shape, bool)
+    finest.ravel()[window.target] = True
+    n = finest.shape[0] // 2
+    half = finest.reshape(n, 2, n, 2, n, 2).any(axis=(1, 3, 5))
+    scores = task.validate(Oracle({1: half, 2: finest}), 1, "cpu")
+    for factor, true in ((2, half), (4, finest)):
+        sure = -(-true.sum() // 2)
+        near = ndimage.binary_dilation(true).sum()
+        at_sure, at_near = (2 * sure / (sure + true.sum()), 2 * true.sum() / (near + true.sum()))
+        assert scores[f"dice_x{factor}_0.5"] == pytest.approx(max(at_sure, at_near))
+        assert (scores[f"least_x{factor}"] > 0.3) == (at_sure > at_near)
 
 
 def test_a_tree_serves_either_training_or_validation():

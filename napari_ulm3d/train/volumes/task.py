@@ -41,7 +41,7 @@ C = TypeVar("C", bound=VolumeTrainConfig)
 Counts = NDArray[np.float64]
 
 #: Probability thresholds tested in validation; the best is stored in the card of the weights.
-LEAST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
+LEAST = (0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 
 
 class _VolumeTask(Generic[C]):
@@ -88,9 +88,7 @@ class _VolumeTask(Generic[C]):
             for group, window in self.scenes():
                 counts = self.counts(model, window, device)
                 sums[group] = sums.get(group, np.zeros_like(counts)) + counts
-        by_group = {
-            group: 2 * c[:, 0] / np.maximum(1.0, c[:, 1] + c[:, 2]) for group, c in sums.items()
-        }
+        by_group = {group: _dice(counts) for group, counts in sums.items()}
         mean = np.mean(list(by_group.values()), axis=0)
         best = int(np.argmax(mean))
         return {
@@ -138,7 +136,10 @@ class CompletionTask(_VolumeTask[CompletionTrainConfig]):
 
 
 class SuperResolutionTask(_VolumeTask[SuperResolutionTrainConfig]):
-    """Like completion, on finer grids, with all doublings of the network."""
+    """As completion, on grids that are finer by every doubling that the network knows.
+
+    Voxel against voxel: that a vessel crosses a block of fine voxels is known from the coarse map.
+    """
 
     def __init__(self, config: SuperResolutionTrainConfig) -> None:
         super().__init__(config)
@@ -152,11 +153,28 @@ class SuperResolutionTask(_VolumeTask[SuperResolutionTrainConfig]):
     ) -> dict[str, Tensor]:
         target = _target(window, device)
         prediction = model(as_tensor(window.features, device), self.doublings)
-        return scale_losses(prediction, target)
+        return scale_losses(prediction, target, edge=1)
 
-    def counts(self, model: nn.Module, window: VolumeWindow, device: str) -> Counts:
-        prediction = model(as_tensor(window.features, device), self.doublings)
-        return _hits(prediction, _target(window, device))
+    def validate(self, model: nn.Module, step: int, device: str) -> dict[str, float]:
+        """Dice for each factor at its own best threshold, ``least_x2``, ``least_x4``, ..."""
+        sums: dict[int, dict[str, Counts]] = {}
+        with torch.no_grad():
+            for group, window in self.scenes():
+                x = as_tensor(window.features, device)
+                scales = pyramid(_target(window, device), self.doublings)
+                for d, true in enumerate(reversed(scales), start=1):
+                    counts = _hits(model(x, d), true, edge=1)
+                    groups = sums.setdefault(2**d, {})
+                    groups[group] = groups.get(group, np.zeros_like(counts)) + counts
+        scores: dict[str, float] = {"score": 0.0}
+        for factor, groups in sums.items():
+            by_group = {name: _dice(counts) for name, counts in groups.items()}
+            best = int(np.argmax(np.mean(list(by_group.values()), axis=0)))
+            scores |= {f"dice_x{factor}_{name}": float(d[best]) for name, d in by_group.items()}
+            scores[f"least_x{factor}"] = LEAST[best]
+            mean = float(np.mean([d[best] for d in by_group.values()]))
+            scores["score"] += mean / len(sums)
+        return scores
 
 
 class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
@@ -202,8 +220,13 @@ class SegmentationTask(_VolumeTask[SegmentationTrainConfig]):
         return {**scores, "kinds_right": right / max(1, known)}
 
 
-def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str, Tensor]:
-    """Binary cross entropy at every scale, named by its edge in finest voxels, and block overlap."""
+def scale_losses(
+    prediction: VolumePrediction, target: Coordinates, edge: int = 2
+) -> dict[str, Tensor]:
+    """Binary cross entropy at every scale, named by its edge in finest voxels, and block overlap.
+
+    `edge` is the side of the blocks in finest voxels.
+    """
     finest = prediction.logits[-1].coordinates
     whole = Coordinates(target.indices, finest.shape, target.batch_size, finest.stride)
     terms = {}
@@ -217,24 +240,24 @@ def scale_losses(prediction: VolumePrediction, target: Coordinates) -> dict[str,
             logit.features[:, 0], exists, reduction="sum"
         )
         terms[f"scale_{2**k}"] = total / max(1, len(logit))
-    terms["overlap"] = _OVERLAP * _block_overlap(prediction.logits[-1], whole)
+    terms["overlap"] = _OVERLAP * _block_overlap(prediction.logits[-1], whole, edge)
     return terms
 
 
-def _block_overlap(logit: SparseTensor, true: Coordinates) -> Tensor:
-    """1 - soft Dice of 2 x 2 x 2 blocks, each with the highest probability of its voxels.
+def _block_overlap(logit: SparseTensor, true: Coordinates, edge: int) -> Tensor:
+    """1 - soft Dice of cubic blocks, each with the highest probability of its voxels.
 
     A vessel may certainly cross a block without any of its voxels being likely. Cross
     entropy alone leaves such blocks empty; this term counts a block as found with any voxel.
     """
     if not len(logit):
         return logit.features.sum()
-    two = torch.tensor((1, 2, 2, 2), device=logit.device)
-    half = tuple(-(-n // 2) for n in logit.shape)
+    block_edges = torch.tensor((1, edge, edge, edge), device=logit.device)
+    shape = tuple(-(-n // edge) for n in logit.shape)
 
     def blocks(voxels: Coordinates) -> Tensor:
-        parents = torch.div(voxels.indices, two, rounding_mode="floor").to(torch.int32)
-        return Coordinates(parents, half, voxels.batch_size, voxels.stride).keys()
+        parents = torch.div(voxels.indices, block_edges, rounding_mode="floor").to(torch.int32)
+        return Coordinates(parents, shape, voxels.batch_size, voxels.stride).keys()
 
     keys, block = torch.unique(blocks(logit.coordinates), return_inverse=True)
     found = torch.sigmoid(logit.features[:, 0])
@@ -251,17 +274,21 @@ def _target(window: VolumeWindow, device: str) -> Coordinates:
     return Coordinates.create(indices, shape)[0]
 
 
-def _hits(prediction: VolumePrediction, target: Coordinates) -> Counts:
-    """Correct, found and true 2 x 2 x 2 blocks at each threshold in `LEAST`."""
+def _hits(prediction: VolumePrediction, target: Coordinates, edge: int = 2) -> Counts:
+    """Correct, found and true cubic blocks of `edge` voxels at each threshold in `LEAST`."""
     found = prediction.output
     c = found.coordinates
-    half = np.array([1, 2, 2, 2])
+    half = np.array([1, edge, edge, edge])
     keys = np.ravel_multi_index((c.indices.cpu().numpy() // half)[:, 1:].T, c.shape)
     true = np.unique(np.ravel_multi_index((target.indices.cpu().numpy() // half)[:, 1:].T, c.shape))
     blocks, block = np.unique(keys, return_inverse=True)
     most = np.zeros(blocks.size)
     np.maximum.at(most, block, torch.sigmoid(found.features[:, 0]).cpu().numpy())
     return _counted(most, np.isin(blocks, true), true.size)
+
+
+def _dice(counts: Counts) -> NDArray[np.float64]:
+    return 2 * counts[:, 0] / np.maximum(1.0, counts[:, 1] + counts[:, 2])
 
 
 def _counted(p: NDArray[Any], hit: NDArray[np.bool_], n_true: float) -> Counts:
