@@ -206,6 +206,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(lab: Lab, tmp_path: Path) -> N
     assert_whole(out, lab)
 
 
+@pytest.mark.slow
 def test_the_lock_of_another_computer_is_not(lab: Lab, tmp_path: Path) -> None:
     """A shared folder may not tell of the locks of other computers: the person has to know."""
     out = tmp_path / "r"

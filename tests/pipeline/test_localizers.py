@@ -77,6 +77,7 @@ def test_a_plan_sent_to_a_worker_holds_one_file(flow) -> None:
     assert alone.psf is plan.psf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "network"])
 def test_refined_blocks_are_kept_under_another_key_and_have_velocities(flow, name: str) -> None:
     settings = ["clutter.svd_range=2,200", f"localize.localizer={name}"]

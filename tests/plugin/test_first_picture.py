@@ -77,6 +77,7 @@ def test_after_a_run_and_when_it_is_reopened(loaded: Any, qtbot: Any, tmp_path: 
     assert_map_alone(loaded)
 
 
+@pytest.mark.slow
 def test_a_view_that_shows_the_map_is_left_alone(loaded: Any, qtbot: Any) -> None:
     panel = dock(loaded, "Localize & track")
     click(panel.series_button)

@@ -56,6 +56,7 @@ def test_the_first_is_hidden_the_view_fits_and_settings_can_be_reset(
     assert [layer.data.shape for layer in old if hasattr(layer.data, "shape")] == before
 
 
+@pytest.mark.slow
 def test_frames_of_a_reopened_run_come_to_its_result(
     viewer: Any, flow: Any, folder_of: Any, qtbot: Any, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_the_way_back_uses_the_map_of_the_way_down(monkeypatch):
     assert len(calls) == 2  # one submanifold map, one map of the pair down and up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transposed", [False, True])
 def test_gradients_agree_with_finite_differences(transposed):
     x = random_tensor((4, 3, 3), channels=2, occupancy=0.3, batch=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -84,6 +85,7 @@ def test_on_a_full_volume_it_is_the_dense_network():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_in_four_dimensions_it_learns_and_is_stored():
     torch.manual_seed(0)
     x = SparseTensor.from_dense(torch.randn(1, 2, 8, 8, 1, 8) * (torch.rand(8, 8, 1, 8) < 0.2))

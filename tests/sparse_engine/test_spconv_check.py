@@ -83,6 +83,7 @@ def test_not_a_number_in_a_gradient_is_a_fault(monkeypatch, which):
     assert "error of nan" in spconv_fault("cpu")
 
 
+@pytest.mark.slow
 def test_a_fault_in_16_bits_does_not_forbid_32(monkeypatch, caplog):
     def picky(features, *rest):
         if features.dtype == torch.float16:
@@ -184,6 +185,7 @@ def test_the_implicit_product_gets_neighbours_and_masks(kernel, monkeypatch):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_doctor_tells_a_verdict_a_type(monkeypatch):
     from napari_ulm3d.cli.doctor import _verdicts
 

@@ -52,6 +52,7 @@ def gradient(model, threads: int, windows) -> tuple[torch.Tensor, Loss]:
     return torch.cat([p.grad.flatten() for p in model.parameters()]), loss
 
 
+@pytest.mark.slow
 def test_it_is_that_of_the_mean_by_shares():
     task = BubbleTask(CONFIG)
     model = new_state(task).model

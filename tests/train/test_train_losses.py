@@ -92,6 +92,7 @@ def test_count_is_a_gaussian():
     assert loss.item() == pytest.approx(expected.mean())
 
 
+@pytest.mark.slow
 def test_gradients_of_every_term():
     targets = batch(some_targets(), some_targets())
     values = [torch.cat([v, v * 0.7]).detach().requires_grad_() for v in numbers()]

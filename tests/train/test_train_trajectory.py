@@ -131,6 +131,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_stopped_training_ends_as_one_that_was_not(case, tmp_path):
     config = CASES[case]()

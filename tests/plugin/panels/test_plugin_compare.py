@@ -171,6 +171,7 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     assert "Create it first" in panel.measuring.problem.text()
 
 
+@pytest.mark.slow
 def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any) -> None:
     panel = dock(localized, "Compare & measure")
     choose(panel.second, "Ground truth")
@@ -231,6 +232,7 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
     qtbot.waitUntil(lambda: not panel.measuring._measured)
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_table_can_be_compared(localized: Any, qtbot: Any, tmp_path: Path) -> None:
     session = session_of(localized)
     other = session.config.with_settings(["link.min_length_frames=20"])

@@ -372,6 +372,7 @@ def test_the_trajectory_volume_is_a_map_of_its_own(mapped: Any, qtbot: Any) -> N
     assert "filters do not apply" in maps.status.text()
 
 
+@pytest.mark.slow
 def test_no_tracks_pass_and_come_back(mapped: Any, qtbot: Any) -> None:
     maps = dock(mapped, "Vessel maps")
     idle(qtbot, maps)
@@ -387,6 +388,7 @@ def test_no_tracks_pass_and_come_back(mapped: Any, qtbot: Any) -> None:
     assert find_layer(mapped, "map") is not None
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_points_are_filtered(mapped: Any, qtbot: Any) -> None:
     session_of(mapped).change("maps", fsc=False)
     tracks = straight_tracks(5000, 20)

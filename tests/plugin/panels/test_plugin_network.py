@@ -87,6 +87,7 @@ def test_weights_that_are_not_there_are_one_sentence(loaded: Any, qtbot: Any) ->
     assert panel.series_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_the_whole_series_by_a_network_is_the_pipelines(
     loaded: Any, weights: Path, qtbot: Any
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_frame_and_a_window_by_a_network(loaded: Any, weights: Path, qtbot: An
     assert session.result.frames == (20, 40)
 
 
+@pytest.mark.slow
 def test_score_and_length_act_without_the_network(
     loaded: Any, weights: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

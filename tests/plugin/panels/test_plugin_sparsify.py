@@ -92,6 +92,7 @@ def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None
     assert made.seconds == pytest.approx(1000 * n_frames / rate.voxels_per_s)
 
 
+@pytest.mark.slow
 def test_a_score_below_the_cut_of_the_weights_asks_for_a_run(
     loaded: Any, weights: Path, qtbot: Any
 ) -> None:

@@ -221,6 +221,7 @@ def test_top_k_is_over_the_block(loaded: Any, flow: Any, qtbot: Any) -> None:
     assert len(kept) == 3000
 
 
+@pytest.mark.slow
 def test_of_equal_voxels_the_overlay_keeps_those_that_a_run_keeps(
     viewer: Any, flow: Any, qtbot: Any
 ) -> None:

@@ -46,6 +46,7 @@ def many(n: int) -> VesselGraph:
     return VesselGraph(nodes, paths, table, pd.DataFrame(columns=list(JUNCTION_COLUMNS)))
 
 
+@pytest.mark.slow
 def test_a_large_table_is_sorted_and_filtered_as_pandas_does_it(qtbot: Any) -> None:
     from qtpy.QtTest import QAbstractItemModelTester
 

@@ -85,6 +85,7 @@ def test_runs_are_listed_with_what_differs_and_compared(
     assert find_layer(loaded, "compare B") is not None
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_is_reopened_in_another_session(
     make_napari_viewer: Any, loaded: Any, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
     assert not any(name == "link.max_speed_mm_s" for name, *_ in rows_of(panel.settings))
 
 
+@pytest.mark.slow
 def test_a_reopened_run_is_linked_again_with_its_breaks(
     make_napari_viewer: Any, flow: Any, folder_of: Any, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -295,6 +297,7 @@ def test_a_broken_block_is_counted_named_and_left_out(
     assert any("IQ002.npy" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_broken_blocks_are_tried_again(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     folder = Path(session_of(loaded).paths[0])
     second = sorted(folder.glob("IQ*.npy"))[1]

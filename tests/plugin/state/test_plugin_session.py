@@ -138,6 +138,7 @@ def test_a_saved_session_comes_back_whole(
     assert any(name.startswith("ULM workflow") for name in later.window.dock_widgets)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(viewer: Any, qtbot: Any, lab: Path, capsys: Any) -> None:
     viewer.open(str(lab / "IQ001.npy"), plugin=PLUGIN)
     viewer.open(str(lab / "results"), plugin=PLUGIN)
