@@ -24,6 +24,8 @@ _ALONE_WIDTHS = 1.5
 _PROJECT_EVERY = 2
 """Sweeps between two updates of what the clutter filter took."""
 _FEWEST, _MOST = 30, 4000
+_GRAINS = 600
+"""Number of windows in which the grain of the residual is measured."""
 
 
 class JointFit:
@@ -156,3 +158,54 @@ class JointFit:
             image = image.corrected(int(axis), distance[:n], lack[:n], capped)
         self.use(image)
         return True
+
+    def grain(self) -> float:
+        """How much more of the residual a bubble's image takes up than of white noise, 1 or more.
+
+        Noise whose neighbouring voxels are alike resembles bubbles: it reaches an energy as many times
+        higher by chance. Measured by medians over windows, so that bubbles that were not found hardly count.
+        """
+        shape = np.array(self.shape)
+        half = np.minimum(self.half, (shape - 1) // 2)
+        rng = np.random.default_rng(0)
+        t = rng.integers(len(self.left), size=_GRAINS)
+        corner = [rng.integers(n - 2 * h, size=_GRAINS) for n, h in zip(shape, half, strict=True)]
+        image = np.ones((1, 1, 1), np.complex128)
+        index = []
+        for axis, h in enumerate(half.tolist()):
+            along = [1, 1, 1]
+            along[axis] = 2 * h + 1
+            if self.half[axis]:
+                image = image * self.image.profile(axis, np.arange(-h, h + 1.0)).reshape(along)
+            offset = np.arange(2 * h + 1).reshape(1, *along)
+            index.append(corner[axis][:, None, None, None] + offset)
+        windows = self.left[t[:, None, None, None], index[0], index[1], index[2]]
+        power = (np.abs(windows) ** 2).mean(axis=(1, 2, 3))
+        taken = np.abs((windows * image.conj()).sum(axis=(1, 2, 3))) ** 2
+        taken /= (np.abs(image) ** 2).sum()
+        seen = power > 1e-3 * self._floor  # not masked
+        if not seen.any():
+            return 1.0
+        # The median of an exponential distribution is log 2 times its mean.
+        return max(float(np.median(taken[seen]) / np.log(2) / np.median(power[seen])), 1.0)
+
+    def taken(self, bubbles: Bubbles) -> NDArray[np.float64]:
+        """Share (n,) of each track's energy that the clutter filter took, one value a track.
+
+        Of the time course that the track causes at its middle, beyond what the filter takes of noise; 0 without
+        a filter.
+        """
+        if self._removed is None or not len(bubbles):
+            return np.zeros(len(bubbles))
+        label, _ = bubbles.tracks()
+        many = np.bincount(label)
+        course = bubbles.amplitude.copy()
+        for axis in np.flatnonzero(self.half).tolist():
+            middle = np.bincount(label, bubbles.place[:, axis]) / many
+            course *= self.image.profile(axis, middle[label] - bubbles.place[:, axis])
+        kept = np.zeros((len(many), self._removed.shape[1]), np.complex128)
+        np.add.at(kept, label, self._removed[bubbles.frame].conj() * course[:, None])
+        whole = np.bincount(label, np.abs(course) ** 2)
+        share = (np.abs(kept) ** 2).sum(axis=1) / np.maximum(whole, np.finfo(float).tiny)
+        of_noise = min(self._removed.shape[1] / len(self.left), 0.99)
+        return np.asarray(np.maximum(share - of_noise, 0.0) / (1 - of_noise))[label]

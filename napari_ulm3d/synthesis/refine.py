@@ -19,7 +19,7 @@ from napari_ulm3d.synthesis.chaining import SHORTEST, chain
 from napari_ulm3d.synthesis.fit import JointFit
 from napari_ulm3d.synthesis.image import BubbleImage
 from napari_ulm3d.synthesis.proposals import continued, left_over
-from napari_ulm3d.synthesis.selection import supported
+from napari_ulm3d.synthesis.selection import still_like_tissue, supported
 from napari_ulm3d.tables import SIGMA_UM, VELOCITY_MM_S, Localizations
 
 __all__ = ["Synthesis", "refine_localizations"]
@@ -79,7 +79,8 @@ def refine_localizations(
     Then, a few times, they are linked, fitted with their tracks, dropped if they
     explain nothing, and new ones are tried beyond the ends of tracks and in the residual.
     A new bubble is kept if it is in a track with localized bubbles, or in a track of at least
-    six frames.
+    six frames. Of shorter tracks and single bubbles, those are left out that noise with the grain of the
+    residual can give, and of longer ones those that stand still and follow what the filter took.
 
     Parameters
     ----------
@@ -180,10 +181,15 @@ def _rounds(
         bubbles = bubbles.changed(keep, frame, place)
         fit.restart(bubbles)
         fit.sweep(bubbles, _SWEEPS_NEW)
+    label, length = bubbles.tracks()
     if window:
-        label, length = bubbles.tracks()
         held = np.bincount(label, bubbles.given) / np.maximum(np.bincount(label), 1)
         keep &= (length >= _NEW_LENGTH) | (held[label] >= _NEW_HELD)
+    # Maxima of a grained noise are as high by chance; a long track has its own evidence.
+    grain = fit.grain()
+    sure = supported(bubbles, grain * _LEAST_TRACK, grain * _LEAST_ALONE, apart)
+    keep &= sure | (length >= _NEW_LENGTH)
+    keep &= ~still_like_tissue(bubbles, fit.taken(bubbles), fit.fwhm, fit.noise_rms**2)
     return bubbles, keep
 
 

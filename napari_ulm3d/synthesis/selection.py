@@ -9,12 +9,44 @@ from napari_ulm3d._caches import njit
 from napari_ulm3d.synthesis.bubbles import Bubbles
 from napari_ulm3d.synthesis.chaining import SHORTEST
 
-__all__ = ["supported"]
+__all__ = ["still_like_tissue", "supported"]
 
+_TAKEN, _STILL_WIDTHS, _RAISED = 0.1, 0.3, 1.05
 _LONG = 6
-"""Minimum number of rows in a track that may cross another one."""
+"""Minimum number of rows in a track that may cross another one, and that shows whether it stands still."""
 _TOGETHER = 0.5
 """Two tracks that share this fraction of the shorter one are one bubble."""
+
+
+def still_like_tissue(
+    bubbles: Bubbles, taken: NDArray[np.float64], fwhm: NDArray[np.float64], floor: float
+) -> NDArray[np.bool_]:
+    """Select the tracks that are rather a grain of tissue, (n,).
+
+    Tissue that moves for a moment, as with a breath, passes a filter for the whole block here and there.
+    Its speckle looks like bubbles that stand still, and as it follows the time course of what was filtered, the fit
+    of that makes them twice as bright and longer. Unlike a slow bubble, they stand among other speckle,
+    which raises the residual.
+
+    Parameters
+    ----------
+    bubbles
+        With their tracks.
+    taken
+        (n,) share of each track's energy that the filter took (`JointFit.taken`).
+    fwhm
+        (3,) full widths at half maximum of the image, voxels.
+    floor
+        Power of the noise.
+    """
+    label, length = bubbles.tracks()
+    first, last = np.flatnonzero(bubbles.before < 0), np.flatnonzero(bubbles.after < 0)
+    start, end = np.empty((len(first), 3)), np.empty((len(first), 3))
+    start[label[first]], end[label[last]] = bubbles.place[first], bubbles.place[last]
+    moved = np.linalg.norm((end - start) / fwhm, axis=1)
+    noise = np.bincount(label, bubbles.noise) / np.bincount(label)
+    grain = (moved < _STILL_WIDTHS) & (noise > _RAISED * floor)
+    return (length >= _LONG) & (taken > _TAKEN) & grain[label]
 
 
 def supported(
