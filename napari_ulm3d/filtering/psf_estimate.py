@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ the median of Rayleigh noise: about one noise voxel in 3e7)."""
 _ISOLATION = 0.35
 """Other maxima within a patch on either side must be below this fraction of the bubble's."""
 _ITERATIONS, _CONVERGED = 300, 1e-11  # of the shape that bubbles share
+_SMALLEST_PATCH = 3  # voxels
 _SPLINE_MARGIN = 4  # voxels; a spline's memory of its border fades by .27 a voxel
 _AT_ONCE = 64  # bubbles, for memory
 _SEPARABLE_ERROR = 0.15
@@ -145,7 +147,8 @@ def estimate_psf(
     frames
         (t, z, y, x) complex64 or float32, after the clutter filter.
     config
-        `patch_voxels` (None: `patch_of` the estimated widths) and `min_bubbles`.
+        `patch_voxels` (None: `patch_of` the estimated widths, or the largest smaller one in which
+        enough bubbles are isolated) and `min_bubbles`.
     valid
         (z, y, x) voxels with data, as in `isolated_maxima`.
 
@@ -162,14 +165,36 @@ def estimate_psf(
     if config.patch_voxels is not None:
         return _estimate(frames, config.patch_voxels, config.min_bubbles, valid)
     first = patch_of(config.widths)
-    psf = _estimate(frames, first, config.min_bubbles, valid)
+    psf = _in_the_largest(frames, first, config.min_bubbles, valid)
     patch = patch_of(psf.fwhm_voxels)
-    if patch == first:
+    if patch == first or psf.array.shape != _within(first, frames):
         return psf
     try:
         return _estimate(frames, patch, config.min_bubbles, valid)
     except InputError:  # fewer bubbles are isolated within a larger patch
         return psf
+
+
+def _in_the_largest(
+    frames: NDArray[Any],
+    patch: tuple[int, int, int],
+    min_bubbles: int,
+    valid: NDArray[np.bool_] | None,
+) -> Psf:
+    """`_estimate` in this patch, or in the largest smaller one in which enough bubbles are isolated."""
+    refused: InputError | None = None
+    said = ""
+    while True:
+        try:
+            psf = _estimate(frames, patch, min_bubbles, valid)
+            return replace(psf, source=psf.source + said)
+        except InputError as error:
+            refused = refused or error
+            if max(patch) <= _SMALLEST_PATCH:
+                raise refused from None
+        z, y, x = (max(min(n, _SMALLEST_PATCH), n - 2) for n in patch)
+        patch = (z, y, x)
+        said = f", in a patch of {z} x {y} x {x} voxels, as too few are isolated in a larger one"
 
 
 def _estimate(
@@ -179,8 +204,7 @@ def _estimate(
     valid: NDArray[np.bool_] | None,
 ) -> Psf:
     """`estimate_psf` with a fixed patch."""
-    z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
-    patch = (z, y, x)
+    patch = _within(patch, frames)
     carrier = estimate_carrier(frames, valid)
     places = isolated_maxima(frames, patch, valid=valid)
     if len(places) < min_bubbles:
@@ -188,7 +212,7 @@ def _estimate(
             None,
             f"Estimating the PSF from the data needs {min_bubbles} isolated bubbles, but only "
             f"{len(places)} were found",
-            "Set psf.source=analytic, or lower psf.min_bubbles or psf.patch_voxels.",
+            "Set psf.source=auto or psf.source=analytic, or lower psf.min_bubbles.",
         )
     rows = _centred(frames, places, patch, carrier)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -208,6 +232,12 @@ def _estimate(
     kept = np.count_nonzero(likeness >= 0.8 * np.median(likeness))
     said = f"from {kept} isolated bubbles of the data"
     return Psf(shape, fwhm, carrier, said, n_bubbles=int(kept))  # type: ignore[arg-type]
+
+
+def _within(patch: tuple[int, int, int], frames: NDArray[Any]) -> tuple[int, int, int]:
+    """The patch with one voxel along axes of one voxel."""
+    z, y, x = (n if voxels > 1 else 1 for n, voxels in zip(patch, frames.shape[1:], strict=True))
+    return (z, y, x)
 
 
 def make_psf(

@@ -191,6 +191,21 @@ def test_estimate_finds_a_non_gaussian_shape():
     assert psf.separable()[1] > 0.05
 
 
+def test_a_smaller_patch_where_bubbles_are_alone_in_no_large_one():
+    """In a volume of two widths, a patch of one width to either side fits in one place."""
+    frames = bubbles(np.random.default_rng(7), (13, 13, 13), 200, 1, (3, 3, 3), 0.0)[
+        :, :, 3:10, 3:10
+    ]
+    given = PsfConfig(source="data", fwhm_voxels=(3, 3, 3), patch_voxels=(7, 7, 7))
+    with pytest.raises(InputError, match="needs 30 isolated bubbles"):
+        estimate_psf(frames, given)
+    psf = estimate_psf(frames, given.replace(patch_voxels=None))
+    assert psf.n_bubbles >= 30
+    assert max(psf.array.shape) < 7
+    assert "too few are isolated in a larger one" in psf.source
+    np.testing.assert_allclose(psf.fwhm_voxels, 3, rtol=0.1)
+
+
 def test_too_few_bubbles_are_refused():
     frames = bubbles(np.random.default_rng(4), (24, 20, 22), 3, 2, (3, 3, 3), 0.0)
     with pytest.raises(InputError, match=r"needs 30 isolated bubbles.*psf\.source=analytic"):
