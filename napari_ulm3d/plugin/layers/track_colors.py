@@ -35,6 +35,7 @@ __all__ = [
     "map_colormap",
     "napari_colormap",
     "ranged_colormap",
+    "show_colour_bar",
     "signed_top",
     "title_colour_bar",
 ]
@@ -221,27 +222,35 @@ def ranged_colormap(colouring: Colouring) -> Any:
 
 def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True) -> None:
     """Colour a Tracks layer and show the colour bar of its range."""
-    from napari.components.overlays import ColorBarOverlay
-
-    from napari_ulm3d.plugin.layers.ranged_colormap import ColourScale
-
     layer.colormaps_dict = {**layer.colormaps_dict, colouring.by: ranged_colormap(colouring)}
     layer.color_by = colouring.by
     layer.name = _NAME.sub(layer_name(colouring), layer.name, count=1)
     layer.metadata = {**layer.metadata, COLOURING: colouring}
+    colormap = napari_colormap(QUANTITIES[colouring.by].colormap)
+    show_colour_bar(layer, colormap, (colouring.low, colouring.high), colour_bar)
+
+
+def show_colour_bar(
+    layer: Any, colormap: Any, limits: tuple[float, float], visible: bool = True
+) -> None:
+    """Show the colour bar of a layer that has none of its own, with the layer's name beside it."""
+    from napari.components.overlays import ColorBarOverlay
+
+    from napari_ulm3d.plugin.layers.ranged_colormap import ColourScale
+
     scale = getattr(layer, _SCALE, None)
     if scale is None:
         scale = ColourScale()
         setattr(layer, _SCALE, scale)
-    scale.continuous_colormap = napari_colormap(QUANTITIES[colouring.by].colormap)
-    scale.contrast_limits = (colouring.low, colouring.high)
+    scale.continuous_colormap = colormap
+    scale.contrast_limits = limits
     # An overlay of the layer, as that of a Points layer's face colours: it follows `scale`.
     bar = overlay_of(layer, COLOUR_BAR)
     if bar is None:
         bar = ColorBarOverlay(colormanager_attribute=_SCALE)
         add_overlay(layer, COLOUR_BAR, bar)
-    bar.visible = colour_bar
-    title_colour_bar(layer, colour_bar)
+    bar.visible = visible
+    title_colour_bar(layer, visible)
 
 
 def title_colour_bar(layer: Any, visible: bool = True) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, VALUE, LayerData
 from napari_ulm3d.plugin.layers.place import ROLE, find_layer, make_layer, place, remove
+from napari_ulm3d.plugin.layers.track_colors import napari_colormap, show_colour_bar
 from napari_ulm3d.vasculature import VesselGraph
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
 ROLE_OF_VESSELS, CHOSEN_ROLE = "vessels", "vessel chosen"
 
 _MOST_PIECES = 80_000
+_COLOURS = "turbo"
+_UNITS = {"_mm_s": "mm/s", "_nl_min": "nl/min", "_um": "um"}
 _UNKNOWN = np.array([0.55, 0.55, 0.55, 1.0])
 _KINDS = {"artery": [0.95, 0.25, 0.2, 1.0], "vein": [0.25, 0.5, 1.0, 1.0]}
 _PICK_PIXELS, _LINE_PIXELS = 8.0, 2.5
@@ -78,8 +81,6 @@ def colours_of(
 
     Numbers from their 2nd to their 98th percentile, grey where not known; kinds red and blue.
     """
-    from napari.utils.colormaps import ensure_colormap
-
     if column == "kind":
         kinds = graph.table["kind"]
         return np.array([_KINDS.get(kind, _UNKNOWN) for kind in kinds]), None
@@ -90,22 +91,30 @@ def colours_of(
         return colours, None
     low, high = (float(v) for v in np.percentile(values[known], [2, 98]))
     share = np.clip((values[known] - low) / ((high - low) or 1.0), 0, 1)
-    colours[known] = ensure_colormap("turbo").map(share)
+    colours[known] = napari_colormap(_COLOURS).map(share)
     return colours, (low, high)
 
 
 def show_vessels(
     viewer: Any, lines: VesselLines, column: str, shown: NDArray[np.bool_] | None = None
 ) -> Any:
-    """Draw the vessels coloured by a column; `shown` (vessels,) leaves some out."""
+    """Draw the vessels coloured by a column, with its colour bar; `shown` (vessels,) leaves some out."""
     pieces = np.ones(len(lines.owner), bool) if shown is None else shown[lines.owner]
     colours, span = colours_of(lines.graph, column)
-    name = f"vessels by {column.replace('_', ' ')}"
-    if span is not None:
-        name += f" ({span[0]:.3g} to {span[1]:.3g})"
+    name = f"vessels by {_with_unit(column)}"
     width = _width_um(viewer, lines, _LINE_PIXELS)
     data = _layer(lines, lines.vectors(pieces), name, colours[lines.owner[pieces]], width)
-    return _renewed(viewer, data, ROLE_OF_VESSELS)
+    layer = _renewed(viewer, data, ROLE_OF_VESSELS)
+    seen = span is not None and span[0] < span[1]
+    show_colour_bar(layer, napari_colormap(_COLOURS), span if seen and span else (0.0, 1.0), seen)
+    return layer
+
+
+def _with_unit(column: str) -> str:
+    """``mean_speed_mm_s`` as "mean speed [mm/s]"."""
+    ending = next((ending for ending in _UNITS if column.endswith(ending)), "")
+    words = column.removesuffix(ending).replace("_", " ")
+    return f"{words} [{_UNITS[ending]}]" if ending else words
 
 
 def show_chosen(viewer: Any, lines: VesselLines, chosen: list[int]) -> None:

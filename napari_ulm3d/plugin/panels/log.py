@@ -48,7 +48,7 @@ class LogPanel(Panel):
         self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.lines.setMinimumHeight(220)
         self.lines.itemSelectionChanged.connect(self._show_details)
-        self.column.addWidget(self.lines)
+        self.column.addWidget(self.lines, 1)
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))

@@ -23,8 +23,10 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.plugin.layers.convert import map_layer, tracks_layer, value_of
 from napari_ulm3d.plugin.layers.place import find_layer, make_layer, place
+from napari_ulm3d.plugin.layers.track_colors import COLOUR_BAR
 from napari_ulm3d.plugin.layers.vessel_lines import CHOSEN_ROLE, VesselLines, vessel_at
 from napari_ulm3d.plugin.layers.vessel_view import fit_view
+from napari_ulm3d.plugin.napari_private import overlay_of
 from napari_ulm3d.plugin.panels.parts.vessel_table import SHOWN, VesselTable
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.state.results import Result
@@ -182,7 +184,9 @@ def test_table_and_view_are_one(
     enter(panel.low, "")
     choose(panel.colour_by, "Colour: Speed mm/s")
     idle(qtbot, panel)
-    assert find_layer(viewer, "vessels").name.startswith("vessels by mean speed")
+    shown = find_layer(viewer, "vessels")
+    assert shown.name == "vessels by mean speed [mm/s]"
+    assert overlay_of(shown, COLOUR_BAR).visible
     assert len(find_layer(viewer, "vessels").data) == drawn
 
     save_as(str(tmp_path / "mine.csv"))
