@@ -96,8 +96,8 @@ class LocalizeConfig(StageConfig):
         "none",
         "Fit all bubbles again jointly, with their image measured in the frames; add missed bubbles "
         "and drop those that explain nothing. frame: each frame separately; window: "
-        "along tracks, which follows bubbles through crowds. Finds more bubbles in all scenes tested (and "
-        "some false ones where bubbles are few), and takes about as long as the network. Needs IQ.",
+        "along tracks, which follows bubbles through crowds. Finds more bubbles in all scenes tested, "
+        "and takes about as long as the network. Needs IQ.",
         when=_PLACES,
     )
 
