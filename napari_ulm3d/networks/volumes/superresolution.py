@@ -62,9 +62,10 @@ class SuperResolutionNet(nn.Module):
         """
         run = self.config.doublings if doublings is None else doublings
         if not 1 <= run <= self.config.doublings:
+            offered = " or ".join(str(2**d) for d in range(1, self.config.doublings + 1))
             raise ConfigError(
-                f"This network refines by 2 to {2**self.config.doublings}, not by {2**run:g}. "
-                "Choose a factor between, or refine twice."
+                f"This network refines by {offered}, not by {2**run:g}. "
+                "Choose one of these factors."
             )
         shape, levels = x.shape, self.config.levels
         x = padded(x, levels)
