@@ -219,7 +219,7 @@ def test_super_resolution_stops_at_any_scale(shape, doublings):
 
 
 def test_a_factor_that_the_network_does_not_know_is_refused():
-    with pytest.raises(ConfigError, match="by 2 to 4"):
+    with pytest.raises(ConfigError, match="by 2 or 4"):
         network("SuperResolutionNet", fine_channels=(2, 2))(sparse((8, 8, 8), 0.1), 3)
 
 
