@@ -55,6 +55,7 @@ def results(flow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_after_a_run_and_when_it_is_reopened(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     panel = dock(loaded, "Localize & track")
     enter(panel.folder, str(tmp_path / "out"))

@@ -169,6 +169,7 @@ def test_the_command_line_says_what_differs_from_the_defaults(tmp_path: Path) ->
     assert space["config"] == config
 
 
+@pytest.mark.slow
 def test_what_is_copied_repeats_the_run(flow: Any, tmp_path: Path) -> None:
     """The lines are executed, with names that a shell, Python and TOML each read otherwise."""
     folder = tmp_path / "day 1, it's\\new \\table $HOME"

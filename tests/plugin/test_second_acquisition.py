@@ -20,6 +20,7 @@ from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
 
 
+@pytest.mark.slow
 def test_the_first_is_hidden_the_view_fits_and_settings_can_be_reset(
     loaded: Any, flow: Any, qtbot: Any
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_frame_and_a_block(loaded: Any, qtbot: Any) -> None:
     assert session.result.scope == "block 1"
 
 
+@pytest.mark.slow
 def test_linking_again_does_not_localize_again(
     loaded: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_
     assert "already contains a finished run" in panel.problem.text()
 
 
+@pytest.mark.slow
 def test_a_broken_file_is_left_out_and_named(
     viewer: Any, flow: Any, folder_of: Any, qtbot: Any
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_broken_file_is_left_out_and_named(
     assert panel.series_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
     session = session_of(loaded)
     maps = dock(loaded, "Vessel maps")

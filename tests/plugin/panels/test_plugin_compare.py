@@ -129,6 +129,7 @@ def test_the_two_maps_in_every_view(localized: Any, qtbot: Any) -> None:
     assert tracks.visible
 
 
+@pytest.mark.slow
 def test_a_line_drawn_with_the_mouse_gives_a_profile(
     localized: Any, qtbot: Any, tmp_path: Path
 ) -> None:

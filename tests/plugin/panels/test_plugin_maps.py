@@ -351,6 +351,7 @@ def test_limits_that_a_person_set_outlive_a_filter(mapped: Any, qtbot: Any) -> N
     assert find_layer(mapped, "map").contrast_limits == [0.0, 1.25]
 
 
+@pytest.mark.slow
 def test_the_trajectory_volume_is_a_map_of_its_own(mapped: Any, qtbot: Any) -> None:
     maps = dock(mapped, "Vessel maps")
     idle(qtbot, maps)

@@ -103,6 +103,7 @@ def test_the_whole_series_by_a_network_is_the_pipelines(
     pd.testing.assert_frame_equal(session.result.tracks.table, expected.tracks.table)
 
 
+@pytest.mark.slow
 def test_a_frame_and_a_window_by_a_network(loaded: Any, weights: Path, qtbot: Any) -> None:
     panel = dock(loaded, "Localize & track")
     by_network(panel, weights)
@@ -195,6 +196,7 @@ def test_a_trajectory_volume_is_drawn(loaded: Any, qtbot: Any, tmp_path: Path) -
     np.testing.assert_allclose(layer.scale, drawn.grid.spacing_um)
 
 
+@pytest.mark.slow
 def test_colours_of_tracks_are_set_and_kept(loaded: Any, qtbot: Any) -> None:
     panel = dock(loaded, "Localize & track")
     click(panel.series_button)

@@ -27,6 +27,7 @@ from napari_ulm3d.plugin.state.preview import for_network
 from napari_ulm3d.sparsify import sparsify_block
 
 
+@pytest.mark.slow
 def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any) -> None:
     session = open_sample(viewer)
     panel = dock(viewer, "Sparsify")

@@ -247,6 +247,7 @@ def test_the_log_comes_from_any_thread_and_is_bounded(qtbot: Any) -> None:
     assert len(book.lines()) == 50
 
 
+@pytest.mark.slow
 def test_the_log_panel_shows_errors_with_their_details(
     loaded: Any, qtbot: Any, tmp_path: Path
 ) -> None:
