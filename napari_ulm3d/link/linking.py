@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -167,20 +167,19 @@ def _with_chosen_length(
 ) -> Iterator[Tracks]:
     """`link_frames` that holds back localizations until the minimum length is known."""
     sample = ChanceSample()
-    held: list[Localizations] = []
+
+    def full(held: list[Localizations]) -> bool:
+        sample.add(held[-1])
+        return sample.full
+
     stream = iter(chunks)
-    for chunk in stream:
-        held.append(chunk)
-        sample.add(chunk)
-        if sample.full:
-            break
-        yield Tracks.empty()
+    held, more = yield from _held_back(stream, full)
     found = sample.chance(rate_hz, config, breaks)
     if chosen is not None:
         chosen(found)
     known = config.replace(min_length_frames=found.least_length())
     linked = _linked(chain(held, stream), rate_hz, known, breaks, None, model)
-    yield from _caught_up(linked, len(held), sample.full)
+    yield from _caught_up(linked, len(held), more)
 
 
 def _with_sample(
@@ -191,22 +190,37 @@ def _with_sample(
     chosen: Callable[[ChanceTracks], None] | None,
 ) -> Iterator[Tracks]:
     """`link_frames` that holds back localizations until the speed limit and the motion are known."""
-    held: list[Localizations] = []
+
+    def enough(held: list[Localizations]) -> bool:
+        return sample_size(np.concatenate([one.frames for one in held])) is not None
+
     stream = iter(chunks)
-    enough = False
-    for chunk in stream:
-        held.append(chunk)
-        enough = sample_size(np.concatenate([one.frames for one in held])) is not None
-        if enough:
-            break
-        yield Tracks.empty()
+    held, more = yield from _held_back(stream, enough)
     found = Localizations.concat(held)
     known = with_speed(found, rate_hz, config, breaks)
     rows = plain_rows(found, rate_hz)
     refuse_unordered(rows[:, 0])
     model = motion_model(rows, rate_hz, known, breaks)
     linked = _linked(chain(held, stream), rate_hz, known, breaks, chosen, model)
-    yield from _caught_up(linked, len(held), enough)
+    yield from _caught_up(linked, len(held), more)
+
+
+def _held_back(
+    stream: Iterator[Localizations], enough: Callable[[list[Localizations]], bool]
+) -> Generator[Tracks, None, tuple[list[Localizations], bool]]:
+    """Take chunks until there are enough, and answer all but the last of them with no tracks.
+
+    Returns
+    -------
+    The chunks, and whether they were enough; if not, the stream has ended.
+    """
+    held: list[Localizations] = []
+    for chunk in stream:
+        held.append(chunk)
+        if enough(held):
+            return held, True
+        yield Tracks.empty()
+    return held, False
 
 
 def _caught_up(linked: Iterator[Tracks], n_held: int, more: bool) -> Iterator[Tracks]:
