@@ -205,7 +205,6 @@ def _estimate(
 ) -> Psf:
     """`estimate_psf` with a fixed patch."""
     patch = _within(patch, frames)
-    carrier = estimate_carrier(frames, valid)
     places = isolated_maxima(frames, patch, valid=valid)
     if len(places) < min_bubbles:
         raise InputError(
@@ -214,6 +213,7 @@ def _estimate(
             f"{len(places)} were found",
             "Set psf.source=auto or psf.source=analytic, or lower psf.min_bubbles.",
         )
+    carrier = estimate_carrier(frames, valid)
     rows = _centred(frames, places, patch, carrier)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     shape = _common_shape(rows)
