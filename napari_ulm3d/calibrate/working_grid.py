@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.filtering import one_blas_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["WorkingGrid", "thinning_for"]
 
@@ -99,6 +102,18 @@ class WorkingGrid:
                 thin = y @ (frame @ along_x)
                 np.matmul(z, thin.reshape(len(thin), -1), out=into.reshape(len(into), -1))
         return out
+
+    def resident(self, frames: Tensor) -> Tensor:
+        """Like `frames`, for a (t, z, y, x) complex64 or float32 tensor, on its device."""
+        import torch
+
+        kind = "c" if frames.is_complex() else "f"
+        z, y, x = (
+            torch.from_numpy(matrix).to(frames.device, frames.dtype)
+            for matrix in self._matrices(kind)
+        )
+        thin = y @ (frames @ x.T)
+        return (z @ thin.flatten(2)).unflatten(2, thin.shape[2:])
 
     def valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Coarse voxels that contain data: at least half of their weight is on valid voxels."""

@@ -30,7 +30,11 @@ from napari_ulm3d.filtering import (
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
 from napari_ulm3d.motion import estimate_motion, moved_back, offset_um
 from napari_ulm3d.pipeline.localizers import localizer_of
-from napari_ulm3d.pipeline.localizers.on_device import block_device, filtered_there
+from napari_ulm3d.pipeline.localizers.on_device import (
+    block_device,
+    filtered_there,
+    thinned_there,
+)
 from napari_ulm3d.pipeline.plan import BlockPlan
 from napari_ulm3d.tables import BlockMotion, Localizations
 
@@ -159,6 +163,9 @@ def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
     if plan.calibration is None or plan.calibration.working.is_full:
         return filtered
     working = plan.calibration.working
+    there = thinned_there(filtered, working)
+    if there is not None:
+        return there
     return replace(
         filtered,
         frames=working.frames(filtered.frames),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.gpu.counting import counted
 from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.calibrate import WorkingGrid, calibrate
 from napari_ulm3d.config import ClutterConfig, PipelineConfig
-from napari_ulm3d.filtering import clutter_filter, correlation_map, device
+from napari_ulm3d.filtering import FilteredBlock, clutter_filter, correlation_map, device
 from napari_ulm3d.filtering.psf import Psf
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.pipeline import blocks
@@ -181,6 +184,45 @@ def test_memory_that_ends_leaves_the_block_to_the_cpu(monkeypatch) -> None:
     monkeypatch.setattr(device, "remove_leading", ends)
     assert filtered_there(frames, config, "cpu") is None
     np.testing.assert_array_equal(frames, before)
+
+
+def on_a_working_grid(given: Acquisition, frames: np.ndarray, *, resident: bool) -> tuple:
+    """A block that the plan thins, and the result; the frames are on a device, or on the CPU."""
+    working = WorkingGrid(given.grid, (3, 1, 2), 0.4)
+    fitted = replace(calibrate(given, PipelineConfig()), working=working)
+    plan = BlockPlan(given, PipelineConfig(), psf(separable=True), (), fitted)
+    valid = np.zeros(GRID, bool)
+    valid[2:] = True
+    whole = FilteredBlock(
+        frames, valid=valid, resident=torch.from_numpy(frames) if resident else None
+    )
+    return whole, blocks.on_working_grid(whole, plan)
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["IQ", "envelope"])
+def test_a_block_is_thinned_where_it_is(real: bool) -> None:
+    frames = block(30, real=real)
+    given = acquisition(frames)
+    (_, here), (_, there) = (
+        on_a_working_grid(given, frames, resident=resident) for resident in (False, True)
+    )
+    assert here.resident is None
+    assert there.frames.shape == here.frames.shape == (30, 6, 7, 6)
+    assert there.frames.dtype == here.frames.dtype
+    close(there.resident, here.frames)
+    np.testing.assert_array_equal(there.resident.numpy(), there.frames)
+    np.testing.assert_array_equal(there.valid, here.valid)
+
+
+def test_thinning_without_memory_is_left_to_the_cpu(monkeypatch) -> None:
+    def ends(*given):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(WorkingGrid, "resident", ends)
+    whole, thin = on_a_working_grid(acquisition(block(30)), block(30), resident=True)
+    assert whole.resident is not None
+    assert thin.resident is None
+    assert thin.frames.shape == (30, 6, 7, 6)
 
 
 def test_without_a_gpu_blocks_stay_on_the_cpu() -> None:

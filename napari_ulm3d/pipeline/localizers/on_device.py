@@ -1,18 +1,20 @@
 """Keep a block on the GPU from the clutter filter to the input of a network.
 
 The block is copied to the GPU once, and its filtered frames are copied back once, for stages on the
-CPU. Other settings (a bandpass, a part of the spectrum, another choice of voxels) and blocks larger
+CPU; if they are thinned to a working grid, that is done on the GPU too. Other settings (a bandpass, a part of the spectrum, another choice of voxels) and blocks larger
 than the GPU's memory are processed on the CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.calibrate import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.errors import Cancelled
@@ -23,7 +25,7 @@ from napari_ulm3d.filtering.valid import valid_voxels
 from napari_ulm3d.localize.windows import is_out_of_memory
 from napari_ulm3d.sparse_frames import SparseFrames
 
-__all__ = ["block_device", "filtered_there", "kept_there"]
+__all__ = ["block_device", "filtered_there", "kept_there", "thinned_there"]
 
 _TIMES = 6
 """Memory for filtering and correlating a block, including the block, relative to its size."""
@@ -96,6 +98,20 @@ def filtered_there(
         resident=filtered,
         removed=vectors.cpu().numpy(),
     )
+
+
+def thinned_there(filtered: FilteredBlock, working: WorkingGrid) -> FilteredBlock | None:
+    """Thin a block on the device that it is on; None: it must be done on the CPU."""
+    if filtered.resident is None:
+        return None
+    try:
+        thin = working.resident(filtered.resident)
+        frames = thin.cpu().numpy()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    return replace(filtered, frames=frames, valid=working.valid(filtered.valid), resident=thin)
 
 
 def kept_there(
