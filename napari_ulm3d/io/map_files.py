@@ -46,7 +46,7 @@ def read_map(path: str | PathLike[str]) -> VesselMap:
             try:
                 with readable(name, "a map"):
                     found = read(place)
-                # Most formats keep of a prediction its name alone.
+                # Most formats record only in the name that a map is predicted.
                 if found.name.startswith("predicted") and not found.predicted:
                     return replace(found, prediction={"task": "unknown"})
                 return found

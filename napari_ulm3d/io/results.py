@@ -8,8 +8,8 @@
     DIR/saturation.csv         DIR/saturation_forecast.csv  DIR/fsc.csv
     DIR/motion.csv             displacement of the tissue, one row per frame, if corrected
     DIR/chance_tracks.csv      tracks by length, and how many are expected by chance
-    DIR/log.txt                DIR/report.html, where it was asked for
-    DIR/session.ulm3d.toml     how it was looked at in the viewer, where that was saved
+    DIR/log.txt                DIR/report.html, if requested
+    DIR/session.ulm3d.toml     saved session of the viewer, if any
     DIR/blocks/00000.npz ...   one file per finished block
     DIR/calibration.npz        what was measured before the first block, for resuming
 
@@ -237,7 +237,7 @@ class ResultsFolder:
         return read_table(self.localizations_path, Localizations)
 
     def tracks(self) -> Tracks:
-        """All tracks, with the edits that a person made (`pipeline.curate`)."""
+        """All tracks, including manual edits (`pipeline.curate`)."""
         return apply_edits(self.linked_tracks(), read_edits(self.path))
 
     def linked_tracks(self) -> Tracks:
@@ -281,15 +281,15 @@ class ResultsFolder:
         return read_block_file(path, key) if path.is_file() else None
 
     def write_measured(self, arrays: Mapping[str, NDArray[Any]], key: str) -> None:
-        """Save what was measured before the first block; `key` names what it depends on."""
+        """Save what was measured before the first block; `key` identifies its input and settings."""
         named: dict[str, Any] = {"key": np.array(key), **arrays}
         with atomic_path(self.path / MEASURED_NAME) as partial, open(partial, "wb") as file:
             np.savez(file, **named)
 
     def read_measured(self, key: str) -> dict[str, NDArray[Any]] | None:
-        """What `write_measured` saved; None where it is not there, is damaged or of another key.
+        """Read what `write_measured` saved; None if missing, damaged or of another key.
 
-        Measuring anew is always possible, so nothing is refused here.
+        It can always be measured again, so this never raises.
         """
         try:
             with np.load(self.path / MEASURED_NAME, allow_pickle=False) as data:

@@ -1,7 +1,7 @@
-"""A saved session of the viewer: what was open, how it looked, and which settings were tried.
+"""A saved session of the viewer: open data, appearance of the layers, and settings.
 
-One small TOML file, in a results folder or beside the data. It names files and holds numbers and
-words, never code or arrays, so that one from somebody else can be looked at in an editor first.
+A session is one small TOML file in a results folder or beside the data. It contains file names, numbers
+and text, never code or arrays, so a session from someone else can be inspected in a text editor first.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ Point = tuple[Number, Number, Number]
 
 
 class SavedShape(StageConfig):
-    """A shape that was drawn: napari's word for its kind, and its corners z, y, x in um."""
+    """A drawn shape: its type in napari, and its vertices z, y, x in um."""
 
     kind: Word
     corners_um: tuple[Point, ...] = Field(min_length=2, max_length=20_000)
 
 
 class SavedLayer(StageConfig):
-    """A layer and its looks; None: as the layer comes.
+    """A layer and its appearance; None: the default.
 
     Attributes
     ----------
     role
-        Which of the plugin's layers it is; empty for somebody else's.
+        Which of the plugin's layers it is; empty for any other layer.
     file
-        Of somebody else's: the file to open it from, as `stored_path` says.
+        For other layers: the file from which to open it (see `stored_path`).
     shapes
-        Of a layer that was drawn by hand.
+        For a layer drawn by hand.
     colour_by, colour_range, last_frames
-        Of tracks: quantity, range of its colours, and how many frames are drawn (0: all).
+        For tracks: quantity, its colour range, and the number of frames drawn (0: all).
     """
 
     name: Word
@@ -94,7 +94,7 @@ class SavedLayer(StageConfig):
 
 
 class SavedView(StageConfig):
-    """Where the viewer looks: axes on the sliders, camera, and the canvas that its zoom is of."""
+    """The view: slider axes, camera, and the canvas size to which the zoom refers."""
 
     ndisplay: Annotated[int, Field(ge=2, le=3)] = 3
     order: tuple[Annotated[int, Field(ge=0, le=20)], ...] = ()
@@ -116,16 +116,16 @@ class SavedView(StageConfig):
 
 
 class MapView(StageConfig):
-    """Which map is made, and of which tracks.
+    """Which map is computed, and from which tracks.
 
     Attributes
     ----------
     speed_mm_s, time_s, box_um
-        Least and largest, infinite where there is no limit; the box along z, y, x.
+        Minimum and maximum, infinite without a limit; the box along z, y, x.
     region
         Name of the layer whose shapes tracks must cross; empty: everywhere.
     slab_um
-        Thickness of the region; None: all through.
+        Thickness of the region; None: unlimited.
     cut
         Whether only the parts inside are kept.
     """
@@ -142,16 +142,16 @@ class MapView(StageConfig):
 
 
 class SavedSession(StageConfig):
-    """All that is kept of a session.
+    """Contents of a session.
 
     Attributes
     ----------
     results
-        Results folder, as `stored_path` says; empty without one.
+        Results folder (see `stored_path`); empty without one.
     acquisition
-        Files or folder of the frames; empty where they were not open.
+        Files or folder of the frames; empty if they were not open.
     config
-        Settings of all stages, of reading files too.
+        Settings of all stages, including reading.
     """
 
     version: Annotated[int, Field(ge=1)] = _VERSION
@@ -166,10 +166,10 @@ class SavedSession(StageConfig):
 
 
 def stored_path(path: str | PathLike[str], session: str | PathLike[str]) -> str:
-    """A path as a session file names it: relative to its folder where both share a folder.
+    """A path as stored in a session file: relative to the session's folder if they have a common parent.
 
-    Folder and files can then be moved together. Nothing in common but the root of a disk, or
-    another disk: absolute.
+    Session and files can then be moved together. The path is absolute if they have only the root in
+    common, or are on different disks.
     """
     path, base = Path(path).absolute(), Path(session).absolute().parent
     try:
@@ -182,17 +182,17 @@ def stored_path(path: str | PathLike[str], session: str | PathLike[str]) -> str:
 
 
 def whole_path(stored: str, session: str | PathLike[str]) -> Path:
-    """The path that a session file names, as of now."""
+    """The current path of a file named in a session."""
     return Path(os.path.normpath(Path(session).absolute().parent / stored))
 
 
 def write_session(session: SavedSession, path: str | PathLike[str]) -> None:
-    """Write a session, whole or not at all.
+    """Write a session atomically.
 
     Raises
     ------
     ResultsError
-        The name has another suffix, what was drawn is too much for such a file, or it cannot be
+        The name has another suffix, the shapes are too large for a session, or the file cannot be
         written.
     """
     if not str(path).endswith(SESSION_SUFFIX):
@@ -213,7 +213,7 @@ def read_session(path: str | PathLike[str]) -> SavedSession:
     Raises
     ------
     ResultsError
-        It is no session, is damaged or larger than sessions are, or was saved by a newer version.
+        It is not a session, is damaged or too large for one, or was saved by a newer version.
     """
     try:
         values = tomllib.loads(_text(Path(path)))
@@ -239,7 +239,7 @@ def read_session(path: str | PathLike[str]) -> SavedSession:
 
 
 def _text(path: Path) -> str:
-    """The text of a file of a session's size; a pipe or a device is not waited for."""
+    """The text of a file no larger than a session; never waits for a pipe or device."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError("not a file")
@@ -254,5 +254,5 @@ def _text(path: Path) -> str:
 
 
 def is_session(path: str | PathLike[Any]) -> bool:
-    """Whether a path is named as a session is."""
+    """Whether a path has the name of a session."""
     return str(path).lower().endswith(SESSION_SUFFIX)

@@ -3,11 +3,11 @@
 Method. The two stages of simpletracker, the linker of PALA and Open-3DULM: first each pair of
 consecutive frames is linked; then chains that ended are continued by chains that begin after up to
 `max_gap_frames` missed frames. No link is longer than `max_speed_mm_s` times its duration
-(simpletracker has one gate for all gaps). By default, all links of a pair of frames together are the most
-likely ones, by what each track predicts and by how bubbles move, which is learned from the localizations
-(`prediction`, `learning`). With `link.prediction=none`, or where nothing can be learned, there are as many links
-as possible, with the least sum of squared distances (`assignment`); with a constant gate, the tracks of MATLAB's
-simpletracker are then reproduced exactly. Tracks of fewer than `min_length_frames` localizations are
+(simpletracker has one gate for all gaps). By default, the links between two frames have the greatest joint
+likelihood, given the prediction of each track and a model of motion learned from the localizations
+(`prediction`, `learning`). With `link.prediction=none`, or if nothing can be learned, there are as many links
+as possible, with the least sum of squared distances (`assignment`); with a constant gate, this reproduces
+the tracks of MATLAB's simpletracker exactly. Tracks of fewer than `min_length_frames` localizations are
 dropped, gaps are interpolated linearly, positions are smoothed and differentiated (see `motion`).
 
 Reasons for our own assignment. Measured by ``python -m benchmarks.linkers`` (AMD EPYC, one core,
@@ -27,14 +27,14 @@ trackpy                                       44  .997 / .992    941  .962 / .92
 ==========================================  ==================  ==================  ==================
 
 All exact solvers give the same links, so speed decides, and the compiled kernel needs no new
-dependency. 10^6 localizations are linked and tabulated in 4 s. The table is of `prediction=none`; with the prediction
+dependency. 10^6 localizations are linked and tabulated in 4 s. The first row is without prediction; with it,
 the three scenes give .997 / .992, .973 / .966 and .943 / .902, in about 1.5 times the time.
 
-Alternatives (`docs/benchmarks.md`, "Linking"). A fixed price for not linking: one squared gate (trackpy's rule)
-takes recall from .960 to .927 in a simulated crowd, two (laptrack's) gain .03 with real bubbles that
+Alternatives (`docs/benchmarks.md`, "Linking"). A fixed cost of not linking: one squared gate (trackpy's rule)
+reduces recall from .960 to .927 in a simulated crowd; two (laptrack's) gain .03 with real bubbles that
 come and go at 100 Hz, where the prediction gains .08. A prediction without its uncertainty
-loses where localization errors are large (.777 -> .749 with 20 um). Velocities supplied with the
-localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used as measurements, of an error that is learned: with
+is worse where localization errors are large (.777 -> .749 with 20 um). Velocities supplied with the
+localizations (columns ``vz_mm_s, vy_mm_s, vx_mm_s``) are used as measurements, with an error that is learned: with
 errors of 20 % they give .961 / .920 with missed bubbles, and they helped in every scene.
 """
 

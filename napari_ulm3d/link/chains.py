@@ -5,7 +5,7 @@ There are two stages, with the semantics of simpletracker (J.-Y. Tinevez), the l
 linked first; then a chain that ended in frame i may be continued by a chain that began in frame
 i + 2, else i + 3, ... up to the longest gap, earlier ends first. Both stages use the
 optimal assignment of `assignment` (in simpletracker, the second stage links the nearest pair
-first), or that of `prediction` if it is known how the bubbles move. The gate for every frame distance is
+first), or that of `prediction` if there is a model of the motion. The gate for every frame distance is
 given, so this file uses neither speed nor time.
 """
 
@@ -210,7 +210,7 @@ def _continued(
     shift: Points,
     model: MotionModel,
 ) -> NDArray[np.float64]:
-    """States of the points of a frame: of those that continue a chain, with what that one knew."""
+    """States of the points of a frame; those that continue a chain update its state."""
     linked = np.flatnonzero(targets >= 0)
     found = targets[linked]
     begun[found] = advance(last[linked], position[found], shift[found], 1, model.variances)
@@ -247,7 +247,7 @@ def chain_labels(
     breaks
         Frames at which a new sequence begins, ascending; no chain crosses them.
     model
-        How the bubbles move; None: unknown, links are then as many and as short as possible.
+        Model of the motion; None: as many links as possible, as short as possible.
 
     Returns
     -------

@@ -61,7 +61,7 @@ class ChanceTracks:
     n_frames
         Number of frames spanned by the sample.
     max_speed_mm_s
-        Speed limit of the links; where the settings say auto, what was chosen.
+        Speed limit of the links, chosen if automatic.
     """
 
     tracks: NDArray[np.float64]
@@ -160,7 +160,7 @@ def chance_tracks(
     frame = rows[:, 0].astype(np.int64)
     first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
     ordered = sorted(breaks)
-    # As bubbles move in the original order: chance is what noise does to the links that are made.
+    # The motion model of the original order, since these are the links that a run makes.
     model = motion_model(rows, rate_hz, config, ordered)
     rng = np.random.default_rng(seed)
 

@@ -1,9 +1,9 @@
 """How bubbles move, learned from a sample of the localizations themselves.
 
-The sample is linked without a model first. From the steps of its longer chains follow the errors of the
-places, since they let consecutive second differences go against each other, and how much velocities change.
-Then it is linked once more with what was learned. Where chains turn about as much as those of the same points
-with their frames permuted, they are chance, and nothing is learned.
+The sample is first linked without a model. The steps of its longer chains give the localization error, which
+makes consecutive second differences anticorrelated, and the random change of the velocity. The sample is then
+linked again with these values. If the chains turn about as much as those of the same points in permuted frames,
+they arose by chance, and nothing is learned.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _FEWEST = 100  # second differences
 _LESS = 0.8  # of the squared second differences that permuted frames give
 _ROUNDS = 2
 _WIDER = np.array([2.0, 1.0, 2.0])
-"""Factors of the variances of error, turn and speed: localizations are not all alike, and the sample's
-chains are those that were found without a model. Chosen on simulated and real bubbles."""
+"""Factors on the variances of error, turn and speed, since localizations differ in quality, and the chains of the
+sample were found without a model. Chosen on simulated and real bubbles."""
 _LINKED = 5.0
-"""Logarithm of the odds that a bubble goes on, against that it ends and another one begins."""
+"""Log odds that a bubble continues, rather than ending where another one begins."""
 _LEAST_ERROR = 1e-3  # of the gate
 
 
 def sample_size(frame: NDArray[np.integer]) -> int | None:
-    """Number of localizations that decide, the first ones; None if these (n,) frames are too few."""
+    """Number of leading localizations used for learning; None if these (n,) frames are too few."""
     if not len(frame):
         return None
     past = int(np.searchsorted(frame, frame[0] + _SAMPLE_FRAMES))
@@ -50,14 +50,14 @@ def sample_size(frame: NDArray[np.integer]) -> int | None:
 def motion_model(
     rows: NDArray[np.float64], rate_hz: float, config: LinkConfig, breaks: Sequence[int] = ()
 ) -> MotionModel | None:
-    """The model that the settings ask for, learned from the first of the rows.
+    """The model required by the settings, learned from the first rows.
 
     Parameters
     ----------
     rows
         (n, 8) of `points.plain_rows`, sorted by frame.
     rate_hz, config, breaks
-        As of `link.link`; the speed limit is known.
+        As in `link.link`; the speed limit is known.
     """
     if config.prediction == "none":
         return None
@@ -75,12 +75,12 @@ def learn_motion(
     shift: NDArray[np.float64],
     breaks: Sequence[int] = (),
 ) -> MotionModel | None:
-    """How the bubbles of a sample move; None if too few of them can be followed.
+    """Model of the motion of the bubbles in a sample; None if too few of them can be followed.
 
     Parameters
     ----------
     frame, position, shift, breaks
-        As of `chains.chain_labels`, positions (n, 3).
+        As in `chains.chain_labels`, with positions (n, 3).
     gate
         Maximum length of a link between consecutive frames.
     """
@@ -102,7 +102,7 @@ def learn_motion(
 def _as_by_chance(
     sums: NDArray[np.float64], frame: NDArray[np.int64], position: NDArray[np.float64], gate: float
 ) -> bool:
-    """Whether chains turn about as much as those of the same points with their frames permuted."""
+    """Whether chains turn about as much as those of the same points in permuted frames."""
     shuffled = np.random.default_rng(0).permutation(frame[-1] - frame[0] + 1)[frame - frame[0]]
     order = np.argsort(shuffled, kind="stable")
     place, still = position[order], np.zeros_like(position)
@@ -118,8 +118,8 @@ def _sums(
     shift: NDArray[np.float64],
     label: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """(4, 4) number and sums along z, y, x over the longer chains: of the squares of second differences, of
-    products of consecutive ones, of squared steps, and of squared steps less the displacements supplied.
+    """(4, 4) counts and sums along z, y, x over the longer chains: squared second differences, products of
+    consecutive second differences, squared steps, and squared deviations of steps from supplied displacements.
     """
     order = np.lexsort((frame, label))
     order = order[np.bincount(label)[label[order]] >= _SHORTEST]
@@ -141,7 +141,7 @@ def _sums(
 def _model(
     sums: NDArray[np.float64], thick: NDArray[np.bool_], gate: float, others: float
 ) -> MotionModel:
-    """What follows from the sums of `_sums`, and from the number of other points in a gate."""
+    """The model that follows from `_sums` and from the number of other points in a gate."""
     same, next_, moved = sums[:3, 1:] / sums[:3, :1]
     moved = np.maximum(moved, 0.0)
     # Errors e and random turns w of the velocity: same = 6 e + w / 2, next = -4 e + w / 4.

@@ -98,9 +98,9 @@ def link_frames(
         Frames at which a new sequence begins, ascending. A list may be extended during the
         stream, by frames after all those already given.
     chosen
-        Called with the tracks by chance if `min_length_frames` is to be chosen from the data.
-        The first localizations are held back until there are enough for that, or, in smaller number, to
-        choose a speed limit and to learn how bubbles move.
+        Called with the tracks by chance if `min_length_frames` is chosen from the data.
+        The first localizations are held back until there are enough for this choice, or (fewer) for the
+        choice of a speed limit and the model of motion.
 
     Yields
     ------
@@ -208,7 +208,7 @@ def _with_sample(
 def _held_back(
     stream: Iterator[Localizations], enough: Callable[[list[Localizations]], bool]
 ) -> Generator[Tracks, None, tuple[list[Localizations], bool]]:
-    """Take chunks until there are enough, and answer all but the last of them with no tracks.
+    """Take chunks until there are enough, yielding an empty table for all but the last.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _held_back(
 
 
 def _caught_up(linked: Iterator[Tracks], n_held: int, more: bool) -> Iterator[Tracks]:
-    """One table per chunk again: chunks held back were answered, except the last one if more come."""
+    """Restore one table per chunk: those held back have had theirs, except the last if more follow."""
     first = [next(linked) for _ in range(n_held - 1 if more else n_held)]
     if not more:
         yield Tracks.concat([*first, *linked])

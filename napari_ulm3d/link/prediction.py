@@ -1,10 +1,10 @@
-"""Where a bubble will be in the next frames, how well that is known, and what a link then costs.
+"""Predicted position of a bubble with its uncertainty, and the resulting cost of a link.
 
-Each bubble moves with a velocity that changes at random; a Kalman filter follows its position and velocity
-along each axis. The cost of a link is minus the logarithm of the likelihood of the place found, with
-the tails of Student's t distribution, since bubbles turn and stop more often than a normal law says. A point
-stays unlinked if all its links are less likely than another bubble at that place. So a track that is well
-known goes on only where it was expected, and one that has just begun within the whole gate.
+Each bubble moves with a velocity that changes at random; a Kalman filter estimates its position and velocity
+along each axis. The cost of a link is the negative log likelihood of the observed position, with the tails of
+Student's t distribution, since bubbles turn and stop more often than a normal distribution predicts. A point
+remains unlinked if all its links are less likely than another bubble at that position. A track with a
+well-known state therefore continues only near its prediction, and one that has just begun anywhere in the gate.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _X, _V, _XX, _XV, _VV = range(5)
 
 @dataclass(frozen=True)
 class MotionModel:
-    """How the bubbles of an acquisition move, as learned from its localizations.
+    """Motion of the bubbles of an acquisition, as learned from its localizations.
 
     Attributes
     ----------
     error, turn, speed, given
-        (3,) variances along z, y, x, in squared lengths of the positions: of a position, of the change
+        (3,) variances along z, y, x, in the squared unit of the positions: of a position, of the change
         of the displacement per frame from one frame to the next, of the displacement per frame of a new
         bubble, and of a displacement supplied with a localization (infinite: not supplied). All are 0 along an
-        axis in which nothing moves.
+        axis without motion.
     unlinked
         Cost of leaving a point unlinked.
     """
@@ -49,7 +49,7 @@ class MotionModel:
 
     @property
     def variances(self) -> Floats:
-        """(4, 3) as the compiled functions take them."""
+        """(4, 3) array of the variances for the compiled functions."""
         return np.array([self.error, self.turn, self.speed, self.given])
 
 
@@ -60,7 +60,7 @@ def begin(position: Floats, shift: Floats, variances: Floats) -> Floats:
     Parameters
     ----------
     position
-        (n, 3) where they are.
+        (n, 3) positions.
     shift
         (n, 3) half the displacement supplied for one frame (0: unknown).
     variances
@@ -68,7 +68,7 @@ def begin(position: Floats, shift: Floats, variances: Floats) -> Floats:
 
     Returns
     -------
-    (n, 3, 5) position, displacement per frame, their variances and covariance, an axis each.
+    (n, 3, 5): along each axis, position, displacement per frame, their variances and covariance.
     """
     n = len(position)
     state = np.zeros((n, 3, 5))
@@ -83,7 +83,7 @@ def begin(position: Floats, shift: Floats, variances: Floats) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _take_given(state: Floats, shift: Floats, variances: Floats) -> None:
-    """Let the supplied displacement correct a state (3, 5)."""
+    """Update a state (3, 5) with the supplied displacement."""
     if shift[0] == 0.0 and shift[1] == 0.0 and shift[2] == 0.0:
         return
     for a in range(3):
@@ -103,7 +103,7 @@ def _take_given(state: Floats, shift: Floats, variances: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def _moved(state: Floats, turn: float, apart: int) -> tuple[float, float, float, float]:
-    """Position, its variance, covariance and that of the displacement, `apart` frames later."""
+    """Position, its variance, the covariance and the displacement's variance, `apart` frames later."""
     x, xx, xv, vv = state[_X], state[_XX], state[_XV], state[_VV]
     for _ in range(apart):
         x += state[_V]
@@ -117,7 +117,7 @@ def _moved(state: Floats, turn: float, apart: int) -> tuple[float, float, float,
 def advance(
     state: Floats, position: Floats, shift: Floats, apart: int, variances: Floats
 ) -> Floats:
-    """States (n, 3, 5) of bubbles that were found again, `apart` frames later, at (n, 3) positions."""
+    """States (n, 3, 5) of bubbles after they were found `apart` frames later at (n, 3) positions."""
     after = np.zeros_like(state)
     for i in range(len(state)):
         for a in range(3):
@@ -148,7 +148,7 @@ def assign_moving(
     variances: Floats,
     unlinked: float,
 ) -> NDArray[np.int64]:
-    """Link sources to targets so that all together are most likely.
+    """Link sources to targets with the greatest joint likelihood.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def assign_moving(
     )
     least = unlinked
     given = np.isfinite(variances[3]).all()
-    # How likely a supplied displacement is by chance: 1 an axis for its square, 1 for the t distribution's
+    # Likelihood of a supplied displacement by chance: 1 per axis for its square, 1 for the t distribution's
     # norm, which depends on the number of values.
     constant = 0.0
     for a in range(3):
@@ -191,7 +191,7 @@ def assign_moving(
                 thick += 1
                 scale += math.log(xx)
                 if given:
-                    # What the displacement can still be once the place is known.
+                    # Distribution of the displacement given the position.
                     expected[a, 4] = vv - xv * xv / xx
                     scale_told += math.log(expected[a, 4])
         for pair in range(first[i], first[i + 1]):
@@ -209,5 +209,5 @@ def assign_moving(
                 many, total = 2 * thick, scale + scale_told - constant
             cost[pair] = 0.5 * ((_TAILS + many) * math.log(1.0 + square / _TAILS) + total)
             least = min(least, cost[pair])
-    # The assignment wants no negative costs; each source pays exactly one, so a constant changes nothing.
+    # The assignment needs non-negative costs; each source has exactly one, so a constant changes nothing.
     return cheapest(n, m, first, column, cost - least, unlinked - least)

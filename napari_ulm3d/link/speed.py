@@ -1,14 +1,14 @@
-"""The speed limit of linking, from the localizations where the settings leave it to them.
+"""The speed limit of linking, chosen from the localizations if it is automatic.
 
-The positions of a bubble in consecutive frames differ by its motion and by the errors of both. At a
-high frame rate the errors are the larger part, and a limit on the speed alone then breaks most tracks:
-30 mm/s at 1,000 Hz are 30 um, less than two errors of 30 um. So a sample is linked with
-increasing limits, and each is compared with what it would link by chance.
+The positions of a bubble in consecutive frames differ by its motion and by two localization errors. At a
+high frame rate the errors dominate, and a limit on the speed alone then breaks most tracks: 30 mm/s at
+1,000 Hz are 30 um per frame, less than two errors of 30 um. A sample is therefore linked with increasing
+limits, and the gain of each is compared with the gain expected by chance.
 
-By chance means: tracks of the lower limit, each shifted in time by a random number of frames. The
-links that the higher limit adds between them cannot be true, while the points that already belong to a
-track stay occupied, as they do in the right order. (Frames that are permuted break all tracks, so
-that many more points are free to be linked by chance, and high limits look worse than they are.)
+For the latter, every track of the lower limit is shifted in time by a random number of frames. Links that
+the higher limit adds between shifted tracks cannot be true, while the points of a track remain occupied, as
+in the original order. (Permuting the frames would break all tracks and leave many more points
+free to be linked by chance, so high limits would look worse than they are.)
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from napari_ulm3d.tables import Localizations
 __all__ = ["SAMPLE_ROWS", "USUAL_MM_S", "with_speed"]
 
 USUAL_MM_S = 30.0
-"""The limit unless the localizations show that it is too low."""
+"""Limit in mm/s, unless the localizations show that it is too low."""
 SAMPLE_ROWS = 5_000
-"""Number of localizations that decide."""
+"""Number of localizations used for the choice."""
 
-_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.5, 6.0)  # limits that are compared, of the usual one
+_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.5, 6.0)  # compared limits, relative to the usual one
 _ENOUGH = 0.98  # fraction of the greatest number of true points that a limit must reach
-_LENGTH = 9  # points of a track that counts
-_FEW = 2 * _LENGTH  # points with fewer than which, two tracks, nothing can be decided
-_SHIFTS = 4  # random shifts of the tracks; the one that gains most counts
+_LENGTH = 9  # minimum number of points in a track that counts
+_FEW = 2 * _LENGTH  # with fewer points (two tracks), nothing can be decided
+_SHIFTS = 4  # number of random shifts; the one with the largest gain counts
 
 
 def with_speed(
     found: Localizations, rate_hz: float, config: LinkConfig, breaks: Sequence[int] = ()
 ) -> LinkConfig:
-    """The settings with a speed limit; one that is given is kept.
+    """The settings with a speed limit; a given one is kept.
 
-    For each limit, the points in tracks of 9 points or more are counted in a sample. From one limit
-    to the next, those that are gained by chance (see the module) are subtracted; where these are
+    For each limit, the points in tracks of 9 points or more are counted in a sample. The points gained
+    by chance from one limit to the next (see the module) are subtracted; if they are
     half of the gain, higher limits are not considered. The lowest limit that reaches 98 % of
-    the greatest number is chosen; 30 mm/s where no more than two tracks would be gained.
+    the greatest number is chosen, or 30 mm/s if no more than two tracks would be gained.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def with_speed(
 
 
 def _points(label: NDArray[np.int64]) -> int:
-    """Number of points in the chains that count."""
+    """Number of points in chains that are long enough to count."""
     length = np.bincount(label)
     return int(length[length >= _LENGTH].sum())
 
@@ -103,7 +103,7 @@ def _points(label: NDArray[np.int64]) -> int:
 def _shifted(
     frame: NDArray[np.int64], label: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Frames of the points after each chain is moved in time, around the end of the sample."""
+    """Frames of the points after shifting each chain in time, modulo the length of the sample."""
     first, n_frames = int(frame[0]), int(frame[-1] - frame[0] + 1)
     shift = rng.integers(0, n_frames, int(label.max()) + 1)
     return (frame - first + shift[label]) % n_frames + first

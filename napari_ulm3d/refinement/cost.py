@@ -41,7 +41,7 @@ class RefiningCost:
     def text(self) -> str:
         """The cost in words."""
         return (
-            f"{self.voxels:,} voxels hold something. About {_memory(self.memory_mb)} and "
+            f"{self.voxels:,} non-empty voxels. About {_memory(self.memory_mb)} and "
             f"{_time(self.seconds)}; a dense network would take {_memory(self.dense_mb)}."
         )
 

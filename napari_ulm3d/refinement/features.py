@@ -113,7 +113,7 @@ def _values_at(
     if other.grid != density.grid:
         raise InputError(
             None,
-            f"The maps {density.name} and {other.name} lie on unlike grids",
+            f"The maps {density.name} and {other.name} have different grids",
             "Give maps of one run.",
         )
     if not np.isfinite(other.values).all():

@@ -195,18 +195,17 @@ def prepared(
     if len(features) > _MOST_VOXELS:
         raise InputError(
             None,
-            f"The map holds {len(features):,} voxels that are not empty, and at most "
-            f"{_MOST_VOXELS:,} can be refined",
-            "Threshold it first: a vessel map is nearly empty.",
+            f"The map has {len(features):,} non-empty voxels; at most {_MOST_VOXELS:,} can be refined",
+            "Apply a threshold first: a vessel map is nearly empty.",
         )
     notes = []
     if len(features) > grid.size / 3 and len(features) > 1000:
         notes.append(
-            f"{len(features) / grid.size:.0%} of the voxels hold something; a vessel map holds a "
-            "few percent. Threshold an image before it is refined."
+            f"{len(features) / grid.size:.0%} of the voxels are not empty; in a vessel map, a few "
+            "percent are. Apply a threshold to an image before refining it."
         )
     if grid != density.grid:
-        notes.append(f"The map was put on cubes of {features.voxel_um:g} um first.")
+        notes.append(f"The map was first resampled to cubes of {features.voxel_um:g} um.")
     trained = loaded.card.data.get("data", {}).get("voxel_um")
     if trained:
         low, high = float(trained[0]), float(trained[1])
@@ -233,7 +232,7 @@ def _check(task: str, factor: int, least: float | None) -> None:
     if task not in TASKS:
         raise ConfigError(f"There is no task {task!r}. Choose {', '.join(TASKS)}.")
     if task == "superres" and (factor < 2 or factor & (factor - 1)):
-        raise ConfigError(f"A factor of {factor} is no power of two. Choose 2 or 4.")
+        raise ConfigError(f"A factor of {factor} is not a power of two. Choose 2 or 4.")
     if least is not None and not 0 < least <= 1:
         raise ConfigError(
             f"The least probability is {least:g}; give one over 0 and up to 1, such as 0.5."

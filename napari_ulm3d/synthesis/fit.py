@@ -22,10 +22,10 @@ _MEASURED_WITH = 160.0
 """Minimum energy of bubbles used to measure the image (22 dB)."""
 _ALONE_WIDTHS = 1.5
 _PROJECT_EVERY = 2
-"""Sweeps between two updates of what the clutter filter took."""
+"""Sweeps between two updates of the part that the clutter filter removed."""
 _FEWEST, _MOST = 30, 4000
 _GRAINS = 600
-"""Number of windows in which the grain of the residual is measured."""
+"""Number of windows in which the correlation of the residual is measured."""
 
 
 class JointFit:
@@ -98,7 +98,7 @@ class JointFit:
         self._project()
 
     def _project(self) -> None:
-        """Add to the frames what the clutter filter took of the current bubbles (see Notes)."""
+        """Add to the frames what the clutter filter removed from the current bubbles (see Notes)."""
         if self._removed is not None:
             n_removed = self._removed.shape[1]
             project_components(
@@ -160,10 +160,10 @@ class JointFit:
         return True
 
     def grain(self) -> float:
-        """How much more of the residual a bubble's image takes up than of white noise, 1 or more.
+        """Energy of the residual in a bubble's image, relative to white noise of the same power; at least 1.
 
-        Noise whose neighbouring voxels are alike resembles bubbles: it reaches an energy as many times
-        higher by chance. Measured by medians over windows, so that bubbles that were not found hardly count.
+        Noise with correlated neighbouring voxels resembles bubbles: by chance, it reaches energies higher
+        by this factor. Measured by medians over windows, so that undetected bubbles hardly matter.
         """
         shape = np.array(self.shape)
         half = np.minimum(self.half, (shape - 1) // 2)
@@ -190,10 +190,10 @@ class JointFit:
         return max(float(np.median(taken[seen]) / np.log(2) / np.median(power[seen])), 1.0)
 
     def taken(self, bubbles: Bubbles) -> NDArray[np.float64]:
-        """Share (n,) of each track's energy that the clutter filter took, one value a track.
+        """(n,) fraction of each track's energy that the clutter filter removed, one value per track.
 
-        Of the time course that the track causes at its middle, beyond what the filter takes of noise; 0 without
-        a filter.
+        Computed from the time course at the centre of the track, beyond the fraction removed from noise; 0
+        without a filter.
         """
         if self._removed is None or not len(bubbles):
             return np.zeros(len(bubbles))

@@ -79,8 +79,8 @@ def refine_localizations(
     Then, a few times, they are linked, fitted with their tracks, dropped if they
     explain nothing, and new ones are tried beyond the ends of tracks and in the residual.
     A new bubble is kept if it is in a track with localized bubbles, or in a track of at least
-    six frames. Of shorter tracks and single bubbles, those are left out that noise with the grain of the
-    residual can give, and of longer ones those that stand still and follow what the filter took.
+    six frames. Shorter tracks and single bubbles are dropped if noise as correlated as the residual can
+    cause them; longer tracks are dropped if they are stationary and follow what the filter removed.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def _rounds(
     if window:
         held = np.bincount(label, bubbles.given) / np.maximum(np.bincount(label), 1)
         keep &= (length >= _NEW_LENGTH) | (held[label] >= _NEW_HELD)
-    # Maxima of a grained noise are as high by chance; a long track has its own evidence.
+    # Correlated noise reaches such maxima by chance; a long track is evidence enough.
     grain = fit.grain()
     sure = supported(bubbles, grain * _LEAST_TRACK, grain * _LEAST_ALONE, apart)
     keep &= sure | (length >= _NEW_LENGTH)

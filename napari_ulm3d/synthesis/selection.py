@@ -13,7 +13,7 @@ __all__ = ["still_like_tissue", "supported"]
 
 _TAKEN, _STILL_WIDTHS, _RAISED = 0.1, 0.3, 1.05
 _LONG = 6
-"""Minimum number of rows in a track that may cross another one, and that shows whether it stands still."""
+"""Minimum number of rows in a track that may cross another one, or be judged stationary."""
 _TOGETHER = 0.5
 """Two tracks that share this fraction of the shorter one are one bubble."""
 
@@ -21,12 +21,12 @@ _TOGETHER = 0.5
 def still_like_tissue(
     bubbles: Bubbles, taken: NDArray[np.float64], fwhm: NDArray[np.float64], floor: float
 ) -> NDArray[np.bool_]:
-    """Select the tracks that are rather a grain of tissue, (n,).
+    """Select tracks that are more likely a speckle of tissue than a bubble, (n,).
 
-    Tissue that moves for a moment, as with a breath, passes a filter for the whole block here and there.
-    Its speckle looks like bubbles that stand still, and as it follows the time course of what was filtered, the fit
-    of that makes them twice as bright and longer. Unlike a slow bubble, they stand among other speckle,
-    which raises the residual.
+    Tissue that moves briefly, for instance during a breath, partly passes a filter computed for the whole block.
+    Its speckles look like stationary bubbles, and since they follow the time course of the removed components,
+    restoring those makes them twice as bright, and longer. Unlike slow bubbles, they lie among other speckles,
+    which raise the residual.
 
     Parameters
     ----------

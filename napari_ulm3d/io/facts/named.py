@@ -42,7 +42,7 @@ _FREQUENCY = (
 )  # fmt: skip
 _SPEED = ("soundspeedms", "soundspeed", "speedofsound", "c0", "c")
 _WAVELENGTH = ("wavelengthum", "wavelengthmm", "wavelengthm", "wavelength", "lambda")
-# Only these: "xin" or "din" are no lengths in inches.
+# Only these: "xin" or "din" are not lengths in inches.
 _UNIT_SUFFIX = {unit: UM_PER_UNIT[unit] for unit in ("um", "mm", "m")}
 #: Plausible ranges that identify the unit of a bare number; they do not overlap.
 _HZ, _MHZ = (1e5, 2e8), (0.1, 200.0)
@@ -206,7 +206,7 @@ def _cubes(
     short: Mapping[str, list[str]],
     notes: list[str],
 ) -> Facts:
-    """A spacing in other people's words: three numbers, of which nobody says the order, or one."""
+    """A spacing under a name of other software: three numbers in unknown order, or one."""
     for suffix, factor in _UNIT_SUFFIX.items():
         for name in [n for word in _SPACING for n in short.get(f"{word}{suffix}", ())]:
             numbers = _numbers(values[name])

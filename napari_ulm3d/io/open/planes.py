@@ -1,4 +1,4 @@
-"""Files that each hold one plane of a volume, as their names tell: img_t003_z012.tif."""
+"""Files with one plane of a volume each, according to their names: img_t003_z012.tif."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLANES = {
 
 @dataclass(frozen=True)
 class NamedPlanes:
-    """What the names of the files count.
+    """Indices in the names of the files.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class NamedPlanes:
         return f"The file names count {n} frames of {planes} planes along {self.axis} each."
 
     def facts(self, of_a_plane: Facts) -> Facts:
-        """The facts of the volumes; the distance between planes is in none of the files.
+        """Facts of the volumes; the files do not give the distance between planes.
 
         A single plane was read as depth against lateral.
         """
@@ -62,7 +62,7 @@ class NamedPlanes:
 
 
 def named_planes(names: Sequence[str]) -> NamedPlanes | None:
-    """What is counted, if the names count times and planes, each of both once; None otherwise."""
+    """The indices, if the names number every combination of time and plane once; None otherwise."""
     parts = [re.split(r"(\d+)", name.lower()) for name in names]
     if len({tuple(part[::2]) for part in parts}) != 1:
         return None

@@ -114,7 +114,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
 def _planes_of(
     opened: Sequence[Opened], units: Sequence[tuple[Path, ...]], config: LoadConfig
 ) -> NamedPlanes | None:
-    """What the names count, if each file holds one plane and neither it nor the user says more."""
+    """Indices in the names, if each file contains one plane and neither file nor user gives other axes."""
     plain = all(
         len(file.sources) == 1
         and file.sources[0].shape[0] == file.sources[0].shape[2] == 1

@@ -24,7 +24,7 @@ def read_mat_map(path: Path) -> VesselMap:
     Raises
     ------
     ResultsError
-        It is no map of this program.
+        It is not a map of this program.
     """
     found = _of_v73(path) if _is_v73(path) else _of_v5(path)
     if found is None:
@@ -41,7 +41,7 @@ def read_mat_table(path: Path) -> Localizations | Tracks:
     Raises
     ------
     ResultsError
-        It is no table of this program.
+        It is not a table of this program.
     """
     import pandas as pd
     from scipy.io import loadmat, whosmat

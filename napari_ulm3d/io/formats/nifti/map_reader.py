@@ -25,7 +25,7 @@ def read_nifti_map(path: Path) -> VesselMap:
     Raises
     ------
     ResultsError
-        It is no map of this program.
+        It is not a map of this program.
     """
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as file:

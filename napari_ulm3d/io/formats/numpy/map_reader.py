@@ -24,7 +24,7 @@ def read_npy_map(path: Path) -> VesselMap:
     Raises
     ------
     ResultsError
-        It is no map of this program.
+        It is not a map of this program.
     """
     with open(path, "rb") as file:
         file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))

@@ -1,4 +1,4 @@
-"""Tables whose columns a person explained: which is what, and in which unit."""
+"""CSV tables with columns and units assigned by the user."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from napari_ulm3d.tables import Localizations, Tracks
 
 __all__ = ["LENGTHS_UM", "PIXELS", "ROLES", "TIMES_S", "ColumnMap", "read_mapped"]
 
-#: What a column can be, by the name that it gets.
+#: Roles of columns, by our name for them.
 ROLES = ("track_id", "frame", "time_s", "z_um", "y_um", "x_um", "score")
-#: Units that are offered, with their sizes.
+#: Available units, with their sizes.
 LENGTHS_UM = {unit: UM_PER_UNIT[unit] for unit in ("um", "mm", "m", "nm")}
 TIMES_S = {unit: SECONDS_PER_UNIT[unit] for unit in ("s", "ms", "us", "min")}
-#: Unit of positions that `ColumnMap.pixel_um` makes a length of.
+#: Unit of positions that `ColumnMap.pixel_um` converts to a length.
 PIXELS = "pixels"
 
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """Which column is what.
+    """Roles and units of the columns.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ColumnMap:
 
     @property
     def problem(self) -> str:
-        """What is missing, as a sentence; empty where nothing is."""
+        """What is missing, as a sentence; empty if complete."""
         chosen = [name for name in self.columns.values() if name]
         if len(set(chosen)) < len(chosen):
             return "A column is chosen twice."
@@ -75,7 +75,7 @@ class ColumnMap:
 
 
 def read_mapped(path: str | PathLike[str], chosen: ColumnMap) -> Tracks | Localizations:
-    """Read a CSV file by a person's explanation of its columns.
+    """Read a CSV file with columns assigned by the user.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def read_mapped(path: str | PathLike[str], chosen: ColumnMap) -> Tracks | Locali
     Raises
     ------
     ResultsError
-        Something is missing in `chosen`, a column holds no numbers, or the rows make no table of
+        Something is missing in `chosen`, a column is not numeric, or the rows do not form a table of
         tracks (`in_order`).
     """
     name = fspath(path)

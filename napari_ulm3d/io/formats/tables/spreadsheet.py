@@ -134,7 +134,7 @@ def _told_apart(header: tuple[str, ...]) -> list[str]:
 
 
 def guess_role(cell: str) -> str | None:
-    """Our name for a header cell, whatever unit it has or lacks; None if it says nothing to us."""
+    """Our name for a header cell, regardless of its unit; None if unknown."""
     split = _WITH_UNIT.match(cell)
     return _column(cell) or (_column(split[1]) if split else None)
 

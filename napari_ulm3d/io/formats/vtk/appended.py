@@ -29,7 +29,7 @@ def read_vti(path: Path) -> VesselMap:
     Raises
     ------
     ResultsError
-        It is no image data of this program.
+        It is not image data of this program.
     """
     head, body = _parted(path)
     image, array = head.find("ImageData"), head.find("ImageData/Piece/PointData/DataArray")

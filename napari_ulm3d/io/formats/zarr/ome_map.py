@@ -20,7 +20,7 @@ def read_ome_zarr(path: Path) -> VesselMap:
     Raises
     ------
     ResultsError
-        It is no map of this program.
+        It is not a map of this program.
     """
     import zarr
 
