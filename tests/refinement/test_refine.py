@@ -186,7 +186,7 @@ def test_cancelling_stops_within_the_network(weights):
 def test_the_cost_is_told_beforehand(weights):
     small = expected_cost(line_map(), weights=weights["complete"])
     assert small.voxels == line_map().index.size
-    assert "8 voxels" in small.text()
+    assert "8 non-empty voxels" in small.text()
     wide = expected_cost(line_map((60, 50, 70)), weights=weights["complete"])
     # The dense network pays for the grid, the sparse one for what is in it.
     assert wide.dense_mb > 10 * small.dense_mb - 700
