@@ -234,7 +234,7 @@ def test_a_full_volume_is_refined_with_a_note(weights):
     full = VesselMap.from_dense("density", data, Grid(data.shape, (10.0,) * 3), "a.u.")
     refined = refine(full, "segment", weights=weights["segment"])
     assert refined.probability.index.size == data.size
-    assert any("Threshold" in note for note in refined.notes)
+    assert any("Apply a threshold" in note for note in refined.notes)
 
 
 BAD = {
