@@ -2,16 +2,17 @@
 
 The search maximizes the tracked Jaccard index at a quarter wavelength over one kind of setting after
 the other: the clutter cut with the threshold and the speed limit of linking, then the PSF's widths,
-then the patch. Thresholds are applied to the results of a lower threshold, and speed limits to the
-localizations, so that neither needs a new run; the best settings are then run as a whole.
+then the patch. Speed limits, and the network's threshold, are applied to the localizations of one
+run. Each threshold of a fit is run: it is not that of a column of the table, and weak fits change the
+others. The best settings are then run as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.scenes import Scene
+from benchmarks.scenes import Scene, above
 from benchmarks.zoo.figures import Radii, tracked_jaccard
 from benchmarks.zoo.prepared import Prepared
 from napari_ulm3d.config import PipelineConfig
@@ -133,11 +134,8 @@ class _Search:
 
     def best(self, base: tuple[str, ...]) -> tuple[float, _Choice]:
         """The best threshold and speed limit for these settings."""
-        found = self._found(base)
         results = []
-        column = "score" if self.by_network else "snr_db"
-        for least in self.levels:
-            kept = Localizations(found.table[found.table[column] >= least].reset_index(drop=True))
+        for least, kept in self._found(base):
             for speed in _SPEEDS_MM_S:
                 linking = self.config.link.replace(max_speed_mm_s=speed)
                 tracks = link(kept, self.scene.acquisition.rate_hz, linking)
@@ -145,9 +143,16 @@ class _Search:
                 results.append((value, _Choice(base, least, speed)))
         return max(results, key=lambda pair: pair[0])
 
-    def _found(self, base: tuple[str, ...]) -> Localizations:
-        lowest = f"{self.threshold}={min(self.levels):g}"
-        config = self.config.with_settings([*base, lowest])
+    def _found(self, base: tuple[str, ...]) -> Iterator[tuple[float, Localizations]]:
+        """Each threshold with its localizations."""
+        if self.by_network:
+            found = self._run(base, min(self.levels))
+            yield from ((least, above(found, least)) for least in self.levels)
+        else:
+            yield from ((least, self._run(base, least)) for least in self.levels)
+
+    def _run(self, base: tuple[str, ...], least: float) -> Localizations:
+        config = self.config.with_settings([*base, f"{self.threshold}={least:g}"])
         parts = []
         for event in run_events(self.scene.acquisition, config):
             if isinstance(event, BlockFinished):
