@@ -12,6 +12,8 @@ UM_PER_UNIT = {
         ("um", "micrometer", "micrometre", "micrometers", "micrometres", "micron", "microns"), 1.0
     ),
     **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers", "nanometres"), 1e-3),
+    **dict.fromkeys(("\u00e5", "angstrom", "angstroms", "\u00e5ngstr\u00f6m"), 1e-4),
+    **dict.fromkeys(("pm", "picometer", "picometre", "picometers", "picometres"), 1e-6),
     **dict.fromkeys(("in", "inch", "inches"), 25400.0),
 }
 SECONDS_PER_UNIT = {
@@ -38,4 +40,5 @@ def to_um(unit: str) -> float | None:
 def _plain_unit(unit: str) -> str:
     # ImageJ escapes the micro sign; both Greek mu and the micro sign are in use.
     plain = unit.strip().replace("\\u00B5", "u").replace("\u00b5", "u").replace("\u03bc", "u")
+    plain = plain.replace("\u212b", "\u00c5")  # the angstrom sign, also written as the letter
     return plain.lower().rstrip(".")

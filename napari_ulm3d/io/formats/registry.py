@@ -82,6 +82,13 @@ def reader_for(path: Path) -> Reader:
             f"has a name like {by_suffix[0]}, but its content does not match",
             "It may be damaged or misnamed: copy it again from the original.",
         )
+    if path.suffix.lower() in (".raw", ".bin", ".dat", ".iq", ".img"):
+        raise InputError(
+            path,
+            "has no header that states the shape and type of its numbers",
+            "Read it in Python with numpy.fromfile, give it the shape (t, z, y, x) with reshape, and "
+            "save it with numpy.save.",
+        )
     raise InputError(
         path,
         "has an unknown format",

@@ -71,6 +71,19 @@ def _subfolders(inside: Sequence[Path], suffixes: Sequence[str]) -> str:
     return f"Name one of its subfolders, which have some: {', '.join(found[:3])}{more}."
 
 
+def _by_content(inside: Sequence[Path]) -> list[Path]:
+    """Files of the most frequent format by content, such as DICOM files without a suffix."""
+    by_format: dict[str, list[Path]] = {}
+    for path in sorted(inside, key=lambda path: natural_key(path.name)):
+        if path.name.startswith(".") or not path.is_file() or path.name.upper() == "DICOMDIR":
+            continue
+        try:
+            by_format.setdefault(reader_for(path).name, []).append(path)
+        except InputError:  # other files, such as a text of remarks
+            continue
+    return max(by_format.values(), key=len, default=[])
+
+
 def _files_in(folder: Path) -> list[Path]:
     """The files in a folder that have a known suffix; all must have the same one."""
     suffixes = known_suffixes()
@@ -84,6 +97,8 @@ def _files_in(folder: Path) -> list[Path]:
         endings = [suffix for suffix in suffixes if name.endswith(suffix)]
         if endings:
             by_suffix.setdefault(max(endings, key=len), []).append(path)
+    if not by_suffix and (unnamed := _by_content(inside)):
+        return unnamed
     if not by_suffix:
         raise InputError(
             folder,

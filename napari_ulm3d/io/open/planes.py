@@ -1,19 +1,22 @@
-"""Files with one plane of a volume each, according to their names: img_t003_z012.tif."""
+"""Files with one plane of a volume each, by their names (img_t003_z012.tif) or positions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.facts.resolve import Facts, Partial
 from napari_ulm3d.io.open.frames import StoredFrames, empty_frames
+from napari_ulm3d.io.stored.slices import in_volumes
 
-__all__ = ["NamedPlanes", "StackedPlanes", "named_planes"]
+__all__ = ["NamedPlanes", "StackedPlanes", "named_planes", "positioned_planes"]
 
 _TIMES = ("t", "time", "timepoint", "tp", "frame", "volume", "vol")
 _PLANES = {
@@ -23,42 +26,48 @@ _PLANES = {
 
 @dataclass(frozen=True)
 class NamedPlanes:
-    """Indices in the names of the files.
+    """Frames and planes that the files form, by their names or positions.
 
     Attributes
     ----------
     axis
         ``z``: the pixels of a file are (y, x); ``y``: they are (z, x).
     order
-        (frames, planes) index of each file among the names.
+        (frames, planes) index of each file.
+    spacing_um
+        Distance between planes, if the files give it.
+    source
+        What the files were sorted by, for the note.
     """
 
     axis: str
     order: tuple[tuple[int, ...], ...]
+    spacing_um: float | None = None
+    source: str = "The file names"
 
     @property
     def note(self) -> str:
         n, planes = len(self.order), len(self.order[0])
-        return f"The file names count {n} frames of {planes} planes along {self.axis} each."
+        return f"{self.source} count {n} frames of {planes} planes along {self.axis} each."
 
     def facts(self, of_a_plane: Facts) -> Facts:
-        """Facts of the volumes; the files do not give the distance between planes.
+        """Facts of the volumes.
 
         A single plane was read as depth against lateral.
         """
         return replace(
             of_a_plane,
-            voxel_um=self._along(of_a_plane.voxel_um),
+            voxel_um=self._along(of_a_plane.voxel_um, self.spacing_um),
             voxel_wavelengths=self._along(of_a_plane.voxel_wavelengths),
             origin_um=self._along(of_a_plane.origin_um),
             origin_wavelengths=self._along(of_a_plane.origin_wavelengths),
         )
 
-    def _along(self, lengths: Partial | None) -> Partial | None:
+    def _along(self, lengths: Partial | None, between: float | None = None) -> Partial | None:
         if lengths is None:
             return None
         rows, _, columns = lengths
-        return (None, rows, columns) if self.axis == "z" else (rows, None, columns)
+        return (between, rows, columns) if self.axis == "z" else (rows, between, columns)
 
 
 def named_planes(names: Sequence[str]) -> NamedPlanes | None:
@@ -77,6 +86,24 @@ def named_planes(names: Sequence[str]) -> NamedPlanes | None:
         if words[time] in _TIMES and axis is not None:
             return _in_order(numbers[:, varying[time]], numbers[:, varying[plane]], axis)
     return None
+
+
+def positioned_planes(positions_mm: Sequence[Sequence[float]], folder: Path) -> NamedPlanes | None:
+    """Planes along y by their positions in space, in temporal order; None if all are at one.
+
+    Raises
+    ------
+    InputError
+        They do not make whole volumes.
+    """
+    found = in_volumes(np.array(positions_mm, float))
+    if isinstance(found, str):
+        raise InputError(
+            folder, found, "Leave the slices of the incomplete volume out, or export it again."
+        )
+    if found is None:
+        return None
+    return NamedPlanes("y", found.order, found.spacing_um, "The positions of the slices")
 
 
 def _in_order(times: NDArray[Any], planes: NDArray[Any], axis: str) -> NamedPlanes | None:

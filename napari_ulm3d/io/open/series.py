@@ -15,7 +15,12 @@ from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME, read_sidecar
 from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, log_scale
 from napari_ulm3d.io.open.opening import Opened, has_negative, in_pairs, open_unit
 from napari_ulm3d.io.open.ordering import by_place
-from napari_ulm3d.io.open.planes import NamedPlanes, StackedPlanes, named_planes
+from napari_ulm3d.io.open.planes import (
+    NamedPlanes,
+    StackedPlanes,
+    named_planes,
+    positioned_planes,
+)
 from napari_ulm3d.io.stored.content import Content
 
 __all__ = ["Loaded", "load_files"]
@@ -114,14 +119,17 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
 def _planes_of(
     opened: Sequence[Opened], units: Sequence[tuple[Path, ...]], config: LoadConfig
 ) -> NamedPlanes | None:
-    """Indices in the names, if each file contains one plane and neither file nor user gives other axes."""
+    """Planes by position or by name, if each file contains one and nobody gives other axes."""
     plain = all(
-        len(file.sources) == 1
-        and file.sources[0].shape[0] == file.sources[0].shape[2] == 1
-        and file.content.place is None
+        len(file.sources) == 1 and file.sources[0].shape[0] == file.sources[0].shape[2] == 1
         for file in opened
     )
-    if not plain or config.axes is not None:
+    if not plain or config.axes is not None or len(opened) < 2:
+        return None
+    places = [file.content.position_mm for file in opened if file.content.position_mm is not None]
+    if len(places) == len(opened):
+        return positioned_planes(places, opened[0].path.parent)
+    if any(file.content.place is not None for file in opened):
         return None
     return named_planes([unit[0].name for unit in units])
 

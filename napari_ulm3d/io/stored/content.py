@@ -134,6 +134,8 @@ class Content:
     place, series
         Position in its series, if given (DICOM's InstanceNumber), and the identifier of the
         series.
+    position_mm
+        Position in space of a single plane, if given.
     """
 
     arrays: tuple[StoredArray, ...]
@@ -150,6 +152,7 @@ class Content:
     data_files: tuple[Path, ...] = ()
     place: int | None = None
     series: str = ""
+    position_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,22 @@ _SIGNATURES: tuple[tuple[bytes, Foreign], ...] = (
     ),
     (b"# Created by Octave", Foreign("is an Octave text file", _OCTAVE)),
     (b"Octave-1-", Foreign("is an Octave binary file", _OCTAVE)),
+    (
+        b"NRRD000",
+        Foreign(
+            "is an NRRD file",
+            "Convert it to MetaImage in Python: "
+            "SimpleITK.WriteImage(SimpleITK.ReadImage('IN.nrrd'), 'OUT.mha')",
+        ),
+    ),
+    (
+        b"# vtk DataFile",
+        Foreign(
+            "is a VTK file",
+            "Convert it to MetaImage in Python: "
+            "SimpleITK.WriteImage(SimpleITK.ReadImage('IN.vtk'), 'OUT.mha')",
+        ),
+    ),
     (b"PK\x03\x04", Foreign("is a ZIP archive", _UNPACK)),
     (b"7z\xbc\xaf\x27\x1c", Foreign("is a 7-Zip archive", _UNPACK)),
     (b"Rar!\x1a\x07", Foreign("is a RAR archive", _UNPACK)),

@@ -21,7 +21,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.links import refuse_absent, within_dataset
 from napari_ulm3d.system.machine import free_memory
 
-__all__ = ["CappedFile", "check_claim", "check_free", "stored_bytes"]
+__all__ = ["CappedFile", "check_claim", "check_free", "refuse_cut_short", "stored_bytes"]
 
 #: Above the limit of deflate (1032:1), and far above its ratio on frames (2:1).
 _MOST_COMPRESSION = 1100
@@ -60,6 +60,23 @@ def check_claim(
             path,
             f"claims {_amount(claimed)} for {what}, more than its {_amount(stored)} can contain",
             "It is damaged or was never filled: copy it again from the original.",
+        )
+
+
+def refuse_cut_short(path: Path | str, needed: int, stored: int) -> None:
+    """Refuse uncompressed values of which the end is missing, before a run reaches it.
+
+    Raises
+    ------
+    InputError
+        `needed` bytes, up to the last value, are more than the `stored` bytes of the file.
+    """
+    if needed > stored:
+        raise InputError(
+            path,
+            f"ends too early: its values need {_amount(needed)}, of which {_amount(stored)} are "
+            "there",
+            "It is incomplete: copy it again from the original.",
         )
 
 

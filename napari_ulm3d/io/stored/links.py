@@ -8,7 +8,7 @@ DVC into ``.dvc/cache``, and BIDS datasets link derivatives to their raw files.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from napari_ulm3d.errors import InputError
 
@@ -85,12 +85,25 @@ def beside(header: Path, named: str) -> Path:
             )
         if found is None and data.is_file():
             found = data
+    if found is None and "\\" in named and not PureWindowsPath(named).drive:
+        return beside(header, named.replace("\\", "/"))
     if found is None:
         refuse_absent(header.parent / named)
         raise InputError(
-            header, f"refers to the data file {named}, which is missing", "Copy that file too."
+            header,
+            f"refers to the data file {named}, which is missing",
+            _nearly(header.parent, named) or "Copy that file too.",
         )
     return found
+
+
+def _nearly(home: Path, named: str) -> str:
+    """Advice to correct a name that differs in case, or has the folder of another computer."""
+    leaf = PureWindowsPath(named).name
+    for item in sorted(home.iterdir()):
+        if item.name.lower() == leaf.lower() and item.is_file():
+            return f"Write {item.name} in its header in place of {named}: this file is beside it."
+    return ""
 
 
 def refuse_absent(path: Path) -> None:

@@ -16,7 +16,15 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.stored.causes import AGAIN
 from napari_ulm3d.io.stored.links import beside
 
-__all__ = ["data_file", "read_header", "sequence_rate"]
+__all__ = [
+    "data_file",
+    "data_files",
+    "intensity",
+    "is_turned",
+    "numbers",
+    "read_header",
+    "sequence_rate",
+]
 
 #: 100,000 frames with the usual fields of a tracked sequence take about 40 MB.
 _MOST_BYTES = 64 << 20
@@ -58,6 +66,45 @@ def _decoded(line: bytes) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         return line.decode("latin-1")
+
+
+def numbers(path: Path, fields: Mapping[str, str], name: str, n: int) -> list[float]:
+    """The `n` numbers of a field.
+
+    Raises
+    ------
+    InputError
+        It has another number of them, or something else.
+    """
+    try:
+        values = [float(v) for v in fields[name].split()]
+    except ValueError:
+        values = []
+    if len(values) != n or not np.isfinite(values).all():
+        raise InputError(
+            path,
+            f"has {name} = {fields[name]} in its header",
+            f"Write {n} numbers with decimal points, separated by spaces.",
+        )
+    return values
+
+
+def is_turned(path: Path, fields: Mapping[str, str], n: int) -> bool:
+    """Whether the header rotates or flips the axes (TransformMatrix or its older names)."""
+    for name in ("TransformMatrix", "Rotation", "Orientation"):
+        if name in fields:
+            matrix = np.reshape(numbers(path, fields, name, n * n), (n, n))
+            return not np.allclose(matrix, np.eye(n), atol=1e-3)
+    return False
+
+
+def intensity(path: Path, fields: Mapping[str, str]) -> tuple[float, float]:
+    """Offset and slope from stored values to intensities; (0, 1) if the header gives none."""
+    found = []
+    for name, default in (("Offset", 0.0), ("Slope", 1.0)):
+        key = f"ElementToIntensityFunction{name}"
+        found.append(numbers(path, fields, key, 1)[0] if key in fields else default)
+    return (found[0], found[1]) if found[1] else (0.0, 1.0)
 
 
 def data_file(path: Path, fields: Mapping[str, str]) -> Path:

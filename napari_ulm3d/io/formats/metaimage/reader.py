@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.facts.resolve import Facts
+from napari_ulm3d.io.facts.units import to_um
 from napari_ulm3d.io.formats.metaimage.header import (
     data_file,
     data_files,
+    intensity,
+    is_turned,
+    numbers,
     read_header,
     sequence_rate,
 )
@@ -29,11 +33,14 @@ from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
     Reader,
+    StoredArray,
     Variable,
     full_scale,
     only_array,
 )
 from napari_ulm3d.io.stored.layout import C_ORDER, read_layout
+from napari_ulm3d.io.stored.limits import refuse_cut_short
+from napari_ulm3d.io.stored.scaled import ScaledArray
 from napari_ulm3d.io.stored.streams import FileBytes, InflatedBytes, fill_from_stream
 
 __all__ = ["READER", "MetaImageArray"]
@@ -45,6 +52,7 @@ _TYPES = {
 }  # fmt: skip
 
 _NOT_KEPT = ("ElementDataFile", "Comment")
+_ORIGINS = ("Offset", "Origin", "Position")
 
 
 @dataclass(frozen=True)
@@ -112,12 +120,28 @@ def _open(path: Path, variable: str | None) -> Content:
     array, data = _stored(path, fields, header_bytes, found)
     names = [None] * n + ["channel"] if len(found.shape) > n else None
     said = f"The axes are not named; the dimensions, last first, were taken as {C_ORDER.get(n)}."
-    spacing_um = _lengths(fields, n, "ElementSpacing", "ElementSize")
-    first_um = _lengths(fields, n, "Offset", "Origin", "Position") if spacing_um else None
-    notes: list[str] = []
+    unit, of_unit = _unit(path, fields)
+    spacing_um = _lengths(path, fields, n, unit, "ElementSpacing", "ElementSize")
+    first_um = _lengths(path, fields, n, unit, *_ORIGINS) if spacing_um else None
+    notes: list[str] = [of_unit] if spacing_um else []
+    if is_turned(path, fields, n):
+        first_um = None
+        notes.append(
+            "The TransformMatrix was not applied: the voxels keep their stored order, and "
+            "positions count from the first voxel."
+        )
+    line = intensity(path, fields)
+    stored: StoredArray = array
+    white = full_scale(found.dtype)
+    if line != (0.0, 1.0):
+        stored = scaled = ScaledArray(array, line)
+        white = None if white is None else scaled.value(white)
+        notes.append(
+            f"The ElementToIntensityFunction was applied: {line[1]:g} * value + {line[0]:g}."
+        )
     rate = sequence_rate(fields, notes)
     return Content(
-        arrays=(array,),
+        arrays=(stored,),
         variable=found.name,
         why="the only array",
         layout=read_layout(array, names, said=said),
@@ -125,12 +149,9 @@ def _open(path: Path, variable: str | None) -> Content:
         first_um=first_um and (*first_um, None)[: len(found.shape)],
         variables=(found,),
         facts=Facts(rate_hz=rate),
-        notes=(
-            *(("The spacing was taken to be in mm, the convention of ITK.",) if spacing_um else ()),
-            *notes,
-        ),
+        notes=tuple(notes),
         metadata={k: v for k, v in fields.items() if k not in _NOT_KEPT and k[:9] != "Seq_Frame"},
-        full_scale=full_scale(found.dtype),
+        full_scale=white,
         data_files=data,
     )
 
@@ -147,6 +168,8 @@ def _stored(
     if not parts:
         data = data_file(path, fields)
         offset = header_bytes if data == path else _offset(path, fields, data, found.shape, found)
+        if not compressed:
+            refuse_cut_short(path, offset + found.size * found.dtype.itemsize, data.stat().st_size)
         array = MetaImageArray(str(path), found.shape, found.dtype, str(data), offset, compressed)
         return array, () if data == path else (data,)
     leading = max(0, n - (n - 1 if axes is None else axes))
@@ -180,14 +203,29 @@ def _offset(
     return skipped
 
 
-def _lengths(fields: dict[str, str], n: int, *names: str) -> tuple[float, ...] | None:
+def _unit(path: Path, fields: dict[str, str]) -> tuple[float, str]:
+    """Micrometres in the header's unit of length, with a note."""
+    named = fields.get("DistanceUnits", "").strip("?")
+    if not named:
+        return 1e3, "The spacing was taken to be in mm, the convention of ITK."
+    unit = to_um(named)
+    if unit is None:
+        raise InputError(
+            path,
+            f"has DistanceUnits = {named}, which is not a unit of length",
+            "Write um, mm or cm in its header.",
+        )
+    return unit, f"The spacing is in {named}, as the header's DistanceUnits states."
+
+
+def _lengths(
+    path: Path, fields: dict[str, str], n: int, unit: float, *names: str
+) -> tuple[float, ...] | None:
     """Lengths along the axes, micrometres, from the first of the names that is present."""
     for name in names:
         if name in fields:
-            values = [float(v) * 1e3 for v in reversed(fields[name].split())]
-            if len(values) != n or not np.isfinite(values).all():
-                raise ValueError(f"{name} = {fields[name]}")
-            return tuple(values)
+            values = [v * unit for v in reversed(numbers(path, fields, name, n))]
+            return tuple(float(f"{v:.12g}") for v in values)
     return None
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.facts.resolve import Facts
-from napari_ulm3d.io.facts.units import to_seconds, to_um
 from napari_ulm3d.io.stored.content import (
     Content,
     FileArray,
@@ -23,14 +22,22 @@ from napari_ulm3d.io.stored.content import (
     stretch,
 )
 from napari_ulm3d.io.stored.layout import read_layout
+from napari_ulm3d.io.stored.links import beside
 
 __all__ = ["READER", "NiftiArray"]
 
-_UNITS = {"meter": "m", "mm": "mm", "micron": "um"}
+#: Codes of xyzt_units (nifti1.h): the lowest three bits are for space, the next three for time.
+_LENGTHS_UM = {1: 1e6, 2: 1e3, 3: 1.0}
+_TIMES_S = {8: 1.0, 16: 1e-3, 24: 1e-6}
+_NOT_TIMES = {32: "Hz", 40: "ppm", 48: "rad/s"}
 
 
 class NiftiArray(FileArray):
     """An image with its intensity scaling applied; implements `StoredArray`."""
+
+    @property
+    def holder(self) -> Path:
+        return _values_of(Path(self.path))
 
     def read_into(self, out: NDArray[Any], axis: int | None, start: int, stop: int) -> None:
         """Fill `out`; see `StoredArray.read_into`."""
@@ -48,13 +55,27 @@ def _sniff(path: Path, head: bytes) -> bool:
                 head = file.read(352)
         except (OSError, EOFError, zlib.error):
             return False
-    return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+    if path.suffix.lower() == ".img" and head[344:348] != b"n+1\0":
+        header = path.with_suffix(".hdr")
+        if not header.is_file():
+            return False
+        with header.open("rb") as pair:
+            head = pair.read(352)
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def _values_of(path: Path) -> Path:
+    """The file that contains the values: the .img of a pair, or the file itself."""
+    if path.suffix.lower() != ".hdr":
+        return path
+    return beside(path, path.with_suffix(".img").name)
 
 
 def _load(path: Path) -> tuple[Any, Variable]:
     with needs("nibabel", "NIfTI"):
         import nibabel
 
+    _values_of(path)
     image: Any = nibabel.load(path)
     name = path.name.partition(".")[0]
     dtype = np.dtype(image.dataobj.dtype)
@@ -80,7 +101,7 @@ def _open(path: Path, variable: str | None) -> Content:
     header = image.header
     stored = np.dtype(image.dataobj.dtype)
     inter, slope = _scaling(image)
-    space, time = header.get_xyzt_units()
+    code = int(header["xyzt_units"])
     zooms = [float(z) for z in header.get_zooms()]
     # The sform, if present, may give another spacing than pixdim; the standard prefers it.
     steps = np.linalg.norm(image.affine[:3, :3], axis=0)
@@ -95,7 +116,7 @@ def _open(path: Path, variable: str | None) -> Content:
     notes = []
     if (inter, slope) != (0.0, 1.0):
         notes.append(f"The file's scaling was applied: {slope:g} * value + {inter:g}.")
-    um = to_um(_UNITS.get(space, ""))
+    um = _LENGTHS_UM.get(code & 0x07)
     spacing_um = first_um = None
     if um and min(zooms[:3], default=0) > 0:
         spacing_um = (*(value * um for value in zooms[:3]), *[None] * n)[:n]
@@ -103,10 +124,16 @@ def _open(path: Path, variable: str | None) -> Content:
         if differs:
             notes.append("The spacing is from the sform, which differs from pixdim.")
     else:
-        notes.append("The file does not state the unit of its spacing, so it was not used.")
+        given = " ".join(f"{value:g}" for value in zooms[:3])
+        notes.append(
+            f"The file does not state the unit of its spacing ({given} along x, y, z), so it was "
+            "not used."
+        )
     rate = None
-    if n >= 4 and (seconds := to_seconds(time)) and zooms[3] > 0:
-        rate = 1 / (zooms[3] * seconds)
+    if n >= 4 and found.shape[3] > 1 and zooms[3] > 0:
+        rate = _rate(zooms[3], code & 0x38, notes)
+    if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
+        notes += _turned(image.affine)
     text = bytes(header["descrip"].item()).decode("latin-1").strip("\0 ")
     return Content(
         arrays=(array,),
@@ -126,8 +153,31 @@ def _open(path: Path, variable: str | None) -> Content:
         variables=(found,),
         notes=tuple(notes),
         metadata={"description": text} if text else {},
+        data_files=() if array.holder == path else (array.holder,),
         full_scale=np.iinfo(stored).max * slope + inter if stored.kind in "iu" else None,
     )
+
+
+def _rate(step: float, code: int, notes: list[str]) -> float | None:
+    """Frame rate from the step along the fourth dimension and the code of its unit."""
+    if code in _TIMES_S:
+        return float(f"{1 / (step * _TIMES_S[code]):.9g}")
+    said = f"has the unit {_NOT_TIMES[code]}" if code in _NOT_TIMES else "has no unit"
+    notes.append(f"The step along the fourth dimension ({step:g}) {said} and was not used.")
+    return None
+
+
+def _turned(affine: NDArray[Any]) -> list[str]:
+    """A note if the stored axes do not run along those of the scanner."""
+    scale = affine[:3, :3]
+    apart = np.abs(scale - np.diag(np.diag(scale))).max() > 1e-3 * np.abs(scale).max()
+    if not apart and np.diag(scale).min() > 0:
+        return []
+    how = "rotated" if apart else "flipped"
+    return [
+        f"The orientation in the file ({how} axes) was not applied: the voxels keep their stored "
+        "order, and positions count from the first voxel."
+    ]
 
 
 def _first(affine: NDArray[Any], um: float, n: int) -> tuple[float | None, ...] | None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_ulm3d.errors import InputError
+from napari_ulm3d.io.facts.coordinates import Coordinate, along_axes
 from napari_ulm3d.io.facts.units import to_seconds, to_um
 
 __all__ = ["Described", "described_by_imagej", "described_by_ome"]
@@ -37,21 +38,50 @@ class Described:
 
 
 def described_by_ome(xml: str, index: int) -> Described:
-    """Read physical sizes and time increment from OME-XML (default units um and s)."""
+    """Read physical sizes and time from OME-XML (default units um and s).
+
+    Without a time increment, the rate is from the times of the planes (DeltaT), which is all that
+    many microscopes and converters write.
+    """
     images = [e for e in ElementTree.fromstring(xml).iter() if e.tag.endswith("}Image")]
     image = images[index if index < len(images) else 0]
     pixels = next((e for e in image if e.tag.endswith("}Pixels")), None)
     if pixels is None:
         return Described()
     size: dict[str, float | None] = {}
+    unused: tuple[str, ...] = ()
     for letter in "ZYX":
         value = _positive(pixels.get(f"PhysicalSize{letter}"))
-        unit = to_um(pixels.get(f"PhysicalSize{letter}Unit", "um"))
+        named = pixels.get(f"PhysicalSize{letter}Unit", "um")
+        unit = to_um(named)
         size[letter] = value * unit if value and unit else None
+        if value and not unit:
+            unused += (
+                f"The size {value:g} along {letter} has the unit '{named}', which is not a unit of "
+                "length, and was not used.",
+            )
     rate, notes = _rate(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
+    if rate is None and not notes:
+        rate, notes = _rate_of_planes(pixels)
+    notes = (*unused, *notes)
     channels = [e.get("Name", "") for e in pixels if e.tag.endswith("}Channel")]
     metadata = {"ome_name": image.get("Name")} if image.get("Name") else {}
     return Described(size, rate, metadata, notes, tuple(channels))
+
+
+def _rate_of_planes(pixels: ElementTree.Element) -> tuple[float | None, tuple[str, ...]]:
+    """Frame rate from the times at which the first plane of each frame was acquired."""
+    planes = [
+        e for e in pixels
+        if e.tag.endswith("}Plane") and e.get("DeltaT") and {e.get("TheZ"), e.get("TheC")} == {"0"}
+    ]  # fmt: skip
+    units = {e.get("DeltaTUnit", "s") for e in planes}
+    if len(planes) < 2 or len(units) != 1:
+        return None, ()
+    planes.sort(key=lambda e: int(e.get("TheT", "0")))
+    times = np.array([float(e.get("DeltaT", "nan")) for e in planes])
+    found = along_axes("t", (Coordinate("DeltaT", times, units.pop()),))
+    return found.rate_hz, found.notes
 
 
 def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Described:

@@ -60,6 +60,30 @@ class Image:
             )
         return [_TYPES.get(str(a.get("type")), str(a.get("name", ""))) for a in entries]
 
+    def unused(self, array: str) -> list[str]:
+        """Notes on scales that lack a unit or have one that is not understood."""
+        level = self.multiscale["datasets"][self.levels.index(array)]
+        scales = [
+            t["scale"]
+            for t in (
+                *level.get("coordinateTransformations", ()),
+                *self.multiscale.get("coordinateTransformations", ()),
+            )
+            if t.get("type") == "scale"
+        ]
+        notes = []
+        for i, axis in enumerate(self.multiscale.get("axes", ())):
+            named = axis if isinstance(axis, dict) else {"name": axis}
+            scale = float(np.prod([each[i] for each in scales]))
+            unit = str(named.get("unit", ""))
+            if named.get("type") == "channel" or scale == 1 or to_um(unit) or to_seconds(unit):
+                continue
+            said = f"the unit '{unit}', which is not understood," if unit else "no unit"
+            notes.append(
+                f"The scale of axis {named.get('name')} ({scale:g}) has {said} and was not used."
+            )
+        return notes
+
     def lengths(self, array: str, n: int) -> tuple[float | None, Lengths, Lengths]:
         """Rate, spacing and first position of each axis for one of its arrays."""
         level = self.multiscale["datasets"][self.levels.index(array)]

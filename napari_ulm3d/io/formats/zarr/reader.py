@@ -109,6 +109,8 @@ def _list(path: Path) -> tuple[Variable, ...]:
 def _open(path: Path, variable: str | None) -> Content:
     import zarr
 
+    if variable is None and _is_level(path):
+        return _open(path.parent, path.name)
     with known_codecs(path):
         root = zarr.open(str(path), mode="r")
         found = _arrays(root)
@@ -156,7 +158,7 @@ def _open(path: Path, variable: str | None) -> Content:
         names = image.names(path, chosen.shape)
         layout = read_layout(array, names, labels=image.channels, said="OME-Zarr names the axes.")
         rate, spacing_um, first_um = image.lengths(chosen.name, len(chosen.shape))
-        along = AlongAxes(spacing_um, first_um, rate)
+        along = AlongAxes(spacing_um, first_um, rate, tuple(image.unused(chosen.name)))
     else:
         layout, along = _of_dimensions(
             array, arrays, first_name, merged, with_lengths=facts.voxel_um is None
@@ -176,6 +178,16 @@ def _open(path: Path, variable: str | None) -> Content:
         metadata=plain_values(values),
         full_scale=full_scale(chosen.dtype),
     )
+
+
+def _is_level(path: Path) -> bool:
+    """Whether a store is an array of the image above it, which knows its axes and scale."""
+    import zarr
+
+    if not _sniff(path.parent, b"") or (path / ".zgroup").exists():
+        return False
+    above = zarr.open(str(path.parent), mode="r")
+    return any(path.name in image.levels for image in images_of(above) if not image.group)
 
 
 def _of_dimensions(
