@@ -106,11 +106,16 @@ def _list(path: Path) -> tuple[Variable, ...]:
     )
 
 
+def _open_store(path: Path, variable: str | None) -> Content:
+    """Open a store; an array within an image with the axes and scale that the image gives it."""
+    if variable is None and _is_level(path):
+        return _open(path.parent, path.name)
+    return _open(path, variable)
+
+
 def _open(path: Path, variable: str | None) -> Content:
     import zarr
 
-    if variable is None and _is_level(path):
-        return _open(path.parent, path.name)
     with known_codecs(path):
         root = zarr.open(str(path), mode="r")
         found = _arrays(root)
@@ -219,4 +224,4 @@ def _attributes_above(root: zarr.Group | zarr.Array[Any], name: str) -> dict[str
     return merged
 
 
-READER = Reader("Zarr", (".zarr",), _sniff, _open, _list)
+READER = Reader("Zarr", (".zarr",), _sniff, _open_store, _list)
