@@ -51,7 +51,7 @@ def unit_of(field: FieldInfo) -> str:
 def shown_unit(field: FieldInfo) -> tuple[str, float]:
     """The unit in which the viewer shows a setting, and its size in the setting's own unit."""
     name, size = _extra(field).get("shown") or (unit_of(field), 1.0)
-    return str(name), float(size)
+    return "µm" if name == "um" else str(name), float(size)
 
 
 def check_conditions(model: type[BaseModel]) -> None:

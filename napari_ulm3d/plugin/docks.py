@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Dock(QScrollArea):
-    """A panel that scrolls when the window is low, and is as wide as it needs."""
+    """A panel that scrolls when the window is low, and is as wide as it needs to be."""
 
     #: Module under `panels` and class: imported when the dock is opened, one dock at a time.
     panel_class: tuple[str, str]
@@ -63,7 +63,7 @@ class Dock(QScrollArea):
             shortcut.activated.connect(step)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Grow with the panel: what appears in it later must not be cut off at the side."""
+        """Widen with the panel, so that content that appears later is not cut off at the side."""
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return False
@@ -77,7 +77,7 @@ class Dock(QScrollArea):
 
 
 class LoadDock(Dock):
-    """Files, what is in them, and what they do not say."""
+    """Choose and open files, and fill in what they do not say."""
 
     panel_class = ("load", "LoadPanel")
 
@@ -89,13 +89,13 @@ class ClutterDock(Dock):
 
 
 class SparsifyDock(Dock):
-    """Which voxels are kept."""
+    """Choose which voxels are kept."""
 
     panel_class = ("sparsify", "SparsifyPanel")
 
 
 class LocalizeDock(Dock):
-    """Bubbles and their tracks."""
+    """Localize bubbles and link them into tracks."""
 
     panel_class = ("localize", "LocalizePanel")
 
@@ -107,54 +107,54 @@ class MapsDock(Dock):
 
 
 class RefineDock(Dock):
-    """Maps refined by a network."""
+    """Refine maps with a network."""
 
     panel_class = ("results.refine", "RefinePanel")
 
 
 class VesselsDock(Dock):
-    """Vessels with their numbers."""
+    """Measure vessels."""
 
     panel_class = ("results.vessels", "VesselsPanel")
 
 
 class ExportDock(Dock):
-    """Files out."""
+    """Export results."""
 
     panel_class = ("export", "ExportPanel")
 
 
 class CompareDock(Dock):
-    """Two results beside each other, and measures."""
+    """Compare two results and measure them."""
 
     panel_class = ("results.compare", "ComparePanel")
 
 
 class CurateDock(Dock):
-    """Tracks, one by one."""
+    """Select, edit and verify tracks."""
 
     panel_class = ("results.curate", "CuratePanel")
 
 
 class HistoryDock(Dock):
-    """Every run."""
+    """List the runs."""
 
     panel_class = ("history", "HistoryPanel")
 
 
 class LogDock(Dock):
-    """What the package says."""
+    """Show log messages."""
 
     panel_class = ("log", "LogPanel")
 
 
 class ShortcutsDock(Dock):
-    """Keys."""
+    """List the keyboard shortcuts."""
 
     panel_class = ("parts.shortcuts", "ShortcutsPanel")
 
 
 class WorkflowDock(Dock):
-    """All of it in order."""
+    """The whole workflow, step by step."""
 
     panel_class = ("workflow", "WorkflowPanel")

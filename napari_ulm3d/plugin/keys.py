@@ -1,6 +1,6 @@
-"""Keyboard shortcuts of the plugin, none of which napari uses, and what they do.
+"""The plugin's keyboard shortcuts, none of which napari uses, and their actions.
 
-They are those of the viewer's window from when the first of the plugin's widgets is opened.
+They work in the viewer's window once one of the plugin's widgets has been opened.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def run_series(viewer: napari.Viewer) -> None:
 
 
 def show_map(viewer: napari.Viewer) -> None:
-    """Show the vessel map alone, in 3-D, fitted to the view; say why where there is none."""
+    """Show the vessel map alone, in 3-D, fitted to the view, or say why there is none."""
     from napari.utils.notifications import show_info
 
     from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
@@ -69,7 +69,7 @@ def show_map(viewer: napari.Viewer) -> None:
 
 
 def flip_display(viewer: napari.Viewer) -> None:
-    """Change between 2-D and 3-D, with the view fitted to what is shown."""
+    """Switch between 2-D and 3-D and fit the view."""
     from napari_ulm3d.plugin.layers.vessel_view import fit_view, look_at_a_plane
 
     if viewer.dims.ndisplay == 3:
@@ -82,12 +82,12 @@ def flip_display(viewer: napari.Viewer) -> None:
 
 
 def next_section(viewer: napari.Viewer) -> None:
-    """Go one voxel of the topmost visible image along the hidden axis."""
+    """Move one voxel of the topmost visible image along the hidden axis."""
     _step(viewer, 1)
 
 
 def previous_section(viewer: napari.Viewer) -> None:
-    """Go one voxel back along the hidden axis."""
+    """Move one voxel back along the hidden axis."""
     _step(viewer, -1)
 
 
@@ -103,14 +103,14 @@ def lower_threshold(viewer: napari.Viewer) -> None:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What a person does, the keys, and the function of a viewer that does it."""
+    """The action, its keys, and the function of a viewer that performs it."""
 
     label: str
     keys: str
     act: Callable[[Any], None]
 
 
-#: As they are listed in *Keyboard shortcuts*.
+#: In the order listed in *Keyboard shortcuts*.
 SHORTCUTS = (
     Shortcut("Run this frame", "F5", run_frame),
     Shortcut("Run this window", "F6", run_window),
@@ -125,7 +125,7 @@ SHORTCUTS = (
 
 
 def install_shortcuts(viewer: Any) -> None:
-    """Give the window of a viewer the shortcuts, once."""
+    """Add the shortcuts to the viewer's window, once."""
     window = main_window(viewer)
     if window is None or window.property(_INSTALLED):
         return
@@ -138,7 +138,7 @@ def install_shortcuts(viewer: Any) -> None:
 
 
 def _localize(viewer: Any) -> Any:
-    """The panel that runs: one that is open, or that of the dock."""
+    """The panel that starts runs: an open one, or that of the dock."""
     window = main_window(viewer)
     found = window.findChildren(QWidget) if window is not None else []
     opened = [widget for widget in found if hasattr(widget, "series_button")]
@@ -158,7 +158,7 @@ def _step(viewer: Any, by: int) -> None:
         for layer in viewer.layers
         if layer.visible and hasattr(layer, "colormap") and layer.ndim >= dims.ndim - axis
     ]
-    # A track or a drawn shape has steps of a micrometre, in which nobody scrolls.
+    # Tracks and drawn shapes have steps of 1 um, too small to scroll by.
     step = abs(float(images[-1].scale[axis - dims.ndim])) if images else dims.range[axis].step
     low, high, _ = dims.range[axis]
     dims.set_point(axis, min(max(dims.point[axis] + by * step, low), high))

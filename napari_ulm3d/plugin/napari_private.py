@@ -1,7 +1,7 @@
-"""What the plugin needs of napari that napari does not offer in public, all in one place.
+"""All uses of napari internals, which have no public equivalent, in one place.
 
-Each function says what it relies on and raises `NapariChangedError` when that is gone, so that a
-new napari fails here with a sentence and not somewhere else without one.
+Each function states what it relies on and raises `NapariChangedError` if that is gone, so that a
+new napari fails here with a clear message and not somewhere else without one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = [
     "overlay_of",
 ]
 
-# napari's name of the overlay that shows a layer's name.
+# napari's name for the overlay that shows a layer's name.
 _TITLE = "layer_name"
 
 
 class NapariChangedError(UlmError):
-    """This napari lacks something that the plugin relies on."""
+    """This version of napari lacks something that the plugin relies on."""
 
     def __init__(self, what: str) -> None:
         from importlib.metadata import version
@@ -41,11 +41,11 @@ class NapariChangedError(UlmError):
 
 
 def files_being_opened() -> list[str]:
-    """All paths of the `viewer.open` that is at work, in its order; none outside of one.
+    """All paths of the `viewer.open` call in progress, in order; empty outside of a call.
 
-    napari hands files that are dropped or chosen together to a reader one by one and does
-    not say which belong together. The call that does so still stands on the stack: its
-    argument is read there. Relies on `ViewerModel.open(path, stack=...)`.
+    napari passes files that are dropped or chosen together to a reader one by one and does
+    not say which belong together. The calling frame is still on the stack, and its
+    argument is read from there. Relies on `ViewerModel.open(path, stack=...)`.
     """
     from napari.components import ViewerModel
 
@@ -62,9 +62,9 @@ def files_being_opened() -> list[str]:
 
 
 def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Height and width of the canvas, pixels: a picture of another width keeps their ratio.
+    """Height and width of the canvas in pixels, which give the aspect ratio of pictures.
 
-    napari tells no size of the canvas. Relies on `Window._qt_viewer.canvas.size`.
+    napari does not expose the canvas size. Relies on `Window._qt_viewer.canvas.size`.
     """
     with _relying_on("Window._qt_viewer.canvas.size"):
         height, width = viewer.window._qt_viewer.canvas.size
@@ -72,9 +72,9 @@ def canvas_size(viewer: Any) -> tuple[int, int]:
 
 
 def main_window(viewer: Any) -> Any:
-    """The Qt window of a viewer, for hearing what is dropped on it; None where it has none.
+    """The Qt window of a viewer, for handling drops; None if it has none.
 
-    napari offers the window for docks and menus only. Relies on `Window._qt_window`.
+    napari exposes the window for docks and menus only. Relies on `Window._qt_window`.
     """
     if getattr(viewer, "window", None) is None:
         return None
@@ -83,19 +83,19 @@ def main_window(viewer: Any) -> Any:
 
 
 def overlay_of(layer: Any, name: str) -> Any:
-    """An overlay of a layer by its name; None where it has none of that name.
+    """An overlay of a layer by name; None if there is none.
 
-    napari gives layers overlays of its own alone. Relies on `Layer._overlays`.
+    napari has no public access to layer overlays. Relies on `Layer._overlays`.
     """
     with _relying_on("Layer._overlays"):
         return layer._overlays.get(name)
 
 
 def add_overlay(layer: Any, name: str, overlay: Any) -> None:
-    """Put an overlay on a layer under a name, before the layer's title.
+    """Add a named overlay to a layer, before the layer's title.
 
-    napari places overlays from the edge of the canvas inwards in the order in which a layer has
-    them: a colour bar stands at the edge and its title beside it. As of `overlay_of`.
+    napari places overlays from the edge of the canvas inwards, in the order in which a layer holds
+    them: the colour bar at the edge, its title beside it. Relies on `Layer._overlays`.
     """
     with _relying_on("Layer._overlays"):
         titles = {_TITLE: layer._overlays.pop(_TITLE)} if _TITLE in layer._overlays else {}
@@ -106,7 +106,7 @@ def add_overlay(layer: Any, name: str, overlay: Any) -> None:
 def is_being_drawn(shapes: Any) -> bool:
     """Whether a polygon of a Shapes layer is not closed yet.
 
-    Its events do not tell. Relies on `Shapes._is_creating`.
+    Its events do not say so. Relies on `Shapes._is_creating`.
     """
     with _relying_on("Shapes._is_creating"):
         return bool(shapes._is_creating)

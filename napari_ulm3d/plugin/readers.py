@@ -28,7 +28,7 @@ __all__ = ["get_reader", "read"]
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Sequence[AnyPath]
 
-# What napari takes as "read, but nothing to show".
+# What napari accepts as "read, but nothing to show".
 _NOTHING: list[Any] = [(None,)]
 _TABLES = (".parquet", ".csv", ".vtp")
 _MAPS = (".ome.tif", ".ome.tiff", ".zarr", ".nii", ".nii.gz", ".vti", ".mat", ".npy")
@@ -36,7 +36,7 @@ _BUBBLE_UM = 100.0
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
-    """The function that reads these paths, or None when they are none of ours."""
+    """The function that reads these paths, or None if they are not ours."""
     from napari_ulm3d.io.formats.registry import reader_for
     from napari_ulm3d.io.open.files import find_files
 
@@ -55,16 +55,16 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
         if not _may_be_movie(reader_for(file).list(file)):
             return read if _map(paths) else None
     except UlmError:
-        # A file named like ours but damaged: reading it says so. Others are left to others.
+        # A damaged file with a name like ours is reported on reading; others are not ours.
         return read if _ours_by_name(first) or _map(paths) else None
     return read
 
 
 def read(paths: Paths) -> list[LayerData]:
-    """Read paths into layers; what is missing or wrong is told in the viewer, not raised.
+    """Read paths into layers; problems are reported in the viewer, not raised.
 
     Several paths are consecutive files of one acquisition, and so are files of one folder
-    that were dropped or chosen together, though napari asks for them one by one.
+    that were dropped or chosen together, although napari passes them one by one.
     """
     paths = _listed(paths)
     first = Path(fspath(paths[0]))
@@ -92,7 +92,7 @@ def _listed(paths: Paths) -> list[AnyPath]:
 
 
 def _columns(path: Path) -> set[str]:
-    """The column names of a table; none when it cannot be read as one."""
+    """The column names of a table; empty if it cannot be read as one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -107,9 +107,9 @@ def _columns(path: Path) -> set[str]:
 
 
 def _can_be_explained(path: Path) -> bool:
-    """Whether a person can say which columns of a CSV file are x, z and the frame.
+    """Whether the columns of a CSV file could be assigned to x, z and the frame.
 
-    Of one that is named as ours, or some of whose columns have names that we know.
+    Only for files named like ours, or with some column names that we know.
     """
     from napari_ulm3d.io.formats.tables.spreadsheet import guess_role, raw_header
 
@@ -121,12 +121,12 @@ def _can_be_explained(path: Path) -> bool:
 
 
 def _ask_about_columns(path: Path) -> list[Any]:
-    """Ask which column is what; the layer comes when that was answered."""
+    """Ask for the meaning of the columns; the layer is added after the answer."""
     import napari
 
     viewer = napari.current_viewer()
     if viewer is None:
-        return _table(path)  # which says what it lacks
+        return _table(path)  # raises an error that says what is missing
     from napari_ulm3d.plugin.panels.columns import ask_about_columns
 
     ask_about_columns(viewer, path)
@@ -134,7 +134,7 @@ def _ask_about_columns(path: Path) -> list[Any]:
 
 
 def _may_be_movie(variables: Sequence[Variable]) -> bool:
-    """Whether an array has frames of at least a line each; a photograph or a table has not."""
+    """Whether an array has frames of at least one line each, unlike a photograph or a table."""
 
     def frames(variable: Variable) -> bool:
         colour = variable.shape[-1:] in ((3,), (4,)) and variable.dtype == np.uint8
@@ -149,19 +149,19 @@ def _ours_by_name(path: Path) -> bool:
 
 
 def _map(paths: list[AnyPath]) -> list[LayerData] | None:
-    """One of our vessel maps; None when it is something else."""
+    """One of our vessel maps; None if it is something else."""
     from napari_ulm3d.io.writers import read_map
 
     if len(paths) == 1 and fspath(paths[0]).lower().endswith(_MAPS):
         try:
             return [map_layer(read_map(paths[0]))]
-        except ResultsError:  # an acquisition then
+        except ResultsError:  # then it is an acquisition
             pass
     return None
 
 
 def _matlab_table(paths: list[AnyPath]) -> list[LayerData] | None:
-    """Tracks or localizations of ours in a MATLAB file; None when it is something else."""
+    """Our tracks or localizations in a MATLAB file; None if it is something else."""
     if len(paths) == 1 and fspath(paths[0]).lower().endswith(".mat"):
         try:
             return _table(Path(fspath(paths[0])))
@@ -171,7 +171,7 @@ def _matlab_table(paths: list[AnyPath]) -> list[LayerData] | None:
 
 
 def _with_its_series(paths: list[AnyPath]) -> list[AnyPath]:
-    """A file with those that it was dropped with; nothing when it came with an earlier one."""
+    """A file with those dropped together with it; empty if an earlier one included it."""
     from napari_ulm3d.io.stored.choosing import natural_key
     from napari_ulm3d.plugin.napari_private import files_being_opened
 
@@ -201,7 +201,7 @@ def _acquisition(paths: list[AnyPath]) -> list[LayerData]:
 
 
 def _session() -> Any:
-    """The session of the viewer at hand; None without a viewer."""
+    """The session of the current viewer; None without a viewer."""
     import napari
 
     viewer = napari.current_viewer()
@@ -223,10 +223,10 @@ def _table(path: Path) -> list[LayerData]:
 
 
 def _session_file(path: Path) -> list[Any]:
-    """Restore a session; its layers come one by one."""
+    """Restore a session, whose layers are added one by one."""
     session = _session()
     if session is None:
-        raise ResultsError(f"{path}: is a session of the viewer. Open it in napari.")
+        raise ResultsError(f"{path}: this is a session of the viewer. Open it in napari.")
     from napari_ulm3d.plugin.saved_session.restore import restore_session
 
     restore_session(session, path)
@@ -234,7 +234,7 @@ def _session_file(path: Path) -> list[Any]:
 
 
 def _results(folder: Path) -> list[LayerData]:
-    """Map and tracks of a run; in a viewer the run itself, or its session, is reopened."""
+    """Map and tracks of a run; in a viewer, reopen the run itself or its session."""
     if (folder / SESSION_NAME).is_file() and _session() is not None:
         return _session_file(folder / SESSION_NAME)
     from napari_ulm3d.plugin.jobs.run_series import outcome_of
@@ -250,7 +250,7 @@ def _results(folder: Path) -> list[LayerData]:
 
 
 def _ask_for_metadata(paths: list[AnyPath], error: MissingMetadataError) -> list[Any]:
-    """Open the Load widget on the files, with the fields that must be filled in marked."""
+    """Open the Load widget on the files, and mark the fields that must be filled in."""
     import napari
 
     viewer = napari.current_viewer()

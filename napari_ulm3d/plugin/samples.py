@@ -1,4 +1,4 @@
-"""Sample acquisitions of the File menu: one that is shipped, three that are simulated."""
+"""Sample acquisitions in the File menu: one included, three simulated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FRAMES = 600
 
 
 def small() -> list[LayerData]:
-    """The small simulated mouse brain that comes with the package."""
+    """The small simulated mouse brain included in the package."""
     from napari_ulm3d.plugin.readers import read
     from napari_ulm3d.simulate import sample_data_path
 
@@ -41,7 +41,7 @@ def small() -> list[LayerData]:
 
 
 def cortex() -> list[LayerData]:
-    """The finished run of a simulated mouse cortex that comes with the package."""
+    """The finished run of a simulated mouse cortex included in the package."""
     from napari_ulm3d.plugin.readers import read
     from napari_ulm3d.simulate.sample_map import sample_map_path
 
@@ -49,7 +49,7 @@ def cortex() -> list[LayerData]:
 
 
 def cortex_anew() -> list[Any]:
-    """The acquisition of that run, of which a frame is simulated when it is looked at."""
+    """The acquisition of that run, whose frames are simulated when they are read."""
     from napari_ulm3d.simulate.sample_map import SAMPLE_MAP_SETTINGS, sample_map_config
 
     return _later(sample_map_config(), None, SAMPLE_MAP_SETTINGS)
@@ -85,14 +85,14 @@ def concentration(n_bubbles: int) -> SimulationConfig:
 
 
 def cache_folder(config: SimulationConfig) -> Path:
-    """Where a simulated sample is kept once it was made."""
+    """Where simulated samples are stored."""
     home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     base = Path(home) if home else Path.home() / ".cache"
     return base / "napari-ulm3d" / f"{config.name}-{_FRAMES}"
 
 
 def simulate_work(config: SimulationConfig, folder: Path) -> Any:
-    """Simulate into a folder, unless it is there; yields the share done, returns a layer."""
+    """Simulate into a folder unless it exists; yields the fraction done, returns a layer."""
 
     def work(stop: Stop) -> Generator[float, None, tuple[Any, Path]]:
         if not (folder / "truth.parquet").is_file():
@@ -106,7 +106,7 @@ def simulate_work(config: SimulationConfig, folder: Path) -> Any:
 
 
 def _write(config: SimulationConfig, folder: Path, stop: Stop) -> Generator[float, None, None]:
-    """Write in a thread, so that its progress can be yielded between its callbacks."""
+    """Write in a thread, so that progress can be yielded between its callbacks."""
     from napari_ulm3d.simulate import simulate, write_simulation
 
     told: SimpleQueue[float | BaseException | None] = SimpleQueue()
@@ -147,14 +147,14 @@ def _simulated(n_bubbles: int) -> list[Any]:
 def _later(
     config: SimulationConfig, folder: Path | None, settings: Sequence[str] = ()
 ) -> list[Any]:
-    """Start a simulation in a worker with a progress bar; its layer comes when it is done.
+    """Start a simulation in a worker with a progress bar; the layer is added when it is done.
 
     Parameters
     ----------
     folder
-        Where it is kept; None: nothing is kept, frames are simulated when they are read.
+        Where to store it; None: not stored, frames are simulated when they are read.
     settings
-        Settings of a run that suit it.
+        Suitable run settings.
     """
     import napari
     from napari.utils.notifications import show_error
@@ -197,7 +197,7 @@ def _later(
     job.ended.connect(bar.close)
     job.ended.connect(job.deleteLater)
     job.start(lazy_work(config) if folder is None else simulate_work(config, folder))
-    # napari wants a layer at once: an empty one of the same extent stands in until then.
+    # napari needs a layer at once: an empty one of the same extent is the placeholder.
     blank = np.broadcast_to(np.float32(0), (config.n_frames, *config.grid.shape))
     scale = (1 / config.rate_hz, *config.grid.voxel_um)
     return [(blank, {"name": name, "scale": scale, "units": UNITS, "axis_labels": LABELS}, "image")]

@@ -1,6 +1,6 @@
-"""The state that the widgets of one viewer share: acquisition, settings, result.
+"""The state shared by the widgets of one viewer: acquisition, settings, result.
 
-What takes long to import is imported where it is used: the first widget opens at once.
+Slow imports happen where they are used, so that the first widget opens at once.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _sessions: dict[int, Session] = {}
 
 
 def session_of(viewer: Any) -> Session:
-    """The session of a viewer, made when first asked for."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are handed a proxy
+    """The session of a viewer, created on first use."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins receive a proxy
     key = id(viewer)
     if key not in _sessions:
         _sessions[key] = Session(viewer)
@@ -41,18 +41,18 @@ def session_of(viewer: Any) -> Session:
 
 
 class Session(QObject):
-    """Acquisition, settings and result of one viewer; every change is told by a signal.
+    """Acquisition, settings and result of one viewer, with signals for every change.
 
     Signals
     -------
     acquisition_changed()
-        Another acquisition is looked at, or none.
+        Another acquisition is open, or none.
     config_changed(str)
         Settings of this section changed.
     result_changed()
         There is another result.
     maps_wanted()
-        Map and filters are to be those of `map_view`.
+        The map and filters of `map_view` are requested.
     """
 
     acquisition_changed = Signal()
@@ -67,14 +67,14 @@ class Session(QObject):
         self.acquisition: Acquisition | None = None
         self.preview: Preview | None = None
         self.paths: list[str] = []
-        # The acquisition before this one, where settings were changed for it.
+        # The previous acquisition, if settings were changed for it.
         self.tuned_for = ""
         self.result: Result | None = None
-        # Result with the filters of the maps widget; what is looked at and exported.
+        # Result with the filters of the maps widget, as shown and exported.
         self.shown: Result | None = None
-        # Which map is made, and of which tracks: what the maps widget says, also once it is closed.
+        # Map and track filters set in the maps widget, kept after it is closed.
         self.map_view = MapView()
-        # Every run with its parameters, and what the package logs from now on.
+        # All runs with their parameters, and the package's log from now on.
         self.history = RunHistory(self)
         self.logbook = logbook()
         self.undo = UndoStack(self)
@@ -112,7 +112,7 @@ class Session(QObject):
         Raises
         ------
         ConfigError
-            A value is out of range or at odds with another; nothing is changed then.
+            A value is out of range or contradicts another; nothing is changed then.
         """
         before = self.section(section)
         after = before.replace(**changes)
@@ -121,7 +121,7 @@ class Session(QObject):
             self.config_changed.emit(section)
 
     def change_device(self, device: Device) -> None:
-        """Set where networks run; told as a change of "device"."""
+        """Set where networks run; emitted as a change of "device"."""
         if device != self.config.device:
             self.config = self.config.model_copy(update={"device": device})
             self.config_changed.emit("device")
@@ -135,7 +135,7 @@ class Session(QObject):
         self.config_changed.emit("device")
 
     def load_config(self, path: Path) -> None:
-        """Settings from a TOML file; how the files are read stays as it is.
+        """Load settings from a TOML file, except those for reading files.
 
         Raises
         ------
@@ -145,16 +145,16 @@ class Session(QObject):
         self._replace_stages(PipelineConfig.from_toml(path))
 
     def reset_config(self) -> None:
-        """All settings as they were at first, but how the files are read."""
+        """Reset all settings to their defaults, except those for reading files."""
         self._replace_stages(PipelineConfig())
 
     def tuned_settings(self) -> list[str]:
-        """Names of the settings of the processing that are not at their default."""
+        """Names of the processing settings that differ from their default."""
         changed = self.config.differences(PipelineConfig())
         return [name for name in changed if not name.startswith("load.")]
 
     def _replace_stages(self, config: PipelineConfig) -> None:
-        # What a file did not say about itself belongs to the file, not to a preset.
+        # Values that a file lacks belong to that file, not to a preset.
         frames = config.load.frames_per_block
         load = self.config.load.replace(frames_per_block=frames)
         self.set_config(config.model_copy(update={"load": load}))
@@ -164,11 +164,11 @@ class Session(QObject):
     def expect(
         self, acquisition: Acquisition, paths: list[str], load: LoadConfig | None = None
     ) -> None:
-        """Remember what an acquisition was opened from, for when its layer appears."""
+        """Remember the source of an acquisition until its layer appears."""
         self._expected = {id(acquisition): (paths, load or LoadConfig())}
 
     def set_acquisition(self, acquisition: Acquisition) -> None:
-        """Make this the acquisition that all widgets work on."""
+        """Make this the acquisition for all widgets."""
         if acquisition is self.acquisition:
             return
         from napari_ulm3d.plugin.state.preview import Preview
@@ -190,9 +190,9 @@ class Session(QObject):
         self.result_changed.emit()
 
     def set_result(self, result: Result, computed: Result | None = None) -> None:
-        """Make this the result that maps and export work on, and remember the run.
+        """Make this the result for maps and export, and add the run to the history.
 
-        `computed` is the result that it was made of by linking again, of the same run.
+        `computed` is the result of the same run before relinking.
         """
         self.result = self.shown = result
         if computed is None:
@@ -204,44 +204,44 @@ class Session(QObject):
             self._picturing.start()
 
     def reopen(self, result: Result) -> None:
-        """Go on with an earlier result and its settings, and show its map."""
+        """Return to an earlier result and its settings, and show its map."""
         frames = result.config.load.frames_per_block
-        # How files are read belongs to the acquisition that is open, not to an older run.
+        # Settings for reading files belong to the open acquisition, not to an older run.
         kept = self.config.load.replace(frames_per_block=frames)
         self.set_config(result.config.model_copy(update={"load": kept}))
         self.set_result(result)
         self._picturing.start()
 
     def expect_result(self, result: Result, more_layers: tuple[Any, ...]) -> None:
-        """Reopen a result as soon as the layers of it that napari is adding are there."""
+        """Reopen a result once napari has added its layers."""
         self._opened = (result, more_layers)
         self._picturing.start()
 
     def show_maps(self, wanted: MapView) -> None:
-        """Make another map, or of other tracks."""
+        """Request another map or other tracks."""
         self.map_view = wanted
         self.maps_wanted.emit()
 
     def keep_view(self) -> None:
-        """The view is not to change for what has just come."""
+        """Leave the view unchanged for the result that has just arrived."""
         self._facing.stop()
         self._picturing.stop()
 
     @property
     def truth_path(self) -> Path | None:
-        """The ground truth that lies beside the acquisition's files; None without."""
+        """The ground truth beside the acquisition's files; None without one."""
         return find_truth(self.files)
 
     @property
     def files(self) -> list[str]:
-        """Where the acquisition came from; of a reopened run, what that was made of."""
+        """Source files of the acquisition or, for a reopened run, of that run."""
         if self.paths or self.acquisition is not None or self.result is None:
             return self.paths
         return list(self.result.files)
 
     @property
     def frame(self) -> int:
-        """The frame under the viewer's time slider; 0 where there is none."""
+        """The frame under the viewer's time slider; 0 without one."""
         viewer, acquisition = self.viewer, self.acquisition
         if viewer is None or acquisition is None or viewer.dims.ndim < 4:
             return 0
@@ -265,11 +265,11 @@ class Session(QObject):
         elif self.result is not None and not self._is_of_result(acquisition):
             keeping.set_aside(self.viewer, layer, self.result.name)
         self.set_acquisition(acquisition)
-        # Not now: the viewer is still taking the layer in.
+        # Not now: the viewer is still adding the layer.
         self._facing.start()
 
     def _is_of_result(self, acquisition: Acquisition) -> bool:
-        """Whether these are the frames that the result was made of."""
+        """Whether the result was made from these frames."""
         result = self.result
         return (
             result is not None
@@ -291,7 +291,7 @@ class Session(QObject):
             keeping.face_frames(self.viewer, self.acquisition)
 
     def _picture(self) -> None:
-        """Show the map of the result that has just come."""
+        """Show the map of the result that has just arrived."""
         from napari_ulm3d.plugin.layers.place import place_opened
         from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
 
@@ -305,7 +305,7 @@ class Session(QObject):
         show_vessel_map(self.viewer, keep_camera=True)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """A closing window ends all work."""
+        """Stop all work when the window closes."""
         if event.type() == QEvent.Type.Close:
             stop_all()
         return False

@@ -19,7 +19,7 @@ __all__ = ["add_results", "show_results"]
 def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
     """Show a run in a napari viewer: its vessel map, with tracks and localizations hidden.
 
-    Where a session was saved in the folder, it is restored instead.
+    If a session was saved in the folder, restore that instead.
     """
     from napari_ulm3d.plugin.session import session_of
 
@@ -35,7 +35,7 @@ def add_results(viewer: Any, folder: str | PathLike[str]) -> None:
 
 
 def show_results(folder: str | PathLike[str]) -> None:
-    """Open napari on a results folder and stay until its window is closed."""
+    """Open napari on a results folder and wait until its window is closed."""
     import napari
 
     viewer = napari.Viewer(title=f"napari-ulm3d: {folder}")

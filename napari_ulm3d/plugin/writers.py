@@ -19,12 +19,12 @@ __all__ = ["write_map", "write_tracks"]
 
 
 def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """A Tracks layer of this plugin as .csv, .parquet or .vtp: the whole table of it.
+    """Save the whole table of a Tracks layer of this plugin as .csv, .parquet or .vtp.
 
     Raises
     ------
     ResultsError
-        The layer was not made by this plugin, so that it has no velocities and times.
+        The layer was not made by this plugin, so it has no velocities and times.
     """
     from napari_ulm3d.io.writers import write
 
@@ -40,14 +40,14 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def write_map(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """An image layer as OME-TIFF, NIfTI or VTK, with its scale; a vessel map in full resolution.
+    """Save an image layer as OME-TIFF, NIfTI or VTK with its scale; vessel maps in full resolution.
 
-    Scale and position are converted from the layer's units to those of the file.
+    Scale and position are converted from the layer's units to the file's.
 
     Raises
     ------
     ResultsError
-        The layer is not a volume (z, y, x), or its unit is none of length.
+        The layer is not a volume (z, y, x), or its unit is not a length.
     """
     from napari_ulm3d.io.writers import write
 
@@ -58,12 +58,12 @@ def write_map(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def _with_suffix(path: str, kind: type, suffix: str) -> str:
-    """The path, with a suffix where it has none that is known: napari suggests a layer's name.
+    """The path, with a suffix if it has no known one, because napari suggests the layer's name.
 
     Raises
     ------
     ResultsError
-        The file with the suffix is there already: napari asked about the one without.
+        The file with the suffix exists, and napari asked only about the name without it.
     """
     if path.lower().endswith(suffixes_for(kind)):
         return path

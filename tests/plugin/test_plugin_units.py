@@ -10,6 +10,7 @@ import pytest
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.writers import read_map
+from napari_ulm3d.plugin.units import in_display_units
 from napari_ulm3d.plugin.writers import write_map
 
 VOLUME = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
@@ -50,3 +51,19 @@ def test_a_unit_that_is_no_length_is_refused(tmp_path: Path) -> None:
     attributes = {"name": "vol", "scale": (1, 1, 1), "units": ("s", "um", "um")}
     with pytest.raises(ResultsError, match="'s', which is not a supported length"):
         write_map(str(tmp_path / "v.nii"), VOLUME, attributes)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("12.3 um", "12.3 µm"),
+        ("Dice at 25 um", "Dice at 25 µm"),
+        ("Local resolution (um)", "Local resolution (µm)"),
+        ("um", "µm"),
+        ("/data/100 um/IQ.mat: cannot be read", "/data/100 um/IQ.mat: cannot be read"),
+        ("Set layer.units to ('um', 'um', 'um').", "Set layer.units to ('um', 'um', 'um')."),
+        ("sum of voxel_um", "sum of voxel_um"),
+    ],
+)
+def test_micrometres_are_shown_as_such_but_paths_and_code_stay(text, shown):
+    assert in_display_units(text) == shown

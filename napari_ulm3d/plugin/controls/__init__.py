@@ -1,1 +1,1 @@
-"""Building blocks of panels: one control a setting, forms, plots, tables."""
+"""Building blocks for panels: controls for single settings, forms, plots and tables."""

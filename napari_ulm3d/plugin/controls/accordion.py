@@ -1,4 +1,4 @@
-"""Steps below each other, of which one is open: its content scrolls, their titles never do."""
+"""A stack of steps with one open at a time; its content scrolls, the titles stay put."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Accordion", "Step"]
 
 
 class Step(QWidget):
-    """A title that unfolds what is made when it is first asked for.
+    """A title that unfolds its content, which is created on first use.
 
     Signals
     -------
     toggled(bool)
-        It was unfolded or folded.
+        The step was unfolded or folded.
     """
 
     toggled = Signal(bool)
@@ -48,7 +48,7 @@ class Step(QWidget):
 
     @property
     def content(self) -> QWidget:
-        """What is under the title."""
+        """The content under the title."""
         if self._content is None:
             self._content = self._make()
             self.area.setWidget(self._content)
@@ -56,16 +56,16 @@ class Step(QWidget):
 
     @property
     def made(self) -> bool:
-        """Whether the content is there already."""
+        """Whether the content has been created."""
         return self._content is not None
 
     @property
     def expanded(self) -> bool:
-        """Whether the content is seen."""
+        """Whether the content is visible."""
         return bool(self.title.isChecked())
 
     def expand(self, on: bool = True) -> None:
-        """Unfold it, or fold it."""
+        """Unfold or fold the content."""
         self.title.setChecked(on)
 
     def _unfold(self, on: bool) -> None:
@@ -80,7 +80,7 @@ class Step(QWidget):
 
 
 class Accordion(QWidget):
-    """Steps of which one is open at a time, and takes all the room that there is."""
+    """Steps with one open at a time, which takes all the available space."""
 
     def __init__(self, steps: dict[str, Step]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Controls that the wheel passes over: it scrolls the panel instead."""
+"""Controls that ignore the mouse wheel, so that it scrolls the panel instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["calm"]
 
 
 class _NoWheel(QObject):
-    """Lets the wheel scroll the dock instead of changing numbers that pass under it."""
+    """Let the wheel scroll the dock rather than change the numbers under the pointer."""
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
@@ -23,7 +23,7 @@ _calmer: list[_NoWheel] = []
 
 
 def calm(box: Any) -> Any:
-    """Keep the wheel from changing a control that has not the focus."""
+    """Keep the wheel from changing a control that does not have the focus."""
     if not _calmer:
         _calmer.append(_NoWheel())
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

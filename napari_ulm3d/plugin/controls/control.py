@@ -1,4 +1,4 @@
-"""One control for one setting: the mapping of a setting's annotation to a magicgui widget."""
+"""The control for a setting: maps the setting's annotation to a magicgui widget."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = ["Control", "control_for", "is_several", "widget_for"]
 
 _AXES = ("z", "y", "x")
 _ENDS = ("first", "last")
-# A wider range is a limit of sanity: a pixel of its slider would be more than a person wants.
+# A wider range is only a sanity limit: one pixel of its slider would be too coarse a step.
 _SLIDER_SPAN = 100.0
 _LEFT_BLANK = "<br>Left blank: "
 
 
-def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[Any]:
-    """The magicgui widget for a setting: kind, range, unit and choices are those of the config.
+def widget_for(field: FieldInfo, hint: str = "") -> ValueWidget[Any]:
+    """The magicgui widget for a setting, with the type, range, unit and choices of the config.
 
-    A choice is a drop-down list, a switch a check box, a number a box, with a slider where its
-    range is narrow, a tuple a box for each number, a text a line. What may be None can be left
-    blank, and `hint` stands there.
+    A choice becomes a drop-down list, a switch a check box, a number a box (with a slider if its
+    range is narrow), a tuple one box per number, and text a line edit. An optional setting can be
+    left blank, and then shows `hint`.
 
     Raises
     ------
     TypeError
-        The setting is of a kind that no widget is known for.
+        The setting has a type that no widget handles.
     """
     kind, optional = _without_none(field.annotation)
     native: dict[str, Any]
@@ -54,7 +54,7 @@ def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[
     if kind is str:
         return magic.TextEdit(native={"hint": hint})
     if kind in (int, float):
-        # An optional number's unit is in its label: there is no number before it is typed.
+        # An optional number shows its unit in the label, since the box may be empty.
         unit, size = shown_unit(field)
         native = {
             "unit": "" if optional else unit,
@@ -82,26 +82,26 @@ def widget_for(field: FieldInfo, hint: str = "as the file says") -> ValueWidget[
 
 
 class Control(QWidget):
-    """A setting's widget, and what is wrong with it.
+    """A setting's widget and its error message.
 
     Attributes
     ----------
     widget
         The magicgui widget.
     boxes, box
-        The Qt widgets in which a person types or chooses: all of them, and the first.
+        The Qt widgets that take input: all of them, and the first.
 
     Signals
     -------
     edited(object)
-        The person gave another value.
+        The user entered a new value.
     """
 
     edited = Signal(object)
 
     def __init__(self, widget: ValueWidget[Any]) -> None:
         super().__init__()
-        # Stands before what the widget itself says of a wrong value.
+        # Prefixed to the widget's own message about a wrong value.
         self.label = ""
         self.widget = widget
         native = widget.native
@@ -119,12 +119,12 @@ class Control(QWidget):
             native.refused.connect(lambda fault: self.say(f"{self.label} {fault}" if fault else ""))
 
     def show_value(self, value: Any) -> None:
-        """Show a value without telling `edited`."""
+        """Show a value without emitting `edited`."""
         with self.widget.changed.blocked():
             self.widget.value = value
 
     def set_hints(self, *hints: str, whole: str = "") -> None:
-        """What stands in blank boxes, one for each or for the first; the tooltip says `whole`."""
+        """Set the placeholders of blank boxes, all or only the first; `whole` is for the tooltip."""
         for box, hint in zip(self.boxes, hints, strict=False):
             box.set_hint(hint)
         tip = self.toolTip().partition(_LEFT_BLANK)[0].removesuffix("</qt>")
@@ -132,7 +132,7 @@ class Control(QWidget):
         self.setToolTip(f"{tip}{more}</qt>")
 
     def take_back(self) -> None:
-        """Drop what was typed and did not count."""
+        """Discard input that was not accepted."""
         for box in self.boxes:
             if hasattr(box, "take_back"):
                 box.take_back()
@@ -140,11 +140,11 @@ class Control(QWidget):
 
     @property
     def fault(self) -> str:
-        """What is said to be wrong."""
+        """The error message on display."""
         return self._fault.text() if self._fault is not None else ""
 
     def say(self, sentence: str) -> None:
-        """Say under the field what is wrong with it; empty: nothing is."""
+        """Show an error message under the field; an empty one clears it."""
         if self._fault is None:
             if not sentence:
                 return
@@ -158,19 +158,19 @@ class Control(QWidget):
         self._fault.setVisible(bool(text))
 
 
-def control_for(field: FieldInfo, hint: str = "as the file says") -> Control:
-    """The control for a setting; `hint` stands where an optional value is left out."""
+def control_for(field: FieldInfo, hint: str = "") -> Control:
+    """The control for a setting; an optional one left blank shows `hint`."""
     return Control(widget_for(field, hint))
 
 
 def is_several(field: FieldInfo) -> bool:
-    """Whether the unit cannot stand in the box itself: several numbers, or none given."""
+    """Whether the unit has to go in the label: there are several numbers, or possibly none."""
     kind, optional = _without_none(field.annotation)
     return optional or get_origin(kind) is tuple
 
 
 def _number(kind: Any, metadata: Sequence[Any], size: float = 1.0) -> dict[str, Any]:
-    """What a box takes for a number of some type, limits and step, in a unit of this size."""
+    """Arguments of a `NumberBox` for a type, limits and step, in a unit of this size."""
     low, high, above, below = -math.inf, math.inf, False, False
     step = None
     for limit in metadata:
@@ -192,7 +192,7 @@ def _number(kind: Any, metadata: Sequence[Any], size: float = 1.0) -> dict[str, 
 
 
 def _annotated(annotation: Any) -> tuple[Any, list[Any]]:
-    """A part of a tuple: its type, and the limits on it."""
+    """The type and limits of one element of a tuple."""
     metadata: list[Any] = []
     for extra in getattr(annotation, "__metadata__", ()):
         metadata += [*extra.metadata, extra] if isinstance(extra, FieldInfo) else [extra]

@@ -1,6 +1,6 @@
-"""Forms over the settings of a stage: labels, units, ranges and tooltips are the config's own.
+"""Forms for the settings of a stage, with labels, units, ranges and tooltips from the config.
 
-This is where a control becomes a setting, and a setting a control's value.
+This is where an edited control changes a setting, and a setting updates its control.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from napari_ulm3d.plugin.controls.control import Control, control_for, is_severa
 from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.controls.words import label_of, sentence_of, tooltip_of
 from napari_ulm3d.plugin.session import Session
+from napari_ulm3d.plugin.state.setting_texts import unset_text
 
 __all__ = ["SettingsForm"]
 
 
 class SettingsForm(QWidget):
-    """Some settings of one stage. What is edited here goes to the session, and back.
+    """Some settings of one stage, kept in step with the session.
 
-    The controls are made when the form is first seen: most forms of a workflow are folded away.
-    A setting is shown while the conditions hold under which the config says it is used. A value
-    that is refused stays in its field, with the reason below it, until it is corrected, or fits
-    because another one was.
+    The controls are created when the form is first shown: most forms of a workflow are folded away.
+    A setting is shown while its conditions of use in the config hold. A value
+    that is refused stays in its field, with the reason below it, until it is corrected or becomes
+    valid when another setting changes.
 
     Parameters
     ----------
@@ -35,8 +36,6 @@ class SettingsForm(QWidget):
         Name of the stage in the settings.
     fields
         Which settings, in order; None: all.
-    hint
-        What stands in an empty field.
     """
 
     def __init__(
@@ -44,14 +43,11 @@ class SettingsForm(QWidget):
         session: Session,
         section: str,
         fields: Collection[str] | None = None,
-        *,
-        hint: str = "as the file says",
     ) -> None:
         super().__init__()
         self.session = session
         self.section = section
         self._controls: dict[str, Control] = {}
-        self._hint = hint
         self._filled = False
         self._marked: Collection[str] = ()
         self._labels: dict[str, QLabel] = {}
@@ -63,7 +59,7 @@ class SettingsForm(QWidget):
             for conditions in self._when.values()
             for condition in conditions
         }
-        # Values shown that the session has, and values shown that it refused.
+        # Displayed values that the session accepted, and those that it refused.
         self._taken: dict[str, Any] = {}
         self._refused: dict[str, Any] = {}
         self._used: dict[str, bool] = {}
@@ -89,23 +85,23 @@ class SettingsForm(QWidget):
         self.refresh()
 
     def sizeHint(self) -> QSize:
-        """Asked for when the form is about to be seen."""
+        """Create the controls when Qt first asks for the size."""
         self._fill()
         return super().sizeHint()
 
     def minimumSizeHint(self) -> QSize:
-        """Asked for when the form is about to be seen."""
+        """Create the controls when Qt first asks for the size."""
         self._fill()
         return super().minimumSizeHint()
 
     def showEvent(self, event: Any) -> None:
-        """Make the controls, if nobody asked for the form's size before."""
+        """Create the controls if Qt has not asked for the size before."""
         self._fill()
         super().showEvent(event)
 
     def _add(self, name: str) -> None:
         field = self._model.model_fields[name]
-        control = control_for(field, self._hint)
+        control = control_for(field, unset_text(f"{self.section}.{name}"))
         control.setObjectName(f"{self.section}.{name}")
         control.label = label_of(name, shown_unit(field)[0])
         label = QLabel(label_of(name, shown_unit(field)[0], many=is_several(field)))
@@ -118,13 +114,13 @@ class SettingsForm(QWidget):
         self._form.addRow(label, control)
 
     def mark(self, names: Collection[str]) -> None:
-        """Point out settings that have to be filled in."""
+        """Highlight settings that must be filled in."""
         self._marked = names
         for name, label in self._labels.items():
             tint(label, "caution" if name in names else None, "font-weight: bold;")
 
     def forget(self) -> None:
-        """Drop what was refused: it was typed about something else."""
+        """Discard refused values: they were typed for another source."""
         for name in list(self._refused):
             self._accept(name)
         for control in self._controls.values():
@@ -133,7 +129,7 @@ class SettingsForm(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the session's settings, but for what was refused and is still being corrected."""
+        """Show the session's settings, except refused values that are still being corrected."""
         values = self.session.section(self.section)
         for name, control in self._controls.items():
             value = getattr(values, name)
@@ -148,7 +144,7 @@ class SettingsForm(QWidget):
             self._used[name] = used
 
     def _look_up(self, setting: str) -> Any:
-        """The value of a setting of this section, or of another one ("section.setting")."""
+        """The value of a setting in this section or in another one ("section.setting")."""
         section, _, name = setting.rpartition(".")
         return getattr(self.session.section(section or self.section), name)
 
@@ -158,7 +154,7 @@ class SettingsForm(QWidget):
 
     def _on_edited(self, name: str, value: Any) -> None:
         self._refused[name] = value
-        # What was refused before may fit together with this.
+        # A value refused before may be valid together with this one.
         for changes in (dict(self._refused), {name: value}):
             try:
                 self.session.change(self.section, **changes)
@@ -182,7 +178,7 @@ class SettingsForm(QWidget):
 
     @property
     def problem(self) -> str:
-        """What is said to be wrong, each with its setting's name; empty when nothing is."""
+        """The error messages with the names of their settings; empty if there are none."""
         return " ".join(
             f"{self.section}.{name}: {control.fault}"
             for name, control in self._controls.items()

@@ -1,4 +1,4 @@
-"""Hearing the viewer's time slider, without holding a closed panel alive."""
+"""Following the viewer's time slider without keeping a closed panel alive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FrameFollower"]
 
 
 class FrameFollower(QObject):
-    """Calls back when the viewer's slider moved, once for many moves, while a panel is seen."""
+    """Calls back when the viewer's slider moves while a panel is visible, once for rapid moves."""
 
     def __init__(self, panel: Any, moved: Callable[[], None]) -> None:
         super().__init__(panel)
@@ -24,7 +24,7 @@ class FrameFollower(QObject):
         self._timer.timeout.connect(self._tell)
         dims = panel.viewer.dims
         dims.events.current_step.connect(self._on_step)
-        # A closed panel's Qt side is gone: napari must not call into it.
+        # The Qt object of a closed panel is gone: napari must not call into it.
         self.destroyed.connect(_Disconnect(dims, self._on_step))
 
     def _on_step(self, event: Any = None) -> None:

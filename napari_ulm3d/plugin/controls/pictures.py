@@ -22,7 +22,7 @@ _FRAME_WIDTH = 145
 
 @dataclass(frozen=True)
 class Panel:
-    """One image, (rows, columns, 3), and how many pixels it is drawn in."""
+    """One image, (rows, columns, 3), and its size on the screen in pixels."""
 
     caption: str
     image: NDArray[np.uint8]
@@ -32,12 +32,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Picture:
-    """Rows of panels, to be drawn by the GUI thread."""
+    """Rows of panels for the GUI thread to draw."""
 
     rows: tuple[tuple[Panel, ...], ...]
 
     def pixmap(self, ink: Any) -> Any:
-        """The picture as Qt shows it, with its captions in an ink (a QColor)."""
+        """The picture for Qt, with captions in a colour (a QColor)."""
         from qtpy.QtCore import Qt
         from qtpy.QtGui import QImage, QPainter, QPixmap
 
@@ -68,7 +68,7 @@ class Picture:
 
 
 def power_picture(power_db: NDArray[np.float32], grid: Grid) -> Picture:
-    """Power Doppler as depth over lateral, the largest along y, true to scale."""
+    """Power Doppler, depth against lateral position, maximum along y, true to scale."""
     seen = power_db.max(axis=1)
     low, high = float(np.percentile(seen, 5)), float(seen.max())
     level = np.clip((seen - low) / max(high - low, 1e-6), 0, 1)
@@ -94,7 +94,7 @@ def frames_picture(before: NDArray[np.float32], after: NDArray[np.float32], grid
 
 
 def psf_picture(psf: Psf) -> Picture:
-    """The three planes through the PSF's centre: magnitude, and of IQ the real part."""
+    """The three planes through the PSF's centre: magnitude and, for IQ data, the real part."""
     z, y, x = (n // 2 for n in psf.shape)
     planes = [
         (caption, part)

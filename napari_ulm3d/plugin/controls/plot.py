@@ -1,8 +1,8 @@
-"""A small plot to look at and to set numbers in: curves, bars, and lines that can be dragged.
+"""A small plot with curves, bars, and lines that set numbers when dragged.
 
-Drawn by pyqtgraph. What is added here is what the panels need: one pair of axes that keeps its
-range under the mouse, lines by number, a range that is kept, a message where there is nothing to
-see, and the colours of the theme.
+Drawn by pyqtgraph, with what the panels need in addition: one pair of axes that keeps its
+range under the mouse, numbered lines, a shaded range, a message when there is nothing to
+show, and the colours of the theme.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QSizePolicy
 __all__ = ["Curve", "Plot"]
 
 _KEPT = QColor(80, 200, 120, 45)
-# Readable on a dark and on a light ground.
+# Readable on a dark and on a light background.
 _LINE = {True: "#ffd400", False: "#c77700"}
 _GRIP_PIXELS = 8
 _LEFT, _BELOW = 54, 44
@@ -28,7 +28,7 @@ _LEFT, _BELOW = 54, 44
 
 @dataclass(frozen=True)
 class Curve:
-    """Points to be joined by a line, or filled down to the axis as bars."""
+    """Points joined by a line, or filled down to the axis as bars."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -38,14 +38,14 @@ class Curve:
 
 
 class Plot(pg.PlotWidget):
-    """Curves over linear or logarithmic axes, with vertical lines that the mouse can drag.
+    """Curves on linear or logarithmic axes, with vertical lines that can be dragged.
 
-    The arrow keys move the line that was last touched. The wheel scrolls the panel.
+    The arrow keys move the line last used. The wheel scrolls the panel.
 
     Signals
     -------
     dragged(int, float)
-        Number of the line and its new place, while it moves.
+        Number of the line and its new position, while it moves.
     """
 
     dragged = Signal(int, float)
@@ -64,7 +64,7 @@ class Plot(pg.PlotWidget):
         self.log_x, self.log_y = log_x, log_y
         self.curves: list[Curve] = []
         self.lines: list[pg.InfiniteLine] = []
-        self.places: list[float] = []  # where the lines stand
+        self.places: list[float] = []  # positions of the lines
         self.message = ""
         self._draggable = self._whole = False
         self._x_range = (0.0, 1.0)
@@ -81,7 +81,7 @@ class Plot(pg.PlotWidget):
         self.hideButtons()
         self.setLogMode(log_x, log_y)
         self.showGrid(x=False, y=True, alpha=0.25)
-        # Room for the numbers from the start: the axes stay where they are as numbers change.
+        # Reserve space for the tick labels, so that the axes do not move when these change.
         self.getAxis("left").setWidth(_LEFT)
         self.getAxis("bottom").setHeight(_BELOW)
         self.setMouseTracking(True)
@@ -104,7 +104,7 @@ class Plot(pg.PlotWidget):
         x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
     ) -> None:
-        """Replace the curves; ranges left out are taken from them."""
+        """Replace the curves; ranges left out follow from them."""
         self.curves, self.message = list(curves), ""
         x = np.concatenate([c.x for c in curves]) if curves else np.array([0.0, 1.0])
         y = np.concatenate([c.y for c in curves]) if curves else np.array([0.0, 1.0])
@@ -123,7 +123,7 @@ class Plot(pg.PlotWidget):
         self._refresh()
 
     def show_message(self, message: str) -> None:
-        """Say why there is nothing to see."""
+        """Show a message instead of curves."""
         self.show_curves([])
         self.message = message
         self._refresh()
@@ -136,11 +136,11 @@ class Plot(pg.PlotWidget):
         whole: bool = False,
         shade: tuple[float, float] | None = None,
     ) -> None:
-        """Put vertical lines; `whole`: on whole numbers; `shade`: the range that is kept."""
+        """Set the vertical lines; `whole` snaps to integers, `shade` is the range that is kept."""
         self._draggable, self._whole = draggable, whole
         if len(places) != len(self.lines):
             self._make_lines(len(places))
-        if self._held is None:  # a line under the mouse is where the mouse is
+        if self._held is None:  # a line being dragged follows the mouse
             self.places = [float(place) for place in places]
             for line, place in zip(self.lines, places, strict=True):
                 line.setValue(self._on_axis(place))
@@ -153,11 +153,11 @@ class Plot(pg.PlotWidget):
         return self._x_range[1]
 
     def line_pixel(self, number: int) -> QPointF:
-        """Where a line stands in the widget, half way up."""
+        """The position of a line in the widget, half way up."""
         return self.pixel_of(self.places[number])
 
     def pixel_of(self, x: float) -> QPointF:
-        """Where a value stands in the widget, half way up."""
+        """The position of a value in the widget, half way up."""
         box = self.getViewBox()
         (low, high), y = box.viewRange()[0], np.mean(box.viewRange()[1])
         at = min(max(self._on_axis(x), low), high)
@@ -166,10 +166,10 @@ class Plot(pg.PlotWidget):
     # --- the mouse and the keyboard ----------------------------------------------------------
 
     def wheelEvent(self, event: Any) -> None:
-        """Leave the wheel to the panel, which scrolls."""
+        """Leave the wheel to the panel, so that it scrolls."""
         event.ignore()
 
-    # pyqtgraph's own dragging leaves out moves that come fast, and pans where there is no line.
+    # pyqtgraph's own dragging drops fast moves, and pans where there is no line.
 
     def mousePressEvent(self, event: Any) -> None:
         near = self._line_near(event.position().x())
@@ -235,7 +235,7 @@ class Plot(pg.PlotWidget):
         """Follow the theme."""
         super().changeEvent(event)
         kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
-        # Not while the plot is being made: pyqtgraph looks up what is not there yet in vain.
+        # Not during construction: pyqtgraph would look up attributes that do not exist yet.
         if event.type() in kinds and "_ink" in self.__dict__:
             self._take_colours()
 
@@ -260,16 +260,16 @@ class Plot(pg.PlotWidget):
 
     @property
     def _dark(self) -> bool:
-        """Whether the theme is: the letters are light then."""
+        """Whether the theme is dark, judged by its light text."""
         return bool(self.palette().windowText().color().lightness() > 127)
 
     def _refresh(self) -> None:
-        """Show labels, message and lines as they are now."""
+        """Redraw labels, message and lines."""
         labels = (self.x_label, self.y_label, self._ink.name())
         if labels != self._labels:
             self._labels = labels
             style = {"color": self._ink.name(), "font-size": f"{self._font.pointSizeF():.1f}pt"}
-            # Without the last, pyqtgraph writes values below 1 as thousandths, and says so nowhere.
+            # Without the last, pyqtgraph writes values below 1 as thousandths without saying so.
             self.setLabel("bottom", self.x_label, **style, siPrefixEnableRanges=())
             self.setLabel("left", self.y_label, **style, siPrefixEnableRanges=())
         empty = not self.curves
@@ -300,7 +300,7 @@ class Plot(pg.PlotWidget):
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
             pen = pg.mkPen(curve.colour, width=1.5, style=style)
             return pg.PlotDataItem(x, y, pen=pen, connect="all", antialias=True)
-        # BarGraphItem knows no logarithm: steps, filled down to the axis, do.
+        # BarGraphItem has no logarithmic mode; filled steps do.
         step = float(np.diff(curve.x).min()) if len(curve.x) > 1 else 1.0
         edges = np.append(np.asarray(curve.x, float) - step / 2, float(curve.x[-1]) + step / 2)
         heights = np.where(seen, np.maximum(curve.y, floor), floor)
@@ -326,7 +326,7 @@ class Plot(pg.PlotWidget):
     # --- values and places on the axis -----------------------------------------------------------
 
     def _on_axis(self, value: float) -> float:
-        """Where a value stands on the x axis: its logarithm, on a logarithmic one."""
+        """Position of a value on the x axis: its logarithm if the axis is logarithmic."""
         return float(np.log10(max(value, 1e-300))) if self.log_x else float(value)
 
     def _value(self, place: float) -> float:

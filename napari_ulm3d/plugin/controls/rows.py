@@ -1,4 +1,4 @@
-"""Small pieces that forms of numbers which are no settings are put together from."""
+"""Building blocks for forms of numbers that are not settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def number(
     step: float | None = None,
     blank: str = "",
 ) -> NumberBox:
-    """A number; where `blank` is given the box may be left blank, and says that then."""
+    """A number; if `blank` is given, the box may be left blank and then shows it."""
     box = NumberBox(
         bounds=Bounds(low, high), unit=unit, step=step, optional=bool(blank), hint=blank
     )
@@ -44,7 +44,7 @@ def _ready(box: NumberBox, value: float | None, tooltip: str) -> NumberBox:
     box.setValue(value)
     box.setToolTip(tooltip)
     box.setMinimumWidth(56)
-    # There is no line below these boxes: what is wrong is said in their tooltips.
+    # These boxes have no line below them: errors go to their tooltips.
     box.refused.connect(
         lambda fault: box.setToolTip(f"{fault[0].upper()}{fault[1:]}." if fault else tooltip)
     )

@@ -1,4 +1,4 @@
-"""Where to save something: the name is that of the thing, the suffix typed is the suffix used."""
+"""The save dialog: suggests a name for what is saved and uses the suffix as typed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["ask_where_to_save"]
 def ask_where_to_save(
     parent: QWidget, title: str, name: str, suffixes: Sequence[str], folder: str = ""
 ) -> str | None:
-    """Ask for a file to write; an existing one is replaced only when the person says so.
+    """Ask for a file to write; an existing one is replaced only if the user agrees.
 
     Parameters
     ----------
     title
-        Of the dialog.
+        Title of the dialog.
     name
         Suggested file name, without its suffix.
     suffixes
-        Formats to choose from, the usual one first. A suffix that is typed wins over the one
-        chosen in the list, also one that is not among them; whoever writes the file says then
-        what is wrong with it.
+        Formats to choose from, the usual one first. A typed suffix overrides the one
+        chosen in the list, even if it is not in the list; the writer of the file then reports
+        an unsupported format.
     folder
-        Where to begin; empty: the current folder.
+        Initial folder; empty: the current folder.
 
     Returns
     -------
-    The path, with a suffix; None when nothing is to be written.
+    The path, with a suffix; None if the user cancelled.
     """
     filters = [f"{suffix[1:]} (*{suffix})" for suffix in suffixes]
     start = str(Path(folder) / f"{name}{suffixes[0]}")
@@ -43,7 +43,7 @@ def ask_where_to_save(
         return str(typed)
     place = filters.index(chosen) if chosen in filters else 0
     path = Path(f"{typed}{suffixes[place]}")
-    if path.exists():  # the dialog asked about another name
+    if path.exists():  # the dialog asked about the name without this suffix
         answer = QMessageBox.question(parent, title, f"{path} already exists. Replace it?")
         if answer != QMessageBox.StandardButton.Yes:
             return None

@@ -1,4 +1,4 @@
-"""A part of a panel that folds away; what is folded is hidden, and so does not compute."""
+"""A part of a panel that folds away; folded content is hidden and computes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Section"]
 
 
 class Section(QWidget):
-    """A title that unfolds one widget under it; folded at first."""
+    """A title that unfolds one widget below it; folded at first."""
 
     def __init__(self, title: str, content: QWidget) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Section(QWidget):
         content.hide()
 
     def expand(self, on: bool = True) -> None:
-        """Unfold it, or fold it."""
+        """Unfold or fold the content."""
         self.title.setChecked(on)
 
     def _unfold(self, on: bool) -> None:

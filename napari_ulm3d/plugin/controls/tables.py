@@ -1,4 +1,4 @@
-"""Small tables of names and numbers to read, and to copy."""
+"""Small read-only tables of names and numbers that can be copied."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_ulm3d.plugin.units import in_display_units
 
 __all__ = ["copy", "dress", "fill_table"]
 
@@ -15,7 +17,7 @@ _FITTED = "ulm3d_fitted"
 
 
 def dress(table: QTableWidget, names: list[str]) -> None:
-    """A table to read: no row numbers, nothing to edit, the first column the widest."""
+    """A read-only table without row numbers; the first column is the widest."""
     table.setHorizontalHeaderLabels(names)
     table.verticalHeader().hide()
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -28,17 +30,17 @@ def dress(table: QTableWidget, names: list[str]) -> None:
 
 
 def fill_table(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
-    """Show rows of texts; the table is as high as they are, up to a limit."""
+    """Show rows of text; the table grows with them up to a limit."""
     table.setRowCount(len(rows))
     for at, row in enumerate(rows):
         for column in range(table.columnCount()):
-            text = row[column] if column < len(row) else ""
+            text = in_display_units(row[column]) if column < len(row) else ""
             item = QTableWidgetItem(text)
             item.setToolTip(text)
             table.setItem(at, column, item)
     _fit_height(table)
     if not table.property(_FITTED):
-        # Names that no longer fit beside wide values are broken into lines.
+        # Names that do not fit beside wide values wrap.
         table.setProperty(_FITTED, True)
         table.horizontalHeader().sectionResized.connect(lambda *_: _fit_height(table))
 
@@ -50,7 +52,7 @@ def _fit_height(table: QTableWidget) -> None:
 
 
 def copy(table: QTableWidget) -> str:
-    """The table as text, a line a row, cells apart by tabs."""
+    """The table as text, one line per row, tab-separated."""
     lines = []
     for row in range(table.rowCount()):
         cells = [table.item(row, column) for column in range(table.columnCount())]

@@ -1,4 +1,4 @@
-"""Colours of text that can be read on the dark and on the light theme."""
+"""Text colours that are readable in the dark and the light theme."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TONES", "is_dark", "tint"]
 
 Tone = Literal["fault", "caution"]
 
-#: Ink on a dark and on a light ground; each at least 4.5 : 1 on napari's (WCAG 2.1, AA).
+#: Text colours on a dark and on a light background; contrast at least 4.5:1 (WCAG 2.1, AA).
 TONES: dict[str, tuple[str, str]] = {
     "fault": ("#ff7b72", "#b3261e"),
     "caution": ("#ffb454", "#8a4b00"),
@@ -21,13 +21,13 @@ _THEME = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
 def is_dark(widget: QWidget) -> bool:
-    """Whether the theme is: its letters are light then."""
+    """Whether the theme is dark, judged by its light text."""
     ink: QColor = widget.palette().windowText().color()
     return bool(ink.lightness() > 127)
 
 
 def tint(widget: QWidget, tone: Tone | None, more: str = "") -> None:
-    """Write a label in a tone, whatever theme there is or comes; None: in the theme's own ink."""
+    """Give a label a tone that follows the theme; None: the theme's own text colour."""
     known: _Tint | None = widget.findChild(_Tint)
     (known or _Tint(widget)).set(tone, more)
 
@@ -45,13 +45,13 @@ class _Tint(QObject):
 
     def set(self, tone: Tone | None, more: str) -> None:
         self._tone, self._more = tone, more
-        # The widget's own colour would hide that of the theme.
+        # The widget's own colour would mask the theme's.
         parent = self._widget.parentWidget()
         self._dark = is_dark(parent or self._widget)
         self._apply()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Take the other ink when the theme changes."""
+        """Update the text colour when the theme changes."""
         if event.type() in _THEME or event.type() == QEvent.Type.Polish:
             parent = self._widget.parentWidget()
             dark = is_dark(parent or self._widget)

@@ -1,4 +1,4 @@
-"""Settings in words: labels, tooltips, and what is wrong with a value."""
+"""Labels, tooltips and error messages of settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 
 from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, shown_unit
 from napari_ulm3d.errors import SettingFault
+from napari_ulm3d.plugin.units import in_display_units
 
 __all__ = ["in_the_widgets_words", "label_of", "sentence_of", "tooltip_of"]
 
@@ -26,8 +27,8 @@ _LABELS = {
     "voxel_um": "Voxel size",
     "memory_gb": "Memory",
 }
-# Options of the command line that are no settings or are named otherwise there, as the widgets
-# name them; what stands behind them on the command line only.
+# Labels in the widgets of command-line options that are not settings or have another name;
+# the command line also puts a placeholder after some of them.
 _OPTIONS = {
     "rate": "Frame rate",
     "frequency-mhz": "Frequency (MHz)",
@@ -37,7 +38,7 @@ _OPTIONS = {
     "out": "Results folder",
 }
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)( Z Y X| HZ| MHZ| M_S)?")
-# Whole remedies for which the widgets have another way.
+# Remedies that are worded differently in the widgets.
 _REMEDIES = {
     "Add --resume to finish it or --overwrite to replace it, or name another folder with --out.": (
         "Name another Results folder, or load the same acquisition and settings to finish it."
@@ -55,7 +56,7 @@ _REMEDIES = {
 
 
 def label_of(name: str, unit: str = "", many: bool = False) -> str:
-    """A setting's name for people: ``min_snr_db`` becomes "Min SNR", with its unit if not shown elsewhere."""
+    """A setting's label: ``min_snr_db`` becomes "Min SNR", with its unit if not shown elsewhere."""
     label = _LABELS.get(name, "")
     if not label:
         for ending in _UNIT_ENDINGS:
@@ -68,10 +69,10 @@ def label_of(name: str, unit: str = "", many: bool = False) -> str:
 
 
 def tooltip_of(model: type[StageConfig], section: str, name: str) -> str:
-    """A setting's description, unit, default, when it is used, and its name in files."""
+    """A setting's description, unit, default, conditions of use, and name in files."""
     field = model.model_fields[name]
     unit = shown_unit(field)[0]
-    lines = [html.escape(field.description or "")]
+    lines = [html.escape(in_display_units(field.description or ""))]
     if unit:
         lines.append(f"Unit: {html.escape(unit)}")
     default = field.default
@@ -85,7 +86,7 @@ def tooltip_of(model: type[StageConfig], section: str, name: str) -> str:
 
 
 def sentence_of(fault: SettingFault, model: type[StageConfig], label: str) -> str:
-    """What is wrong with a value, with the form's labels in place of the settings' names."""
+    """The error message for a value, with the form's labels in place of setting names."""
     problem = fault.problem.replace("Value error, ", "").replace("Input should be", "must be")
     names = [name for name in model.model_fields if re.search(rf"\b{name}\b", problem)]
     for name in names:
@@ -99,7 +100,7 @@ def sentence_of(fault: SettingFault, model: type[StageConfig], label: str) -> st
 
 
 def in_the_widgets_words(sentence: str) -> str:
-    """A message with the widgets' labels where it names options or settings of the command line.
+    """A message with command-line options and setting names replaced by the widgets' labels.
 
     ``Give --voxel-um Z Y X`` becomes ``Give "Voxel size"``, and ``load.axes=tzyx`` becomes
     ``"Axes" = tzyx``.

@@ -1,1 +1,1 @@
-"""Work off the window's thread: progress, cancel, results."""
+"""Background work: progress, cancelling, results."""

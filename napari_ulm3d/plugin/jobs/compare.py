@@ -1,4 +1,4 @@
-"""Two results brought to one grid, with the numbers they are compared by; no viewer."""
+"""Two results on a common grid, with the numbers to compare them; independent of the viewer."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ __all__ = ["ROLES", "Compared", "Source", "compare", "layers_of"]
 #: Roles of the layers that show a comparison.
 ROLES = ("compare A", "compare B", "compare difference")
 
-# Maps that count: an empty voxel is a zero. Of speeds it is no value.
+# Maps of counts: an empty voxel is zero. In a speed map it has no value.
 _COUNTS = ("density", "direction", "power_doppler")
 
-#: What is asked for every setting of the scores; their definitions are PALA's.
+#: The scores shown; they are defined as in PALA.
 _SCORING = EvaluateConfig()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A result that can be chosen: at hand, or loaded when it is.
+    """A result to choose from: in memory, or loaded on demand.
 
     Attributes
     ----------
     key
-        Tells it from the others.
+        Unique key.
     label
-        What to call it.
+        Label for the list.
     kind
         "result", "folder", "table" or "truth".
     """
@@ -60,7 +60,7 @@ class Source:
     path: Path | None = None
 
     def load(self, like: Result | Acquisition | None) -> Result:
-        """The result; `like` is whose grid and rate a bare table or the truth has.
+        """Load the result; a bare table or the ground truth takes its grid and rate from `like`.
 
         Raises
         ------
@@ -88,13 +88,13 @@ class Compared:
     Attributes
     ----------
     results
-        A, and B where there is one.
+        A, and B if there is one.
     labels
-        What to call them.
+        Their labels.
     rows
         Name, value of A, value of B.
     note
-        What to beware of, for people; often empty.
+        A caution for the user; often empty.
     """
 
     results: tuple[Result, ...]
@@ -113,16 +113,16 @@ def compare(
     truth: Path | None,
     stop: Callable[[], bool],
 ) -> Compared:
-    """Load one or two results, bring their maps to one grid, and take their numbers.
+    """Load one or two results, map them on a common grid, and summarize them.
 
     Parameters
     ----------
     acquisition
-        The one at hand: gives bare tables their grid.
+        The open acquisition, which gives bare tables their grid.
     truth
         Ground truth to score against; None: no scores.
     stop
-        When it says True, what is left is skipped.
+        Returns True to skip the rest of the work.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def layers_of(compared: Compared, name: str, view: str) -> tuple[Any, ...]:
     ):
         settings |= {"name": f"{letter}: {settings['name']}", "contrast_limits": (low, top)}
         if view == "overlay":
-            # Magnitudes: where both are, magenta and green add up to white.
+            # Magnitudes: magenta and green add up to white where both maps have signal.
             settings |= {"colormap": colour, "blending": "additive", "contrast_limits": (0.0, top)}
             values = np.abs(values) if first.signed else values
         layers.append(make_layer((values, settings, kind), role))
@@ -181,7 +181,7 @@ def layers_of(compared: Compared, name: str, view: str) -> tuple[Any, ...]:
 
 
 def _like_first(first: Result, second: Result) -> tuple[Result, str]:
-    """The second with maps on the grid of the first."""
+    """The second result with maps on the grid of the first."""
     same = first.grid == second.grid
     other = second.maps.get("density")
     if same and other is not None and other.grid == first.maps["density"].grid:
@@ -196,7 +196,7 @@ def _like_first(first: Result, second: Result) -> tuple[Result, str]:
 
 
 def _numbers(result: Result, truth: Path | None, stop: Callable[[], bool]) -> dict[str, str]:
-    """Name and value of a result's numbers."""
+    """Names and values of a result's summary."""
     found, tracks = result.localizations, result.tracks
     numbers = {"of": result.title}
     if len(found):

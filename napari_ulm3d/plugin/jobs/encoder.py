@@ -1,4 +1,4 @@
-"""Frames of a movie to a file, encoded in a thread of their own."""
+"""Writes movie frames to a file from a separate thread."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 __all__ = ["EVEN", "Encoder"]
 
-#: Encoders of video want even numbers of pixels.
+#: Video encoders need even numbers of pixels.
 EVEN = 2
 _MOST_WAITING = 4
 
 
 class Encoder:
-    """Writes frames in the order in which they are added.
+    """Write frames in the order in which they are added.
 
-    As a context it is closed at its end, also after an error.
+    As a context manager it closes the file at the end, also after an error.
 
     Parameters
     ----------
     path
-        File; its suffix says the format.
+        File; its suffix sets the format.
     fps
-        Frames a second of the movie.
+        Frames per second of the movie.
     """
 
     def __init__(self, path: Path, fps: int) -> None:
@@ -42,26 +42,26 @@ class Encoder:
         self._writer = self._thread.submit(get_writer, path, **options)
 
     def add(self, frame: NDArray[np.uint8]) -> None:
-        """Let a frame be written; returns at once."""
+        """Queue a frame for writing; returns at once."""
         self._waiting.append(self._thread.submit(self._write, frame))
 
     @property
     def behind(self) -> bool:
-        """Whether so many frames wait that no more should be added now.
+        """Whether the queue is so full that no more frames should be added now.
 
-        Raises what went wrong in writing.
+        Raises any error that occurred while writing.
         """
         return self.n_waiting >= _MOST_WAITING
 
     @property
     def n_waiting(self) -> int:
-        """Frames that are not written yet; raises what went wrong in writing."""
+        """Number of frames not written yet; raises any error that occurred while writing."""
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft().result()
         return len(self._waiting)
 
     def finish(self) -> Future[None]:
-        """End the file; done when it is whole."""
+        """Finish the file and wait until it is complete."""
         return self._thread.submit(self._close)
 
     def _write(self, frame: NDArray[np.uint8]) -> None:

@@ -1,8 +1,8 @@
-"""Work off the GUI thread: progress, cancel, errors as one sentence.
+"""Work off the GUI thread, with progress, cancelling, and errors as one sentence.
 
-The work is a generator in a napari worker thread. It is stopped by an event that it asks
-for often, never by the worker's own `quit`, which would leave the generator and all that
-it holds behind. What it yields and returns reaches the GUI thread as Qt signals.
+The work is a generator in a napari worker thread. It is stopped by an event that it checks
+often, never by the worker's own `quit`, which would leak the generator and everything
+it holds. What it yields and returns reaches the GUI thread as Qt signals.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Work = Callable[[Stop], Generator[Any, None, Any]]
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong: one sentence with the way out, and details for those who ask."""
+    """What went wrong: one sentence with the remedy, and details on request."""
 
     sentence: str
     details: str = ""
@@ -52,13 +52,13 @@ _running: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
 def stop_all() -> None:
-    """Ask every job to end; the viewer is closing."""
+    """Ask every job to stop, because the viewer is closing."""
     for job in tuple(_running):
         job.stop()
 
 
 def waits(work: Callable[[Stop], Any]) -> Work:
-    """A plain function as work: nothing to tell until it returns."""
+    """Wrap a plain function as work without progress."""
 
     def generator(stop: Stop) -> Generator[Any, None, Any]:
         yield from ()
@@ -68,7 +68,7 @@ def waits(work: Callable[[Stop], Any]) -> Work:
 
 
 class Job(QObject):
-    """One piece of work at a time, off the GUI thread.
+    """Runs one piece of work at a time off the GUI thread.
 
     Signals
     -------
@@ -79,7 +79,7 @@ class Job(QObject):
     failed(Problem)
         It raised.
     stopped()
-        It ended because it was asked to.
+        The work ended because it was asked to.
     ended()
         After each of the last three.
     """
@@ -98,22 +98,22 @@ class Job(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether work is going on."""
+        """Whether work is running."""
         return self._stop is not None
 
     @property
     def stopping(self) -> bool:
-        """Whether it was asked to end and has not ended yet."""
+        """Whether the work was asked to stop and has not ended yet."""
         return self._stop is not None and self._stop.is_set()
 
     def start(self, work: Work) -> None:
-        """Begin; a job that is still running refuses."""
+        """Start the work; raises if the job is still running."""
         if self.running:
             raise RuntimeError("this job is still running")
         stop = threading.Event()
         self._stop = stop
         _running.add(self)
-        # The widget may be closed at any time: then nobody waits for the result.
+        # The widget may be closed at any time, and then the result is discarded.
         self.destroyed.connect(stop.set)
         worker: GeneratorWorker = create_worker(_guarded, work, stop.is_set, _start_thread=False)
         worker.yielded.connect(self._on_yield)
@@ -121,13 +121,13 @@ class Job(QObject):
         worker.start()
 
     def stop(self) -> None:
-        """Ask the work to end; it does so at its next look."""
+        """Ask the work to stop; it does so at its next check."""
         if self._stop is not None:
             self._stop.set()
 
     def tell(self, value: Any) -> None:
-        """Progress from the work itself, between what it yields; from any thread."""
-        with suppress(RuntimeError):  # the widget may have gone, and nobody listens
+        """Report progress from within the work, between yields; from any thread."""
+        with suppress(RuntimeError):  # the widget may be gone, with nobody listening
             self._told.emit(value)
 
     def _on_yield(self, value: Any) -> None:
@@ -148,7 +148,7 @@ class Job(QObject):
 
 
 class LatestJob(Job):
-    """A job of which only the newest request counts: it waits for the one that runs."""
+    """A job that serves only the newest request, once the running one has ended."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -156,7 +156,7 @@ class LatestJob(Job):
         self.ended.connect(self._next)
 
     def request(self, work: Work) -> None:
-        """Run this as soon as nothing else runs, unless a newer request comes first."""
+        """Run this as soon as the running work ends, unless a newer request replaces it."""
         if self.running:
             self._waiting = work
         else:
@@ -169,7 +169,7 @@ class LatestJob(Job):
 
 
 def _guarded(work: Work, stop: Stop) -> Generator[Any, None, Any]:
-    """The work with its outcome as a value, so that one road leads back to the GUI."""
+    """Wrap the work so that its outcome is a value, giving one way back to the GUI."""
     try:
         result = yield from work(stop)
     except Cancelled:

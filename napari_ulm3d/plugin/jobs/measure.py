@@ -1,4 +1,4 @@
-"""What a person drew on a map: a line or a region in the world's micrometres, and its numbers."""
+"""Lines and regions drawn on a map, in world micrometres, and their measurements."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ __all__ = [
 ROLE = "measure"
 Slab = Literal["view", "slab", "plane", "volume"]
 
-# Of the slab that is measured and shown where napari shows one plane: of the order of a beam's
-# elevation, three wavelengths at 15 MHz. One plane of a map holds a track in a dozen.
+# Default slab, measured and shown where napari shows one plane: about a beam's
+# elevational width, three wavelengths at 15 MHz. One map plane holds about one track in twelve.
 SLAB_UM = 300.0
 
 _ELLIPSE_CORNERS = 64
@@ -57,11 +57,11 @@ class Drawn:
     kind
         "line" or "region".
     axis
-        Across which axis its plane lies: 0 z, 1 y, 2 x.
+        Axis perpendicular to its plane: 0 z, 1 y, 2 x.
     position_um
-        Where along that axis.
+        Position along that axis.
     points_um
-        (n, 2) its corners along the two other axes.
+        (n, 2) corners along the other two axes.
     """
 
     kind: Literal["line", "region"]
@@ -72,9 +72,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers of a shape on one result.
+    """Measurements of a shape on one result.
 
-    `n_tracks` is how many tracks make the peak whose width was measured.
+    `n_tracks` is the number of tracks in the peak whose width was measured.
     """
 
     profile: Profile | None = None
@@ -84,7 +84,7 @@ class Measured:
 
 
 def measure_layer(viewer: Any) -> Any:
-    """The Shapes layer to measure with: the selected one, or the plugin's own; None without."""
+    """The Shapes layer to measure with: the selected one, else the plugin's own, else None."""
     from napari.layers import Shapes
 
     active = viewer.layers.selection.active
@@ -92,7 +92,7 @@ def measure_layer(viewer: Any) -> Any:
 
 
 def start_drawing(viewer: Any, mode: str) -> Any:
-    """Make the plugin's Shapes layer ready to draw in a mode such as ``add_line``."""
+    """Prepare the plugin's Shapes layer for drawing in a mode such as ``add_line``."""
     layer = find_layer(viewer, ROLE)
     if layer is None:
         layer = place(viewer, make_layer(drawing_layer("measure", _edge_um(viewer)), ROLE))
@@ -103,14 +103,14 @@ def start_drawing(viewer: Any, mode: str) -> Any:
 
 
 def thickness_of(viewer: Any, axis: int | None = None) -> float:
-    """Thickness in um of the slab that the view shows across an axis (the hidden one)."""
+    """Thickness in um of the slab that the view shows across the hidden axis."""
     axis = _hidden_axis(viewer) if axis is None else axis
     thickness = viewer.dims.thickness[-3:]
     return 0.0 if axis is None or len(thickness) < 3 else float(thickness[axis])
 
 
 def thicken(viewer: Any, thickness_um: float) -> None:
-    """Let a 2-D view show a slab of this thickness: of a map its maximum."""
+    """Show a slab of this thickness in 2-D, for maps as a maximum projection."""
     axis = _hidden_axis(viewer)
     if axis is None:
         return
@@ -120,12 +120,12 @@ def thicken(viewer: Any, thickness_um: float) -> None:
 
 
 def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
-    """The selected shape of a layer, or the one drawn last; None where there is none.
+    """The selected shape of a layer, or the last one drawn; None if there is none.
 
     Raises
     ------
     ConfigError
-        The shape does not lie in one plane, or is of a kind that nothing is measured on.
+        The shape does not lie in one plane, or is not a line or area.
     """
     if layer is None or not len(layer.data):
         return None
@@ -155,8 +155,8 @@ def drawn_shape(layer: Any, viewer: Any) -> Drawn | None:
 def slab_of(slab: Slab, viewer: Any, axis: int) -> float | None:
     """Thickness of the slab in micrometres; None: the whole volume.
 
-    "view" is what one sees: the slab shown, and the whole volume while tracks are shown, since
-    napari draws those of every depth.
+    "view" is what is visible: the slab shown, or the whole volume while tracks are shown, since
+    napari draws tracks of all depths.
     """
     tracks = find_layer(viewer, "tracks")
     seen_through = slab == "view" and tracks is not None and tracks.visible
@@ -173,16 +173,16 @@ def measure(
     width_um: float = 0.0,
     baseline: float | None = 0.0,
 ) -> Measured:
-    """The profile of a map along a line, or the numbers of a region.
+    """Measure the profile of a map along a line, or the statistics of a region.
 
     Parameters
     ----------
     name
         Which map.
     thickness_um
-        Of the slab about the shape's plane; None: the whole volume is projected.
+        Thickness of the slab around the shape's plane; None: the whole volume is projected.
     width_um
-        Over which a profile is averaged across its line.
+        Width over which a profile is averaged across its line.
     baseline
         See `full_width_at_half_maximum`.
 
@@ -220,14 +220,14 @@ def _range_of(drawn: Drawn, thickness_um: float | None, result: Result) -> tuple
     if thickness_um is not None and result.grid.shape[drawn.axis] > 1:
         density = result.maps.get("density")
         grid = result.grid if density is None else density.grid
-        # A plane is as thick as a voxel of the map.
+        # A plane is one map voxel thick.
         half = max(thickness_um, grid.spacing_um[drawn.axis]) / 2
         low, high = drawn.position_um - half, drawn.position_um + half
     return low, high
 
 
 def _hidden_axis(viewer: Any) -> int | None:
-    """The spatial axis that a 2-D view does not show; None in 3-D."""
+    """The spatial axis hidden in a 2-D view; None in 3-D."""
     if viewer.dims.ndisplay != 2:
         return None
     shown = {axis - (viewer.dims.ndim - 3) for axis in viewer.dims.displayed}
@@ -236,7 +236,7 @@ def _hidden_axis(viewer: Any) -> int | None:
 
 
 def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A polygon about an ellipse, from the four corners of its box."""
+    """An ellipse as a polygon, from the four corners of its bounding box."""
     centre = corners.mean(axis=0)
     first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     turn = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]
@@ -244,6 +244,6 @@ def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _edge_um(viewer: Any) -> float:
-    """A line about two pixels wide on the screen as it is now."""
+    """Width in um of a line about two screen pixels wide at the current zoom."""
     zoom = float(viewer.scene.camera.zoom) or 1.0
     return 2.0 / zoom

@@ -1,4 +1,4 @@
-"""Measuring vessels off the GUI thread: of the current result, or of any image or labels."""
+"""Vessel measurement off the GUI thread, on the current result or any image or labels layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Measured", "measurable", "measure_work"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Vessels, and the tracks they were measured with (None: without)."""
+    """Vessels, and the tracks they were measured with (None: without tracks)."""
 
     graph: VesselGraph
     tracks: Tracks | None
@@ -30,10 +30,10 @@ class Measured:
 
 
 def measurable(viewer: Any, shown: Result | None) -> list[tuple[str, Any]]:
-    """What vessels can be measured on: name, and a `Result` or a layer.
+    """The possible sources of vessels: name, and a `Result` or a layer.
 
-    The current result comes first; then layers of vessel maps and of other people's images and
-    labels of three axes.
+    The current result comes first, then layers of vessel maps and any other images and
+    labels with three axes.
     """
     from napari.layers import Image, Labels
 
@@ -56,18 +56,18 @@ def measure_work(
     config: VesselConfig,
     tell: Callable[[str], None],
 ) -> Work:
-    """The work of measuring; what a layer holds is taken now, on the GUI thread.
+    """The measurement as work for a job; layer data are read now, on the GUI thread.
 
     Parameters
     ----------
     source
-        Of `measurable`.
+        One of `measurable`.
     shown
-        The current result: its tracks are used for maps of this program.
+        The current result, whose tracks are used for maps made by this program.
     config
-        How vessels are measured.
+        Vessel settings.
     tell
-        Hears each step, from the worker's thread.
+        Called with each step, from the worker's thread.
     """
     from napari.layers import Labels
 

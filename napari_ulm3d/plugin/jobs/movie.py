@@ -1,8 +1,8 @@
-"""Movies of the view: key frames by napari-animation, frames drawn one by one.
+"""Movies of the view: key frames from napari-animation, frames drawn one by one.
 
-napari-animation's own `animate` draws all frames in one go, at the size of the canvas; here
-its key frames are walked through a frame a turn of the event loop, so that the window stays
-alive, the movie can be stopped, and its size can be chosen. Frames are encoded in a thread.
+napari-animation's own `animate` draws all frames in one go at the canvas size; here
+one frame is drawn per turn of the event loop, so that the window stays
+responsive, the movie can be stopped, and its size can be chosen. A thread encodes the frames.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SUFFIXES = (".mp4", ".gif", ".mov", ".avi", ".mkv")
 
 _STRETCHES = 4
 _FEWEST_FRAMES = 4
-# Of which moments of the movie a preview is made.
+# Moments of the movie shown in a preview.
 _PREVIEWED = (0.0, 0.25, 0.5, 0.75)
 
 
 def missing() -> str:
-    """What to do to make movies; empty when they can be made."""
+    """What to install to make movies; empty if nothing is missing."""
     if find_spec("napari_animation") is None:
         return f"Movies need napari-animation. Install it with: {INSTALL}"
     return ""
@@ -51,15 +51,15 @@ def sizes(width: int, canvas: tuple[int, int]) -> tuple[int, int]:
 
 
 def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float, float]) -> Any:
-    """A napari-animation over one turn about the vertical, or over time.
+    """A napari-animation of one turn about the vertical, or through time.
 
     Parameters
     ----------
     kind
-        "turn": the camera goes once round the vertical of the view, in 3-D. "time": from
+        "turn": the camera rotates once about the vertical of the view, in 3-D. "time": from
         the first to the last frame of the acquisition.
     n_frames
-        Of the movie, four or more.
+        Number of frames, four or more.
     span_s
         First and last time of the acquisition, seconds, for "time".
 
@@ -68,7 +68,7 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
     BackendError
         napari-animation is not installed.
     ConfigError
-        There is nothing that could move.
+        There is nothing to animate.
     """
     advice = missing()
     if advice:
@@ -83,7 +83,7 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
             )
         view = np.asarray(viewer.scene.camera.view_direction, float)
         up = np.asarray(viewer.scene.camera.up_direction, float)
-        # Three stretches at least: between half a turn either way there is no shortest way.
+        # At least three segments: half a turn has no unique shortest path.
         stretches = min(_STRETCHES, n_frames - 1)
         at = np.round(np.linspace(0, n_frames - 1, stretches + 1)).astype(int)
         animation.capture_keyframe(steps=1, position=-1)
@@ -102,18 +102,18 @@ def key_frames(viewer: Any, kind: MovieKind, n_frames: int, span_s: tuple[float,
 
 @dataclass(frozen=True)
 class Movie:
-    """What a movie is to be.
+    """Settings of a movie.
 
     Attributes
     ----------
     kind
-        As of `key_frames`.
+        As in `key_frames`.
     seconds, fps
-        Its length and frames a second.
+        Duration and frames per second.
     width
         Pixels; the height follows from the canvas.
     span_s
-        First and last time of the acquisition, seconds, of a movie over time.
+        First and last time of the acquisition, seconds, for a movie through time.
     """
 
     kind: MovieKind
@@ -124,25 +124,25 @@ class Movie:
 
     @property
     def n_frames(self) -> int:
-        """How many frames it has."""
+        """Number of frames."""
         return max(round(self.seconds * self.fps), _FEWEST_FRAMES)
 
 
 class MovieMaker(QObject):
-    """Draws a movie, a frame a turn of the event loop.
+    """Draws a movie, one frame per turn of the event loop.
 
     Signals
     -------
     progressed(int, int)
-        Frames drawn, of how many.
+        Frames drawn, total frames.
     finished(str)
-        The file is there.
+        The file was written.
     previewed(list)
         A few frames, (height, width, 3) each.
     failed(str)
-        It is not; one sentence.
+        It was not written; one sentence.
     ended()
-        After each of these.
+        After any of these.
     """
 
     progressed = Signal(int, int)
@@ -165,11 +165,11 @@ class MovieMaker(QObject):
         return self._steps is not None
 
     def start(self, viewer: Any, path: str, movie: Movie) -> None:
-        """Begin to write a movie; the ending of the path says the format."""
+        """Start writing a movie; the suffix of the path sets the format."""
         self._begin(self._draw(viewer, Path(path), movie))
 
     def preview(self, viewer: Any, movie: Movie) -> None:
-        """Begin to draw a few frames of a movie; `previewed` tells them."""
+        """Start drawing a few frames of a movie for `previewed`."""
         self._begin(self._draw_preview(viewer, movie))
 
     def _begin(self, steps: Any) -> None:
@@ -180,7 +180,7 @@ class MovieMaker(QObject):
         self._timer.start()
 
     def stop(self) -> None:
-        """End soon; no file is left."""
+        """Stop soon, leaving no file."""
         self._stopped = True
 
     def _step(self) -> None:
@@ -237,7 +237,7 @@ class MovieMaker(QObject):
 def _frames(
     viewer: Any, movie: Movie, numbers: Iterable[int]
 ) -> Generator[NDArray[np.uint8], None, None]:
-    """Frames of a movie one by one; the view is as it was afterwards."""
+    """Draw the frames of a movie one by one, then restore the view."""
     camera = viewer.scene.camera
     before = (camera.angles, viewer.dims.point)
     canvas = canvas_size(viewer)
@@ -252,7 +252,7 @@ def _frames(
 
 
 def _turned(view: Any, up: Any, degrees: float) -> Any:
-    """The viewing direction turned about the vertical (Rodrigues' formula)."""
+    """The viewing direction rotated about the vertical (Rodrigues' formula)."""
     turn = np.deg2rad(degrees)
     along = up * np.dot(up, view)
     return along + (view - along) * np.cos(turn) + np.cross(up, view) * np.sin(turn)

@@ -1,4 +1,4 @@
-"""The view as a picture of any size: it shows the same part of the scene, larger or smaller."""
+"""The view as a picture of any size, showing the same part of the scene."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def picture_of(viewer: Any, size: tuple[int, int], canvas: tuple[int, int]) -> N
     size
         Height and width in pixels.
     canvas
-        Height and width of the canvas that is on the screen: the zoom belongs to it.
+        Height and width of the canvas on the screen, to which the zoom refers.
     """
     camera = viewer.scene.camera
     zoom = camera.zoom
-    # napari keeps the pixels of a micrometre: a larger picture would show more around it.
+    # napari keeps the number of pixels per micrometre, so a larger picture would show more.
     camera.zoom = zoom * min(size[0] / canvas[0], size[1] / canvas[1])
     try:
         picture = viewer.screenshot(size=size, canvas_only=True, flash=False)
@@ -43,7 +43,7 @@ def picture_of(viewer: Any, size: tuple[int, int], canvas: tuple[int, int]) -> N
 
 
 def png_work(picture: NDArray[np.uint8], path: str) -> Work:
-    """Compress a picture and write it, whole or not at all; returns the path."""
+    """Compress a picture and write it atomically; returns the path."""
 
     def work(stop: Stop) -> str:
         from imageio.v3 import imwrite
@@ -56,7 +56,7 @@ def png_work(picture: NDArray[np.uint8], path: str) -> Work:
 
 
 def _of_size(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """RGB of the very size: a high-resolution screen may give more pixels."""
+    """RGB of exactly this size: a high-resolution screen may deliver more pixels."""
     rgb = picture[..., :3]
     if rgb.shape[:2] != size:
         from scipy.ndimage import zoom

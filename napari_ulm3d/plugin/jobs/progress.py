@@ -1,4 +1,4 @@
-"""How far work has come, in numbers and in words."""
+"""The progress of a run in numbers and in words."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes
     ----------
     share
-        0 to 1; None while that is not known.
+        0 to 1; None while unknown.
     layers
-        Layers to show now, grown since the last.
+        Layers to show now, updated since the last report.
     failed
-        Blocks that could not be worked on so far; the run goes on without them.
+        Number of blocks that failed so far; the run continues without them.
     note
-        What is to be said once, as rich text: who works on the blocks, what was changed.
+        A message to show once, as rich text: the workers, or settings that were changed.
     pace
-        Speed and time left in words, where the run knows better than the clock of the widget.
+        Speed and time left in words, where the run's own estimate is better than the widget's.
     """
 
     stage: str
@@ -39,7 +39,7 @@ class Progress:
     pace: str = ""
 
     def text(self, seconds: float) -> str:
-        """The progress in words, with the speed and the time left."""
+        """The progress in words, with speed and time left."""
         n = len(self.failed)
         failed = f"\n{n} block{'s' if n > 1 else ''} failed and skipped" if n else ""
         if not self.n_frames or not self.share:

@@ -1,4 +1,4 @@
-"""Maps made anew from the tracks of a result, as work for a job; steps that stay are kept."""
+"""Rebuilding maps from the tracks of a result as work for a job; unchanged steps are reused."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["ERRORS", "OF_TRACKS", "Accumulated", "Rebuilt", "Wish", "rebuild_work"]
 
-#: Maps that are made of tracks, and follow their filters.
+#: Maps made from tracks, which follow the track filters.
 OF_TRACKS = ("density", "speed", "velocity_z", "direction")
-#: Maps of how well those are known.
+#: Maps of the uncertainty of those.
 ERRORS = tuple(f"{name}_{what}" for name in ("density", "speed") for what in ("se", "low", "high"))
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be seen.
+    """The refined map.
 
     Attributes
     ----------
     name
-        Of the map.
+        Name of the map.
     chosen
-        Which tracks enter it.
+        Which tracks to include.
     config
-        How fine and how smooth.
+        Resolution and smoothing.
     colouring
-        Colours of the tracks that are drawn; None: they are drawn already.
+        Colours for drawing the tracks; None if they are drawn already.
     """
 
     result: Result
@@ -58,14 +58,14 @@ class Wish:
 
     @property
     def key(self) -> Any:
-        """What the accumulated maps depend on."""
+        """The settings that the accumulated maps depend on."""
         config = self.config
         return id(self.result), self.chosen, config.replace(smoothing_um=0.0)
 
 
 @dataclass(frozen=True)
 class Accumulated:
-    """Maps before they are smoothed, and the curves, which know nothing of smoothing."""
+    """Maps before smoothing, and the curves, which do not depend on smoothing."""
 
     key: Any
     tracks: Tracks
@@ -76,7 +76,7 @@ class Accumulated:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The map that is looked at (and, where they changed, the tracks), as layers."""
+    """The displayed map as a layer and, if they changed, the tracks."""
 
     wish: Wish
     layer: Any
@@ -86,7 +86,7 @@ class Rebuilt:
 
 
 def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
-    """Filter, accumulate and smooth what is not at hand; the map looked at comes first.
+    """Filter, accumulate and smooth as far as necessary; the displayed map comes first.
 
     Yields a `Rebuilt`; returns (`Accumulated`, the `Result` with these tracks and maps).
     """
@@ -125,9 +125,9 @@ def rebuild_work(wish: Wish, known: Accumulated | None) -> Work:
             ours = Accumulated(wish.key, tracks, maps, curve, fsc)
         assert ours is not None
         rest = smooth_maps(maps, config.smoothing_um)
-        if config.smoothing_um > 0:  # the errors are of maps that are not smoothed
+        if config.smoothing_um > 0:  # standard errors refer to unsmoothed maps
             rest = {name: each for name, each in rest.items() if name not in ERRORS}
-        # What is known of the maps before is not true of these.
+        # The uncertainties of the earlier maps do not apply to these.
         kept = {n: each for n, each in result.maps.items() if n not in (*ERRORS, LOCAL_RESOLUTION)}
         shown = {**kept, **rest, **first}
         made = replace(
@@ -152,4 +152,4 @@ def _rebuilt(wish: Wish, seen: VesselMap, tracks: Tracks) -> Rebuilt:
             tracks_layer(tracks, rate_hz=wish.result.rate_hz, colouring=wish.colouring), "tracks"
         )
     layer = make_layer(map_layer(seen), "map") if len(seen.index) else None
-    return Rebuilt(wish, layer, drawn, f"{z} x {y} x {x} voxels of {voxel} um", tracks.n_tracks)
+    return Rebuilt(wish, layer, drawn, f"{z} x {y} x {x} voxels of {voxel} µm", tracks.n_tracks)

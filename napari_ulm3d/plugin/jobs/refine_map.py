@@ -1,4 +1,4 @@
-"""What in the viewer can be refined, and refining it off the GUI thread."""
+"""Maps in the viewer that can be refined, and refining them off the GUI thread."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Maps = Mapping[str, VesselMap]
 
 @dataclass(frozen=True)
 class Order:
-    """What to do with which map.
+    """A request to refine a map.
 
     Attributes
     ----------
     read
-        Gives the maps; called off the GUI thread.
+        Returns the maps; called off the GUI thread.
     task, factor, weights
-        As of `refine`.
+        As in `refine`.
     """
 
     read: Callable[[], Maps]
@@ -41,7 +41,7 @@ class Order:
 
 
 def refinable(layer: Any) -> bool:
-    """Whether a layer shows one volume or plane that was measured."""
+    """Whether a layer shows a single measured volume or plane."""
     value = layer.metadata.get(VALUE)
     if value is not None:
         return isinstance(value, VesselMap) and not value.predicted and not value.signed
@@ -50,12 +50,12 @@ def refinable(layer: Any) -> bool:
 
 
 def layer_map(layer: Any) -> VesselMap:
-    """The density that a layer shows; of labels every one but 0 is vessel.
+    """The density that a layer shows; in Labels, every value but 0 is vessel.
 
     Raises
     ------
     InputError, ResultsError
-        Values or a scale that cannot be used.
+        The values or the scale cannot be used.
     """
     from napari_ulm3d.refinement import image_map
 
@@ -75,7 +75,7 @@ def layer_map(layer: Any) -> VesselMap:
 def refine_work(
     order: Order, centre_um: tuple[float, float, float] | None, tell: Callable[[float], None]
 ) -> Work:
-    """Refine a map, or a box about a place of it (where nothing is there, about its densest)."""
+    """Refine a map, or a box around a position (around the densest place if the box is empty)."""
 
     def work(stop: Stop) -> Any:
         from napari_ulm3d.plugin.layers.predicted import predicted_layers
@@ -98,7 +98,7 @@ def refine_work(
 
 
 def cost_work(order: Order) -> Work:
-    """What the whole would take."""
+    """Estimated cost of the whole map."""
 
     def work(stop: Stop) -> Generator[Any, None, Any]:
         from napari_ulm3d.refinement.refining import expected_cost

@@ -1,4 +1,4 @@
-"""Runs of the pipeline as work for a job: progress out, layers made on the way."""
+"""Pipeline runs as work for a job, with progress and layers along the way."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ __all__ = [
 
 log = logging.getLogger("napari_ulm3d")
 
-# While a run goes on, so few points are drawn that renewing them is never felt.
+# During a run so few points are drawn that updating them is never noticed.
 _GROWING_POINTS = 10_000
 _SECONDS_BETWEEN_LAYERS = 1.0
 
@@ -71,7 +71,7 @@ class Outcome:
 
 @dataclass
 class _Grown:
-    """Tables of what is finished, in the order of the run."""
+    """Tables of the finished blocks, in the order of the run."""
 
     localizations: list[Localizations] = field(default_factory=list)
     tracks: list[Tracks] = field(default_factory=list)
@@ -85,7 +85,7 @@ class _Grown:
     def progress(
         self, n_all: int, stage: str = "Localizing", layers: tuple[Any, ...] = ()
     ) -> Progress:
-        """How far it has come, the block under way included."""
+        """The progress so far, including the current block."""
         frames, stage = self.done.frames, self.done.stage() or stage
         share = frames / n_all if frames else None
         failed, pace = tuple(self.failed), self.done.text(n_all)
@@ -106,8 +106,8 @@ def series_work(
 ) -> Work:
     """Run the whole pipeline, into a results folder if one is named.
 
-    Stopped, it ends with the result of the blocks that were finished, if there are any. `tell`
-    hears how far a block has come while the work waits for it.
+    If stopped, it returns the result of the finished blocks, if there are any. `tell`
+    is called with the progress within a block while the work waits for it.
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
@@ -126,7 +126,7 @@ def series_work(
                 raise
             found, tracks = grown.tables()
             result = result_of(acquisition, config, found, tracks, WHOLE_SERIES)
-            # What is finished has its maps too; the folder, if any, can be resumed.
+            # Finished blocks get their maps too; a results folder can be resumed.
             partial = replace(
                 result,
                 complete=False,
@@ -160,7 +160,7 @@ def _follow(
     stop: Stop,
     grown: _Grown,
 ) -> Generator[Progress, None, tuple[MapsFinished, RunReport | None]]:
-    """Run, telling the progress and gathering the tables."""
+    """Run, report the progress and gather the tables."""
     maps: MapsFinished | None = None
     report: RunReport | None = None
     told = 0.0
@@ -204,7 +204,7 @@ def _follow(
 
 
 def reopen_work(folder: str | Path) -> Work:
-    """The result in a results folder with its layers."""
+    """Load the result in a results folder, with its layers."""
     return waits(lambda stop: outcome_of(result_of_folder(folder)))
 
 
@@ -222,7 +222,7 @@ def _events(
             yield event
         return
     resume = (Path(folder) / "run.toml").is_file()
-    # One that left blocks out is tried again there.
+    # A run with failed blocks may be retried there.
     if resume and _is_whole(ResultsFolder.open(folder)):
         raise ResultsError(
             f"{folder}: already contains a finished run. Choose another folder, or reopen "
@@ -234,7 +234,7 @@ def _events(
 
 
 def blocks_done(folder: str) -> int | None:
-    """Blocks that an unfinished run in a folder has finished; None where there is no such run."""
+    """Number of blocks finished by an unfinished run in a folder; None without such a run."""
     if not folder or not (Path(folder) / "run.toml").is_file():
         return None
     try:
@@ -251,7 +251,7 @@ def _is_whole(results: ResultsFolder) -> bool:
 
 
 def _say(event: Event) -> None:
-    """Log what a run in memory tells; one into a folder logs by itself."""
+    """Log the events of a run in memory; a run into a folder writes its own log."""
     if isinstance(event, BlockFinished):
         n = len(event.result.localizations)
         log.info(
@@ -273,13 +273,13 @@ def _say(event: Event) -> None:
 def _cluster_text(event: ClusterReady) -> str:
     workers = f"{event.n_workers} worker{'s' if event.n_workers != 1 else ''}"
     if not event.dashboard:
-        return f"{workers} at work."
+        return f"{workers} running."
     link = html.escape(event.dashboard, quote=True)
-    return f'{workers} at work; <a href="{link}">dashboard: {link}</a>'
+    return f'{workers} running; <a href="{link}">dashboard: {link}</a>'
 
 
 def files_of(acquisition: Acquisition) -> tuple[str, ...]:
-    """The files of an acquisition, where it has any."""
+    """The files of an acquisition, if it has any."""
     return tuple(str(path) for path in map(source_path, acquisition.sources) if path)
 
 
@@ -314,7 +314,7 @@ def _points(result: Result) -> Any:
 
 
 def outcome_of(result: Result) -> Outcome:
-    """The result with all its layers: density below, tracks over it, bubbles on top."""
+    """The result with all its layers: density at the bottom, tracks above it, bubbles on top."""
     made = {}
     name = "density" if len(result.tracks) else "trajectory"
     if name in result.maps:

@@ -1,4 +1,4 @@
-"""A frame, a window or a block localized by any method, as work for a job; linking again."""
+"""Localizing a frame, window or block by any method, and relinking, as work for a job."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class _Part:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known of the networks, as in `run.toml`."""
+        """Provenance of the networks, as in `run.toml`."""
         return {"weights": {one.role: one.facts() for one in self.plan.weights}}
 
 
 def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
-    """Localize one frame; a network sees the frames about it that it needs."""
+    """Localize one frame; a network also gets the neighbouring frames that it needs."""
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
         margin = localizer_of(config).context_frames(preview.acquisition, config)
@@ -65,9 +65,9 @@ def frame_work(preview: Preview, config: PipelineConfig, frame: int) -> Work:
 def window_work(
     preview: Preview, config: PipelineConfig, frame: int, n_frames: int | None = None
 ) -> Work:
-    """Localize, track and map the frames about one; None: the block that holds it.
+    """Localize, track and map a window around one frame; None: the block that contains it.
 
-    A window does not reach over its block, since the clutter filter does not either.
+    A window does not extend beyond its block, since the clutter filter does not either.
     """
 
     def work(stop: Stop) -> Generator[Progress, None, Outcome]:
@@ -92,7 +92,7 @@ def window_work(
 
 
 def relink_work(computed: Result, config: PipelineConfig) -> Work:
-    """Tracks and maps anew from localizations that are there; nothing is localized again.
+    """Rebuild tracks and maps from existing localizations; nothing is localized again.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _prepared(
     if span is None:
         return _Part(block, filtered, plan)
     length = min(span[1] - span[0], block.n_frames)
-    # At the block's ends the window is pushed inside.
+    # At the ends of the block the window is shifted inside.
     low = min(max(span[0] - block.first_frame, 0), block.n_frames - length)
     high = low + length
     cut = replace(
@@ -156,13 +156,13 @@ def _prepared(
 
 
 def _localized(part: _Part, stop: Stop) -> Generator[Progress, None, BlockResult]:
-    """Localize in a thread, so that its progress can be told between its callbacks."""
+    """Localize in a thread, so that progress can be yielded between its callbacks."""
     told: SimpleQueue[float | BlockResult | BaseException] = SimpleQueue()
 
     def run() -> None:
         try:
             told.put(localize_block(part.block, part.plan, stop, part.filtered, told.put))
-        except BaseException as error:  # told to whoever waits, and raised there
+        except BaseException as error:  # passed to the waiting thread and raised there
             told.put(error)
 
     n_all = part.block.n_frames

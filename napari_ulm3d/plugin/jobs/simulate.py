@@ -1,4 +1,4 @@
-"""A simulated acquisition whose frames are made when they are looked at."""
+"""A simulated acquisition whose frames are simulated when they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["lazy_work"]
 
 
 def lazy_work(config: SimulationConfig) -> Work:
-    """Set a simulation up, of which nothing is kept; returns the acquisition and its layer."""
+    """Set up a simulation that is not stored; returns the acquisition and its layer."""
 
     def work(stop: Stop) -> tuple[Any, Any]:
         from napari_ulm3d.simulate import simulate

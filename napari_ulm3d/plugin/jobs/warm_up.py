@@ -1,4 +1,4 @@
-"""Imports that take long, done in a thread while a person looks at the first widget."""
+"""Slow imports, done in a thread while the user looks at the first widget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["warm_up"]
 
 log = logging.getLogger("napari_ulm3d")
 
-# In the order in which they will be wanted.
+# In the order in which they will be needed.
 _SLOW = (
     "pyqtgraph",
     "napari_ulm3d.pipeline",
@@ -23,7 +23,7 @@ _begun = threading.Event()
 
 
 def warm_up() -> None:
-    """Begin to import what runs need; only the first call does something."""
+    """Start importing what runs need; only the first call has an effect."""
     if not _begun.is_set():
         _begun.set()
         threading.Thread(target=_import, name="ulm3d imports", daemon=True).start()
@@ -33,5 +33,5 @@ def _import() -> None:
     for name in _SLOW:
         try:
             import_module(name)
-        except Exception as error:  # whoever needs it hears of it then, with a remedy
+        except Exception as error:  # reported with a remedy when it is needed
             log.debug("%s could not be imported yet: %s", name, error)

@@ -1,4 +1,4 @@
-"""Anyone's layers as an acquisition, tracks or localizations, by their scale and units."""
+"""Layers made elsewhere as an acquisition, tracks or localizations, using their scale and units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNKNOWN = ("pixel", "dimensionless")
 
 
 def can_be_adopted(layer: Any) -> bool:
-    """Whether a layer could be frames, points or tracks of somebody else's."""
+    """Whether a layer not made by the plugin could be frames, points or tracks."""
     from napari.layers import Image, Points
     from napari.layers import Tracks as TracksLayer
 
@@ -41,22 +41,22 @@ def can_be_adopted(layer: Any) -> bool:
 
 
 def acquisition_of_layer(layer: Any, load: LoadConfig | None = None) -> Acquisition:
-    """The frames of an Image layer (t, z, y, x), or (t, z, x) in 2-D, read when looked at.
+    """The frames of an Image layer (t, z, y, x), or (t, z, x) in 2-D, read lazily.
 
     Axes may stand in another order where the layer's axis labels are the letters t, z, y, x.
 
     Parameters
     ----------
     layer
-        With units of time and length; where they are pixels, `load` has to tell.
+        Layer with units of time and length; if they are pixels, `load` must give the scale.
     load
-        What goes before the layer's own: voxel size, frame rate, origin and wave.
+        Values that override the layer's: voxel size, frame rate, origin, wavelength or frequency.
 
     Raises
     ------
     ConfigError
-        Frame rate or voxel size are unknown, the layer is turned or sheared, or it holds negative
-        numbers, which are no amplitudes.
+        Frame rate or voxel size is unknown, the layer is rotated or sheared, or it holds negative
+        numbers, which cannot be amplitudes.
     """
     load = load or LoadConfig()
     axes = _axes_of(layer)
@@ -69,7 +69,7 @@ def acquisition_of_layer(layer: Any, load: LoadConfig | None = None) -> Acquisit
     if not np.iscomplexobj(first) and first.min(initial=0) < 0:
         raise ConfigError(
             f"The layer '{layer.name}' holds negative numbers, so it is not an amplitude. Add the "
-            "magnitude of the IQ data, not decibels; complex IQ is opened from its file."
+            "magnitude of the IQ data, not decibels; open complex IQ from its file."
         )
     steps, start = _steps(layer, axes)
     voxel, rate_hz = load.voxel_um, load.rate_hz or _rate(steps["t"], layer, axes)
@@ -105,12 +105,12 @@ def acquisition_of_layer(layer: Any, load: LoadConfig | None = None) -> Acquisit
 
 
 def rate_of_layer(layer: Any, load: LoadConfig | None = None) -> float:
-    """Frames a second of a Points or Tracks layer, of which a step in time is a frame.
+    """Frame rate of a Points or Tracks layer, in which one step in time is a frame.
 
     Raises
     ------
     ConfigError
-        Its first axis is no time, and `load` does not tell.
+        Its first axis is not time, and `load` gives no frame rate.
     """
     axes = _axes_of(layer)
     rate_hz = (load.rate_hz if load else None) or _rate(_steps(layer, axes)[0]["t"], layer, axes)
@@ -123,12 +123,12 @@ def rate_of_layer(layer: Any, load: LoadConfig | None = None) -> float:
 
 
 def tracks_of_layer(layer: Any, load: LoadConfig | None = None) -> Tracks:
-    """The tracks of a Tracks layer (track, t, z, y, x); velocities are derived where it has none.
+    """The tracks of a Tracks layer (track, t, z, y, x); missing velocities are derived.
 
     Raises
     ------
     ConfigError
-        Times or positions have no unit, and `load` does not tell.
+        Times or positions have no unit, and `load` does not give the scale.
     """
     value = layer.metadata.get("ulm3d")
     if isinstance(value, Tracks):
@@ -148,7 +148,7 @@ def localizations_of_layer(layer: Any, load: LoadConfig | None = None) -> Locali
     Raises
     ------
     ConfigError
-        Times or positions have no unit, and `load` does not tell.
+        Times or positions have no unit, and `load` does not give the scale.
     """
     value = layer.metadata.get("ulm3d")
     if isinstance(value, Localizations):
@@ -164,18 +164,18 @@ def localizations_of_layer(layer: Any, load: LoadConfig | None = None) -> Locali
 
 
 def _axes_of(layer: Any) -> str:
-    """The letters of a layer's axes, t z y x or t z x unless its labels say otherwise."""
+    """The letters of a layer's axes: t z y x or t z x, unless its labels say otherwise."""
     labels = [str(label).lower()[:1] for label in layer.axis_labels]
     plain = "tzyx" if layer.ndim == 4 else "tzx"
     named = set(labels) == set(plain) or (layer.ndim == 3 and set(labels) == set("tyx"))
     if not named:
         return plain
-    # A plane of rows and columns is depth against lateral.
+    # The rows and columns of a plane are depth and lateral position.
     return "".join("z" if layer.ndim == 3 and label == "y" else label for label in labels)
 
 
 def _steps(layer: Any, axes: str) -> tuple[dict[str, float], dict[str, float]]:
-    """The world's step and start along each axis, in the layer's units."""
+    """World step and origin along each axis, in the layer's units."""
     origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))[-layer.ndim :]
     ends = [layer.data_to_world(unit) for unit in np.eye(layer.ndim)]
     matrix = np.array([np.asarray(end)[-layer.ndim :] - origin for end in ends])
@@ -190,12 +190,12 @@ def _steps(layer: Any, axes: str) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _in(unit: Any, wanted: str) -> float | None:
-    """How many of a wanted unit a layer's unit is; None where it is none of that kind."""
+    """A layer's unit in the wanted unit; None if it has another dimension."""
     if str(unit) in _UNKNOWN:
         return None
     try:
         return float((1 * unit).to(wanted).magnitude)
-    except TypeError:  # pint: of another dimension
+    except TypeError:  # pint: incompatible dimension
         return None
 
 

@@ -1,8 +1,8 @@
 """Value objects as napari layers: data, scale in um and s, units and axis labels.
 
-Every function returns what napari calls layer data, ``(data, settings, type)``, and needs
-no viewer. The value object itself rides along in the layer's metadata, whole, whatever is
-drawn of it.
+Every function returns napari layer data, ``(data, settings, type)``, and needs
+no viewer. The layer's metadata hold the complete value object, however much of it is
+drawn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from napari_ulm3d.plugin.layers.track_colors import (
     ranged_colormap,
     signed_top,
 )
+from napari_ulm3d.plugin.units import shown_as
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -57,35 +58,35 @@ SPACE_LABELS = ("z", "y", "x")
 UNITS = ("s", *SPACE_UNITS)
 LABELS = ("t", *SPACE_LABELS)
 
-#: Key of a layer's metadata under which its value object stands.
+#: Metadata key of a layer's value object.
 VALUE = "ulm3d"
-#: Keys of a map layer: how much coarser it is drawn, and its limits before a person changed them.
+#: Metadata keys of a map layer: pooling factor, and contrast limits before any user change.
 POOLED = "ulm3d_pooled_by"
 LIMITS = "ulm3d_limits"
 
-#: Maps of counts, over many decades: faint vessels are lifted.
+#: Maps of counts span many decades, so faint vessels are brightened.
 COUNTS = ("density", "trajectory")
-#: Colour maps of the field: hot for counts, that of colour Doppler for signed values.
+#: Colour maps as in the field: hot for counts, colour Doppler for signed values.
 COLORMAPS = {"density": "hot", "power_doppler": "gray", "speed": "turbo", "trajectory": "hot"}
 
 _SHOWN_DB = 50.0
 _SHOWN_FILTERED_DB = 25.0
 
-# More drawn voxels than this stall the viewer; 3-D textures past the GL limit are strided
-# by it, so that thin vessels vanish. Larger maps are pooled by their maximum instead.
+# More voxels than this stall the viewer, and napari strides 3-D textures past the GL limit,
+# so that thin vessels vanish. Larger maps are max-pooled instead.
 MAX_DRAWN_VOXELS = 16_000_000
 MAX_DRAWN_TRACK_POINTS = 300_000
 MAX_DRAWN_LOCALIZATIONS = 300_000
 
 
 def value_of(layer: Any, kind: type) -> Any:
-    """The value object of this kind that a layer shows; None if it shows none."""
+    """The value object of this type that a layer shows; None if it shows none."""
     value = layer.metadata.get(VALUE) if hasattr(layer, "metadata") else None
     return value if isinstance(value, kind) else None
 
 
 def acquisition_layer(acquisition: Acquisition, reference: float | None = None) -> LayerData:
-    """Frames in dB under a fixed reference, read when looked at."""
+    """Frames in dB relative to a fixed reference, read lazily."""
     series = DecibelSeries(acquisition, reference)
     settings = {
         "name": f"{acquisition.name} [dB]",
@@ -102,7 +103,7 @@ def acquisition_layer(acquisition: Acquisition, reference: float | None = None) 
 
 
 def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> LayerData:
-    """A vessel map as an image layer on its own grid, pooled by maximum when it is large."""
+    """A vessel map as an image layer on its own grid, max-pooled if it is large."""
     data, factor = _pooled(vessel_map, max_voxels)
     spacing = np.asarray(vessel_map.grid.spacing_um)
     factors = np.where(np.asarray(vessel_map.shape) > 1, factor, 1)
@@ -114,7 +115,7 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
     top = signed_top(top) if signed else top
     limits = (-top, top) if signed else (0.0, top)
     settings = {
-        "name": f"{name} [{vessel_map.unit}]" if vessel_map.unit else name,
+        "name": f"{name} [{shown_as(vessel_map.unit)}]" if vessel_map.unit else name,
         "scale": spacing * factors,
         "translate": np.asarray(vessel_map.grid.origin_um) + spacing * (factors - 1) / 2,
         "units": SPACE_UNITS,
@@ -123,7 +124,7 @@ def map_layer(vessel_map: VesselMap, *, max_voxels: int = MAX_DRAWN_VOXELS) -> L
         "contrast_limits": limits,
         "gamma": 0.6 if vessel_map.name in COUNTS else 1.0,
         "blending": "additive",
-        # Of signed values neither the largest nor the mean along a ray is one of them.
+        # For signed values, neither the maximum nor the mean along a ray is meaningful.
         "rendering": "translucent" if signed else "mip",
         "projection_mode": "none" if signed else "max",
         "metadata": {VALUE: vessel_map, POOLED: factor, LIMITS: limits},
@@ -146,7 +147,7 @@ def volume_layer(name: str, volume: NDArray[Any], grid: Grid, **settings: Any) -
 
 
 def mask_layer(name: str, mask: NDArray[np.bool_], grid: Grid) -> LayerData:
-    """Voxels of the acquisition's grid marked in colour over whatever lies below."""
+    """Marked voxels of the acquisition's grid as a coloured overlay."""
     from napari.utils.colormaps import Colormap
 
     green = Colormap([[0.0, 0.0, 0.0, 0.0], [0.1, 0.9, 0.3, 1.0]], name="kept")
@@ -166,7 +167,7 @@ def mask_layer(name: str, mask: NDArray[np.bool_], grid: Grid) -> LayerData:
 def filtered_layer(
     frames: NDArray[Any], grid: Grid, rate_hz: float, first_frame: int, reference: float
 ) -> LayerData:
-    """A block after the clutter filter, in dB, at its place in time."""
+    """A block after the clutter filter, in dB, at its position in time."""
     block = Acquisition.from_array(frames, grid.spacing_um, rate_hz, origin_um=grid.origin_um)
     settings = {
         "name": "filtered frames (preview) [dB]",
@@ -189,19 +190,19 @@ def tracks_layer(
     max_points: int = MAX_DRAWN_TRACK_POINTS,
     colouring: Colouring | None = None,
 ) -> LayerData:
-    """Tracks as a layer coloured by speed; whole tracks are left out past `max_points` rows.
+    """Tracks as a layer; beyond `max_points` rows, whole tracks are left out.
 
     Parameters
     ----------
     rate_hz
-        Places them in time; None: taken from the table itself.
+        Frame rate of the time axis; None: taken from the table.
     colouring
-        Quantity and range; None: speed, on the robust range of these tracks.
+        Quantity and range; None: speed over the robust range of these tracks.
     """
     colouring = colouring or default_colouring(tracks)
     table = _whole_tracks(tracks.table, max_points)
     data = table[["track_id", "frame", *POSITION_UM]].to_numpy(np.float64)
-    if not len(data):  # napari refuses tracks without points
+    if not len(data):  # napari rejects Tracks layers without points
         data = np.zeros((1, 5))
     features = features_of(table)
     settings = {
@@ -227,9 +228,9 @@ def localizations_layer(
     *,
     max_points: int = MAX_DRAWN_LOCALIZATIONS,
 ) -> LayerData:
-    """Localizations as points (t, z, y, x), each seen in its own frame."""
+    """Localizations as points (t, z, y, x), each visible in its own frame."""
     table = found.table
-    if len(table) > max_points:  # whole frames stay whole: a frame shows all of its bubbles
+    if len(table) > max_points:  # thinned by whole frames, so that a frame shows all of its bubbles
         last = table["frame"].iloc[max_points]
         table = table[table["frame"] < last]
     settings = {
@@ -251,7 +252,7 @@ def localizations_layer(
 
 
 def rate_of(table: pd.DataFrame) -> float:
-    """Frames a second by a table's own `frame` and `time_s`; 1 where they do not tell."""
+    """Frame rate from a table's `frame` and `time_s`; 1 if they do not give it."""
     late = table["frame"].to_numpy().argmax() if len(table) else 0
     if not len(table) or not table["time_s"].iloc[late] > 0:
         return 1.0
@@ -267,7 +268,7 @@ def _drawn(name: str, n_drawn: int, n_all: int) -> str:
 
 
 def _whole_tracks(table: pd.DataFrame, max_points: int) -> pd.DataFrame:
-    """The table, or whole tracks of it chosen evenly at random, of about `max_points` rows."""
+    """The table, or a random choice of whole tracks with about `max_points` rows."""
     if len(table) <= max_points:
         return table
     identities = table["track_id"].unique()
@@ -277,7 +278,7 @@ def _whole_tracks(table: pd.DataFrame, max_points: int) -> pd.DataFrame:
 
 
 def _pooled(vessel_map: VesselMap, max_voxels: int) -> tuple[NDArray[np.float32], int]:
-    """The volume, and the factor that its resolved axes were pooled by."""
+    """The volume, and the factor by which its resolved axes were pooled."""
     factor = 1
     shape = np.asarray(vessel_map.shape)
     while np.prod(-(-shape // np.where(shape > 1, factor, 1)), dtype=float) > max_voxels:

@@ -1,4 +1,4 @@
-"""Frames as decibels, computed when they are looked at: what a viewer can show of IQ."""
+"""Frames in decibels, computed when read, since a viewer cannot show complex IQ data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from napari_ulm3d.acquisition import Acquisition
 
 __all__ = ["DYNAMIC_RANGE_DB", "DecibelSeries"]
 
-#: Levels below this are drawn as this.
+#: Lower levels are clipped to this.
 DYNAMIC_RANGE_DB = 80.0
 
-# Frames are read this many bytes at a time, since files are often compressed in stretches.
+# Frames are read this many bytes at a time, since files are often compressed in chunks.
 _STRETCH_BYTES = 4 << 20
 _CACHE_BYTES = 128 << 20
 
@@ -25,16 +25,16 @@ class DecibelSeries:
     """The magnitude of an acquisition's frames in dB below a fixed reference.
 
     An array to napari (`shape`, `dtype`, `ndim`, indexing), (t, z, y, x) float32; frames
-    are read when indexed and the latest are kept as they were read: of a frame only what is
-    asked for, in 2-D a plane, is computed. The reference, the largest magnitude of the first
-    frame, is fixed: brightness means the same in every frame.
+    are read when indexed, and the latest raw frames are cached. Only the requested part of a
+    frame, in 2-D one plane, is computed. The reference, the largest magnitude of the first
+    frame, is fixed, so that brightness means the same in every frame.
 
     Parameters
     ----------
     acquisition
-        IQ or envelope; of an envelope negative values count as zero.
+        IQ or envelope; negative envelope values count as zero.
     reference
-        Magnitude of 0 dB; None: the largest of the first frame, which is read for it.
+        Magnitude at 0 dB; None: the largest in the first frame, which is read for it.
     """
 
     dtype = np.dtype(np.float32)
@@ -78,7 +78,7 @@ class DecibelSeries:
         return self._decibels(self._read(number)[key])
 
     def _read(self, number: int) -> NDArray[Any]:
-        """Frame `number` as it was read, (z, y, x)."""
+        """Frame `number` as stored, (z, y, x)."""
         number = range(self.shape[0])[number]
         stretch, within = divmod(number, self._stretch)
         with self._lock:

@@ -1,4 +1,4 @@
-"""What becomes of layers and view when an acquisition comes, or another display is chosen."""
+"""Adapting layers and view when an acquisition is opened or the display mode changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["face_frames", "set_aside", "suit_tracks", "take"]
 
 
 def take(viewer: Any, layer: Any) -> Acquisition | None:
-    """Complete a layer that was added; its acquisition, where it shows one."""
+    """Complete a newly added layer; returns its acquisition if it shows one."""
     complete_colouring(layer)
     _suit(viewer, layer)
     acquisition: Acquisition | None = value_of(layer, Acquisition)
@@ -24,19 +24,19 @@ def take(viewer: Any, layer: Any) -> Acquisition | None:
 
 
 def suit_tracks(viewer: Any) -> None:
-    """Show as much of the tracks as suits the display."""
+    """Show as much of the tracks as suits the display mode."""
     for layer in viewer.layers:
         _suit(viewer, layer)
 
 
 def face_frames(viewer: Any, acquisition: Acquisition) -> None:
-    """Look at a plane of depth against lateral, as ultrasound is looked at."""
+    """Show a plane of depth against lateral position, as usual in ultrasound."""
     layer = next((la for la in viewer.layers if value_of(la, Acquisition) is acquisition), None)
     if layer is None or viewer.dims.ndim != 4:
         return
     viewer.dims.ndisplay = 2
     viewer.dims.order = (0, 2, 1, 3)
-    # A slice as thick as a voxel: bubbles and fine maps within it are seen.
+    # A slice one voxel thick shows the bubbles and fine maps within it.
     viewer.dims.thickness = (0.0, *acquisition.grid.spacing_um)
     viewer.canvas.overlays.scale_bar.visible = True
     fit_view(viewer, layer)

@@ -1,4 +1,4 @@
-"""Putting layers into the viewer, or renewing those that are there."""
+"""Adding layers to the viewer, or updating existing ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from napari_ulm3d.plugin.layers.track_span import SPAN, apply_span, span_of
 
 __all__ = ["Placer", "find_layer", "make_layer", "place", "place_opened", "remove", "set_aside"]
 
-#: Key of a layer's metadata that says which of the plugin's layers it is.
+#: Metadata key that tells which of the plugin's layers it is.
 ROLE = "ulm3d_role"
 
-# Of a layer of an earlier acquisition: the role that it had.
+# Metadata key of the former role of a layer of an earlier acquisition.
 _EARLIER = "ulm3d_earlier"
 
 # From below to above.
@@ -44,7 +44,7 @@ _ORDER = (
 
 
 def make_layer(data: LayerData, role: str) -> Any:
-    """The layer itself; may be made off the GUI thread, where large ones take time."""
+    """Create the layer; large ones take time and may be created off the GUI thread."""
     from napari.layers import Layer
 
     values, settings, kind = data
@@ -56,7 +56,7 @@ def make_layer(data: LayerData, role: str) -> Any:
 
 
 def find_layer(viewer: Any, role: str) -> Any:
-    """The layer in that role; None when there is none."""
+    """The layer with that role; None if there is none."""
     for layer in viewer.layers:
         if layer.metadata.get(ROLE) == role:
             return layer
@@ -64,7 +64,7 @@ def find_layer(viewer: Any, role: str) -> Any:
 
 
 def remove(viewer: Any, role: str) -> None:
-    """Take the layer in that role away."""
+    """Remove the layer with that role."""
     layer = find_layer(viewer, role)
     if layer is not None:
         with _same_place(viewer), _no_full_collection():
@@ -72,12 +72,12 @@ def remove(viewer: Any, role: str) -> None:
 
 
 def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
-    """Add a layer where its role belongs; one that is there already shows what is new.
+    """Add a layer at the position of its role, or update the existing layer with that role.
 
-    Where an older layer cannot take over what the new one shows, that replaces it. What the
-    person set on the older one (visibility, opacity, colours of tracks, limits of the same map)
-    is kept. With `renew_data` an older image of the same scale keeps its place and all its looks
-    and gets the data.
+    An older layer that cannot take over the new data is replaced. What the
+    user set on the older one (visibility, opacity, track colours, contrast limits of the same map)
+    is kept. With `renew_data`, an older image of the same scale keeps its position and appearance
+    and only gets the data.
     """
     role = layer.metadata[ROLE]
     old = find_layer(viewer, role)
@@ -101,16 +101,16 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
             with _no_full_collection():
                 viewer.layers.remove(old)
             viewer.layers.insert(at, layer)
-    # The viewer selects what is new: a person at work on a layer goes on with it.
+    # napari selects new layers; restore the selection so that the user can carry on.
     if active is not None:
         viewer.layers.selection.active = layer if active is old else active
     return layer
 
 
 def place_opened(viewer: Any, layers: tuple[Any, ...]) -> None:
-    """Place what belongs to layers that napari has added itself, the last ones of their roles.
+    """Tidy up after layers that napari has added itself, keeping the last one of each role.
 
-    Older layers of those roles go: there is one result at a time.
+    Older layers with those roles are removed: there is one result at a time.
     """
     newest = {layer.metadata[ROLE]: layer for layer in viewer.layers if ROLE in layer.metadata}
     for layer in [*viewer.layers]:
@@ -123,9 +123,9 @@ def place_opened(viewer: Any, layers: tuple[Any, ...]) -> None:
 
 
 def set_aside(viewer: Any, newest: Any, name: str) -> None:
-    """Hide the layers of an acquisition that another one follows; its name stands before theirs.
+    """Hide the layers of the previous acquisition and prefix their names with its name.
 
-    They have no role any more: what comes now is placed beside them and does not renew them.
+    They lose their roles, so that new layers are added beside them and do not update them.
     """
     for layer in viewer.layers:
         role = layer.metadata.get(ROLE)
@@ -140,10 +140,10 @@ def set_aside(viewer: Any, newest: Any, name: str) -> None:
 
 
 class Placer(QObject):
-    """Places layers one after the other, a turn of the event loop each.
+    """Places layers one after the other, one per turn of the event loop.
 
-    A layer takes some 50 ms to be added, and as long to be drawn first; several at once would
-    be felt.
+    Adding a layer takes some 50 ms, and drawing it first as long again; several at once would
+    be noticeable.
     """
 
     def __init__(self, parent: QObject) -> None:
@@ -155,7 +155,7 @@ class Placer(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether there is something left to place."""
+        """Whether layers are left to place."""
         return bool(self._steps)
 
     def start(
@@ -165,7 +165,7 @@ class Placer(QObject):
         stale_roles: tuple[str, ...],
         done: Callable[[], None],
     ) -> None:
-        """Take away the layers of stale roles, place the others, then call `done`."""
+        """Remove the layers with stale roles, place the others, then call `done`."""
         self.take_turns(
             *(partial(remove, viewer, role) for role in stale_roles),
             *(partial(place, viewer, layer) for layer in layers),
@@ -173,13 +173,13 @@ class Placer(QObject):
         )
 
     def take_turns(self, *steps: Callable[[], Any]) -> None:
-        """Do these after what is waiting already, a turn of the event loop each."""
+        """Queue these actions, one per turn of the event loop."""
         self._steps.extend(steps)
         if self._steps:
             self._timer.start()
 
     def forget(self) -> None:
-        """What is waiting is not to be done any more."""
+        """Discard all queued actions."""
         self._steps.clear()
         self._timer.stop()
 
@@ -215,7 +215,7 @@ def _same_grid(old: Any, new: Any) -> bool:
 
 
 def _place_of(viewer: Any, role: str) -> int:
-    """Under the first layer of a role that belongs further up; else on top."""
+    """Position below the first layer whose role belongs further up, else on top."""
     above = _ORDER[_ORDER.index(role) + 1 :] if role in _ORDER else ()
     for at, layer in enumerate(viewer.layers):
         if layer.metadata.get(ROLE) in above:
@@ -225,10 +225,10 @@ def _place_of(viewer: Any, role: str) -> int:
 
 @contextmanager
 def _no_full_collection() -> Iterator[None]:
-    """Keep napari's full garbage collection at every removed layer short.
+    """Keep the full garbage collection that napari runs for every removed layer short.
 
-    It takes a quarter of a second in a grown process, on the GUI thread. What lives now is
-    set aside from it; the interpreter's own collections see it again afterwards.
+    In a large process it takes a quarter of a second on the GUI thread. Live objects are
+    frozen meanwhile; the interpreter's own collections include them again afterwards.
     """
     gc.freeze()
     try:
@@ -239,10 +239,10 @@ def _no_full_collection() -> Iterator[None]:
 
 @contextmanager
 def _same_place(viewer: Any) -> Iterator[None]:
-    """Keep the sliders where they are.
+    """Keep the sliders at their positions.
 
-    When a layer goes, napari keeps the number of the step and not the position; with other
-    layers' steps the view would jump.
+    When a layer is removed, napari keeps the step number and not the position; with other
+    step sizes the view would jump.
     """
     point, ndim = viewer.dims.point, viewer.dims.ndim
     yield

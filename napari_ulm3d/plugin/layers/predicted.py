@@ -1,4 +1,4 @@
-"""A refined map as layers: what was predicted in a hue of its own over what was measured."""
+"""A refined map as layers: the prediction in a hue of its own over the measured map."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "MEASURED", "PREDICTED", "predicted_layers", "show_from"]
 
-#: Roles of the layers.
+#: Layer roles.
 MEASURED, PREDICTED, KINDS = "refined: measured", "refined: predicted", "refined: kinds"
 
-#: Key of a layer's metadata under which every predicted layer says that it is one.
+#: Metadata key that marks predicted layers.
 PREDICTION = "ulm3d_predicted"
 
 _ORANGE = ((0.55, 0.2, 0.0, 1.0), (1.0, 0.6, 0.1, 1.0))
@@ -25,14 +25,14 @@ _OF_KIND: dict[int | None, str] = {1: "#ff4d4d", 2: "#6fdc6f", 3: "#5b8dff"}
 
 
 def predicted_layers(refined: RefinedMap, *, whole: bool = True) -> tuple[Any, ...]:
-    """The measured map in grey, the prediction in orange over it, and kinds where there are.
+    """The measured map in grey, the prediction in orange over it, and vessel kinds if available.
 
     Parameters
     ----------
     refined
-        What to show.
+        The refined map.
     whole
-        Whether it is all of the map, or a preview of a part.
+        Whether it is the whole map or a preview of a part.
     """
     said = f"predicted ({refined.task}{'' if whole else ', preview'})"
     values, settings, kind = map_layer(refined.measured)
@@ -59,14 +59,14 @@ def predicted_layers(refined: RefinedMap, *, whole: bool = True) -> tuple[Any, .
 
 
 def show_from(layer: Any, least: float) -> None:
-    """Show only voxels that are likelier than that."""
+    """Show only voxels of at least this probability."""
     layer.contrast_limits = (min(least, 0.999), 1.0)
 
 
 def _hue() -> Any:
     from napari.utils.colormaps import Colormap
 
-    # What lies below the limits is clear, not dark: the measured map shows through.
+    # Values below the limits are transparent, so that the measured map shows through.
     return Colormap(
         [(0.0, 0.0, 0.0, 0.0), *_ORANGE], controls=(0.0, 0.001, 1.0), name="predicted vessels"
     )

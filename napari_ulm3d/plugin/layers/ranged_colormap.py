@@ -1,4 +1,4 @@
-"""Two classes for napari: a colour map over a range of values, and what a colour bar reads."""
+"""Two classes for napari: a colour map over a fixed range, and the source of a colour bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_VALUE = (0.5, 0.5, 0.5, 1.0)
 
 
 class RangedColormap(Colormap):
-    """A colour map that takes values as they are, not shares; NaN is grey."""
+    """A colour map of absolute, not normalized, values; NaN is grey."""
 
     _low: float = PrivateAttr(0.0)
     _high: float = PrivateAttr(1.0)
@@ -25,13 +25,13 @@ class RangedColormap(Colormap):
         self._low, self._high = low, high
 
     def map(self, values: Any) -> Any:
-        """Colours, (n, 4), of values, (n,)."""
+        """Colours (n, 4) of values (n,)."""
         share = (np.atleast_1d(values).astype(np.float64) - self._low) / (self._high - self._low)
         return super().map(share)
 
 
 class ColourScale(EventedModel):
-    """Limits and colours of a colour bar; the bar follows when they change."""
+    """Limits and colours of a colour bar, which follows their changes."""
 
     contrast_limits: tuple[float, float] = (0.0, 1.0)
     continuous_colormap: Colormap = ensure_colormap("turbo")

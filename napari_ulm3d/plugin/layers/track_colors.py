@@ -1,8 +1,8 @@
 """Colours of tracks on a fixed range, with a colour bar: what napari's Tracks layer lacks.
 
-Left to itself it stretches its colours over the values it happens to hold, so that the same
-speed changes colour with every filter, and a single NaN spoils all. Here a track's quantity is
-mapped from a range that stays, and the colour bar is napari's own, put on the layer.
+By itself it stretches its colours over the values it happens to hold, so that the same
+speed changes colour with every filter, and a single NaN spoils everything. Here a quantity is
+mapped over a fixed range, with napari's own colour bar on the layer.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
     "title_colour_bar",
 ]
 
-#: Key of a layer's metadata under which its `Colouring` stands.
+#: Metadata key of a layer's `Colouring`.
 COLOURING = "ulm3d_colouring"
 
-#: Name of the overlay that is the colour bar of a layer of tracks.
+#: Name of the overlay that is the colour bar of a Tracks layer.
 COLOUR_BAR = "ulm3d_colorbar"
 
-#: Colour map of signed values: towards the probe red, away from it blue, as in colour Doppler.
+#: Colour map of signed values: red towards the probe, blue away from it, as in colour Doppler.
 DOPPLER = "doppler"
 _DOPPLER = [
     [1.0, 0.95, 0.35, 1.0],
@@ -58,13 +58,13 @@ _DOPPLER = [
 ]
 _NAME = re.compile(r"^tracks( by [^\[(]+(\[[^\]]*\])?)?(?= \(|$)")
 _SCALE = "ulm3d_scale"
-# Of a colour map whose empty end is transparent.
+# Suffix of a colour map whose lowest colour is transparent.
 _CLEAR = ", clear"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that tracks are coloured by: its name for people, unit, and colour map."""
+    """A quantity to colour tracks by: its label, unit and colour map."""
 
     label: str
     unit: str
@@ -72,10 +72,10 @@ class Quantity:
     signed: bool = False
 
 
-#: By the name of the layer's feature.
+#: Keyed by the name of the layer's feature.
 QUANTITIES = {
     "speed_mm_s": Quantity("Speed", "mm/s"),
-    "depth_um": Quantity("Depth", "um", "viridis"),
+    "depth_um": Quantity("Depth", "µm", "viridis"),
     "direction": Quantity("Direction", "-1 up, 1 deeper", DOPPLER, signed=True),
     "vz_mm_s": Quantity("Axial velocity", "mm/s", DOPPLER, signed=True),
     "time_s": Quantity("Time", "s", "plasma"),
@@ -85,16 +85,16 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Colouring:
-    """What tracks are coloured by, and from which value to which.
+    """The quantity that colours tracks, and its range.
 
     Attributes
     ----------
     by
         A name of `QUANTITIES`.
     low, high
-        Values of the first and the last colour; what lies beyond has that colour.
+        Values of the first and last colour; values beyond are clipped.
     chosen
-        Whether a person set the range; it then outlives a new result.
+        Whether the user set the range; it then persists when the result changes.
     """
 
     by: str = "speed_mm_s"
@@ -110,16 +110,16 @@ class Colouring:
 
 
 def layer_name(colouring: Colouring) -> str:
-    """What a layer of tracks is called: its colour bar has no title of its own."""
+    """Name of a Tracks layer, which serves as the title of its colour bar."""
     quantity = QUANTITIES[colouring.by]
     unit = f" [{quantity.unit}]" if quantity.unit else ""
     return f"tracks by {quantity.label.lower()}{unit}"
 
 
 def features_of(table: pd.DataFrame) -> pd.DataFrame:
-    """What a track's points can be coloured by, a column each of `QUANTITIES`.
+    """The values for colouring track points, one column for each of `QUANTITIES`.
 
-    `direction` is the share of the speed that is axial: 1 straight deeper, -1 straight up.
+    `direction` is axial velocity over speed: 1 straight down, -1 straight up.
     """
     speed = table["speed_mm_s"].to_numpy(np.float64)
     axial = table["vz_mm_s"].to_numpy(np.float64)
@@ -140,7 +140,7 @@ def features_of(table: pd.DataFrame) -> pd.DataFrame:
 def default_range(values: NDArray[np.float64], by: str) -> tuple[float, float]:
     """The 1st to the 99th percentile, rounded outwards; symmetric for signed quantities.
 
-    A speed begins at 0, time is all of it. NaN do not count; a range is never empty.
+    Speed starts at 0 and time covers all values. NaN is ignored; a range is never empty.
     """
     values = values[np.isfinite(values)]
     if by == "direction":
@@ -153,14 +153,14 @@ def default_range(values: NDArray[np.float64], by: str) -> tuple[float, float]:
     ends = (0, 100) if by == "time_s" else (1, 99)
     low, high = (float(v) for v in np.percentile(values, ends))
     if by == "speed_mm_s":
-        low = 0.0  # a speed is read from zero
+        low = 0.0  # speed starts at zero
     return _round_out(low, high)
 
 
 def signed_top(top: float) -> float:
-    """The upper end, at or above `top`, of colours from -top to top.
+    """The upper end, at or above `top`, of a symmetric colour range.
 
-    napari writes no number but 0 on a symmetric colour bar that ends between 4 and 5 or between
+    napari labels only 0 on a symmetric colour bar that ends between 4 and 5 or between
     7.5 and 10 times a power of ten.
     """
     if not top > 0:
@@ -175,7 +175,7 @@ def signed_top(top: float) -> float:
 
 
 def default_colouring(tracks: Tracks, by: str = "speed_mm_s") -> Colouring:
-    """Colours of some tracks on their own robust range."""
+    """Colouring of some tracks over their own robust range."""
     return Colouring(by, *default_range(features_of(tracks.table)[by].to_numpy(), by))
 
 
@@ -189,9 +189,9 @@ def napari_colormap(name: str) -> Any:
 
 
 def map_colormap(name: str, signed: bool) -> Any:
-    """A colour map for a vessel map, of which the empty voxels are clear.
+    """A colour map for a vessel map, with transparent empty voxels.
 
-    Without it a map whose lowest colour is not black would veil all that lies below it.
+    Otherwise a map whose lowest colour is not black would cover the layers below it.
     """
     from napari.utils.colormaps import Colormap
 
@@ -208,7 +208,7 @@ def map_colormap(name: str, signed: bool) -> Any:
 
 
 def colormap_name(colormap: Any) -> str:
-    """The name that `map_colormap` or `napari_colormap` makes this colour map of."""
+    """The name from which `map_colormap` or `napari_colormap` made this colour map."""
     return str(colormap.name).removesuffix(_CLEAR)
 
 
@@ -221,7 +221,7 @@ def ranged_colormap(colouring: Colouring) -> Any:
 
 
 def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True) -> None:
-    """Colour a Tracks layer and show the colour bar of its range."""
+    """Colour a Tracks layer and show a colour bar of its range."""
     layer.colormaps_dict = {**layer.colormaps_dict, colouring.by: ranged_colormap(colouring)}
     layer.color_by = colouring.by
     layer.name = _NAME.sub(layer_name(colouring), layer.name, count=1)
@@ -233,7 +233,7 @@ def apply_colouring(layer: Any, colouring: Colouring, *, colour_bar: bool = True
 def show_colour_bar(
     layer: Any, colormap: Any, limits: tuple[float, float], visible: bool = True
 ) -> None:
-    """Show the colour bar of a layer that has none of its own, with the layer's name beside it."""
+    """Show a colour bar, titled with the layer's name, on a layer without one of its own."""
     from napari.components.overlays import ColorBarOverlay
 
     from napari_ulm3d.plugin.layers.ranged_colormap import ColourScale
@@ -244,7 +244,7 @@ def show_colour_bar(
         setattr(layer, _SCALE, scale)
     scale.continuous_colormap = colormap
     scale.contrast_limits = limits
-    # An overlay of the layer, as that of a Points layer's face colours: it follows `scale`.
+    # An overlay of the layer, like that of a Points layer's face colours; it follows `scale`.
     bar = overlay_of(layer, COLOUR_BAR)
     if bar is None:
         bar = ColorBarOverlay(colormanager_attribute=_SCALE)
@@ -254,7 +254,7 @@ def show_colour_bar(
 
 
 def title_colour_bar(layer: Any, visible: bool = True) -> None:
-    """Write the layer's name, which says quantity and unit, beside its colour bar."""
+    """Title the colour bar with the layer's name, which gives quantity and unit."""
     title = layer.name_overlay
     title.position = "top_right"
     title.font_size = 11
@@ -262,14 +262,14 @@ def title_colour_bar(layer: Any, visible: bool = True) -> None:
 
 
 def complete_colouring(layer: Any) -> None:
-    """Add the colour bar to a layer of tracks that napari itself has made, as from a file."""
+    """Add the colour bar to a Tracks layer that napari itself created, for example from a file."""
     colouring = layer.metadata.get(COLOURING) if hasattr(layer, "metadata") else None
     if colouring is not None and overlay_of(layer, COLOUR_BAR) is None:
         apply_colouring(layer, colouring)
 
 
 def carried(old: Any, new: Any) -> None:
-    """Keep a person's colours when a layer of tracks is replaced."""
+    """Keep the user's colours when a Tracks layer is replaced."""
     before = old.metadata.get(COLOURING)
     now = new.metadata.get(COLOURING)
     if before is None or now is None:
@@ -285,7 +285,7 @@ def carried(old: Any, new: Any) -> None:
 
 
 def _round_out(low: float, high: float) -> tuple[float, float]:
-    """The range widened to round numbers."""
+    """Widen the range to round numbers."""
     span = high - low
     if not span > 0:
         return low, low + 1.0

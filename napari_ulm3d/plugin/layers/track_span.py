@@ -1,4 +1,4 @@
-"""How much of the tracks is seen at a time: all of them, or the last frames before the slider."""
+"""How much of the tracks is shown: all of them, or the last frames up to the time slider."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 __all__ = ["SPAN", "TrackSpan", "apply_span", "span_of", "suit_display"]
 
-#: Key of a layer's metadata under which its `TrackSpan` stands.
+#: Metadata key of a layer's `TrackSpan`.
 SPAN = "ulm3d_span"
 
-# napari fades a track along its tail: over so many times its length nothing fades visibly.
+# napari fades a track along its tail; with one this many times as long, no fading is visible.
 _NO_FADING = 100
 
 
@@ -21,9 +21,9 @@ class TrackSpan:
     Attributes
     ----------
     last_frames
-        So many up to the time slider; None: all, whatever the time.
+        Number of frames up to the time slider; None: all, at any time.
     chosen
-        Whether a person said so; else it follows the display, all of them in 3-D.
+        Whether the user chose this; otherwise it follows the display mode, with all tracks in 3-D.
     """
 
     last_frames: int | None = None
@@ -49,6 +49,6 @@ def apply_span(layer: Any, span: TrackSpan) -> None:
 
 
 def suit_display(layer: Any, n_displayed: int, last_frames: int = 30) -> None:
-    """All tracks in 3-D, the last frames in a slice, unless a person chose otherwise."""
+    """Show all tracks in 3-D and the last frames in a slice, unless the user chose otherwise."""
     if not span_of(layer).chosen:
         apply_span(layer, TrackSpan(None if n_displayed == 3 else last_frames))

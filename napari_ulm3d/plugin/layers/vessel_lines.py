@@ -1,7 +1,7 @@
-"""A vessel graph in the viewer: its centrelines as one Vectors layer, and the chosen ones on top.
+"""A vessel graph in the viewer: one Vectors layer of centrelines, with the selected ones on top.
 
-napari's Shapes need seconds for thousands of paths, and Tracks would add an axis of time: straight
-pieces as Vectors do neither, and each has its own colour.
+napari's Shapes take seconds for thousands of paths, and Tracks would add a time axis. Straight
+segments as Vectors do neither, and each has its own colour.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROLE_OF_VESSELS, CHOSEN_ROLE = "vessels", "vessel chosen"
 
 _MOST_PIECES = 80_000
 _COLOURS = "turbo"
-_UNITS = {"_mm_s": "mm/s", "_nl_min": "nl/min", "_um": "um"}
+_UNITS = {"_mm_s": "mm/s", "_nl_min": "nl/min", "_um": "µm"}
 _UNKNOWN = np.array([0.55, 0.55, 0.55, 1.0])
 _KINDS = {"artery": [0.95, 0.25, 0.2, 1.0], "vein": [0.25, 0.5, 1.0, 1.0]}
 _PICK_PIXELS, _LINE_PIXELS = 8.0, 2.5
@@ -39,16 +39,16 @@ _PICK_PIXELS, _LINE_PIXELS = 8.0, 2.5
 
 @dataclass(frozen=True)
 class VesselLines:
-    """Centrelines as straight pieces.
+    """Centrelines as straight segments.
 
     Attributes
     ----------
     graph
         The vessels.
     start, along
-        (n, 3) where each piece begins and what it adds, um.
+        (n, 3) start and extent of each segment, um.
     owner
-        (n,) place of its vessel in the table.
+        (n,) row of its vessel in the table.
     """
 
     graph: VesselGraph
@@ -58,7 +58,7 @@ class VesselLines:
 
     @classmethod
     def of(cls, graph: VesselGraph) -> VesselLines:
-        """Pieces short enough to bend with the vessels, and few enough to be drawn at once."""
+        """Segments short enough to follow the vessels, and few enough to be drawn at once."""
         total = sum(len(path) for path in graph.paths)
         every = max(1, -(-total // _MOST_PIECES))
         starts, alongs, owners = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty(0, np.int64)]
@@ -70,16 +70,16 @@ class VesselLines:
         return cls(graph, np.concatenate(starts), np.concatenate(alongs), np.concatenate(owners))
 
     def vectors(self, pieces: NDArray[Any] | slice = slice(None)) -> NDArray[np.float64]:
-        """(n, 2, 3) as napari's Vectors take them."""
+        """(n, 2, 3) as for napari's Vectors."""
         return np.stack([self.start[pieces], self.along[pieces]], axis=1)
 
 
 def colours_of(
     graph: VesselGraph, column: str
 ) -> tuple[NDArray[np.float64], tuple[float, float] | None]:
-    """(vessels, 4) colours by a column of the table, and the range of values that they span.
+    """(vessels, 4) colours by a column of the table, and the range of values they span.
 
-    Numbers from their 2nd to their 98th percentile, grey where not known; kinds red and blue.
+    Numbers span their 2nd to 98th percentile, unknown ones are grey; kinds are red and blue.
     """
     if column == "kind":
         kinds = graph.table["kind"]
@@ -98,7 +98,7 @@ def colours_of(
 def show_vessels(
     viewer: Any, lines: VesselLines, column: str, shown: NDArray[np.bool_] | None = None
 ) -> Any:
-    """Draw the vessels coloured by a column, with its colour bar; `shown` (vessels,) leaves some out."""
+    """Draw the vessels in `shown` (vessels,), coloured by a column, with its colour bar."""
     pieces = np.ones(len(lines.owner), bool) if shown is None else shown[lines.owner]
     colours, span = colours_of(lines.graph, column)
     name = f"vessels by {_with_unit(column)}"
@@ -118,7 +118,7 @@ def _with_unit(column: str) -> str:
 
 
 def show_chosen(viewer: Any, lines: VesselLines, chosen: list[int]) -> None:
-    """Light up vessels by their places in the table; none: nothing is lit."""
+    """Highlight vessels by their rows in the table; an empty selection highlights none."""
     pieces = np.isin(lines.owner, chosen)
     if not pieces.any():
         remove(viewer, CHOSEN_ROLE)
@@ -137,20 +137,20 @@ def vessel_at(
     shown: NDArray[np.bool_] | None = None,
     depth_um: float = np.inf,
 ) -> int | None:
-    """The vessel at a place that a person clicked; None where there is none.
+    """The vessel at a clicked position; None if there is none.
 
     Parameters
     ----------
     position_um
         (3,) world position z, y, x.
     direction
-        (3,) along which they look: nearest to that line. None: nearest to the place itself.
+        (3,) view direction: the vessel nearest to that ray. None: nearest to the position itself.
     pixel_um
-        How much of the world a pixel of the screen shows: a vessel is hit within eight.
+        Size of a screen pixel in the world; a vessel is hit within eight pixels.
     shown
-        (vessels,) those that are drawn.
+        (vessels,) mask of the vessels drawn.
     depth_um
-        How far along `direction` a vessel's wall may be: in a slice, half its thickness.
+        Maximum distance of a vessel's wall along `direction`: in a slice, half its thickness.
     """
     wide = np.nan_to_num(lines.graph.table["diameter_um"].to_numpy(np.float64))[lines.owner]
     half = np.sqrt((lines.along**2).sum(axis=1)) / 2
@@ -173,7 +173,7 @@ def vessel_at(
 
 
 def _width_um(viewer: Any, lines: VesselLines, pixels: float) -> float:
-    """Width of a line: so many pixels as the view is now, or a share of a voxel when looked at closely."""
+    """Line width: some pixels at the current zoom, or a fraction of a voxel when zoomed in."""
     zoom = max(float(viewer.scene.camera.zoom), 1e-9)
     voxel = float(lines.graph.facts.get("voxel_um", 10.0))
     return max(pixels / zoom, voxel * pixels / 10)
@@ -198,12 +198,12 @@ def _layer(
 
 
 def _renewed(viewer: Any, data: LayerData, role: str) -> Any:
-    """The layer of that role, made or given new vectors and colours."""
+    """Create the layer with that role, or update its vectors and colours."""
     old = find_layer(viewer, role)
     vectors, settings, _ = data
     if old is None:
         return place(viewer, make_layer(data, role))
-    # Colours first where there are as many: napari keeps the old ones for new data.
+    # Same number: colours first, because napari keeps the old ones for new data.
     old.data = vectors
     old.edge_color = settings["edge_color"]
     old.edge_width = settings["edge_width"]

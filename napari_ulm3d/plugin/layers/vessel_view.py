@@ -1,4 +1,4 @@
-"""The picture of a result: its vessel map alone, whole, with one colour bar and a scale bar."""
+"""The standard view of a result: its whole vessel map alone, with a colour bar and a scale bar."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["fit_view", "look_at_a_plane", "show_vessel_map"]
 
-#: The plugin's layers that are seen together with a map: places that a person drew.
+#: The plugin's layers that stay visible with a map: regions drawn by the user.
 _BESIDE_A_MAP = ("map", "region", "measure")
 
-# Directions (z, y, x) of a camera: as an ultrasound image is looked at, the probe on top and x to
+# Camera directions (z, y, x), as usual for ultrasound images: the probe on top and x to
 # the right, a little from above and from the side.
 _LOOKING, _UPWARDS = (0.35, -0.85, 0.3), (-1.0, 0.0, 0.0)
 _FILLED = 0.9
@@ -26,13 +26,13 @@ _FILLED = 0.9
 def show_vessel_map(viewer: Any, *, keep_camera: bool = False) -> bool:
     """Show the vessel map of the last result and hide the plugin's other layers.
 
-    A volume is shown in 3-D as a projection of its maximum, with depth downwards, a plane in 2-D;
+    A volume is shown in 3-D as a maximum projection with depth downwards, a plane in 2-D;
     the view is fitted to it. Layers that are not the plugin's stay as they are.
 
     Parameters
     ----------
     keep_camera
-        Leave the view as it is where it shows the map already.
+        Leave the camera as it is if the view shows the map already.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def show_vessel_map(viewer: Any, *, keep_camera: bool = False) -> bool:
     if flat:
         _look_along(viewer, vessels.shape.index(1))
     elif not keep:
-        # Of (y, z, x) napari's camera makes a right-handed space, of (z, y, x) its mirror image;
-        # and a person who goes to 2-D from here sees depth against lateral.
+        # In the order (y, z, x) napari's camera is right-handed, in (z, y, x) it is mirrored;
+        # and switching to 2-D from here shows depth against lateral position.
         _look_along(viewer, 1)
     viewer.dims.ndisplay = n_displayed
     viewer.canvas.overlays.scale_bar.visible = True
@@ -71,7 +71,7 @@ def show_vessel_map(viewer: Any, *, keep_camera: bool = False) -> bool:
 def fit_view(viewer: Any, layer: Any) -> None:
     """Fill the canvas with a layer.
 
-    napari's own fit takes all layers, hidden ones too, and refuses a layer of fewer axes than
+    napari's own fit includes all layers, even hidden ones, and rejects a layer with fewer axes than
     the viewer.
     """
     camera = viewer.scene.camera
@@ -93,7 +93,7 @@ def fit_view(viewer: Any, layer: Any) -> None:
 
 
 def look_at_a_plane(viewer: Any) -> None:
-    """Leave 3-D, where nothing can be drawn; the camera of 3-D looks elsewhere, so fit the view."""
+    """Leave 3-D, where nothing can be drawn, and fit the view to replace the 3-D camera's."""
     if viewer.dims.ndisplay == 2:
         return
     viewer.dims.ndisplay = 2
@@ -103,7 +103,7 @@ def look_at_a_plane(viewer: Any) -> None:
 
 
 def _look_along(viewer: Any, axis: int) -> None:
-    """Show the plane that has no extent along an axis of (z, y, x)."""
+    """Show the plane perpendicular to an axis of (z, y, x)."""
     order = list(range(viewer.dims.ndim - 3))
     space = [len(order) + k for k in range(3)]
     order += [space.pop(axis), *space]

@@ -1,4 +1,4 @@
-"""A layer as a volume in micrometres, whoever made it."""
+"""Any layer as a volume in micrometres."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Triple = tuple[float, float, float]
 
 
 def has_length_unit(units: Any) -> bool:
-    """Whether a layer's last three axes all have a unit; pixels, napari's default, are none."""
+    """Whether a layer's last three axes all have a unit other than napari's default, pixels."""
     return not any(text in _NO_UNIT for text in _last_three(units))
 
 
@@ -28,12 +28,12 @@ def volume_of(name: str, data: Any, scale: Any, translate: Any, units: Any) -> V
     Parameters
     ----------
     name, data, scale, translate, units
-        Of the layer; of the last three only the last three axes count, None: none is set.
+        Attributes of the layer; of the last three only the last three axes are used, None: not set.
 
     Raises
     ------
     ResultsError
-        The layer is not a volume, or its unit is none of length.
+        The layer is not a volume, or its unit is not a length.
     """
     if np.ndim(data) != 3:
         raise ResultsError(
@@ -52,12 +52,12 @@ def _last_three(units: Any) -> list[str]:
 
 
 def um_per_unit(name: str, units: Any) -> Triple:
-    """Micrometres in the unit of each of a layer's last three axes; pixels count as micrometres.
+    """Micrometres per unit of each of a layer's last three axes; pixels count as micrometres.
 
     Raises
     ------
     ResultsError
-        A unit is none of length.
+        A unit is not a length.
     """
     found = []
     for text in _last_three(units):

@@ -1,4 +1,4 @@
-"""Clutter & PSF: tissue out, and the image of one bubble."""
+"""Clutter & PSF: remove the tissue and find the image of one bubble."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SVD = ("svd", "svd+bandpass")
 
 @dataclass(frozen=True)
 class _Seen:
-    """One block after the filter, as the panel shows it."""
+    """One filtered block as shown by the panel."""
 
     block: Block
     filtered: FilteredBlock
@@ -44,7 +44,7 @@ class _Seen:
 
 
 class ClutterPanel(Panel):
-    """Clutter filter with its spectrum, power Doppler of a block, PSF with its picture."""
+    """The clutter filter with its spectrum, the power Doppler of a block, and the PSF."""
 
     title = "Clutter & PSF"
 
@@ -81,7 +81,7 @@ class ClutterPanel(Panel):
         self.status = note("No acquisition loaded.")
         self.column.addWidget(self.status)
         self.column.addWidget(heading("Point-spread function"))
-        self.psf_form = SettingsForm(self.session, "psf", hint="from the widths")
+        self.psf_form = SettingsForm(self.session, "psf")
         self.column.addWidget(self.psf_form)
         self.picture = QLabel()
         self.picture.setToolTip(
@@ -95,7 +95,7 @@ class ClutterPanel(Panel):
     # --- when to look again -------------------------------------------------------------------
 
     def showEvent(self, event: Any) -> None:
-        """Look when the panel comes into sight."""
+        """Update when the panel becomes visible."""
         super().showEvent(event)
         self._look()
 
@@ -176,7 +176,7 @@ class ClutterPanel(Panel):
         self._show_layers()
 
     def _show_pictures(self) -> None:
-        """Draw the pictures, with captions in the letters' colour."""
+        """Draw the pictures, with captions in the text colour."""
         if self._seen is not None:
             ink = self.palette().windowText().color()
             self.power.setPixmap(self._seen.power_picture.pixmap(ink))
@@ -189,7 +189,7 @@ class ClutterPanel(Panel):
             self._show_pictures()
 
     def _hint_automatic(self, seen: _Seen) -> None:
-        """Show in boxes that were left blank what was chosen for this block."""
+        """Show in blank boxes what was chosen automatically for this block."""
         if seen.filtered.components is not None:
             first, last = (str(number) for number in seen.filtered.components)
             self.form.controls["svd_range"].set_hints(

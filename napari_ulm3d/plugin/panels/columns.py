@@ -1,4 +1,4 @@
-"""A table of somebody else's: a person says which column is what, and in which unit."""
+"""Importing a table from elsewhere: the user assigns its columns and units."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _BUBBLE_UM = 100.0
 
 
 def ask_about_columns(viewer: Any, path: Path) -> ColumnsDialog:
-    """Open the dialog on a table; its rows become a layer when it is accepted."""
+    """Open the dialog for a table; accepting it turns the rows into a layer."""
     dialog = ColumnsDialog(viewer, path)
     dialog.show()
     return dialog
 
 
 class ColumnsDialog(QDialog):
-    """The columns of a table, each role with a choice of them, and the units."""
+    """A choice of column for each role, and the units."""
 
     def __init__(self, viewer: Any, path: Path) -> None:
         super().__init__(main_window(viewer))
@@ -65,7 +65,7 @@ class ColumnsDialog(QDialog):
         self._job.failed.connect(self._on_failed)
         header = raw_header(path)
         column = QVBoxLayout(self)
-        column.addWidget(note("Choose what the columns are, and their units."))
+        column.addWidget(note("Assign the columns and their units."))
         column.addWidget(_first_rows(path, header))
         rows = form()
         self.columns: dict[str, QComboBox] = {}
@@ -77,18 +77,23 @@ class ColumnsDialog(QDialog):
             box.currentIndexChanged.connect(self._check)
             self.columns[role] = box
         self.length = _choice([_UNIT, *LENGTHS_UM, PIXELS], "Unit of z, y and x.", self._check)
-        self.time = _choice([_UNIT, *TIMES_S], "Unit of the time.", self._check)
+        self.time = _choice([_UNIT, *TIMES_S], "Unit of time.", self._check)
         self.rate = number(
-            1e-3, 1e6, None, "Frames per second; needed without a time.", unit="Hz", blank="unknown"
+            1e-3,
+            1e6,
+            None,
+            "Frames per second; needed if there is no time column.",
+            unit="Hz",
+            blank="unknown",
         )
         self.pixel = [
-            number(1e-4, 1e5, None, f"Size of a pixel along {axis}.", blank=f"{axis} (um)")
+            number(1e-4, 1e5, None, f"Size of a pixel along {axis}.", blank=f"{axis} (µm)")
             for axis in "zyx"
         ]
         for role, box in self.columns.items():
             rows.addRow(_LABELS[role], side_by_side(box, self.time) if role == "time_s" else box)
         rows.addRow("Unit of z, y, x", self.length)
-        rows.addRow("Pixel (um)", side_by_side(*self.pixel))
+        rows.addRow("Pixel size (µm)", side_by_side(*self.pixel))
         rows.addRow("Frame rate", self.rate)
         for field in (self.rate, *self.pixel):
             field.valueChanged.connect(self._check)
@@ -99,7 +104,7 @@ class ColumnsDialog(QDialog):
         column.addWidget(self.problem)
         self.open_button = button("Open", "Read the table and show it as a layer.", self._open)
         self.cancel_button = button("Cancel", "Open nothing.", self.reject)
-        # Enter in a field ends the typing, and nothing else.
+        # Enter in a field only accepts its input.
         for push in (self.open_button, self.cancel_button):
             push.setAutoDefault(False)
         column.addWidget(side_by_side(self.open_button, self.cancel_button))
@@ -107,10 +112,10 @@ class ColumnsDialog(QDialog):
 
     @property
     def chosen(self) -> ColumnMap:
-        """What the dialog says."""
+        """The columns and units chosen."""
         names = {role: box.currentText() for role, box in self.columns.items()}
         sizes = [box.value() for box in self.pixel]
-        # A plane has no size along y.
+        # A plane has no y spacing.
         z, y, x = sizes[0], sizes[1] or 1.0, sizes[2]
         flat = names["y_um"] == _NONE
         known = z and x and (flat or sizes[1])

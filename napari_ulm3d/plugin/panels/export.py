@@ -1,4 +1,4 @@
-"""Export: tracks, maps, a picture of the view, the settings, and the lines that repeat the run."""
+"""Export: tracks, maps, pictures and movies of the view, settings, and code to repeat the run."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from napari_ulm3d.plugin.state.results import Result
 __all__ = ["ExportPanel"]
 
 _TABLES = ("tracks", "localizations")
-# Other suffixes of a format that is offered already.
+# Alternative suffixes of formats already offered.
 _SAME_AS_OTHERS = (".ome.tiff", ".tif", ".tiff")
 
 
 class ExportPanel(Panel):
-    """Files for other programs, and how to repeat the run without the viewer."""
+    """Exports files for other programs, and code to repeat the run without the viewer."""
 
     title = "Export"
 
@@ -42,9 +42,9 @@ class ExportPanel(Panel):
         self._job.finished.connect(self._on_written)
         self._job.failed.connect(lambda problem: self.problem.say(problem))
         self._job.ended.connect(self._refresh)
-        self._folder = ""  # where something was saved last
+        self._folder = ""  # folder of the last file saved
         self.what = QComboBox()
-        self.what.setToolTip("What to export: tables or maps of the tracks shown in the maps.")
+        self.what.setToolTip("Table or map to export, with the current track filters applied.")
         self.export_button = button(
             "Export…",
             "Choose a file; its suffix sets the format: .vtp for ParaView, .nii.gz for "
@@ -70,12 +70,12 @@ class ExportPanel(Panel):
 
         self._build_kept()
         self.column.addWidget(heading("Run without the viewer"))
-        self.line = _code(70, "Paste it into a terminal.")
+        self.line = _code(70, "Paste this into a terminal.")
         self.column.addWidget(self.line)
-        self.row(button("Copy command", "To the clipboard.", lambda: _copy(self.line)))
+        self.row(button("Copy command", "Copy to the clipboard.", lambda: _copy(self.line)))
         self.python = _code(130, "Paste these lines into Python or a notebook.")
         self.column.addWidget(self.python)
-        self.row(button("Copy Python", "To the clipboard.", lambda: _copy(self.python)))
+        self.row(button("Copy Python", "Copy to the clipboard.", lambda: _copy(self.python)))
         self.status = note()
         self.column.addWidget(self.status)
         self.session.result_changed.connect(self._refresh)
@@ -103,7 +103,7 @@ class ExportPanel(Panel):
             self.session_button,
             button(
                 "Open session…",
-                "Restore a saved session: layers, looks, settings, filters, regions and view.",
+                "Restore a saved session: layers, appearance, settings, filters, regions and view.",
                 lambda: open_session(self.viewer),
             ),
         )
@@ -111,7 +111,7 @@ class ExportPanel(Panel):
     # --- what there is to export ----------------------------------------------------------------
 
     def showEvent(self, event: Any) -> None:
-        """Show what there is by now."""
+        """Update the list of what can be exported."""
         super().showEvent(event)
         self._refresh()
 
@@ -140,7 +140,7 @@ class ExportPanel(Panel):
     # --- writing -------------------------------------------------------------------------------
 
     def ask_where(self, title: str, name: str, suffixes: Sequence[str]) -> str | None:
-        """Where to write something; None: nowhere."""
+        """Ask where to write a file; None if cancelled."""
         path = ask_where_to_save(self, title, name, suffixes, self._folder)
         if path is not None:
             self._folder = str(Path(path).parent)
@@ -182,7 +182,7 @@ class ExportPanel(Panel):
         def work(stop: Stop) -> str:
             from napari_ulm3d.report import write_report
 
-            write_report(folder, path, overwrite=True)  # the dialog has asked
+            write_report(folder, path, overwrite=True)  # the dialog asked before replacing it
             return path
 
         self.status.setText("Measuring vessels and writing…")

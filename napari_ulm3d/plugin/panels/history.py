@@ -1,4 +1,4 @@
-"""Run history: every run with its settings, to reopen or to compare."""
+"""Run history: all runs with their settings, to reopen or compare."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from napari_ulm3d.plugin.jobs.job import Job, Problem, Work, waits
 from napari_ulm3d.plugin.layers.place import Placer
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.show import show_compare
-from napari_ulm3d.plugin.state.history import RunEntry, differing_settings, settings_of
+from napari_ulm3d.plugin.state.history import RunEntry, differing_settings
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.setting_texts import settings_of
 
 __all__ = ["HistoryPanel"]
 
@@ -29,7 +30,7 @@ _KEY = Qt.ItemDataRole.UserRole
 
 
 class HistoryPanel(Panel):
-    """The runs, newest first; the settings of the chosen one, or what differs between two."""
+    """The runs, newest first, with the settings of the selected run or how two differ."""
 
     title = "Run history"
 
@@ -108,7 +109,7 @@ class HistoryPanel(Panel):
 
     @property
     def chosen(self) -> list[RunEntry]:
-        """The runs chosen, from the top."""
+        """The selected runs, from the top."""
         rows = sorted({index.row() for index in self.runs.selectedIndexes()})
         keys = [self.runs.model().index(row, 0).data(_KEY) for row in rows]
         found = [self.session.history.of_key(key) for key in keys]
@@ -119,7 +120,9 @@ class HistoryPanel(Panel):
         if len(chosen) == 2:
             rows = differing_settings(*chosen)
             self.settings_title.setText(
-                f"{len(rows)} settings differ" if rows else "All settings are the same"
+                f"{len(rows)} setting{'s differ' if len(rows) > 1 else ' differs'}"
+                if rows
+                else "All settings are the same"
             )
             self.settings.setHorizontalHeaderLabels(["Setting", "Upper run", "Lower run"])
             self._fill(rows)
@@ -172,7 +175,7 @@ class HistoryPanel(Panel):
             self.open_folder(path)
 
     def open_folder(self, path: str) -> None:
-        """Open a results folder; it joins the list."""
+        """Open a results folder and add it to the list."""
         self._start(runs.reopen_work(path))
 
     def _start(self, work: Work) -> None:
@@ -221,7 +224,7 @@ class HistoryPanel(Panel):
 
 
 def _changed(entry: RunEntry) -> list[tuple[str, str, str]]:
-    """Settings that are not at their default: name, value, default."""
+    """Settings that differ from their default: name, value, default."""
     default = settings_of(PipelineConfig())
     return [
         (name, value, default.get(name, "unknown"))

@@ -1,4 +1,4 @@
-"""Load: which files, what is in them, what they do not say, and their blocks."""
+"""Load: choose files, see what they contain, fill in what they lack, list their blocks."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _MORE = (
 
 
 class LoadPanel(Panel):
-    """Files or a folder to an acquisition that the other widgets work on.
+    """Opens files or a folder as the acquisition that the other widgets work on.
 
     Signals
     -------
     source_changed()
-        Other files were chosen, or it is known now whether they can be opened.
+        Other files were chosen, or it has become clear whether they can be opened.
     """
 
     source_changed = Signal()
@@ -79,7 +79,7 @@ class LoadPanel(Panel):
         self.recognized = note("No file chosen.")
         self.column.addWidget(self.recognized)
         self.column.addWidget(heading("Scale and frame rate"))
-        # Each source has its own: what was typed for one is not said of the next.
+        # Each source has its own values: those typed for one must not apply to the next.
         self.draft = LoadDraft(self.session, self)
         editable = cast(Session, self.draft)
         self.form = SettingsForm(editable, "load", _FIRST)
@@ -115,12 +115,12 @@ class LoadPanel(Panel):
     # --- choosing ------------------------------------------------------------------------
 
     def set_paths(self, paths: list[str], load: LoadConfig | None = None) -> None:
-        """Look at these files, or this folder; what was typed for other ones is forgotten.
+        """Inspect these files or this folder; values typed for other files are forgotten.
 
-        `load` is what they were opened with, where they were.
+        `load` holds the settings they were opened with, if they were opened before.
         """
         if paths != self._paths:
-            self._paths = []  # nothing is looked at while the fields change
+            self._paths = []  # do not inspect the files while the fields change
             self.draft.begin(load)
             for form in (self.form, self.more_form):
                 form.forget()
@@ -178,7 +178,7 @@ class LoadPanel(Panel):
         self.form.mark(found.missing)
         self.more_form.mark(found.missing)
         self._ask_for_the_plane(found)
-        if found.shape is None:  # it cannot be read without being told how
+        if found.shape is None:  # it cannot be read without further information
             self.more.expand()
         for form in (self.form, self.more_form):
             hint_facts(form, found)
@@ -190,7 +190,7 @@ class LoadPanel(Panel):
         self._enable()
 
     def _ask_for_the_plane(self, found: FileDescription) -> None:
-        """Of 2-D frames two numbers are asked for: z and x."""
+        """Ask for two numbers only, z and x, if the frames are 2-D."""
         flat = found.shape is not None and found.shape[2] == 1
         for form in (self.form, self.more_form):
             for control in form.controls.values():
@@ -232,7 +232,7 @@ class LoadPanel(Panel):
         self.viewer.add_layer(make_layer(layer, "acquisition"))
 
     def _keep(self) -> None:
-        """Write what was typed beside the data, and take it from there."""
+        """Save the values typed beside the data, and read them from there."""
         try:
             path = write_sidecar(find_files(self._paths)[0].parent, self.draft.given())
         except UlmError as error:
@@ -244,7 +244,7 @@ class LoadPanel(Panel):
 
     @property
     def waiting(self) -> bool:
-        """Whether files were chosen that can be opened and are not open yet."""
+        """Whether the chosen files can be opened and are not open yet."""
         return self.open_button.isEnabled() and self._paths != self._opened
 
     def _enable(self) -> None:
@@ -262,7 +262,7 @@ class LoadPanel(Panel):
 
 
 def _typed(draft: LoadDraft) -> dict[str, Any]:
-    """What was typed that belongs to the data and not to the processing."""
+    """Typed values that describe the data, not the processing."""
     values = {name: value for name, value in draft.given() if value is not None}
     values.pop("frames_per_block", None)
     return values

@@ -1,4 +1,4 @@
-"""Localize & track: a frame, a window, a block, or the whole series, with progress and cancel."""
+"""Localize & track: run on a frame, a window, a block or the whole series."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["LocalizePanel"]
 
 
 class LocalizePanel(Panel):
-    """Localization by any method, and linking, of what is asked for."""
+    """Localization by any method, and linking, for a chosen part of the acquisition."""
 
     title = "Localize & track"
 
@@ -60,7 +60,7 @@ class LocalizePanel(Panel):
 
     def _build_tracks(self) -> None:
         self.column.addWidget(heading("Tracks"))
-        self.link_form = SettingsForm(self.session, "link", hint="automatic")
+        self.link_form = SettingsForm(self.session, "link")
         self.column.addWidget(self.link_form)
         self.relinking = Relinking(self.session)
         self.relinking.wanted.connect(self._relink)
@@ -158,7 +158,7 @@ class LocalizePanel(Panel):
         self.progress.come_into_view()
 
     def _name_series(self, *_: Any) -> None:
-        """Say on the button how far an earlier run in the folder has come."""
+        """Show on the button how many blocks an earlier run in the folder has finished."""
         acquisition, done = self.session.acquisition, runs.blocks_done(self.folder.text().strip())
         if acquisition is None or done is None:
             self.series_button.setText("Whole series")
@@ -244,7 +244,7 @@ class LocalizePanel(Panel):
         self.problem.say(problem)
 
     _linked_from: Result | None = None
-    # Settings of the run that is going on.
+    # Settings of the running run.
     _running_with: PipelineConfig | None = None
 
     def _on_acquisition(self) -> None:

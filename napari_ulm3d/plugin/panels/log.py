@@ -1,4 +1,4 @@
-"""Log: what the package says while it works, and what went wrong, with the details."""
+"""Log: messages and errors of the package, with details."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE = Qt.ItemDataRole.UserRole
 
 
 class LogPanel(Panel):
-    """The lines of the log, newest last; the details of the one that is chosen."""
+    """The lines of the log, newest last, with the details of the selected one."""
 
     title = "Log"
 

@@ -1,4 +1,4 @@
-"""Vessel maps: which map, how fine, of which tracks, in which colours; how far it is filled."""
+"""Vessel maps: choice of map, resolution, track filters, colours, and saturation."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
 from napari_ulm3d.plugin.saved_session.restore import MAPS_WIDGET
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.track_filters import TrackFilter
+from napari_ulm3d.plugin.units import in_display_units
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["MapsPanel"]
@@ -50,14 +51,14 @@ _MAPS = {
     "power_doppler": "Power Doppler (a.u.)",
     "density_se": "Standard error of the density (tracks)",
     "speed_se": "Standard error of the speed (mm/s)",
-    "resolution_local": "Local resolution (um)",
+    "resolution_local": "Local resolution (µm)",
 }
 _SIGNED = ("velocity_z", "direction")
 _NO_TRACKS = "No tracks yet: run Localize & track first."
 
 
 class MapsPanel(Panel):
-    """Maps rebuilt from the tracks of the result, in step with the controls."""
+    """Maps rebuilt from the tracks of the result as the controls change."""
 
     title = "Vessel maps"
 
@@ -145,7 +146,7 @@ class MapsPanel(Panel):
         self._rebuild()
 
     def _on_wanted(self) -> None:
-        """Make the map that the session wants: of a file, or of a widget that was closed."""
+        """Make the map that the session asks for, from a file or from a widget since closed."""
         wanted = self.session.map_view
         self.which.blockSignals(True)
         self.which.setCurrentIndex(max(self.which.findData(wanted.map), 0))
@@ -158,7 +159,7 @@ class MapsPanel(Panel):
         self._rebuild()
 
     def _offer_maps(self) -> None:
-        """Maps of tracks, and whatever else the result has."""
+        """The track maps, and any other maps of the result."""
         result, before = self.session.result, self.which.currentData()
         shown = self.session.shown
         there = {*(result.maps if result else ()), *(shown.maps if result and shown else ())}
@@ -205,7 +206,7 @@ class MapsPanel(Panel):
         self.session.undo.push("filters", before, self._filtered, self.filters.restore, "filters")
 
     def _ready(self, result: Result, wish: Wish) -> Accumulated | None:
-        """Maps that need not be accumulated again: the last ones, or the run's own."""
+        """Maps that can be reused without accumulating: the last ones, or the run's own."""
         if self._known is not None and self._known.key == wish.key:
             return self._known
         own, asked = result.config.maps, wish.config
@@ -218,7 +219,7 @@ class MapsPanel(Panel):
         return Accumulated(wish.key, result.tracks, maps, result.saturation, result.resolution)
 
     def _colouring(self, result: Result) -> Colouring:
-        """The colours that the tracks have now: a filter does not change them."""
+        """The current track colours, which filters do not change."""
         layer = find_layer(self.viewer, "tracks")
         known = None if layer is None else layer.metadata.get(COLOURING)
         return known or default_colouring(result.tracks)
@@ -230,7 +231,7 @@ class MapsPanel(Panel):
         result = self.session.result
         if result is None or result is not made.wish.result:
             return
-        if made.wish.name != self.which.currentData():  # another was chosen meanwhile
+        if made.wish.name != self.which.currentData():  # another map was chosen meanwhile
             return
         self._drawn = made.wish.chosen
         pooled = 1 if made.layer is None else made.layer.metadata.get(POOLED, 1)
@@ -293,7 +294,9 @@ class MapsPanel(Panel):
             return
         known = np.isfinite(found.resolution_um)
         limit = " (limited by voxel size)" if found.limited_by_voxel else ""
-        self.fsc_title.setText(f"Resolution (Fourier shell correlation): {found.text}{limit}")
+        self.fsc_title.setText(
+            f"Resolution (Fourier shell correlation): {in_display_units(found.text)}{limit}"
+        )
         frequency = 1000 * found.frequency_per_um
         self.fsc.show_curves(
             [

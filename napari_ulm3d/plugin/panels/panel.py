@@ -1,4 +1,4 @@
-"""What all panels share: a column of controls, a line for errors, and layers to show."""
+"""Base of all panels: a column of controls, a line for errors, and layers to show."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.job import Problem
 from napari_ulm3d.plugin.session import Session
+from napari_ulm3d.plugin.units import in_display_units
 
 __all__ = ["Panel", "ProblemLine", "button", "heading", "note"]
 
 
 class ProblemLine(QWidget):
-    """One sentence about what went wrong, with the details a click away."""
+    """One sentence about what went wrong, with details on a click."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +39,9 @@ class ProblemLine(QWidget):
         """Show a problem, or nothing."""
         if isinstance(problem, str):
             problem = Problem(problem) if problem else None
-        self.label.setText(in_the_widgets_words(problem.sentence) if problem else "")
+        self.label.setText(
+            in_display_units(in_the_widgets_words(problem.sentence)) if problem else ""
+        )
         self._details = problem.details if problem else ""
         self.more.setVisible(bool(self._details))
         self.setVisible(problem is not None)
@@ -59,7 +62,7 @@ class ProblemLine(QWidget):
 
 
 class Panel(QWidget):
-    """A column of controls over one session."""
+    """A column of controls that work on one session."""
 
     title = ""
 
@@ -75,7 +78,7 @@ class Panel(QWidget):
         self.column.addStretch()
 
     def build(self) -> None:
-        """Put the controls into `column`."""
+        """Create the controls in `column`."""
         raise NotImplementedError
 
     @property
@@ -84,7 +87,7 @@ class Panel(QWidget):
         return self.session.viewer
 
     def row(self, *widgets: QWidget) -> QHBoxLayout:
-        """Put widgets side by side."""
+        """Add widgets side by side."""
         row = QHBoxLayout()
         row.setSpacing(6)
         for widget in widgets:
@@ -94,7 +97,7 @@ class Panel(QWidget):
 
 
 def heading(text: str) -> QLabel:
-    """A heading over a group of controls."""
+    """Add a heading above a group of controls."""
     label = QLabel(text)
     label.setStyleSheet("font-weight: bold; padding-top: 4px;")
     label.setWordWrap(True)
@@ -102,7 +105,7 @@ def heading(text: str) -> QLabel:
 
 
 def note(text: str = "") -> QLabel:
-    """A line or more of running text."""
+    """Add one or more lines of running text."""
     label = QLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

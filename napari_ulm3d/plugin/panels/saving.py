@@ -1,4 +1,4 @@
-"""Saving a session and opening one, from the menu and from buttons."""
+"""Saving and opening a session, from the menu and from buttons."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["open_session", "save_button", "save_session"]
 
 _SAVE = (
-    "Save layers, looks, settings, filters, drawn regions and view as a small text file. A session "
-    "in a results folder comes back when the folder is opened."
+    "Save layers, appearance, settings, filters, drawn regions and view as a small text file. A "
+    "session in a results folder is restored when the folder is opened."
 )
 
 
 def save_session(viewer: napari.Viewer) -> None:
-    """Save layers, looks, settings, filters, regions and view as a session file."""
+    """Save layers, appearance, settings, filters, regions and view as a session file."""
     session = session_of(viewer)
     path = ask_where_to_save(
         main_window(viewer), "Save session", "session", [SESSION_SUFFIX], _folder(session)
@@ -66,7 +66,7 @@ def save_button(session: Session) -> QWidget:
 
 
 def _folder(session: Any) -> str:
-    """Where a session belongs: in the results folder, else beside the frames."""
+    """Default place of a session file: the results folder, or else beside the frames."""
     if session.result is not None and session.result.folder is not None:
         return str(session.result.folder)
     return str(Path(session.files[0]).parent) if session.files else ""

@@ -1,4 +1,4 @@
-"""Opening one of the plugin's widgets from another, by the name it has in the menu."""
+"""Opening one of the plugin's widgets from another, by its name in the menu."""
 
 from __future__ import annotations
 

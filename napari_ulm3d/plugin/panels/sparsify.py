@@ -1,4 +1,4 @@
-"""Sparsify: which voxels of the correlation map are kept, seen on the frame at hand."""
+"""Sparsify: choose which voxels of the correlation map are kept, as seen on the current frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from napari_ulm3d.plugin.state.preview import for_network
 __all__ = ["SparsifyPanel"]
 
 _ROLE = "kept voxels"
-# The setting that is dragged in the histogram, by strategy.
+# The setting dragged in the histogram, by strategy.
 _THRESHOLDS = {"threshold": "threshold", "contrast": "min_snr_db"}
 
 
@@ -43,7 +43,7 @@ class SparsifyPanel(Panel):
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_level)
         self._job.failed.connect(self._on_failed)
-        # Many moves of the slider within one turn of the event loop are one redraw.
+        # Several slider moves within one turn of the event loop cause one redraw.
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.setInterval(0)
@@ -77,7 +77,7 @@ class SparsifyPanel(Panel):
     # --- when to look again -----------------------------------------------------------------
 
     def showEvent(self, event: Any) -> None:
-        """Look when the panel comes into sight."""
+        """Update when the panel becomes visible."""
         super().showEvent(event)
         self._look()
         self.survivors.read()
@@ -128,7 +128,7 @@ class SparsifyPanel(Panel):
             curves, x_range=level.span, y_range=(0.8, max(float(counts.max()) * 1.5, 10.0))
         )
         self._show_kept()
-        # Only now: the overlay comes first.
+        # Only now, because the overlay comes first.
         if self.costs.measured is None:
             self.costs.measure()
 

@@ -1,4 +1,4 @@
-"""ULM workflow: all panels in the order in which they are needed."""
+"""ULM workflow: all panels in order of use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_ulm3d.plugin.tour.tour import Tour, begin_tour_once
 __all__ = ["WorkflowPanel"]
 
 _PANELS = "napari_ulm3d.plugin.panels"
-# Title, module and class of each panel: it is imported and made when its step is first opened.
+# Title, module and class of each panel, imported and created when its step is first opened.
 _STEPS = {
     "Load": ("load", "LoadPanel"),
     "Clutter & PSF": ("clutter", "ClutterPanel"),
@@ -30,7 +30,7 @@ _STEPS = {
     "Compare & measure": ("results.compare", "ComparePanel"),
     "Export": ("export", "ExportPanel"),
 }
-# Of use at any step.
+# Useful at any step.
 _BESIDE = {
     "Refine map": ("results.refine", "RefinePanel"),
     "Run history": ("history", "HistoryPanel"),
@@ -40,7 +40,7 @@ _LOAD, _LOCALIZE = "Load", "Localize & track"
 
 
 class WorkflowPanel(Panel):
-    """From files to vessel maps, a step after the other; one is open at a time."""
+    """The steps from files to vessel maps, with one open at a time."""
 
     title = "ULM workflow"
 
@@ -59,11 +59,11 @@ class WorkflowPanel(Panel):
         self.next_button.setStyleSheet("font-weight: bold;")
         self.next_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.save_button = save_button(self.session)
-        self.tour_button = button("?", "Take the tour again: six balloons.", self.take_tour)
+        self.tour_button = button("?", "Take the tour again (six steps).", self.take_tour)
         self.tour_button.setMaximumWidth(32)
         self.row(self.sample_button, self.save_button, self.tour_button)
         self.anew_button = button(
-            "Compute it anew",
+            "Recompute it",
             "Simulate the frames of the sample and run the whole series with its settings.",
             self._compute_anew,
         )
@@ -99,7 +99,7 @@ class WorkflowPanel(Panel):
             self._say_opening(False)
 
     def _say_opening(self, busy: bool) -> None:
-        """On the button: a slow machine takes seconds to read the sample."""
+        """Show progress on the button: a slow computer takes seconds to read the sample."""
         self.sample_button.setEnabled(not busy)
         self.sample_button.setText("Opening…" if busy else "Open the sample")
 
@@ -117,23 +117,23 @@ class WorkflowPanel(Panel):
         self._say_next()
 
     def take_tour(self) -> None:
-        """Show what is where, in six balloons."""
+        """Start the tour in six balloons."""
         if self.tour is None:
             self.tour = Tour(self)
         self.tour.begin()
 
     def showEvent(self, event: Any) -> None:
-        """Who sees it for the first time is shown around, once the window is laid out."""
+        """Offer the tour on first use, once the window is laid out."""
         super().showEvent(event)
         QTimer.singleShot(0, self, lambda: begin_tour_once(self))
 
     def open(self, title: str) -> Any:
-        """Open a step; its panel."""
+        """Open a step and return its panel."""
         self.sections[title].expand()
         return self.panels[title]
 
     def step(self, by: int) -> None:
-        """Open the step after the open one, or before it."""
+        """Open the step after or before the open one."""
         titles = list(self.sections)
         at = titles.index(self.accordion.opened or titles[0])
         self.open(titles[(at + by) % len(titles)])
@@ -151,7 +151,7 @@ class WorkflowPanel(Panel):
 
     @property
     def _next(self) -> str:
-        """What a person most probably wants now."""
+        """Offer the most likely next action."""
         session = self.session
         if self._load is not None and self._load.waiting:
             return "open"
@@ -178,7 +178,7 @@ class WorkflowPanel(Panel):
         making = self._anew.job.running
         self.anew_button.setVisible(making or self._anew.is_shown)
         self.anew_button.setEnabled(not making)
-        self.anew_button.setText("Simulating…" if making else "Compute it anew")
+        self.anew_button.setText("Simulating…" if making else "Recompute it")
 
     def _do_next(self) -> None:
         wanted = self._next
@@ -195,7 +195,7 @@ class WorkflowPanel(Panel):
 
 
 class _Panels(Mapping[str, Any]):
-    """The panels by their titles; one is made when it is first asked for."""
+    """The panels by title, each created on first use."""
 
     def __init__(self, steps: dict[str, Step]) -> None:
         self._steps = steps

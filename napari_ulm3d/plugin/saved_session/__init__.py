@@ -1,1 +1,1 @@
-"""What of a viewer is kept in a session file, and how it comes back."""
+"""Saving the state of a viewer in a session file, and restoring it."""

@@ -1,4 +1,4 @@
-"""The session of a viewer as what a file keeps of it."""
+"""Gathering the contents of a session file from a viewer."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_RESULT", "gather", "open_docks"]
 
-#: Layers that come with a results folder.
+#: Layers that are restored from a results folder.
 OF_RESULT = ("map", "tracks", "localizations")
 _DRAWN = ("", "region", "measure")
-# Marks of what is selected in a table: nobody would miss them another day.
+# Marks of the table selection, which are not worth saving.
 _SELECTED = ("chosen tracks", CHOSEN_ROLE)
 
 
 def gather(session: Session, path: Path) -> tuple[SavedSession, list[str]]:
-    """What a file at `path` keeps of a session, and the names of what it does not keep."""
+    """The contents of a session file at `path`, and the names of what it leaves out."""
     viewer, lost = session.viewer, []
     result = session.result
     folder = None if result is None else result.folder
     if result is not None and folder is None:
         lost.append("the result, which is in memory only (run the whole series into a folder)")
     if session.acquisition is not None and not session.paths:
-        lost.append(f"the frames of {session.acquisition.name}, which are of no file")
+        lost.append(f"the frames of {session.acquisition.name}, which were not read from a file")
     layers = []
     for layer in viewer.layers:
         saved = _layer(session, layer, path, kept=folder is not None)
@@ -55,7 +55,7 @@ def gather(session: Session, path: Path) -> tuple[SavedSession, list[str]]:
 
 
 def _layer(session: Session, layer: Any, path: Path, *, kept: bool) -> SavedLayer | None:
-    """A layer as it is kept; None where it cannot be."""
+    """A layer as saved; None if it cannot be saved."""
     from napari.layers import Shapes
 
     role = layer.metadata.get(ROLE, "")
@@ -108,7 +108,7 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 def open_docks(viewer: Any) -> list[tuple[str, Any]]:
-    """The plugin's open widgets: name in the menu and dock.
+    """The plugin's open widgets: name in the menu, and dock.
 
     The steps of *ULM workflow* follow its name after a slash: "ULM workflow/Vessel maps".
     """

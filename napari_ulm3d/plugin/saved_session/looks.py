@@ -1,4 +1,4 @@
-"""The looks of a layer as words and numbers, and put on again."""
+"""The appearance of a layer as words and numbers, and restoring it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS = ("blending", "rendering", "projection_mode")
 
 
 def looks_of(layer: Any) -> dict[str, Any]:
-    """The fields of a `SavedLayer` that say how a layer looks."""
+    """The fields of a `SavedLayer` that describe a layer's appearance."""
     looks: dict[str, Any] = {
         "name": layer.name[:300],
         "visible": bool(layer.visible),
@@ -55,7 +55,7 @@ def looks_of(layer: Any) -> dict[str, Any]:
 
 
 def dress(layer: Any, saved: SavedLayer) -> list[str]:
-    """Put the looks on a layer; what of them this napari does not know, as "blending 'xyz'"."""
+    """Apply the appearance to a layer; returns what napari does not know, as "blending 'xyz'"."""
     unknown = []
 
     def put(name: str, value: Any) -> None:
@@ -126,7 +126,7 @@ def _dress_tracks(layer: Any, saved: SavedLayer) -> None:
 
 
 def shapes_um(layer: Any) -> tuple[SavedShape, ...] | None:
-    """The shapes of a layer with their corners z, y, x in um; None where it has fewer axes."""
+    """The shapes of a layer with their corners z, y, x in um; None if it has fewer axes."""
     if layer.ndim < 3:
         return None
     return tuple(
@@ -144,7 +144,7 @@ def _place(world: Any) -> tuple[float, float, float]:
 
 
 def drawn_layer(saved: SavedLayer) -> tuple[Any, list[str]]:
-    """The layer data of shapes that were drawn, and what of them napari does not know."""
+    """The layer data of saved shapes, and those that napari does not know."""
     data, settings, kind = drawing_layer(saved.name, saved.edge_width_um or 1.0)
     known = ("line", "rectangle", "ellipse", "path", "polygon")
     drawn = [shape for shape in saved.shapes if shape.kind in known]

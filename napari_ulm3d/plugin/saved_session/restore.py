@@ -1,4 +1,4 @@
-"""A session comes back: files are read in a worker, layers placed a turn at a time, then the view."""
+"""Restoring a session: read the files in a worker, add the layers one by one, then set the view."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPS_WIDGET", "restore_session"]
 
-#: What Qt calls the widget that says which map is made.
+#: Qt object name of the widget that sets which map is made.
 MAPS_WIDGET = "ulm3d_maps"
 
 _PLUGIN, _MAPS, _WORKFLOW = "napari-ulm3d", "Vessel maps", "ULM workflow"
@@ -37,13 +37,13 @@ _DRAWN_ROLES = ("", "region", "measure")
 
 
 def restore_session(session: Session, path: Path) -> None:
-    """Begin to restore a session file; what cannot come back is told in one warning."""
+    """Start restoring a session file; one warning lists what cannot be restored."""
     _Restoring(session, path).start()
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """What a session file names, as far as it is there, and sentences on what is not."""
+    """The contents of a session file as far as they exist, and sentences about the rest."""
 
     saved: SavedSession
     acquisition: Acquisition | None
@@ -70,8 +70,8 @@ def _open_work(path: Path) -> Work:
                 lost.append(str(error))
         if lost and outcome is None and acquisition is None:
             raise ResultsError(
-                f"{path}: nothing that this session names can be opened. {' '.join(lost)} Put the "
-                "files where they were, or correct their paths in the session file."
+                f"{path}: none of the files in this session can be opened. {' '.join(lost)} Put "
+                "them back, or correct their paths in the session file."
             )
         return _Opened(saved, acquisition, frames, outcome, tuple(lost))
 
@@ -79,7 +79,7 @@ def _open_work(path: Path) -> Work:
 
 
 def _outcome(folder: Path, saved: SavedSession) -> Outcome:
-    """The results folder with its layers, of which the map is the one that was looked at."""
+    """The results folder with its layers, including the map that was on display."""
     from napari_ulm3d.plugin.jobs.run_series import outcome_of
     from napari_ulm3d.plugin.state.saved_results import result_of_folder
 
@@ -98,7 +98,7 @@ def _frames(saved: SavedSession, path: Path) -> tuple[Acquisition, Any]:
     paths = [whole(one, path) for one in saved.acquisition]
     for one in paths:
         if not (one.is_file() or one.is_dir()):
-            raise ResultsError(f"{one}: is not there, so its frames are not shown.")
+            raise ResultsError(f"{one}: not found, so its frames are not shown.")
     acquisition = open_acquisition(paths, saved.config.load)
     return acquisition, make_layer(acquisition_layer(acquisition), "acquisition")
 
@@ -137,11 +137,11 @@ class _Restoring(QObject):
             steps.append(partial(session.reopen, opened.outcome.result))
         steps += [
             partial(session.set_config, saved.config),
-            # The maps widget, there already or now opened, takes the looks of the layer.
+            # The maps widget, existing or just opened, takes over the layer's appearance.
             partial(self._dress, saved.layers),
             partial(session.show_maps, saved.maps),
             partial(self._show_docks, saved.view.docks, saved.maps),
-            # Once more: what the docks did to the canvas is known a turn later.
+            # Again, because the docks resize the canvas one turn later.
             *[partial(self._look, saved.view)] * 2,
             self._end,
         ]
@@ -162,11 +162,11 @@ class _Restoring(QObject):
         layer.name = saved.name
 
     def _add_file(self, saved: SavedLayer) -> None:
-        """Somebody else's layer, read by napari's own readers or ours and by no other."""
+        """A layer not made by the plugin, read only by napari's own readers or ours."""
         path = whole(saved.file, self._path)
         viewer = self._session.viewer
         if not path.exists():
-            self._lost.append(f"{path}: is not there, so the layer '{saved.name}' is missing.")
+            self._lost.append(f"{path}: not found, so the layer '{saved.name}' is missing.")
             return
         for plugin in ("napari", _PLUGIN):
             try:
@@ -176,10 +176,10 @@ class _Restoring(QObject):
             for layer in made:
                 layer.name = saved.name
             return
-        self._lost.append(f"{path}: open it yourself; another plugin had read it.")
+        self._lost.append(f"{path}: was read by another plugin; open it yourself.")
 
     def _show_docks(self, docks: tuple[str, ...], maps: MapView) -> None:
-        """Open the widgets that were open, and *Vessel maps* where it must tell of a filter."""
+        """Open the widgets that were open, and *Vessel maps* if a filter must be shown."""
         viewer = self._session.viewer
         window, known = viewer.window, _widget_names()
         for dock in docks:
@@ -208,7 +208,7 @@ class _Restoring(QObject):
         dims.ndisplay = view.ndisplay
         if len(view.order) == dims.ndim:
             dims.order = view.order
-        # Axes are counted from the last: the frames may be missing this time.
+        # Axes are counted from the last, since the frames may be missing this time.
         for name, values in (("thickness", view.thickness), ("point", view.point)):
             own = list(getattr(dims, name))
             n = min(len(own), len(values))
@@ -226,11 +226,13 @@ class _Restoring(QObject):
 
     def _note(self, saved: SavedLayer, unknown: list[str]) -> None:
         if unknown:
-            self._lost.append(f"Layer '{saved.name}': {', '.join(unknown)} is unknown here.")
+            self._lost.append(
+                f"Layer '{saved.name}': {', '.join(unknown)} is not known to this version of napari."
+            )
 
     def _end(self) -> None:
         if self._lost:
-            show_warning(f"The session is back, except: {' '.join(self._lost)}")
+            show_warning(f"The session was restored, except: {' '.join(self._lost)}")
         self.deleteLater()
 
 

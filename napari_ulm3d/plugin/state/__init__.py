@@ -1,1 +1,1 @@
-"""What the panels share, and what a run leaves; no viewer."""
+"""State shared by the panels, and results of runs; independent of the viewer."""

@@ -1,4 +1,4 @@
-"""The command line and the Python lines that repeat a run without the viewer."""
+"""The shell command and the Python code that repeat a run without the viewer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["command_line", "python_lines"]
 
 
 def command_line(paths: Sequence[str], config: PipelineConfig, out: str = "results") -> str:
-    """The `napari-ulm3d run` that gives the same result; settings at their default are left out.
+    """The `napari-ulm3d run` command with the same result; default settings are left out.
 
     Quoted for the shell of this system.
     """
@@ -24,7 +24,7 @@ def command_line(paths: Sequence[str], config: PipelineConfig, out: str = "resul
 
 
 def python_lines(paths: Sequence[str], config: PipelineConfig, out: str = "results") -> str:
-    """A few lines of Python that give the same result."""
+    """A few lines of Python with the same result."""
     settings = "".join(f"    {assignment!r},\n" for assignment in config.assignments())
     made = f".with_settings([\n{settings}])" if settings else ""
     files = list(paths) if len(paths) != 1 else paths[0]

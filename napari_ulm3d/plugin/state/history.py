@@ -1,4 +1,4 @@
-"""Every run with its parameters: of this session, and results folders of earlier ones."""
+"""All runs with their parameters: those of this session, and earlier results folders."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_ulm3d.config import PipelineConfig, StageConfig
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.setting_texts import settings_of, with_unset_texts
 from napari_ulm3d.system.atomic import atomic_path
 
-__all__ = ["RunEntry", "RunHistory", "differing_settings", "history_file", "settings_of"]
+__all__ = ["RunEntry", "RunHistory", "differing_settings", "history_file"]
 
 log = logging.getLogger("napari_ulm3d")
 
 _MOST_ENTRIES = 200
-# Whole results of this session that stay in memory; of older ones the parameters stay.
+# Number of full results of this session kept in memory; older ones keep only their parameters.
 _MOST_RESULTS = 12
 _MOST_BYTES = 1 << 30
 _STORED = ("key", "name", "created", "scope", "folder", "rows", "settings")
@@ -32,20 +31,20 @@ _STORED = ("key", "name", "created", "scope", "folder", "rows", "settings")
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A run: what it was of, when, its numbers and its settings.
+    """A run: its data, time, summary and settings.
 
     Attributes
     ----------
     rows
-        Name and value of its numbers, for people.
+        Names and values of its summary, for display.
     settings
-        Every setting as text, by its dotted name.
+        All settings as text, keyed by dotted name.
     folder
-        Results folder; empty where there is none.
+        Results folder; empty if there is none.
     result
         The result itself, while it is held in memory.
     computed
-        The result before its tracks were linked again; None where they were not.
+        The result before relinking; None if it was not relinked.
     """
 
     key: str
@@ -60,24 +59,24 @@ class RunEntry:
 
     @property
     def reopens(self) -> bool:
-        """Whether there is something to reopen."""
+        """Whether the run can be reopened."""
         return self.result is not None or bool(self.folder)
 
     @property
     def label(self) -> str:
-        """What to call it in a list."""
+        """Label in a list."""
         method = self.settings.get("localize.localizer", "")
         parts = [self.created[11:16], self.name, self.scope, method]
         return " · ".join(part for part in parts if part)
 
 
 class RunHistory(QObject):
-    """The runs, newest first; those with a results folder are remembered for later sessions.
+    """The runs, newest first; those with a results folder are kept for later sessions.
 
     Signals
     -------
     changed()
-        There is another run, or one less.
+        A run was added or removed.
     """
 
     changed = Signal()
@@ -88,14 +87,14 @@ class RunHistory(QObject):
         self.entries: list[RunEntry] = _read(self._file)
 
     def add(self, result: Result) -> RunEntry:
-        """Remember a result; the newest come first, and one that is reopened keeps its time."""
+        """Add a result; the newest come first, and a reopened one keeps its time."""
         known = self.entry_of(result)
         if known is not None:
             return known
         entry = self._entry(result, result.title)
         folder = entry.folder
         same = next((e for e in self.entries if folder and e.folder == folder), None)
-        if same is not None and result.created:  # reopened: it has its time already
+        if same is not None and result.created:  # reopened: keep its time
             entry = replace(entry, created=same.created)
         rest = [e for e in self.entries if e is not same]
         self.entries = _bounded(sorted([entry, *rest], key=_age))
@@ -105,9 +104,9 @@ class RunHistory(QObject):
         return entry
 
     def update(self, computed: Result, result: Result) -> None:
-        """Tracks of a run were linked again: its entry shows them, and keeps what was computed.
+        """Update the entry of a relinked run, which keeps the result as computed.
 
-        The entry of a results folder stays as the folder is; beside it there is one entry for what
+        The entry of a results folder stays as it is; one more entry holds what
         was made of it in memory.
         """
         of_run = next((e for e in self.entries if e.computed is computed), None)
@@ -126,23 +125,23 @@ class RunHistory(QObject):
         self.changed.emit()
 
     def computed_of(self, result: Result) -> Result:
-        """The result as it was computed, before its tracks were linked again."""
+        """The result as computed, before relinking."""
         entry = self.entry_of(result)
         return result if entry is None or entry.computed is None else entry.computed
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Forget runs; their results folders stay as they are."""
+        """Remove runs from the list; their results folders are kept."""
         self.restore([entry for entry in self.entries if entry.key not in keys])
 
     def restore(self, entries: Sequence[RunEntry]) -> None:
-        """Go back to an earlier list of runs."""
+        """Restore an earlier list of runs."""
         gone = {entry.folder for entry in self.entries} - {entry.folder for entry in entries}
         self.entries = [*entries]
         self._save(gone)
         self.changed.emit()
 
     def entry_of(self, result: Result) -> RunEntry | None:
-        """The entry of a result that is in memory."""
+        """The entry of a result in memory."""
         return next((entry for entry in self.entries if entry.result is result), None)
 
     def of_key(self, key: str) -> RunEntry | None:
@@ -163,7 +162,7 @@ class RunHistory(QObject):
         )
 
     def _save(self, gone: Collection[str] = ()) -> None:
-        # Other windows add to the same list: what they added stays.
+        # Keep what other windows have added to the same list.
         mine = [entry for entry in self.entries if entry.folder]
         known = {entry.folder for entry in mine} | set(gone)
         stored = mine + [entry for entry in _read(self._file) if entry.folder not in known]
@@ -174,7 +173,7 @@ class RunHistory(QObject):
             with atomic_path(self._file) as path:
                 path.write_text(json.dumps(rows[:_MOST_ENTRIES], indent=1), encoding="utf-8")
         except (OSError, ResultsError) as error:
-            # The run itself is well; only the list of it is not kept.
+            # The run itself is fine; only the list is not saved.
             log.warning("the list of runs could not be saved: %s", error)
 
 
@@ -183,7 +182,7 @@ def _now() -> str:
 
 
 def _age(entry: RunEntry) -> float:
-    """Grows from the newest to the oldest; one without a time is the oldest."""
+    """Sort key from newest to oldest; a run without a time is the oldest."""
     try:
         return -datetime.fromisoformat(entry.created).timestamp()
     except (ValueError, OverflowError):
@@ -191,25 +190,14 @@ def _age(entry: RunEntry) -> float:
 
 
 def history_file() -> Path:
-    """Where the list of runs is kept: the user's data folder."""
+    """Where the list of runs is stored: the user's data folder."""
     home = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
     base = Path(home) if home else Path.home() / ".local" / "share"
     return base / "napari-ulm3d" / "runs.json"
 
 
-def settings_of(config: PipelineConfig) -> dict[str, str]:
-    """Every setting as text, by its dotted name."""
-    out: dict[str, str] = {}
-    for name, value in config:
-        if isinstance(value, StageConfig):
-            out |= {f"{name}.{key}": _text(inner) for key, inner in value}
-        else:
-            out[name] = _text(value)
-    return out
-
-
 def differing_settings(first: RunEntry, second: RunEntry) -> list[tuple[str, str, str]]:
-    """Settings in which two runs differ: name, of the first, of the second."""
+    """Settings in which two runs differ: name, first value, second value."""
     names = list(dict.fromkeys([*first.settings, *second.settings]))
     pairs = [
         (n, first.settings.get(n, "unknown"), second.settings.get(n, "unknown")) for n in names
@@ -217,18 +205,8 @@ def differing_settings(first: RunEntry, second: RunEntry) -> list[tuple[str, str
     return [(name, a, b) for name, a, b in pairs if a != b]
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, tuple | list):
-        return ", ".join(_text(part) for part in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _bounded(entries: list[RunEntry]) -> list[RunEntry]:
-    """The newest; of those past the newest few, or past 1 GiB, without their results."""
+    """The newest runs; beyond the first few, or beyond 1 GiB, without their results."""
     n_held, n_bytes, out = 0, 0, []
     for entry in entries[:_MOST_ENTRIES]:
         if entry.result is not None:
@@ -242,7 +220,7 @@ def _bounded(entries: list[RunEntry]) -> list[RunEntry]:
 
 
 def _bytes_of(result: Result) -> int:
-    """Memory of a result's tables and maps."""
+    """Memory used by a result's tables and maps, bytes."""
     tables = (result.localizations.table, result.tracks.table)
     maps = result.maps.values()
     return sum(int(table.memory_usage().sum()) for table in tables) + sum(
@@ -251,7 +229,7 @@ def _bytes_of(result: Result) -> int:
 
 
 def _read(file: Path) -> list[RunEntry]:
-    """The stored entries; those that cannot be understood are left out."""
+    """The stored entries, except those that cannot be read."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -269,7 +247,7 @@ def _read(file: Path) -> list[RunEntry]:
                 scope=str(row["scope"]),
                 folder=str(row["folder"]),
                 rows=tuple((str(a), str(b)) for a, b in row["rows"]),
-                settings={str(k): str(v) for k, v in row["settings"].items()},
+                settings=with_unset_texts({str(k): str(v) for k, v in row["settings"].items()}),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue

@@ -1,4 +1,4 @@
-"""The level that a sparsification compares, on one frame: which voxels a setting would keep."""
+"""The quantity that sparsification thresholds on one frame, and the voxels it would keep."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["Level", "level_of", "same_level"]
 
 _BINS = 100
 _CONTRAST_RANGE_DB = (-20.0, 30.0)
-# Settings that act on a level that is there; all others need another one.
+# Settings that act on an existing level; all others need a new one.
 _BARS = {"threshold", "min_snr_db", "top_k"}
 
 
 @dataclass(frozen=True)
 class Level:
-    """The quantity that a strategy compares, on one frame, and its histogram.
+    """The quantity that a strategy thresholds, on one frame, and its histogram.
 
     Attributes
     ----------
     values
         (z, y, x): |c|^2, or the local contrast in dB.
     centres, counts
-        Of the histogram.
+        The histogram.
     strongest, at
-        topk: the strongest voxels of the whole block, and the place of the frame in it.
+        topk: the strongest voxels of the whole block, and the index of the frame in it.
     learned
         learned: the mask; else None.
     """
@@ -54,7 +54,7 @@ class Level:
 
     @property
     def quantity(self) -> str:
-        """What is compared, in words."""
+        """The quantity in words."""
         contrast = self.strategy == "contrast"
         return "local contrast (dB)" if contrast else "squared correlation |c|²"
 
@@ -72,7 +72,7 @@ class Level:
         return np.histogram(chosen, _BINS, self.span)[0].astype(float)
 
     def kept(self, config: SparsifyConfig) -> tuple[NDArray[np.bool_], float]:
-        """Which voxels are kept, by the rules of the stage, and the value from which on."""
+        """The voxels kept by the rules of the stage, and the threshold value."""
         if self.learned is not None:
             return self.learned, np.nan
         if self.strategy == "contrast":
@@ -88,19 +88,19 @@ class Level:
         return mask, float(bar)
 
     def serves(self, config: SparsifyConfig) -> bool:
-        """Whether as many of the block's strongest voxels are at hand as are to be kept."""
+        """Whether enough of the block's strongest voxels are available."""
         return self.strongest is None or config.top_k <= len(self.strongest)
 
 
 def level_of(
     preview: Preview, config: PipelineConfig, frame: int, stop: Callable[[], bool]
 ) -> Level:
-    """The level on a frame, as the settings' strategy compares it.
+    """The level on a frame for the strategy in the settings.
 
     Raises
     ------
     Cancelled
-        `stop` said so.
+        `stop` returned True.
     """
     settings = config.sparsify
     learned = strongest = None
@@ -123,5 +123,5 @@ def level_of(
 
 
 def same_level(before: SparsifyConfig, now: SparsifyConfig) -> bool:
-    """Whether a level that was looked at with other settings still serves."""
+    """Whether a level computed with other settings is still valid."""
     return before.model_dump(exclude=_BARS) == now.model_dump(exclude=_BARS)

@@ -1,4 +1,4 @@
-"""What the package logs, kept for the log panel: from any thread, bounded."""
+"""The package's log messages for the log panel, from any thread and limited in number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 __all__ = ["DETAILS", "LogBook", "LogLine", "logbook"]
 
 LOGGER = "napari_ulm3d"
-#: Attribute of a log record that holds details for those who ask.
+#: Attribute of a log record with details.
 DETAILS = "ulm3d_details"
 
 _MOST_LINES = 2000
@@ -25,7 +25,7 @@ class LogLine:
     Attributes
     ----------
     details
-        More for those who ask, such as where an error happened; often empty.
+        Details such as where an error happened; often empty.
     """
 
     time: str
@@ -44,19 +44,19 @@ class LogLine:
 
 
 class LogBook(QObject):
-    """The latest lines that the package logged.
+    """The latest lines logged by the package.
 
     Signals
     -------
     added(LogLine)
-        A line came; told on the thread of those who listen, in order.
+        A line was logged; delivered in order on the receiver's thread.
     """
 
     added = Signal(object)
 
     def __init__(self, logger: str = LOGGER, most: int = _MOST_LINES) -> None:
         super().__init__()
-        # Appending to a bounded deque is atomic: no lock that a logging thread could wait for.
+        # Appending to a bounded deque is atomic, so logging threads never wait for a lock.
         self._lines: deque[LogLine] = deque(maxlen=most)
         self._logger = logging.getLogger(logger)
         self._handler = _Handler(self)
@@ -65,19 +65,19 @@ class LogBook(QObject):
             self._logger.setLevel(logging.INFO)
 
     def lines(self) -> list[LogLine]:
-        """What is kept, oldest first."""
+        """The lines kept, oldest first."""
         return list(self._lines)
 
     def clear(self) -> None:
-        """Forget all lines."""
+        """Delete all lines."""
         self._lines.clear()
 
     def close(self) -> None:
-        """Hear the logger no more."""
+        """Stop listening to the logger."""
         self._logger.removeHandler(self._handler)
 
     def take(self, line: LogLine) -> None:
-        """Keep a line; from any thread."""
+        """Store a line; may be called from any thread."""
         self._lines.append(line)
         self.added.emit(line)
 
@@ -94,7 +94,7 @@ class _Handler(logging.Handler):
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         try:
             self._book.take(LogLine(time, record.levelno, record.getMessage(), details))
-        except RuntimeError:  # Qt is gone: the program ends
+        except RuntimeError:  # Qt is gone: the program is exiting
             self._book.close()
 
 
@@ -102,7 +102,7 @@ _book: list[LogBook] = []
 
 
 def logbook() -> LogBook:
-    """The log book of this process, begun when first asked for."""
+    """The log book of this process, created on first use."""
     if not _book:
         _book.append(LogBook())
     return _book[0]

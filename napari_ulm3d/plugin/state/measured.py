@@ -1,4 +1,4 @@
-"""What `calibrate` finds, with what it is seen by: the numbers, and the small pictures beside them."""
+"""What `calibrate` finds: the numbers, and the small pictures beside them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Measured:
-    """A calibration and what a person looks at to believe it.
+    """A calibration and the evidence to check it by.
 
     Attributes
     ----------
     settings
-        The settings with numbers for what was left to the data.
+        The settings with numbers in place of automatic values.
     spectrum_db
         Strongest singular values of the first block that was measured; None without SVD.
     before, after
-        (z, x) magnitude of the middle frame of that block, the largest along y, before and after
+        (z, x) magnitude of the middle frame of that block, maximum along y, before and after
         the clutter filter.
     """
 
@@ -53,14 +53,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One number in the table.
+    """One row of the table.
 
     Attributes
     ----------
     setting
-        Section and name of the setting that it can be written to; None: only to read.
+        Section and name of the setting that it sets; None: read-only.
     value
-        As it is shown and edited.
+        Text as shown and edited.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Row:
 def measure_acquisition(
     acquisition: Acquisition, config: PipelineConfig, stop: Callable[[], bool]
 ) -> Measured:
-    """Measure as a run does.
+    """Measure as at the start of a run.
 
     Raises
     ------
     Cancelled
-        `stop` said so between two blocks.
+        `stop` returned True between two blocks.
     UlmError
         No block can be read, or a setting does not fit.
     """
@@ -102,7 +102,7 @@ def measure_acquisition(
     config = length.of(config)
     blocks = acquisition.blocks(config.load.block_frames)
     calibration = calibrated(found, blocks, acquisition, config).with_finding(length.finding)
-    if not seen:  # all is given: there is still something to look at
+    if not seen:  # every value is given, but the pictures are still useful
         found(blocks[0])
     before, after, spectrum = seen[0]
     settings = resolved(config, calibration, blocks)
@@ -110,7 +110,7 @@ def measure_acquisition(
 
 
 def rows_of(measured: Measured) -> list[Row]:
-    """The table: first what can be changed, then what is only to be known."""
+    """The table: first the editable rows, then the read-only ones."""
     settings, calibration = measured.settings, measured.calibration
     said = {finding.name: finding for finding in calibration.findings}
     rows = [
@@ -128,7 +128,7 @@ def rows_of(measured: Measured) -> list[Row]:
         )
     rows.append(
         Row(
-            "width of a bubble z, y, x, um",
+            "width of a bubble z, y, x, µm",
             " x ".join(f"{width:.4g}" for width in calibration.fwhm_um),
             _how(said, "width of a bubble"),
             ("psf", "fwhm_voxels"),
@@ -152,12 +152,12 @@ def rows_of(measured: Measured) -> list[Row]:
 
 
 def with_value(measured: Measured, setting: tuple[str, str], text: str) -> dict[str, Any]:
-    """The setting's value that a text in the table means, as `Session.change` takes it.
+    """Parse the text of a table cell into a value for `Session.change`.
 
     Raises
     ------
     ConfigError
-        It is not one number, or not three.
+        The text is not one number, or not three.
     """
     numbers = [float(word) for word in _NUMBER.findall(text)]
     name = setting[1]

@@ -1,6 +1,6 @@
-"""What the widgets look at while settings are tuned: one filtered block, its PSF, one frame.
+"""Data that the widgets show while settings are tuned: one filtered block, its PSF, one frame.
 
-Plain functions of the core with the last answers kept, for any thread. Nothing here knows
+Core functions with their latest results cached, for any thread. Nothing here depends on
 the viewer.
 """
 
@@ -31,47 +31,47 @@ __all__ = ["Preview", "block_at", "for_network", "kept_in"]
 Value = TypeVar("Value")
 
 _CHUNK_BYTES = 8 << 20
-# As many of a block's strongest voxels are kept at least: 24 MB.
+# Minimum number of a block's strongest voxels kept: 24 MB.
 _FEWEST_STRONGEST = 1 << 20
 
 
 def block_at(acquisition: Acquisition, config: PipelineConfig, frame: int) -> Block:
-    """The block that holds a frame."""
+    """The block that contains a frame."""
     blocks = acquisition.blocks(config.load.block_frames)
     first = [block.first_frame for block in blocks]
     return blocks[int(np.searchsorted(first, frame, side="right")) - 1]
 
 
 def for_network(config: PipelineConfig) -> PipelineConfig:
-    """The settings with a network as localizer: what it would be given to see."""
+    """The settings with a network as localizer, to preview its input."""
     if config.localize.by_network:
         return config
     return config.model_copy(update={"localize": config.localize.replace(localizer=USUAL_NETWORK)})
 
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
-    """What a PSF depends on."""
+    """The settings that a PSF depends on."""
     return (config.psf, config.clutter, config.load.block_frames)
 
 
 class Preview:
-    """Filtered blocks, PSFs and correlation maps of an acquisition, the latest kept.
+    """Filtered blocks, PSFs and correlation maps of an acquisition, with the latest cached.
 
-    A PSF that has to be measured is measured on the first block, as in a run.
+    If the PSF is measured, it is measured on the first block, as in a run.
     """
 
     def __init__(self, acquisition: Acquisition) -> None:
         self.acquisition = acquisition
-        # One computation at a time: whoever waits finds the answer when it is his turn.
+        # One computation at a time: a waiting thread then finds the cached result.
         self._lock = threading.RLock()
         self._kept: dict[str, OrderedDict[Hashable, Any]] = {}
 
     def block_index(self, config: PipelineConfig, frame: int) -> int:
-        """Number of the block that holds a frame."""
+        """Number of the block that contains a frame."""
         return block_at(self.acquisition, config, frame).index
 
     def filtered(self, config: PipelineConfig, frame: int) -> tuple[Block, FilteredBlock]:
-        """The block about a frame, after the clutter filter. Do not write to it."""
+        """The block that contains a frame, after the clutter filter. Do not write to it."""
         block = block_at(self.acquisition, config, frame)
         key = (config.clutter, config.load.frames_per_block, block.index)
         found = self._remember(
@@ -80,9 +80,9 @@ class Preview:
         return block, found
 
     def spectrum(self, config: PipelineConfig, frame: int) -> NDArray[np.float64] | None:
-        """Singular values of the unfiltered block about a frame, descending; None without SVD.
+        """Singular values, descending, of the unfiltered block with this frame; None without SVD.
 
-        All of them, where a run computes only those that it drops; of a long block the strongest.
+        All of them, although a run computes only those it removes; in a long block, the strongest.
         """
         if "svd" not in config.clutter.method:
             return None
@@ -93,7 +93,7 @@ class Preview:
             frames = block.read()
             exponent = rescale(frames)
             values: NDArray[np.float64]
-            if len(frames) > 2 * USUAL_FRAMES:  # all of them would take half a minute
+            if len(frames) > 2 * USUAL_FRAMES:  # all would take half a minute
                 values = leading_components(frames.reshape(len(frames), -1), USUAL_FRAMES)[0]
             else:
                 values = svd_spectrum(frames)[0]
@@ -102,7 +102,7 @@ class Preview:
         return self._remember("spectrum", key, 1, compute)
 
     def psf(self, config: PipelineConfig) -> Psf:
-        """The PSF of the settings."""
+        """The PSF for the settings."""
         key = _psf_key(config)
 
         def make() -> Psf:
@@ -142,7 +142,7 @@ class Preview:
         return self._remember("correlation", key, 4, make)
 
     def learned(self, config: PipelineConfig, frame: int) -> NDArray[np.bool_]:
-        """The voxels of a frame, (z, y, x), that the mask network keeps in a run."""
+        """Mask (z, y, x) of the voxels of a frame that the mask network keeps in a run."""
         block, filtered = self.filtered(config, frame)
         settings, at = config.sparsify, frame - block.first_frame
         first, end = frames_that_decide(settings, at, block.n_frames, config.device)
@@ -157,9 +157,9 @@ class Preview:
     def strongest(
         self, config: PipelineConfig, frame: int, stop: Callable[[], bool]
     ) -> SparseFrames:
-        """The strongest voxels of the block about a frame: `top_k` of them or more.
+        """The strongest voxels of the block that contains a frame: `top_k` of them or more.
 
-        More, so that another `top_k` can be chosen among them without looking at the block
+        More, so that another `top_k` can be chosen from them without reading the block
         again: `sparsify_topk` of these is `sparsify_topk` of the block.
         """
         block = block_at(self.acquisition, config, frame)
@@ -186,14 +186,14 @@ class Preview:
             if key in kept:
                 kept.move_to_end(key)
                 return kept[key]
-            while len(kept) >= n_kept:  # before, not after: two blocks are never held
+            while len(kept) >= n_kept:  # before, not after: never hold two blocks
                 kept.popitem(last=False)
             value = kept[key] = make()
             return value
 
 
 def kept_in(kept: SparseFrames, frame: int) -> NDArray[np.bool_]:
-    """Which voxels of one frame, (z, y, x), are among the kept ones."""
+    """Mask (z, y, x) of the voxels of one frame that are among the kept ones."""
     mask = np.zeros(kept.shape[1:], bool)
     low, high = np.searchsorted(kept.coordinates[:, 0], [frame, frame + 1])
     mask[tuple(kept.coordinates[low:high, 1:].T)] = True

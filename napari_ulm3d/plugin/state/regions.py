@@ -1,4 +1,4 @@
-"""Regions of space from shapes drawn in a plane, extruded across it."""
+"""Regions of space from shapes drawn in a plane and extruded perpendicular to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ELLIPSE_CORNERS = 48
 
 
 def inside_any(regions: Sequence[Region], positions_um: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which positions (n, 3) lie in at least one of the regions."""
+    """Mask of the positions (n, 3) that lie in at least one region."""
     inside = np.zeros(len(positions_um), bool)
     for region in regions:
         inside |= region.contains(positions_um)
@@ -26,15 +26,15 @@ def inside_any(regions: Sequence[Region], positions_um: NDArray[np.float64]) -> 
 
 
 def regions_of(layer: Any, slab_um: float | None = None) -> tuple[Region, ...]:
-    """The areas of a Shapes layer, each extruded across the plane that it was drawn in.
+    """The areas of a Shapes layer, each extruded perpendicular to its plane.
 
     Parameters
     ----------
     layer
-        Shapes of three axes or more, of which the last three are z, y, x in um. Lines and
-        paths enclose nothing and are left out, as is what has no area.
+        Shapes with three axes or more, the last three being z, y, x in um. Lines and
+        paths enclose nothing and are left out, as are shapes without area.
     slab_um
-        Thickness of the extrusion, half on either side of the drawn plane; None: all through.
+        Thickness of the extrusion, centred on the drawn plane; None: the whole depth.
     """
     regions = []
     for corners, kind in zip(layer.data, layer.shape_type, strict=True):
@@ -49,13 +49,13 @@ def regions_of(layer: Any, slab_um: float | None = None) -> tuple[Region, ...]:
             plane = _ellipse(plane)
         at = float(world[:, axis].mean())
         half = np.inf if slab_um is None else slab_um / 2
-        with suppress(ConfigError):  # of no area: nothing lies within
+        with suppress(ConfigError):  # no area: nothing lies within
             regions.append(Region(axis, plane, (at - half, at + half)))
     return tuple(regions)
 
 
 def _ellipse(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ellipse in a rectangle of four corners, as a polygon."""
+    """The ellipse inscribed in a rectangle of four corners, as a polygon."""
     centre = box.mean(axis=0)
     first, second = (box[1] - box[0]) / 2, (box[3] - box[0]) / 2
     angle = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]

@@ -1,4 +1,4 @@
-"""What a run in the viewer left: tables, maps, and how it was made."""
+"""The result of a run: tables, maps, and provenance."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ class Result:
     Attributes
     ----------
     scope
-        What was localized, in words: "frame 12", "block 3", "whole series".
+        The part localized, in words: "frame 12", "block 3", "whole series".
     complete
-        False when it was stopped before its end.
+        False if it was stopped early.
     failed
-        Blocks that could not be worked on and were left out.
+        Blocks that failed and were left out.
     name
-        Of the acquisition.
+        Name of the acquisition.
     frames
-        First frame that was localized and the one after the last; None: all of them.
+        First frame localized, and the one after the last; None: all frames.
     wavelength_um
-        Of the acquisition, where known: scores are taken by it.
+        Wavelength of the acquisition if known, used for scores.
     files
         The acquisition's files.
     sequences
-        Frames at which tracks end, by what `link.breaks` says.
+        Frames at which tracks end, by the value of `link.breaks`.
     trained_score
-        network: least score of a bubble where the settings name none; of the weights.
+        network: minimum score of a bubble from the weights, used if the settings give none.
     chance
-        Tracks by length and how many arise by chance, as `chance_tracks.csv`; None: not counted.
+        Tracks by length and the number that arise by chance, as in `chance_tracks.csv`, or None.
     motion
-        Displacement of the tissue, as `motion.csv`; None where it was left alone.
+        Displacement of the tissue, as in `motion.csv`; None if motion was not corrected.
     created
-        When its run began (ISO 8601), where a folder says so.
+        Start of the run (ISO 8601), if the folder gives it.
     edits
-        What a person changed about the tracks, in order.
+        The user's edits of the tracks, in order.
     linked
-        The tracks without these edits; None where there are none.
+        The tracks without these edits; None if there are none.
     """
 
     grid: Grid
@@ -86,12 +86,12 @@ class Result:
 
     @property
     def is_series(self) -> bool:
-        """Whether it is of a whole series, or of what was finished of one."""
+        """Whether it covers a whole series, or the finished part of one."""
         return self.scope == WHOLE_SERIES
 
     @property
     def title(self) -> str:
-        """The scope, whether it is all of it, and what failed."""
+        """The scope, whether it is complete, and what failed."""
         parts = [self.scope]
         if not self.complete:
             parts.append("stopped early")
@@ -101,7 +101,7 @@ class Result:
         return ", ".join(parts)
 
     def prepared(self, facts: dict[str, Any]) -> Result:
-        """With what its run found out before the first block (`RunPrepared.facts`, `run.toml`)."""
+        """Add what the run found before the first block (`RunPrepared.facts`, `run.toml`)."""
         score = facts.get("weights", {}).get("localizer", {}).get("min_score")
         sequences = facts.get("sequences", {})
         return replace(
@@ -111,14 +111,14 @@ class Result:
         )
 
     def breaks(self, kind: str) -> list[int]:
-        """Frames at which tracks end for this `link.breaks`; before failed blocks always."""
+        """Frames at which tracks end for this `link.breaks`, always including failed blocks."""
         failed = (block.first_frame for block in self.failed)
         return sorted({*self.sequences.get(kind, ()), *failed})
 
     def least_score(self, config: PipelineConfig) -> float | None:
-        """Least score of its bubbles by these settings; None where no network scored them.
+        """Minimum score of its bubbles by these settings; None if no network scored them.
 
-        Refined bubbles have the score of the fit, which `network.min_score` is not about.
+        Refined bubbles carry the score of the fit, to which `network.min_score` does not apply.
         """
         by_network = self.config.localize.localizer in networks_with("min_score")
         if not by_network or self.config.localize.refine != "none":
@@ -134,7 +134,7 @@ class Result:
         return max(round(self.duration_s * self.rate_hz), 1)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and value, for people."""
+        """Names and values, for display."""
         rows = [
             ("localized", self.title),
             ("localizations", f"{len(self.localizations):,}"),

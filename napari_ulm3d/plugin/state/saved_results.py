@@ -31,7 +31,7 @@ _TABLE_VOXEL_UM = 100.0
 
 
 def mapped(result: Result, maps: MapConfig | None = None) -> Result:
-    """The result with the maps of its tracks, as its own settings or others say."""
+    """The result with maps of its tracks, made with its own settings or others."""
     if maps is not None:
         config = result.config.model_copy(update={"maps": maps})
         result = replace(result, config=config)
@@ -47,12 +47,12 @@ def mapped(result: Result, maps: MapConfig | None = None) -> Result:
 
 
 def result_of_folder(folder: str | PathLike[str]) -> Result:
-    """A results folder as a result, whole.
+    """Read a whole results folder as a result.
 
     Raises
     ------
     ResultsError
-        It is no results folder, or a part of it cannot be read.
+        It is not a results folder, or a part of it cannot be read.
     """
     path = Path(folder).absolute()
     results = ResultsFolder.open(path)
@@ -72,7 +72,7 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
         rate_hz=rate_hz,
         duration_s=n_frames / rate_hz,
         config=results.config,
-        # A run that was stopped has its tables only in its blocks yet.
+        # A stopped run has its tables only in its blocks so far.
         localizations=results.localizations() if finished else results.localizations_so_far(),
         tracks=results.tracks() if finished else Tracks.empty(),
         maps=kept_maps(results),
@@ -94,17 +94,17 @@ def result_of_folder(folder: str | PathLike[str]) -> Result:
 
 
 def result_of_table(path: str | PathLike[str], like: Result | Acquisition | None) -> Result:
-    """A saved table of tracks or localizations as a result, with maps of its tracks.
+    """Read a saved table of tracks or localizations as a result, with maps of its tracks.
 
     Parameters
     ----------
     like
-        Whose grid, rate and duration it has; None: the smallest grid about the positions.
+        Result whose grid, rate and duration to use; None: the smallest grid around the positions.
 
     Raises
     ------
     ResultsError
-        The file is no table of tracks or localizations.
+        The file is not a table of tracks or localizations.
     """
     path = Path(path)
     try:
@@ -134,13 +134,13 @@ def result_of_rows(
     Parameters
     ----------
     like
-        Whose grid, rate and duration it has; None: the smallest grid about the positions.
+        Result whose grid, rate and duration to use; None: the smallest grid around the positions.
     name
-        Of the table or the layer.
+        Name of the table or the layer.
     rate_hz
-        Frames a second, where `like` does not say.
+        Frame rate, if `like` does not give it.
     config
-        Settings, of which those of the maps are used.
+        Settings; only those of the maps are used.
 
     Raises
     ------
@@ -170,12 +170,12 @@ def result_of_rows(
 
 
 def result_of_truth(path: str | PathLike[str], like: Result | Acquisition) -> Result:
-    """The ground truth of an acquisition as a result, with maps of the true trajectories.
+    """Read the ground truth of an acquisition as a result, with maps of the true trajectories.
 
     Raises
     ------
     InputError
-        The file is no ground truth.
+        The file is not a ground truth.
     """
     truth = read_truth(path)
     config = like.config if isinstance(like, Result) else PipelineConfig()

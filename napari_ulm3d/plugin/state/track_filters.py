@@ -1,4 +1,4 @@
-"""Which tracks a map is made of: by length, speed, time, score and place."""
+"""Filters on the tracks in a map: by length, speed, time, score and position."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ EVERYWHERE = ((-np.inf, np.inf),) * 3
 
 @dataclass(frozen=True)
 class TrackFilter:
-    """Limits on whole tracks; those left at their defaults let everything through.
+    """Limits on whole tracks; the defaults let everything pass.
 
     Attributes
     ----------
     min_length_frames
-        Fewest frames of a track.
+        Minimum number of frames of a track.
     speed_mm_s
-        Least and largest mean speed of a track.
+        Minimum and maximum mean speed of a track.
     time_s
-        A track begins at or after the first and ends at or before the second.
+        Earliest start and latest end of a track.
     min_score
-        Least mean score of a track.
+        Minimum mean score of a track.
     box_um
-        Least and largest z, y, x.
+        Minimum and maximum z, y, x.
     regions
-        A place is in the region when it is in one of them. None: everywhere; an empty
-        tuple holds nothing.
+        The allowed region is the union of these. None: everywhere; an empty
+        tuple: nowhere.
     cut
-        Box and region. False: tracks that pass through stay whole. True: only their parts
-        inside stay; a track that comes back is cut in two, of which the second has a new
+        Box and region. False: tracks that cross them stay whole. True: only their parts
+        inside stay; a track that leaves and returns is cut in two, the second with a new
         number.
     """
 
@@ -52,12 +52,12 @@ class TrackFilter:
 
     @property
     def limits_place(self) -> bool:
-        """Whether box or region leave something out."""
+        """Whether box or region exclude anything."""
         return self.box_um != EVERYWHERE or self.regions is not None
 
 
 def filter_tracks(tracks: Tracks, chosen: TrackFilter) -> Tracks:
-    """The tracks that pass, whole (or cut at the region) and in their order."""
+    """The tracks that pass, whole or cut at the region, in their order."""
     if not len(tracks) or chosen == TrackFilter(cut=chosen.cut):
         return tracks
     table = tracks.table
@@ -100,7 +100,7 @@ def _inside(positions_um: NDArray[np.float64], chosen: TrackFilter) -> NDArray[n
 
 
 def _cut(tracks: Tracks, rows: NDArray[np.bool_]) -> Tracks:
-    """Some rows, those that do not follow each other in tracks of their own."""
+    """The kept rows, with separated parts of a track as tracks of their own."""
     table = tracks.table[rows].copy()
     identity = table["track_id"].to_numpy()
     place = np.flatnonzero(rows)
@@ -109,7 +109,7 @@ def _cut(tracks: Tracks, rows: NDArray[np.bool_]) -> Tracks:
     piece = np.zeros(len(table), np.int64)
     piece[torn] = 1
     piece = np.cumsum(piece)
-    # The first piece of a track keeps its number, later ones are counted on.
+    # The first piece of a track keeps its number, later ones get new numbers.
     first = np.concatenate(([True], ~same)) if len(table) else np.empty(0, bool)
     of_track = np.maximum.accumulate(np.where(first, piece, 0)) if len(table) else piece
     later = piece > of_track

@@ -1,4 +1,4 @@
-"""The ground truth that lies beside a simulated acquisition."""
+"""The ground truth beside a simulated acquisition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMES = ("truth.parquet", "truth.csv")
 
 
 def find_truth(paths: Sequence[str]) -> Path | None:
-    """The truth table in the folder of an acquisition, or beside its first file; None without."""
+    """The ground truth in an acquisition's folder or beside its first file; None if missing."""
     if not paths:
         return None
     first = Path(paths[0])

@@ -1,4 +1,4 @@
-"""One stack of what can be undone: settings, filters, regions and forgotten runs."""
+"""The undo stack for settings, filters, regions and runs removed from the history."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["UndoStack"]
 
 _MOST_STEPS = 200
-# Changes of the same thing that follow each other this fast are one: a slider that is dragged.
+# Changes of the same thing in such quick succession are one step, as when a slider is dragged.
 _ONE_GESTURE_S = 0.8
 _KIND = 1
 
 
 class UndoStack(QObject):
-    """Steps back and forth; each is told with its two states and the way into one of them.
+    """Undo and redo; each step has its two states and a function to restore them.
 
     Signals
     -------
     changed()
-        There is another step to undo or redo.
+        The next step to undo or redo is another one.
     """
 
     changed = Signal()
@@ -43,42 +43,42 @@ class UndoStack(QObject):
 
     @property
     def next_undo(self) -> str:
-        """What would be undone, in words; empty where there is nothing."""
+        """The step to undo, in words; empty if there is none."""
         return str(self._stack.undoText()) if self._stack.canUndo() else ""
 
     @property
     def next_redo(self) -> str:
-        """What would be done again; empty where there is nothing."""
+        """The step to redo, in words; empty if there is none."""
         return str(self._stack.redoText()) if self._stack.canRedo() else ""
 
     @property
     def moving(self) -> bool:
-        """Whether a step is being undone or done again: what changes now is none of its own."""
+        """Whether a step is being undone or redone, so that changes now are not new steps."""
         return self._moving
 
     def undo(self) -> None:
-        """One step back."""
+        """Undo one step."""
         self._move(self._stack.undo)
 
     def redo(self) -> None:
-        """One step forth."""
+        """Redo one step."""
         self._move(self._stack.redo)
 
     def push(
         self, text: str, before: Any, after: Any, restore: Callable[[Any], None], key: Any = None
     ) -> None:
-        """Remember a step that was just made.
+        """Record a step that was just made.
 
         Parameters
         ----------
         text
-            What was done, as "filter" or "Frame rate".
+            Description, such as "filter" or "Frame rate".
         before, after
-            The two states.
+            The state before and after.
         restore
-            Goes into one of them.
+            Function that restores one of them.
         key
-            Steps of the same key that follow each other at once are one; None: never.
+            Steps with the same key in quick succession are merged; None: never.
         """
         if not self._moving and before != after:
             self._stack.push(_Step(text, before, after, restore, key))
@@ -93,7 +93,7 @@ class UndoStack(QObject):
     def _on_config(self, section: str) -> None:
         before, after = self._config, self._session.config
         self._config = after
-        # How a file is read is typed about that file, and kept with it.
+        # Settings for reading a file belong to that file and are kept with it.
         names = [name for name in after.differences(before) if not name.startswith("load.")]
         if names:
             text = names[0] if len(names) == 1 else f"{len(names)} settings"
@@ -115,7 +115,7 @@ class _Step(QUndoCommand):
         return -1 if self.key is None else _KIND
 
     def mergeWith(self, other: Any) -> bool:
-        """Be one with a step of the same kind that followed at once."""
+        """Merge with a step of the same kind in quick succession."""
         if other.key != self.key or other.at - self.at > _ONE_GESTURE_S:
             return False
         self.after, self.at = other.after, other.at
@@ -125,7 +125,7 @@ class _Step(QUndoCommand):
         self.restore(self.before)
 
     def redo(self) -> None:
-        """Do it again; the first time it was done by the person."""
+        """Redo the step; the first time, the user has already done it."""
         if self._done:
             self._done = False
         else:

@@ -1,1 +1,1 @@
-"""A first walk through *ULM workflow*, in six balloons."""
+"""A tour of *ULM workflow* in six balloons."""

@@ -1,4 +1,4 @@
-"""A balloon beside a widget: a few words, and buttons that the keyboard reaches."""
+"""A balloon beside a widget, with a few words and buttons that work from the keyboard."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _STYLE = (
 
 
 class Balloon(QWidget):
-    """One balloon over a window, which points at a widget of it.
+    """A balloon over a window that points at one of its widgets.
 
-    Right or Enter goes on, Left goes back, Escape ends.
+    Right or Enter moves on, Left moves back, Escape closes it.
 
     Signals
     -------
     went(int)
-        1: on; -1: back; 0: no more.
+        1: next; -1: back; 0: close.
     """
 
     went = Signal(int)
@@ -72,7 +72,7 @@ class Balloon(QWidget):
         return push
 
     def say(self, title: str, words: str, number: int, of: int) -> None:
-        """Show this text, the number-th of so many."""
+        """Show this text as balloon `number` of `of`."""
         self.title.setText(title)
         self.words.setText(words)
         self.count.setText(f"{number} of {of}")
@@ -81,7 +81,7 @@ class Balloon(QWidget):
         self.next_button.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def point_at(self, target: QWidget) -> None:
-        """Stand beside a widget, on the side with more room, inside the window."""
+        """Move beside a widget, on the side with more room, inside the window."""
         window = self.parentWidget()
         assert window is not None
         corner = target.mapTo(window, QPoint(0, 0))
@@ -100,7 +100,7 @@ class Balloon(QWidget):
         self.update()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Arrows go on and back, Escape ends, whichever button has the keyboard."""
+        """Handle arrow keys and Escape, whichever button has the focus."""
         if event.type() != QEvent.Type.KeyPress:
             return False
         step = _STEPS.get(event.key())
@@ -111,7 +111,7 @@ class Balloon(QWidget):
         return True
 
     def paintEvent(self, event: Any) -> None:
-        """A rounded ground with a tip."""
+        """Draw a rounded background with a tip."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(QColor(_GROUND))

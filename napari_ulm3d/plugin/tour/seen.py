@@ -1,4 +1,4 @@
-"""Whether a person has had the tour: one word in the user's settings."""
+"""Remembering whether the user has seen the tour."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger("napari_ulm3d")
 
 
 def tour_file() -> Path:
-    """Where it is remembered."""
+    """The file that remembers it."""
     return Path(user_config_dir("napari-ulm3d", appauthor=False)) / "tour.json"
 
 
 def was_seen() -> bool:
-    """Whether the tour was had, or dismissed; a file that cannot be read counts as not."""
+    """Whether the tour was taken or dismissed; an unreadable file counts as no."""
     try:
         known = json.loads(tour_file().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -31,12 +31,12 @@ def was_seen() -> bool:
 
 
 def remember_tour() -> None:
-    """It does not begin by itself any more."""
+    """Remember that the tour must not start by itself any more."""
     file = tour_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(file) as path:
             path.write_text(json.dumps({"seen": True}), encoding="utf-8")
     except (OSError, ResultsError) as error:
-        # It begins again next time; nothing else is lost.
+        # The tour starts again next time; nothing else is lost.
         log.warning("that the tour was seen could not be saved: %s", error)

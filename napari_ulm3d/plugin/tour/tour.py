@@ -1,4 +1,4 @@
-"""The tour: which balloon points where, what it says, and that it begins once by itself."""
+"""The tour: its balloons, what they point at, and its automatic start on first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["STOPS", "Tour", "begin_tour_once", "take_tour"]
 
 _PLUGIN, _WORKFLOW = "napari-ulm3d", "ULM workflow"
 
-#: What it points at (a button of the panel, or a step), a title and a few words.
+#: The target (a button of the panel, or a step), a title and a short text.
 STOPS = (
     (
         "sample_button",
@@ -52,19 +52,19 @@ STOPS = (
     (
         "save_button",
         "Keep it",
-        "<b>Save session</b> brings layers, looks, filters and view back another day; <b>Export</b> writes "
-        "tables, maps, pictures and movies. The <b>?</b> beside it starts this tour again.",
+        "<b>Save session</b> keeps layers, appearance, filters and view for another day; "
+        "<b>Export</b> writes tables, maps, pictures and movies. The <b>?</b> beside it starts this tour again.",
     ),
 )
 
 
 class Tour(QObject):
-    """A walk through the workflow panel.
+    """A tour of the workflow panel.
 
     Attributes
     ----------
     balloon
-        The balloon; hidden when the tour is over.
+        The balloon, hidden when the tour is over.
     """
 
     def __init__(self, panel: QWidget) -> None:
@@ -75,7 +75,7 @@ class Tour(QObject):
         self.balloon.hide()
         self.balloon.went.connect(self._go)
         self._at = 0
-        # The window is laid out anew after an event that says so.
+        # The window is laid out after the event that announces it.
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(0)
@@ -86,7 +86,7 @@ class Tour(QObject):
 
     @property
     def at(self) -> int:
-        """Number of the balloon that is seen, from 1; 0 when none is."""
+        """Number of the balloon shown, from 1; 0 if none is."""
         return 0 if self.balloon.isHidden() else self._at + 1
 
     def begin(self) -> None:
@@ -114,7 +114,7 @@ class Tour(QObject):
         self.balloon.point_at(getattr(self._panel, name) if step is None else step.title)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Stay beside what it points at; go when the panel does."""
+        """Follow the target; hide when the panel hides."""
         if not self.balloon.isHidden():
             if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
                 self._settled.start()
@@ -131,6 +131,6 @@ def take_tour(viewer: napari.Viewer) -> None:
 
 
 def begin_tour_once(panel: Any) -> None:
-    """Begin the tour where nobody has seen it yet and the panel is in a viewer's window."""
+    """Start the tour if the user has not seen it and the panel is in a viewer's window."""
     if not was_seen() and panel.window() is main_window(panel.viewer):
         panel.take_tour()

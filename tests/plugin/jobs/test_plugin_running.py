@@ -298,7 +298,7 @@ def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: 
     assert panel.series_button.isEnabled()
     enter(panel.workers.fields["workers"], "2")
     click(panel.series_button)
-    qtbot.waitUntil(lambda: "2 workers at work" in panel.cluster.text())
+    qtbot.waitUntil(lambda: "2 workers running" in panel.cluster.text())
     assert panel.cluster.isVisible()
     idle(qtbot, panel)
     assert panel.problem.text() == ""

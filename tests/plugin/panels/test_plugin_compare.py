@@ -82,12 +82,12 @@ def test_a_run_against_the_truth_has_the_scores_of_the_core(localized: Any, qtbo
         frames=(0, session.acquisition.n_frames),
     )
     shown = table_of(panel.numbers)
-    hit = f"{session.acquisition.wavelength_um / 4:.0f} um"
+    hit = f"{session.acquisition.wavelength_um / 4:.0f} µm"
     assert shown[f"Jaccard index at {hit}"][0] == f"{scores.localization.jaccard:.3f}"
     assert shown[f"recall at {hit}"][0] == f"{scores.localization.recall:.3f}"
-    assert shown["RMSE of pairs"][0] == f"{scores.localization.rmse_um:.1f} um"
-    assert shown["Dice at 25 um"][0] == f"{scores.map.dice:.3f}"
-    assert shown["A to B: Dice at 25 um"][0] == f"{scores.map.dice:.3f}"
+    assert shown["RMSE of pairs"][0] == f"{scores.localization.rmse_um:.1f} µm"
+    assert shown["Dice at 25 µm"][0] == f"{scores.map.dice:.3f}"
+    assert shown["A to B: Dice at 25 µm"][0] == f"{scores.map.dice:.3f}"
     assert shown["tracks"][0] == f"{result.tracks.n_tracks:,}"
     truth_map = panel.compared.map(1, "density")
     assert truth_map.grid == result.maps["density"].grid
@@ -152,7 +152,7 @@ def test_a_line_drawn_with_the_mouse_gives_a_profile(
     np.testing.assert_allclose(measured.profile.values, expected.values)
     assert expected.values.max() > 0
     shown = table_of(panel.measuring.numbers)
-    assert shown["length"][0] == f"{length:.1f} um"
+    assert shown["length"][0] == f"{length:.1f} µm"
     assert shown["tracks in the peak"][0] == f"{measured.n_tracks:,}"
     # No vessel of this short sample holds ten tracks.
     assert np.isfinite(measured.width.fwhm_um)
@@ -218,7 +218,7 @@ def test_a_box_drawn_with_the_mouse_counts_its_tracks(localized: Any, qtbot: Any
         assert counts[-1] == in_slab(thickness / 2)
         assert localized.dims.thickness[-2] == thickness
     assert counts[-1] == first.n_tracks > 0
-    edges = f"from y = {depth - 3000:.0f} to {depth + 3000:.0f} um"
+    edges = f"from y = {depth - 3000:.0f} to {depth + 3000:.0f} µm"
     assert edges in panel.measuring.status.text()
     enter(panel.measuring.slab_um, "300")
     # While tracks are shown, which napari draws at every depth, all of them count.

@@ -143,11 +143,11 @@ def test_the_frequency_is_typed_in_megahertz(viewer: Any, folders: Folders, qtbo
     assert control.isVisible()
     names = [label.text() for label in panel.form.findChildren(type(panel.recognized))]
     assert "Frequency (MHz)" in names
-    assert "Wavelength (um)" in names
+    assert "Wavelength (µm)" in names
     fill(panel, qtbot, voxel_um="100 150 150", rate_hz="260", frequency_hz="15.6")
     fill(panel, qtbot, sound_speed_m_s="1540")
     assert control.box.text() == "15.6"
-    assert "98.718 um (derived)" in panel.recognized.text()
+    assert "98.718 µm (derived)" in panel.recognized.text()
     click(panel.open_button)
     idle(qtbot, panel)
     acquisition = session_of(viewer).acquisition

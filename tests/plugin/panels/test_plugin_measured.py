@@ -53,7 +53,7 @@ def test_what_is_found_is_shown_and_can_be_used(
     found, config = cells(box), box.session.config
     assert not box.found.isHidden()
     assert int(found["first component kept"].text()) == expected.svd_first
-    width = found["width of a bubble z, y, x, um"]
+    width = found["width of a bubble z, y, x, µm"]
     assert [float(w) for w in width.text().split(" x ")] == pytest.approx(
         expected.fwhm_um, rel=1e-3
     )

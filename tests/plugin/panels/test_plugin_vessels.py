@@ -173,7 +173,7 @@ def test_table_and_view_are_one(
 
     # A filter thins out both.
     drawn = len(find_layer(viewer, "vessels").data)
-    choose(panel.filter_by, "Diameter um")
+    choose(panel.filter_by, "Diameter µm")
     enter(panel.low, "45")
     idle(qtbot, panel)
     assert panel.model.order.tolist() == [wide]

@@ -71,11 +71,11 @@ def test_runs_are_listed_with_what_differs_and_compared(
     panel = dock(loaded, "Run history")
     assert [row[1] for row in rows_of(panel.runs)] == ["whole series"] * 2
     click_row(panel.runs, 0)
-    assert ("link.max_speed_mm_s", "12", "none") in rows_of(panel.settings)
+    assert ("link.max_speed_mm_s", "12", "auto") in rows_of(panel.settings)
     assert any(name == "tracks" for name, _ in rows_of(panel.numbers))
     click_row(panel.runs, 1, also=True)
-    assert rows_of(panel.settings) == [("link.max_speed_mm_s", "12", "none")]
-    assert panel.settings_title.text() == "1 settings differ"
+    assert rows_of(panel.settings) == [("link.max_speed_mm_s", "12", "auto")]
+    assert panel.settings_title.text() == "1 setting differs"
     assert not panel.reopen_button.isEnabled()
     click(panel.compare_button)
     QApplication.processEvents()
@@ -123,7 +123,7 @@ def test_a_run_in_a_folder_is_reopened_in_another_session(
     another = make_napari_viewer(show=True)
     panel = dock(another, "Run history")
     click_row(panel.runs, 0)
-    assert ("link.max_speed_mm_s", "12", "none") in rows_of(panel.settings)
+    assert ("link.max_speed_mm_s", "12", "auto") in rows_of(panel.settings)
     click(panel.reopen_button)
     idle(qtbot, panel)
     assert "not a results folder" in panel.problem.text()
@@ -152,7 +152,7 @@ def test_linking_again_updates_the_runs_entry(loaded: Any, qtbot: Any, tmp_path:
         link_with(speed)
         assert panel.runs.rowCount() == 1
         click_row(panel.runs, 0)
-        assert ("link.max_speed_mm_s", speed, "none") in rows_of(panel.settings)
+        assert ("link.max_speed_mm_s", speed, "auto") in rows_of(panel.settings)
         # Tracks end between files again, as in the run.
         expected = link(computed.localizations, 260.0, session.config.link, breaks=[20, 40])
         pd.testing.assert_frame_equal(session.result.tracks.table, expected.table)
@@ -214,12 +214,17 @@ def test_the_stored_list_survives_rubbish_and_other_windows(qtbot: Any, tmp_path
     assert RunHistory(file=file).entries == []
     entry = {
         "key": "k", "name": "n", "created": "2026-01-01T10:00:00", "scope": "whole series",
-        "folder": "/gone", "rows": [["tracks", "3"]], "settings": {"seed": "1"},
+        "folder": "/gone", "rows": [["tracks", "3"]],
+        "settings": {"seed": "1", "link.max_speed_mm_s": "none", "localize.refine": "none"},
     }  # fmt: skip
     file.write_text(json.dumps([entry, {"key": "half"}, 7]))
     mine = RunHistory(file=file)
     assert [e.folder for e in mine.entries] == ["/gone"]
     assert differing_settings(mine.entries[0], mine.entries[0]) == []
+    assert (
+        mine.entries[0].settings["link.max_speed_mm_s"] == "auto"
+    )  # left blank by an older version
+    assert mine.entries[0].settings["localize.refine"] == "none"  # a choice of that name
     # Another window forgot it and added one: forgetting here must keep that one.
     file.write_text(json.dumps([entry, {**entry, "key": "x", "folder": "/other"}]))
     mine.remove(["k"])

@@ -1,1 +1,1 @@
-"""The fields that forms are made of: numbers, sliders, texts, weights, each as a magicgui widget."""
+"""The fields of forms (numbers, sliders, text, weights), each as a magicgui widget."""

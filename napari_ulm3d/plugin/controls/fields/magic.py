@@ -1,10 +1,10 @@
-"""The plugin's own kinds of fields as magicgui widgets, beside magicgui's own."""
+"""The plugin's own fields as magicgui widgets."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from magicgui.backends._qtpy.widgets import QBaseValueWidget  # no public base for Qt widgets
+from magicgui.backends._qtpy.widgets import QBaseValueWidget  # no public base class
 from magicgui.widgets import protocols
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QWidget
@@ -26,7 +26,7 @@ class _Backend(QBaseValueWidget):
 
 
 class FieldWidget(ValueWidget[Any]):
-    """A magicgui widget over one of the plugin's Qt widgets; `None` is a value like others."""
+    """A magicgui widget that wraps one of the plugin's Qt widgets; `None` is a valid value."""
 
     _widget: protocols.ValueWidgetProtocol
     kind: type[QWidget]
@@ -50,7 +50,7 @@ class NumberEdit(FieldWidget):
 
 
 class SliderEdit(FieldWidget):
-    """One number of a closed range."""
+    """One number within a closed range."""
 
     kind = NumberSlider
 
@@ -68,6 +68,6 @@ class TextEdit(FieldWidget):
 
 
 class WeightsEdit(FieldWidget):
-    """Weights of a network."""
+    """Network weights."""
 
     kind = WeightsBox

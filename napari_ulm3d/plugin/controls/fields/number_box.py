@@ -1,4 +1,4 @@
-"""A box for one number, which keeps what is typed into it until it can be understood."""
+"""A box for one number, which keeps invalid input until it is corrected."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Bounds:
     Attributes
     ----------
     low, high
-        Least and largest value; infinite: none.
+        Smallest and largest value; infinite means no limit.
     above, below
-        Whether `low` and `high` themselves are outside.
+        Whether `low` and `high` themselves are excluded.
     """
 
     low: float = -math.inf
@@ -37,7 +37,7 @@ class Bounds:
     below: bool = False
 
     def fault(self, value: float) -> str:
-        """What is wrong with a value, as in "must be at least 0"; empty when nothing is."""
+        """What is wrong with a value, as in "must be at least 0"; empty if it is valid."""
         if not math.isfinite(value):
             return "must be a finite number"
         if value < self.low or (self.above and value == self.low):
@@ -48,10 +48,10 @@ class Bounds:
 
 
 class NumberBox(QAbstractSpinBox):
-    """A number to be typed, with a decimal point or comma, or stepped.
+    """A number to type, with a decimal point or comma, or to step.
 
-    What is typed counts on Enter or when the box is left. Text that is no number of the range
-    stays as it is, with a red border, and `refused` says why; Escape brings the number back.
+    Input is accepted on Enter or when the box loses the focus. Text that is not a valid number
+    stays, with a red border, and `refused` says why; Escape restores the last valid number.
 
     Parameters
     ----------
@@ -60,24 +60,24 @@ class NumberBox(QAbstractSpinBox):
     bounds
         The range.
     size
-        Of the unit shown, in that of `value`; `bounds` and `step` are in the unit shown.
+        Size of the displayed unit in that of `value`; `bounds` and `step` use the displayed unit.
     unit
-        Shown behind the number; may be typed or not.
+        Shown after the number; typing it is optional.
     optional
-        Whether the box may be left blank, which stands for None.
+        Whether the box may be left blank, which means None.
     step
-        Of the arrows; None: a tenth of the leading digit, or 1 for whole numbers.
+        Step of the arrows; None: a tenth of the leading digit, or 1 for whole numbers.
     hint
-        Stands in the box while it is blank.
+        Placeholder shown while the box is blank.
     name
-        What the number is called in `refused`, as "z" of three boxes.
+        Name of the number in `refused`, such as "z" in a row of three boxes.
 
     Signals
     -------
     valueChanged(object)
-        A person gave another number, or None.
+        The user entered another number, or None.
     refused(str)
-        A clause saying why what was typed does not count; empty when it was taken back.
+        A clause saying why the input is not accepted; empty once it has been corrected.
     """
 
     valueChanged = Signal(object)
@@ -100,10 +100,11 @@ class NumberBox(QAbstractSpinBox):
         self.bounds = bounds or Bounds()
         self.step = step
         self.name = name
-        # Of a row of boxes: takes several numbers that are typed or pasted into one of them.
+        # Set by a row of boxes: handles several numbers typed or pasted into one of them.
         self.spread: Callable[[list[str]], bool] | None = None
         self._whole = whole
         self._suffix = f" {unit}" if unit else ""
+        self._typed = unit.replace("µ", "u")  # as typed on most keyboards
         self._size = size
         self._optional = optional
         self._value: float | None = None
@@ -128,13 +129,13 @@ class NumberBox(QAbstractSpinBox):
     # --- the value --------------------------------------------------------------------------
 
     def value(self) -> Any:
-        """The number; None where the box is blank."""
+        """The number; None if the box is blank."""
         if self._value is None or self._size == 1:
             return self._value
         return self._value * self._size
 
     def setValue(self, value: float | None) -> None:
-        """Show a number without telling; what is being typed is not wiped out by it."""
+        """Show a number without emitting a signal; text being typed is not overwritten."""
         if value is not None and self._size != 1:
             value = float(f"{value / self._size:.12g}")
         same = value == self._value
@@ -145,29 +146,29 @@ class NumberBox(QAbstractSpinBox):
 
     @property
     def pending(self) -> bool:
-        """Whether there is text that was not understood, or not taken over yet."""
+        """Whether there is text that is invalid or not accepted yet."""
         return bool(self.lineEdit().text() != self._shown)
 
     def set_hint(self, hint: str) -> None:
-        """Show a text while the box is blank."""
+        """Set the placeholder of a blank box."""
         self.lineEdit().setPlaceholderText(hint)
 
     def placeholderText(self) -> str:
-        """What stands in the box while it is blank."""
+        """The placeholder of the blank box."""
         return str(self.lineEdit().placeholderText())
 
     def type_in(self, text: str) -> None:
-        """Put text into the box as if it were typed there, and take it over."""
+        """Enter text as if it had been typed, and accept it."""
         self.lineEdit().setText(text)
         self._commit()
 
     def take_back(self) -> None:
-        """Show the number that counts in place of what was typed."""
+        """Replace the input by the current number."""
         self._typing = False
         self._show()
 
     def refuse(self, fault: str) -> None:
-        """Mark the box as wrong, or as right again, and say so."""
+        """Mark the box as invalid or valid, and emit `refused`."""
         if fault or self._faulty:
             self.setStyleSheet(_REFUSED if fault else "")
             self._faulty = bool(fault)
@@ -191,7 +192,8 @@ class NumberBox(QAbstractSpinBox):
         text = self.lineEdit().text()
         if text == self._shown:
             return
-        bare = text.strip().removesuffix(self._suffix.strip()).strip()
+        bare = text.strip().replace("μ", "µ").removesuffix(self._suffix.strip()).strip()
+        bare = bare.removesuffix(self._typed).strip()
         if self.spread is not None and self.spread(split_numbers(bare)):
             return
         if not bare and self._optional:
@@ -216,11 +218,11 @@ class NumberBox(QAbstractSpinBox):
     # --- Qt ---------------------------------------------------------------------------------
 
     def validate(self, text: str, position: int) -> Any:
-        """Anything may be typed."""
+        """Accept any text while typing."""
         return QValidator.State.Acceptable, text, position
 
     def stepEnabled(self) -> Any:
-        """Which arrows work."""
+        """Which arrows are enabled."""
         flags = QAbstractSpinBox.StepEnabledFlag.StepNone
         if self._value is None:
             return flags
@@ -244,7 +246,7 @@ class NumberBox(QAbstractSpinBox):
             self._take(value)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Leave Ctrl+Z to the plugin's undo unless one is typing here."""
+        """Leave Ctrl+Z to the plugin's undo unless the user is typing here."""
         if event.type() == QEvent.Type.ShortcutOverride and not self.pending:
             undo, redo = QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo
             if event.matches(undo) or event.matches(redo):
@@ -253,14 +255,14 @@ class NumberBox(QAbstractSpinBox):
         return False
 
     def keyPressEvent(self, event: Any) -> None:
-        """Escape brings the number back."""
+        """Restore the number on Escape."""
         if event.key() == Qt.Key.Key_Escape and self.pending:
             self.take_back()
             return
         super().keyPressEvent(event)
 
     def wheelEvent(self, event: Any) -> None:
-        """The wheel scrolls the panel unless one is typing here."""
+        """Let the wheel scroll the panel unless the user is typing here."""
         if self.hasFocus():
             super().wheelEvent(event)
         else:
@@ -284,9 +286,9 @@ class NumberBox(QAbstractSpinBox):
 
 
 def parse_number(text: str, whole: bool = False) -> float | None:
-    """A number as people write it: decimal point or comma; None where it is none.
+    """Parse a number with a decimal point or comma; None if the text is not a number.
 
-    Groups of thousands may be parted by blanks, and by commas where these cannot be decimal:
+    Thousands may be separated by blanks, and by commas where these cannot be decimal commas:
     in whole numbers, and before a decimal point.
     """
     text = re.sub(r"(?<=\d)[\u0020\u00a0\u2009\u202f'](?=\d{3}(\D|$))", "", text.strip())
@@ -313,7 +315,7 @@ def split_numbers(text: str) -> list[str]:
 
 
 def _tenth_of_leading_digit(value: float, steps: int, whole: bool) -> float:
-    """A step that suits the size of a number, finer towards zero: 0.1 for 3, 0.01 below 1."""
+    """A step that suits the magnitude of a number: 0.1 for 3, 0.01 below 1."""
     least = 1.0 if whole else 1e-3
     size = abs(value)
     if whole and size < 1000:

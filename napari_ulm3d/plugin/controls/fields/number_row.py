@@ -13,27 +13,27 @@ from napari_ulm3d.plugin.controls.fields.number_box import NumberBox
 
 __all__ = ["NumberRow"]
 
-# napari's boxes are wide, and there are three of them here.
+# napari's boxes are wide, and this row holds three.
 _NARROW = "NumberBox { min-width: 26px; padding: 1px 6px; }"
 
 
 class NumberRow(QWidget):
-    """A tuple of numbers, a box each; all of them may be typed or pasted into one box.
+    """A tuple of numbers, one box each; all of them may be typed or pasted into one box.
 
-    One number in a row of blank boxes, such as a voxel size, stands for all of them once Enter is
-    pressed or the row is left.
+    A single number in a row of blank boxes, such as a voxel size, fills all of them when Enter is
+    pressed or the row loses the focus.
 
     Parameters
     ----------
     boxes
-        Of each box, what `NumberBox` takes.
+        Arguments of the `NumberBox` for each box.
 
     Signals
     -------
     valueChanged(object)
-        A person gave another tuple, or None where all boxes are blank.
+        The user entered another tuple, or None if all boxes are blank.
     refused(str)
-        As of `NumberBox`.
+        As in `NumberBox`.
     """
 
     valueChanged = Signal(object)
@@ -56,12 +56,12 @@ class NumberRow(QWidget):
             row.addWidget(box, 1)
 
     def value(self) -> Any:
-        """The numbers; None where not all are given."""
+        """The numbers; None unless all are given."""
         values = tuple(self._value_of(box) for box in self.boxes)
         return None if None in values else values
 
     def leave_out(self, index: int | None) -> None:
-        """Hide a box, as that of y in 2-D: it takes the last one's size, or 0 of positions."""
+        """Hide a box, such as y in 2-D: it takes the value of the last box, or 0 for a position."""
         self._left_out = None if index is None else self.boxes[index]
         for box in self.boxes:
             box.setVisible(box is not self._left_out)
@@ -79,7 +79,7 @@ class NumberRow(QWidget):
         return [box for box in self.boxes if box is not self._left_out]
 
     def setValue(self, value: Sequence[float] | None) -> None:
-        """Show numbers without telling."""
+        """Show numbers without emitting a signal."""
         parts = (None,) * len(self.boxes) if value is None else value
         for box, part in zip(self.boxes, parts, strict=True):
             box.setValue(part)
@@ -93,7 +93,7 @@ class NumberRow(QWidget):
             self.valueChanged.emit(self.value())
 
     def _spread(self, numbers: list[str]) -> bool:
-        """Put as many numbers as there are boxes into these."""
+        """Fill the boxes with exactly as many numbers."""
         boxes = self._asked if len(numbers) == len(self._asked) else self.boxes
         if len(numbers) != len(boxes):
             return False
@@ -107,13 +107,13 @@ class NumberRow(QWidget):
         return True
 
     def _ask_for_the_rest(self, left: NumberBox) -> None:
-        """Some boxes are blank: fill them with the one number given, or say so."""
+        """Fill blank boxes with the only number given, or report which are missing."""
         if any(box.pending for box in self._asked):
-            return  # what is wrong with that one was said
+            return  # its own error is on display already
         blank = [box for box in self._asked if box.value() is None]
         given = [box for box in self._asked if box.value() is not None]
         here = QApplication.focusWidget()
-        # Enter leaves the focus where one typed; on the way to the next box nothing is filled.
+        # Enter keeps the focus in the box; moving on to the next box fills nothing.
         on_the_way = here in self.boxes and here is not left
         if not blank or not given or on_the_way:
             return
@@ -125,5 +125,5 @@ class NumberRow(QWidget):
 
 
 def _is_size(box: NumberBox) -> bool:
-    """Whether a box is of a size, greater than 0, and not of a place or a rank."""
+    """Whether a box holds a size (greater than 0) rather than a position or rank."""
     return bool(box.bounds.above and box.bounds.low == 0 and box.optional)

@@ -1,4 +1,4 @@
-"""Sliders beside boxes: what is dragged can be typed, and the reverse."""
+"""Sliders with boxes beside them: every value can be dragged or typed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BOX_WIDTH = 66
 
 
 class _TwoHandles(QDoubleRangeSlider):
-    """A range slider that the wheel passes over."""
+    """A range slider that ignores the mouse wheel."""
 
     def wheelEvent(self, event: Any) -> None:
         event.ignore()
 
 
 class _Slider(QDoubleSlider):
-    """A slider with the keys that Qt's own has, which the wheel passes over."""
+    """A slider with the keyboard control of Qt's own, which ignores the mouse wheel."""
 
     def wheelEvent(self, event: Any) -> None:
         event.ignore()
@@ -48,19 +48,19 @@ class _Slider(QDoubleSlider):
 
 
 class NumberSlider(QWidget):
-    """A number of a closed range, dragged on a slider or typed in a box.
+    """A number within a closed range, dragged on a slider or typed in a box.
 
     Parameters
     ----------
     bounds
         The range, finite.
     **box
-        As of `NumberBox`; while an optional number is left out the slider stands at its start.
+        As in `NumberBox`; if an optional number is left out, the slider stays at its start.
 
     Signals
     -------
     valueChanged(object), refused(str)
-        As of `NumberBox`.
+        As in `NumberBox`.
     """
 
     valueChanged = Signal(object)
@@ -89,11 +89,11 @@ class NumberSlider(QWidget):
         self.box.refused.connect(self.refused)
 
     def value(self) -> Any:
-        """The number; None where it is left out."""
+        """The number; None if it is left out."""
         return self.box.value()
 
     def setValue(self, value: float | None) -> None:
-        """Show a number without telling."""
+        """Show a number without emitting a signal."""
         self.box.setValue(value)
         self._place(value)
 
@@ -111,14 +111,14 @@ class NumberSlider(QWidget):
 
 
 class RangeSlider(QWidget):
-    """Two limits, dragged on one slider or typed; either may be left out.
+    """A lower and an upper limit, dragged on one slider or typed; either may be left out.
 
-    The slider spans what is there (`span`); numbers outside can be typed all the same.
+    The slider covers the range of the data (`span`); values outside it can be typed.
 
     Signals
     -------
     valueChanged()
-        A person changed a limit.
+        The user changed a limit.
     """
 
     valueChanged = Signal()
@@ -144,7 +144,7 @@ class RangeSlider(QWidget):
         self.span(0.0, 0.0)
 
     def span(self, low: float, high: float) -> None:
-        """Let the slider span a range of values; the limits stay."""
+        """Set the range of the slider; the limits stay."""
         self.slider.setEnabled(high > low)
         self._whole = (low, high) if high > low else (low, low + 1)
         self.slider.blockSignals(True)
@@ -154,7 +154,7 @@ class RangeSlider(QWidget):
         self.place()
 
     def place(self) -> None:
-        """Put the handles where the limits are."""
+        """Move the handles to the limits."""
         low, high = self._whole
         first = low if self.low.value() is None else min(max(self.low.value(), low), high)
         last = high if self.high.value() is None else min(max(self.high.value(), low), high)

@@ -1,4 +1,4 @@
-"""A line of text that counts on Enter or when it is left; blank stands for None."""
+"""A line of text, accepted on Enter or when it loses the focus; blank means None."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TextBox(QLineEdit):
     Signals
     -------
     valueChanged(object)
-        A person gave another text, or None.
+        The user entered another text, or None.
     """
 
     valueChanged = Signal(object)
@@ -29,15 +29,15 @@ class TextBox(QLineEdit):
         self.editingFinished.connect(self._commit)
 
     def set_hint(self, hint: str) -> None:
-        """Show a text while the box is blank."""
+        """Set the placeholder of a blank box."""
         self.setPlaceholderText(hint)
 
     def value(self) -> Any:
-        """The text; None where there is none."""
+        """The text; None if blank."""
         return self.text().strip() or None
 
     def setValue(self, value: str | None) -> None:
-        """Show a text without telling; what is being typed is not wiped out by it."""
+        """Show a text without emitting a signal; text being typed is not overwritten."""
         if not self.isModified():
             self._shown = value or ""
             self.setText(self._shown)

@@ -1,4 +1,4 @@
-"""The field of a weights setting: the shipped ones by name, or a file."""
+"""The field for network weights: included ones by name, or a file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from napari_ulm3d.plugin.controls.calm import calm
 
 __all__ = ["WeightsBox"]
 
-_DEFAULT = "as shipped"
+_DEFAULT = "included"
 
 
 class WeightsBox(QWidget):
-    """A list of shipped weights, in which a file can be typed or chosen; None: the default.
+    """A list of the included weights; a file can be typed or chosen too. None: the default.
 
     Signals
     -------
     valueChanged(object)
-        A person chose others, or None.
+        The user chose other weights, or None.
     """
 
     valueChanged = Signal(object)
@@ -63,11 +63,11 @@ class WeightsBox(QWidget):
             self.valueChanged.emit(self.value())
 
     def value(self) -> Any:
-        """The name or the file; None: the default."""
+        """The name or file of the weights; None: the default."""
         return None if self._shown == _DEFAULT else self._shown
 
     def setValue(self, value: Any) -> None:
-        """Show a value without telling; what is being typed is not wiped out by it."""
+        """Show a value without emitting a signal; text being typed is not overwritten."""
         edit = self.box.lineEdit()
         if edit.isModified() and edit.text() != self._shown:
             return

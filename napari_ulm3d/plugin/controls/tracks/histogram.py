@@ -1,4 +1,4 @@
-"""A histogram in which a range is brushed with the mouse or moved with the arrow keys."""
+"""A histogram on which a range is brushed with the mouse or moved with the arrow keys."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Histogram"]
 
 _BINS = 40
 _ALL, _CHOSEN = "#58a6ff", "#ff9e64"
-_LEAST_DRAG = 3  # pixels; less is a click
+_LEAST_DRAG = 3  # pixels; a shorter drag is a click
 
 
 class Histogram(Plot):
-    """Values of all tracks as blue bars, of the chosen ones as orange bars before them.
+    """Values of all tracks as blue bars, with the selected ones as orange bars in front.
 
-    Drag over it to choose a range, click to choose none. Left and Right move the range by a bin,
-    with Shift its upper end; Escape ends it.
+    Drag to select a range, click to clear it. Left and Right move the range by a bin,
+    with Shift only its upper end; Escape clears it.
 
     Signals
     -------
     brushed()
-        A person chose another range, or none.
+        The user selected another range, or none.
     """
 
     brushed = Signal()
@@ -45,7 +45,7 @@ class Histogram(Plot):
         return QSize(150, self._height)
 
     def show_values(self, values: NDArray[np.float64]) -> None:
-        """Show other tracks, none of them chosen."""
+        """Show other tracks, with none selected."""
         self._values = values[np.isfinite(values)]
         self.brush = None
         if not self._values.size:
@@ -56,7 +56,7 @@ class Histogram(Plot):
         self.show_chosen(np.empty(0))
 
     def show_chosen(self, values: NDArray[np.float64]) -> None:
-        """Show these of the tracks as the chosen ones."""
+        """Show these tracks as selected."""
         if not self._values.size:
             return
         middles = (self._edges[1:] + self._edges[:-1]) / 2
@@ -70,13 +70,13 @@ class Histogram(Plot):
         self.set_lines([], draggable=False, shade=self.brush)
 
     def set_brush(self, brush: tuple[float, float] | None) -> None:
-        """Shade another range; nobody is told."""
+        """Shade another range without emitting a signal."""
         if brush != self.brush:
             self.brush = brush
             self.set_lines([], draggable=False, shade=brush)
 
     def holds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which values lie in the range; all of them where there is none."""
+        """Mask of the values in the range; all True without a range."""
         if self.brush is None:
             return np.ones(len(values), bool)
         low, high = self.brush
@@ -97,7 +97,7 @@ class Histogram(Plot):
             self._brush_to(float(event.position().x()))
 
     def mouseReleaseEvent(self, event: Any) -> None:
-        """End the range; a mere click takes it away."""
+        """Finish the range; a click without a drag clears it."""
         if self._pressed is None:
             return
         if abs(event.position().x() - self._pressed) >= _LEAST_DRAG:
@@ -107,7 +107,7 @@ class Histogram(Plot):
         self._pressed = None
 
     def mouseDoubleClickEvent(self, event: Any) -> None:
-        """A second click is a click."""
+        """Treat the second click of a double click as a click."""
         self.mousePressEvent(event)
 
     def keyPressEvent(self, event: Any) -> None:

@@ -1,4 +1,4 @@
-"""Speed, length, score and depth of the tracks: four histograms with the chosen ones in them."""
+"""Histograms of track speed, length, score and depth, with the selected tracks highlighted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["TrackHistograms"]
 
 _LABELS = {
     "speed": "Speed (mm/s)",
-    "length": "Length (um)",
+    "length": "Length (µm)",
     "score": "Score",
-    "depth": "Depth (um)",
+    "depth": "Depth (µm)",
 }
 _TOOLTIP = (
     "Drag over a range to choose its tracks, here and in the table and the view; ranges of several "
@@ -29,7 +29,7 @@ class TrackHistograms(QWidget):
     Signals
     -------
     chosen_changed(tuple)
-        Numbers of the tracks in all ranges that a person brushed; empty without a range.
+        Numbers of the tracks within all brushed ranges; empty without a range.
     """
 
     chosen_changed = Signal(tuple)
@@ -56,7 +56,7 @@ class TrackHistograms(QWidget):
             plot.show_values(rows[name].to_numpy(np.float64))
 
     def show_chosen(self, numbers: tuple[int, ...]) -> None:
-        """Mark these tracks; ranges that other tracks were chosen by go."""
+        """Highlight these tracks; ranges that selected others are cleared."""
         brushed = self._brushed()
         if brushed is not None and set(brushed) != set(numbers):
             for plot in self.plots.values():
@@ -66,7 +66,7 @@ class TrackHistograms(QWidget):
             plot.show_chosen(self._rows[name].to_numpy(np.float64)[chosen])
 
     def _brushed(self) -> tuple[int, ...] | None:
-        """The tracks in all ranges; None where there is no range."""
+        """The tracks within all ranges; None without a range."""
         if all(plot.brush is None for plot in self.plots.values()):
             return None
         inside = np.ones(len(self._rows), bool)

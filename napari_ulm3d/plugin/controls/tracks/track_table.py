@@ -1,4 +1,4 @@
-"""A sortable table of tracks, a row each, for any number of them."""
+"""A sortable table with one row per track, for any number of tracks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["TrackTable", "table_of_tracks"]
 _NAMES = {
     "frames": "Frames",
     "first": "First",
-    "length": "Length\num",
+    "length": "Length\nµm",
     "speed": "Speed\nmm/s",
     "score": "Score",
-    "depth": "Depth\num",
+    "depth": "Depth\nµm",
     "verified": "Verified",
 }
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -27,7 +27,7 @@ _NUMBER_PIXELS, _COLUMN_PIXELS = 68, 61
 
 
 def table_of_tracks(tracks: Tracks) -> pd.DataFrame:
-    """One row a track, by `track_id`: frames, first frame, length, mean speed, score, depth."""
+    """One row per track, by `track_id`: frames, first frame, length, mean speed, score, depth."""
     table = tracks.table
     if not len(table):
         return pd.DataFrame(columns=list(_NAMES))
@@ -88,7 +88,7 @@ class _Model(QAbstractTableModel):
 
 
 def in_order(rows: pd.DataFrame, column: int, order: Any) -> pd.DataFrame:
-    """The rows by the values of a column, as the table counts them."""
+    """Positions of the rows, ordered by the values of a column."""
     up = order == Qt.SortOrder.AscendingOrder
     if column <= 0:
         return rows.sort_index(ascending=up)
@@ -96,12 +96,12 @@ def in_order(rows: pd.DataFrame, column: int, order: Any) -> pd.DataFrame:
 
 
 class TrackTable(QTableView):
-    """Tracks by their numbers; a click on a head sorts.
+    """Tracks by number; clicking a heading sorts them.
 
     Signals
     -------
     chosen_changed()
-        A person selected others.
+        The user changed the selection.
     """
 
     chosen_changed = Signal()
@@ -119,7 +119,7 @@ class TrackTable(QTableView):
         self.setColumnWidth(0, _NUMBER_PIXELS)
         self.setMinimumHeight(200)
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen_changed.emit())
-        # Sorting makes all rows anew: what was selected stays selected.
+        # Sorting rebuilds all rows: the selection is kept.
         self._before: tuple[int, ...] = ()
         self._rows.modelAboutToBeReset.connect(self._on_leaving)
         self._rows.modelReset.connect(lambda: self.choose(self._before))
@@ -138,11 +138,11 @@ class TrackTable(QTableView):
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The tracks, as `table_of_tracks`, in the order that they are shown in."""
+        """The tracks, as in `table_of_tracks`, in display order."""
         return self._rows.rows
 
     def show_tracks(self, tracks: Tracks) -> None:
-        """Show these; what was selected stays selected where it is still there."""
+        """Show these tracks; the selection is kept as far as its tracks are still there."""
         header = self.horizontalHeader()
         by = header.sortIndicatorSection(), header.sortIndicatorOrder()
         self._rows.show(in_order(table_of_tracks(tracks), *by))
@@ -151,7 +151,7 @@ class TrackTable(QTableView):
         """Select tracks by their numbers, and scroll to the first."""
         places = self._rows.rows.index.get_indexer(list(numbers))
         rows = np.unique(places[places >= 0])
-        # Rows that follow each other are one range: thousands are selected at once.
+        # Adjacent rows form one range, so that thousands are selected at once.
         wanted, last = QItemSelection(), len(self._rows.headers) - 1
         if rows.size:
             breaks = np.flatnonzero(np.diff(rows) > 1) + 1

@@ -1,4 +1,4 @@
-"""Clicks in the view, as against drags that move it."""
+"""Clicks in the view, as opposed to drags that move it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _DRAG_PIXELS = 3
 
 
 class ViewClicks:
-    """Hears clicks with the left button, whichever layer is active.
+    """Reports clicks with the left button, whichever layer is active.
 
-    Clicks that draw a shape, set a point or paint a label belong to that layer and are not heard.
+    Clicks that draw a shape, add a point or paint a label belong to that layer and are ignored.
 
     Parameters
     ----------
     viewer
         The napari viewer.
     clicked
-        Is given napari's mouse event where the button is released.
+        Called with napari's mouse event when the button is released.
     """
 
     def __init__(self, viewer: Any, clicked: Callable[[Any], None]) -> None:
@@ -30,7 +30,7 @@ class ViewClicks:
         viewer.mouse_drag_callbacks.append(self._on_press)
 
     def end(self, *_: Any) -> None:
-        """Hear no more."""
+        """Stop listening."""
         if self._on_press in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._on_press)
 

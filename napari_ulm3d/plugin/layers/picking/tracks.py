@@ -1,4 +1,4 @@
-"""Which track lies under the mouse, and marking tracks in the view."""
+"""Finding the track under the mouse, and marking tracks in the view."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MOST_MARKS = 20_000
 
 
 def track_at(viewer: Any, tracks: Tracks, position: Any, direction: Any = None) -> int | None:
-    """The number of the track nearest to a place in the view; None where none is near.
+    """The number of the track nearest to a position in the view; None if none is near.
 
     Parameters
     ----------
     position
-        Of the mouse, in the world's coordinates of the viewer.
+        Mouse position in world coordinates.
     direction
-        Of the view in 3-D: tracks are looked for along the whole ray.
+        View direction in 3-D: tracks are searched along the whole ray.
     """
     if not len(tracks):
         return None
@@ -47,9 +47,9 @@ def track_at(viewer: Any, tracks: Tracks, position: Any, direction: Any = None) 
 
 
 def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
-    """Show points along these tracks, in white, in all planes; none: take the marks away.
+    """Mark these tracks with white points in all planes; an empty selection removes the marks.
 
-    Of many tracks every so many-th point is shown, evenly along all of them.
+    With many tracks, only every n-th point is shown, evenly along all of them.
     """
     chosen = tracks.positions_um[np.isin(tracks.table["track_id"].to_numpy(), numbers)]
     chosen = chosen[:: max(-(-len(chosen) // _MOST_MARKS), 1)]
@@ -65,7 +65,7 @@ def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
         "border_width": 0,
         "projection_mode": "rescale_linear",
     }
-    # Tracks are drawn in every plane, so their marks are: the points lie in the plane that is seen.
+    # napari draws tracks in every plane, so the marks are placed in the plane on display.
     if viewer.dims.ndisplay == 2:
         for axis in range(3):
             if axis + viewer.dims.ndim - 3 not in viewer.dims.displayed:

@@ -1,1 +1,1 @@
-"""Shapes that the user draws: kept in view and told apart from what napari moves."""
+"""Shapes drawn by the user, kept visible in every section."""

@@ -10,15 +10,15 @@ from napari_ulm3d.plugin.layers.convert import SPACE_LABELS, SPACE_UNITS, LayerD
 
 __all__ = ["UNIT_UM", "draw_shapes", "drawing_layer", "shapes_of"]
 
-#: Micrometres in a unit of a layer's data.
-# napari cuts a shape's depth to whole data units and shows the shape within half a unit of that: at
-# a depth of 37.5 or 74.8 units it is out of view at once, and the drag that draws it fails. In units
-# of 10 cm all depths up to 5 cm are cut to 0, and every shape is in view in all sections.
+#: Micrometres per unit of the layer's data.
+# napari truncates a shape's depth to whole data units and shows it within half a unit of that. At
+# a depth of 37.5 or 74.8 units it vanishes at once, and the drag that draws it fails. In units
+# of 10 cm, all depths up to 5 cm become 0, and every shape is visible in all sections.
 UNIT_UM = 1e5
 
 
 def drawing_layer(name: str, edge_um: float) -> LayerData:
-    """An empty Shapes layer (z, y, x) whose world is in um; outlines only, `edge_um` wide."""
+    """An empty Shapes layer (z, y, x) with world units of um; outlines only, `edge_um` wide."""
     settings = {
         "name": name,
         "ndim": 3,
@@ -33,7 +33,7 @@ def drawing_layer(name: str, edge_um: float) -> LayerData:
 
 
 def shapes_of(layer: Any) -> tuple[Any, ...]:
-    """The kind and corners of each shape of a layer, to be compared and drawn again."""
+    """The kind and corners of each shape in a layer, for comparing and redrawing."""
     return tuple(
         (str(kind), tuple(map(tuple, np.asarray(corners, float).tolist())))
         for kind, corners in zip(layer.shape_type, layer.data, strict=True)

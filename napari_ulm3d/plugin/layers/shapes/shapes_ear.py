@@ -1,4 +1,4 @@
-"""Hearing of what is drawn in one Shapes layer at a time."""
+"""Following changes in one Shapes layer at a time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["ShapesEar"]
 
 
 class ShapesEar:
-    """Hears of one Shapes layer at a time when a shape was drawn, moved or chosen."""
+    """Reports when a shape was drawn, moved or selected in one Shapes layer at a time."""
 
     def __init__(self, callback: Any) -> None:
         self._layer: Any = None
         self._callback = callback
 
     def listen(self, layer: Any) -> None:
-        """Hear this layer, and no other."""
+        """Listen to this layer only."""
         if layer is not self._layer:
             self.close()
             self._layer = layer
@@ -23,7 +23,7 @@ class ShapesEar:
             layer.events.highlight.connect(self._callback)
 
     def close(self, *_: Any) -> None:
-        """Hear nothing any more."""
+        """Stop listening."""
         if self._layer is not None:
             self._layer.events.data.disconnect(self._callback)
             self._layer.events.highlight.disconnect(self._callback)

@@ -1,4 +1,4 @@
-"""Where networks run: the choice, what this machine offers, and what would make it faster."""
+"""Where networks run: the choice of device, what this computer offers, and what is missing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from napari_ulm3d.plugin.session import Session
 
 __all__ = ["DeviceBox", "report_text"]
 
-# What a machine offers does not change while the program runs.
+# The hardware does not change while the program runs.
 _found: list[DeviceReport] = []
 
 
 class DeviceBox(QWidget):
-    """The device setting with a report; the machine is looked at when the box is first seen."""
+    """The device setting with a report; the computer is inspected when the box is first shown."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class DeviceBox(QWidget):
         self._on_config("device")
 
     def showEvent(self, event: Any) -> None:
-        """Look at the machine when the box comes into sight."""
+        """Inspect the computer when the box becomes visible."""
         super().showEvent(event)
         if _found:
             self._on_report(_found[0])
@@ -70,7 +70,7 @@ class DeviceBox(QWidget):
 
 
 def report_text(found: DeviceReport, wanted: str) -> str:
-    """What there is, where networks will run, and the lines that install what is missing."""
+    """The devices available, where networks will run, and how to install what is missing."""
     lines = []
     if found.torch is None:
         lines.append("Networks cannot run: PyTorch is not installed.")

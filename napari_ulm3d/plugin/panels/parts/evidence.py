@@ -1,4 +1,4 @@
-"""What speaks for a result: how well its maps are known, false tracks by length, motion."""
+"""Evidence for a result: uncertainty of its maps, false tracks by length, tissue motion."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from napari_ulm3d.maps.confidence import confidence_rows
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.panels.panel import heading, note
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.units import in_display_units
 from napari_ulm3d.tables import POSITION_UM
 
 __all__ = ["EvidenceBox", "forecast_curves"]
 
-_LONGEST = 40  # frames of a track: of longer ones there are few
+_LONGEST = 40  # track length in frames; longer tracks are few
 _RED, _ORANGE, _GREEN = "#f2777a", "#ff9e64", "#7dcf8a"
 _AXES = ("#58a6ff", _GREEN, _ORANGE)
 
 
 def forecast_curves(forecast: Forecast, n_voxels: int) -> list[Curve]:
-    """The saturation carried on, and its 90 % interval, in per cent of the map's voxels."""
+    """The extrapolated saturation and its 90 % interval, in per cent of the map's voxels."""
     table = forecast.curve
     if not len(table):
         return []
@@ -32,7 +33,7 @@ def forecast_curves(forecast: Forecast, n_voxels: int) -> list[Curve]:
 
 
 class EvidenceBox(QWidget):
-    """Sentences and two plots; what a result has nothing of is hidden."""
+    """Sentences and two plots; evidence that a result lacks is hidden."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,29 +43,30 @@ class EvidenceBox(QWidget):
         column.addWidget(self.words)
         self.chance_title = heading("False tracks by length")
         column.addWidget(self.chance_title)
-        self.chance = Plot("tracks of at least (frames)", "% by chance", height=120)
+        self.chance = Plot("minimum track length (frames)", "% by chance", height=120)
         self.chance.setToolTip(
             "Share of tracks that arise by chance, by linking the same localizations with "
             "their frames in random order. Dashed: all localizations, an upper bound. Echoes "
-            "that move with bubbles (side lobes) show in neither."
+            "that move with the bubbles (side lobes) appear in neither."
         )
         column.addWidget(self.chance)
         self.motion_title = heading("Motion of the tissue")
         column.addWidget(self.motion_title)
-        self.motion = Plot("time (s)", "um", height=130)
+        self.motion = Plot("time (s)", "displacement (µm)", height=130)
         self.motion.setToolTip(
-            "Displacement along z (blue), y (green) and x (orange), which was taken out of the "
-            "localizations. Red: frames that were left out, in which the tissue jerks."
+            "Displacement along z (blue), y (green) and x (orange), which was removed from the "
+            "localizations. Red: frames left out because the tissue moved abruptly."
         )
         column.addWidget(self.motion)
         self.show_result(None, None)
 
     def show_result(self, result: Result | None, forecast: Forecast | None) -> None:
-        """Show what a result has; None: nothing yet."""
+        """Show the evidence of a result; None: nothing yet."""
         rows = [] if result is None else confidence_rows(result.maps)
         rows += [] if forecast is None else forecast.rows()
         self.words.setText(
-            "\n".join(f"{name}: {value}" for name, value in rows) or "Appears with the map."
+            in_display_units("\n".join(f"{name}: {value}" for name, value in rows))
+            or "Appears with the map."
         )
         self._show_chance(result)
         self._show_motion(result)

@@ -30,12 +30,12 @@ _GAMMA = "Exponent of the colour scale: values below 1 brighten faint vessels. S
 
 
 class LooksBox(QWidget):
-    """The controls of a map layer's looks.
+    """Controls of a map layer's appearance.
 
     Signals
     -------
     changed()
-        Something was set by a person.
+        The user changed a control.
     """
 
     changed = Signal()
@@ -80,7 +80,7 @@ class LooksBox(QWidget):
         self.gamma.setEnabled(not signed)
 
     def take(self, layer: Any) -> None:
-        """Say how the map's layer looks: a person may have changed it in the layer list."""
+        """Update the controls: the user may have changed the layer in the layer list."""
         name = colormap_name(layer.colormap)
         if self.colours.findText(name) < 0:
             self.colours.addItem(name)
@@ -91,7 +91,7 @@ class LooksBox(QWidget):
         self.colour_bar.setChecked(bool(layer.colorbar.visible))
 
     def dress(self, viewer: Any, layer: Any) -> None:
-        """Put the looks on the map's layer."""
+        """Apply the appearance to the map's layer."""
         layer.colormap = map_colormap(self.colours.currentText(), self._signed)
         layer.gamma = self.gamma.value()
         layer.colorbar.visible = self.colour_bar.isChecked()

@@ -34,7 +34,7 @@ _SETTLED_MS = 120
 
 @dataclass(frozen=True)
 class FilterState:
-    """What the controls of a `FilterBox` say: numbers, region layer and its shapes, cut."""
+    """The state of a `FilterBox`: numbers, region layer and its shapes, cut."""
 
     numbers: tuple[Any, ...]
     region: str
@@ -48,7 +48,7 @@ class FilterBox(QWidget):
     Signals
     -------
     changed()
-        The filter is another one, or its region was drawn on.
+        The filter or its region changed.
     """
 
     changed = Signal()
@@ -57,7 +57,7 @@ class FilterBox(QWidget):
         super().__init__()
         self._viewer = viewer
         self._drawn: Any = None
-        # A shape is told many times while it is drawn: one map when the hand rests.
+        # A shape emits many events while it is drawn: rebuild the map once the mouse rests.
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
@@ -111,7 +111,7 @@ class FilterBox(QWidget):
         self.changed.emit()
 
     def span(self, tracks: Tracks) -> None:
-        """Let the sliders span the speeds and times that there are."""
+        """Set the range of the sliders to the speeds and times in the data."""
         table = tracks.table
         if len(table):
             self.speed.span(0.0, float(np.ceil(table["speed_mm_s"].max())))
@@ -126,12 +126,12 @@ class FilterBox(QWidget):
                     -_FAR_UM,
                     _FAR_UM,
                     None,
-                    f"{word.capitalize()} {axis} of the box that tracks must cross, in um.",
+                    f"{word.capitalize()} {axis} of the box that tracks must cross, in µm.",
                     blank="no limit",
                 )
                 for word in ("least", "largest")
             )
-            rows.addRow(f"Box {axis} (um)", side_by_side(*ends))
+            rows.addRow(f"Box {axis} (µm)", side_by_side(*ends))
             self.box.append((ends[0], ends[1]))
             for end in ends:
                 end.valueChanged.connect(self._tell)
@@ -146,11 +146,11 @@ class FilterBox(QWidget):
             1,
             _FAR_UM,
             None,
-            "Thickness of the region perpendicular to its plane, in um, centred on the plane.",
+            "Thickness of the region perpendicular to its plane, in µm, centred on the plane.",
             blank="whole depth",
         )
         self.slab.valueChanged.connect(self._tell)
-        rows.addRow("Slab (um)", self.slab)
+        rows.addRow("Slab (µm)", self.slab)
         return rows
 
     def _drawing(self) -> QWidget:
@@ -179,7 +179,7 @@ class FilterBox(QWidget):
     # --- as a whole ---------------------------------------------------------------------------
 
     def state(self) -> FilterState:
-        """What all controls say, and what is drawn in the region."""
+        """The state of all controls and of the drawn region."""
         layer = self._layer()
         return FilterState(
             tuple(part.value() for part in self._numbers()),
@@ -189,7 +189,7 @@ class FilterBox(QWidget):
         )
 
     def restore(self, state: FilterState) -> None:
-        """Go back to an earlier state; a region whose layer is gone is left out."""
+        """Restore an earlier state, except for a region whose layer is gone."""
         for part, value in zip(self._numbers(), state.numbers, strict=True):
             part.setValue(value)
         self.region.setCurrentIndex(max(self.region.findData(state.region), 0))
@@ -200,7 +200,7 @@ class FilterBox(QWidget):
         self._on_region()
 
     def said(self, map_name: str) -> MapView:
-        """What all controls say, for a session file."""
+        """The state of all controls, for a session file."""
         chosen, region = self.chosen, str(self.region.currentData() or "")
         (begins, ends), (slowest, fastest) = chosen.time_s, chosen.speed_mm_s
         return MapView(
@@ -216,7 +216,7 @@ class FilterBox(QWidget):
         )
 
     def show_view(self, view: MapView) -> None:
-        """Let the controls say what a session file says."""
+        """Set the controls from a session file."""
         ends = (*view.speed_mm_s, *view.time_s)
         box = (end for pair in view.box_um for end in pair)
         slowest, fastest, begins, latest = map(_or_none, ends)
@@ -230,7 +230,7 @@ class FilterBox(QWidget):
         self.restore(FilterState(numbers, view.region if there else "", shapes, view.cut))
 
     def reset(self) -> None:
-        """Let all tracks through; what is drawn stays."""
+        """Let all tracks pass; drawn shapes stay."""
         numbers = (0, None, None, None, None, 0.0, *(None,) * 7)
         self.restore(FilterState(numbers, "", (), False))
 
@@ -243,7 +243,7 @@ class FilterBox(QWidget):
 
     @property
     def chosen(self) -> TrackFilter:
-        """The filter that the controls say."""
+        """The filter set by the controls."""
         box = tuple((_or(low, -np.inf), _or(high, np.inf)) for low, high in self.box)
         regions = self._regions()
         places = box != EVERYWHERE or regions is not None
@@ -262,7 +262,7 @@ class FilterBox(QWidget):
         if layer is None:
             return None
         regions = regions_of(layer, self.slab.value())
-        # Before the first shape is drawn everything is still in.
+        # Until the first shape is drawn, everything passes.
         return regions or None
 
     # --- the layer that is drawn on -------------------------------------------------------------
@@ -299,12 +299,12 @@ class FilterBox(QWidget):
 
     def _on_settled(self) -> None:
         if self._drawn is not None and is_being_drawn(self._drawn):
-            self._settled.start()  # a polygon is not closed yet: do not take the pencil away
+            self._settled.start()  # an unfinished polygon: keep the drawing mode
         else:
             self.changed.emit()
 
     def _draw(self, mode: str) -> None:
-        """Take the pencil: a Shapes layer in um, in the plane that is looked at."""
+        """Start drawing on a Shapes layer in um, in the plane on display."""
         layer = find_layer(self._viewer, _ROLE)
         if layer is None:
             layer = place(
@@ -317,13 +317,13 @@ class FilterBox(QWidget):
         self._on_region()
 
     def _edge_um(self) -> float:
-        """As wide as a few hundredths of what is seen."""
+        """A line width of a few hundredths of the visible extent."""
         extent = self._viewer.layers.extent.world[:, -3:]
         return max(float((extent[1] - extent[0]).max()) / 200, 1e-3)
 
 
 def _or(box: NumberBox, otherwise: float) -> float:
-    """A limit, where there is one."""
+    """Format a limit, if there is one."""
     value = box.value()
     return otherwise if value is None else float(value)
 
@@ -333,7 +333,7 @@ def _or_none(limit: float) -> float | None:
 
 
 class _Disconnect:
-    """A closed panel's Qt side is gone: napari must not call into it."""
+    """Disconnect, because napari must not call into the deleted Qt object of a closed panel."""
 
     def __init__(self, viewer: Any, callback: Any) -> None:
         self._viewer, self._callback = viewer, callback

@@ -1,4 +1,4 @@
-"""What a network run over the series would cost, by its speed measured on this device."""
+"""Estimated cost of a network run, from its speed measured on this device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["NetworkCost"]
 
 
 class NetworkCost(QWidget):
-    """Time and memory of the whole series, if all frames keep as many voxels as the one at hand.
+    """Time and memory for the whole series, if all frames keep as many voxels as the current one.
 
     Attributes
     ----------
@@ -39,16 +39,16 @@ class NetworkCost(QWidget):
             "Time for the whole series if every frame keeps as many voxels as this one, "
             "from the network's speed measured on this device, and peak memory of its "
             "windows. The estimate is for the chosen localization network, or for the "
-            "bubble network if none is chosen. Windows shrink where memory is short."
+            "bubble network if none is chosen. Windows are smaller if memory is short."
         )
         column.addWidget(self._note)
 
     def text(self) -> str:
-        """What it says."""
+        """The text shown."""
         return str(self._note.text())
 
     def measure(self) -> None:
-        """Measure the speed of the settings' network on their device."""
+        """Measure the speed of the chosen network on the chosen device."""
         if not self.isVisible():
             return
         config, acquisition = self._session.config, self._session.acquisition

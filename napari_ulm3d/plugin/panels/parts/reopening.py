@@ -1,4 +1,4 @@
-"""Opening a results folder without holding up the window."""
+"""Opening a results folder in the background."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Reopening"]
 
 
 class Reopening(QObject):
-    """Reads a results folder in a worker and makes it the session's result.
+    """Reads a results folder in a worker and makes it the session's current result.
 
     Parameters
     ----------
     failed
-        Told what went wrong.
+        Called with the problem if something goes wrong.
 
     Signals
     -------
@@ -46,7 +46,7 @@ class Reopening(QObject):
         return self._job.running or self._placer.busy
 
     def open(self, folder: Path) -> None:
-        """Begin; nothing happens while another folder is being opened."""
+        """Start opening; ignored while another folder is being opened."""
         if not self.busy:
             from napari_ulm3d.plugin.jobs.run_series import reopen_work
 

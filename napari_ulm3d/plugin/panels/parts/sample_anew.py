@@ -1,4 +1,4 @@
-"""The finished sample, computed anew: its frames simulated, then the whole series run."""
+"""Recomputing the finished sample: simulate its frames, then run the whole series."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class SampleAnew(QObject):
     Parameters
     ----------
     ready
-        Called when its frames are there and its settings are set.
+        Called when its frames and settings are ready.
     failed
-        Told what went wrong.
+        Called with the problem if something goes wrong.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SampleAnew(QObject):
 
     @property
     def is_shown(self) -> bool:
-        """Whether the result that is looked at is the sample that comes with the package."""
+        """Whether the current result is the sample included in the package."""
         from napari_ulm3d.simulate.sample_map import sample_map_path
 
         result = self._session.result
@@ -46,11 +46,11 @@ class SampleAnew(QObject):
             return False
         try:
             return bool(result.folder.resolve() == sample_map_path().resolve())
-        except ResultsError:  # this installation has none
+        except ResultsError:  # not included in this installation
             return False
 
     def start(self) -> None:
-        """Begin, unless it has begun."""
+        """Start, unless already started."""
         from napari_ulm3d.simulate.sample_map import sample_map_config
 
         if not self.job.running:

@@ -1,4 +1,4 @@
-"""Keyboard shortcuts: what they are, and a button for each."""
+"""Keyboard shortcuts: a list with a button for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many true bubbles of a frame survive sparsification, where the truth lies beside the data."""
+"""How many true bubbles of a frame survive sparsification, if the ground truth is known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Survivors"]
 
 
 class Survivors(QWidget):
-    """A line on the true bubbles that are left.
+    """A line about the true bubbles that are kept.
 
     Signals
     -------
@@ -51,16 +51,16 @@ class Survivors(QWidget):
         column.addWidget(self._note)
 
     def text(self) -> str:
-        """What it says."""
+        """The text shown."""
         return str(self._note.text())
 
     def forget(self) -> None:
-        """Another acquisition has another truth."""
+        """Reset: another acquisition has another ground truth."""
         self._truth = self._path = None
         self._note.setText("")
 
     def read(self) -> None:
-        """Read the truth of the acquisition, if there is one and it was not read yet."""
+        """Read the acquisition's ground truth, if it has one, once."""
         path = self._session.truth_path
         if path is None or path == self._path:
             return

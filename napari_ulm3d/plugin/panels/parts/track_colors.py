@@ -1,4 +1,4 @@
-"""What the tracks in the viewer are coloured by, over which range, with a colour bar."""
+"""Colouring the tracks in the viewer: quantity, range and colour bar."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _FAR = 1e9
 
 
 class TrackColours(QWidget):
-    """Quantity and range of the colours of the plugin's Tracks layer.
+    """Quantity and range that colour the plugin's Tracks layer.
 
-    The layer holds them: they stay when tracks are filtered, linked again or grow.
+    The layer stores them, so they persist when tracks are filtered, relinked or added.
     """
 
     def __init__(self, session: Session) -> None:
@@ -81,7 +81,7 @@ class TrackColours(QWidget):
         column.addLayout(rows)
         self.drawn = note()
         column.addWidget(self.drawn)
-        # A layer that is renewed in its place is told by its data, before all of it is new.
+        # A layer updated in place emits its data event before the update is complete.
         self._heard: list[Any] = []
         self._renewed = QTimer(self)
         self._renewed.setSingleShot(True)
@@ -95,7 +95,7 @@ class TrackColours(QWidget):
 
     @property
     def colouring(self) -> Colouring:
-        """What the controls say."""
+        """The state of the controls."""
         low, high = self.low.value(), self.high.value()
         return Colouring(self.by.currentData(), low, max(high, np.nextafter(low, np.inf)), True)
 
@@ -104,7 +104,7 @@ class TrackColours(QWidget):
         return None if viewer is None else find_layer(viewer, "tracks")
 
     def _on_layers(self, event: Any = None) -> None:
-        """Show the colours of the layer that is there."""
+        """Show the colouring of the current layer."""
         layer = self._layer()
         if self._heard != [layer]:
             _forget(self._heard, self._on_renewed)
@@ -152,7 +152,7 @@ class TrackColours(QWidget):
         self._span_drawn(colouring)
 
     def _span_drawn(self, colouring: Colouring) -> None:
-        """Let the slider span the values that are drawn, and the colours' range."""
+        """Set the slider's range to cover the drawn values and the colour range."""
         layer = self._layer()
         values = np.asarray(layer.features[colouring.by] if layer is not None else [], np.float64)
         values = np.append(values[np.isfinite(values)], (colouring.low, colouring.high))
@@ -165,7 +165,7 @@ class TrackColours(QWidget):
         self._to_default(chosen=False)
 
     def _to_default(self, chosen: bool) -> None:
-        """The robust range of all tracks of the result, whatever is filtered away now."""
+        """The robust range of all tracks of the result, regardless of filters."""
         layer, by = self._layer(), self.by.currentData()
         if layer is None:
             return
@@ -195,7 +195,7 @@ class TrackColours(QWidget):
 
 
 class _Disconnect:
-    """A closed panel's Qt side is gone: napari must not call into it."""
+    """Disconnect, because napari must not call into the deleted Qt object of a closed panel."""
 
     def __init__(self, layers: Any, callback: Any, heard: list[Any], renewed: Any) -> None:
         self._layers, self._callback = layers, callback
@@ -208,7 +208,7 @@ class _Disconnect:
 
 
 def _forget(heard: list[Any], callback: Any) -> None:
-    """Stop listening to the layers heard so far."""
+    """Stop listening to the current layers."""
     while heard:
         events = heard.pop().events
         events.rebuild_tracks.disconnect(callback)

@@ -1,4 +1,4 @@
-"""Show all tracks, or those of the last frames."""
+"""Choice between all tracks and those of the last frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrackSpanBox(QWidget):
     Signals
     -------
     changed()
-        A person chose.
+        The user changed the choice.
     """
 
     changed = Signal()
@@ -46,12 +46,12 @@ class TrackSpanBox(QWidget):
 
     @property
     def span(self) -> TrackSpan:
-        """What is chosen."""
+        """The current choice."""
         all_of_them = self.which.currentIndex() == 0
         return TrackSpan(None if all_of_them else self.frames.value(), chosen=True)
 
     def show_span(self, span: TrackSpan) -> None:
-        """Show what a layer shows; nothing is told."""
+        """Show the span of a layer without emitting a signal."""
         self.which.setCurrentIndex(0 if span.last_frames is None else 1)
         if span.last_frames is not None:
             self.frames.blockSignals(True)

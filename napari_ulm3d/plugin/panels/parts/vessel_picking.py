@@ -1,4 +1,4 @@
-"""Clicking a vessel in the view, and tracks that know their vessel."""
+"""Clicking vessels in the view, and assigning tracks to vessels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Drawn = Callable[[], tuple[VesselLines, NDArray[np.bool_]] | None]
 
 
 class VesselPicking:
-    """Hears clicks in the view and tells which vessel was hit.
+    """Reports which vessel was clicked in the view.
 
     Parameters
     ----------
     viewer
         The napari viewer.
     drawn
-        Says what can be hit.
+        Returns what can be clicked.
     choose
-        Is told the vessel's place, None where nothing was hit, and whether to add it.
+        Called with the vessel's row (None for a miss) and whether to add it to the selection.
     """
 
     def __init__(self, viewer: Any, drawn: Drawn, choose: Callable[[int | None, bool], None]):
@@ -38,7 +38,7 @@ class VesselPicking:
         self._clicks = ViewClicks(viewer, self._on_click)
 
     def end(self, *_: Any) -> None:
-        """Hear no more."""
+        """Stop listening."""
         self._clicks.end()
 
     def _on_click(self, event: Any) -> None:
@@ -54,7 +54,7 @@ class VesselPicking:
 
 
 def _seen_along(viewer: Any, event: Any) -> tuple[NDArray[np.float64] | None, float]:
-    """The way a person looks, and how deep they see: of a slice, across it and half of it."""
+    """View direction and depth; for a slice, its normal and half its thickness."""
     if event.view_direction is not None:
         return np.asarray(event.view_direction)[-3:], np.inf
     dims = viewer.dims
@@ -67,7 +67,7 @@ def _seen_along(viewer: Any, event: Any) -> tuple[NDArray[np.float64] | None, fl
 
 
 def name_vessels_of_tracks(viewer: Any, measured: Measured) -> None:
-    """Give the shown tracks a column ``vessel_id``, and the drawn ones the same feature."""
+    """Add a column ``vessel_id`` to the shown tracks, and the same feature to the drawn ones."""
     layer = find_layer(viewer, "tracks")
     tracks = measured.tracks
     if layer is None or tracks is None or value_of(layer, Tracks) is not tracks:
@@ -75,7 +75,7 @@ def name_vessels_of_tracks(viewer: Any, measured: Measured) -> None:
     named = measured.graph.with_vessel(tracks)
     layer.metadata = {**layer.metadata, VALUE: named}
     table = named.table
-    # Of many tracks some are drawn, in the order of the table.
+    # Only some of many tracks are drawn, in the order of the table.
     drawn = table["track_id"].isin(np.unique(layer.data[:, 0]))
     if int(drawn.sum()) == len(layer.data):
         vessel = table.loc[drawn, "vessel_id"].to_numpy(np.float64)

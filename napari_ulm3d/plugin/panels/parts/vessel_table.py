@@ -1,4 +1,4 @@
-"""The vessels as a table that sorts and filters thousands of rows at once."""
+"""The vessels as a table that sorts and filters thousands of rows quickly."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["SHOWN", "VesselTable"]
 #: Column, heading, decimals.
 SHOWN: tuple[tuple[str, str, int], ...] = (
     ("vessel_id", "Vessel", 0),
-    ("length_um", "Length\num", 0),
-    ("diameter_um", "Diameter\num", 1),
+    ("length_um", "Length\nµm", 0),
+    ("diameter_um", "Diameter\nµm", 1),
     ("mean_speed_mm_s", "Speed\nmm/s", 2),
     ("flow_nl_min", "Flow\nnl/min", 2),
     ("tortuosity", "Tortuosity", 2),
     ("n_tracks", "Tracks", 0),
     ("peak_speed_mm_s", "Peak speed\nmm/s", 2),
-    ("diameter_error_um", "Diameter\nerror um", 1),
+    ("diameter_error_um", "Diameter\nerror µm", 1),
     ("flow_error_nl_min", "Flow error\nnl/min", 2),
     ("direction_agreement", "One way", 2),
     ("kind", "Kind", 0),
@@ -33,9 +33,9 @@ _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
 class VesselTable(QAbstractTableModel):
-    """A row a vessel; Qt asks for the rows in sight alone, and numpy sorts.
+    """One row per vessel; Qt fetches only the visible rows, and numpy sorts.
 
-    `order` holds the places in the graph's table of the rows shown, from the top.
+    `order` maps displayed rows, from the top, to rows of the graph's table.
     """
 
     def __init__(self, parent: Any = None) -> None:
@@ -50,7 +50,7 @@ class VesselTable(QAbstractTableModel):
     # --- what it shows -------------------------------------------------------------------
 
     def show_graph(self, graph: VesselGraph | None) -> None:
-        """Other vessels."""
+        """Show other vessels."""
         self.beginResetModel()
         self._table = graph.table if graph is not None else self._table.iloc[:0]
         self._columns = [self._table[name].to_numpy() for name, _, _ in SHOWN]
@@ -60,11 +60,11 @@ class VesselTable(QAbstractTableModel):
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """(vessels,) those that pass the filter."""
+        """(vessels,) mask of the vessels that pass the filter."""
         return self._kept
 
     def filter(self, column: str, low: float | None, high: float | None, kind: str = "") -> None:
-        """Keep vessels of a kind ("": all) whose column lies within; unknown values do not."""
+        """Keep vessels of a kind ("": all) whose column lies within limits; unknown values fail."""
         kept = np.ones(len(self._table), bool)
         if low is not None or high is not None:
             values = self._table[column].to_numpy(np.float64)
@@ -78,7 +78,7 @@ class VesselTable(QAbstractTableModel):
         self.endResetModel()
 
     def row_of(self, place: int) -> int | None:
-        """The row of a vessel; None where the filter leaves it out."""
+        """The displayed row of a vessel; None if it is filtered out."""
         row = int(self._row_of[place])
         return row if row >= 0 else None
 
@@ -93,7 +93,7 @@ class VesselTable(QAbstractTableModel):
             else:
                 values = values.astype(np.float64)
                 key = values if way == Qt.SortOrder.AscendingOrder else -values
-                order = np.argsort(key, kind="stable")  # what is not known is last either way
+                order = np.argsort(key, kind="stable")  # unknown values sort last in either order
             places = places[order]
         self.order = places
         self._row_of = np.full(len(self._table), -1)
@@ -132,7 +132,7 @@ class VesselTable(QAbstractTableModel):
         return None
 
     def sort(self, column: int, order: Any = Qt.SortOrder.AscendingOrder) -> None:
-        """By a column; what was chosen stays chosen."""
+        """Sort by a column; the selection is kept."""
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         places = [self.order[index.row()] for index in before]

@@ -1,4 +1,4 @@
-"""Compare & measure: two results beside each other, their numbers, and measures on their maps."""
+"""Compare & measure: two results side by side, their summaries, and measurements on their maps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _MAPS = {
     "velocity_z": "Axial velocity",
     "direction": "Direction",
 }
-#: The result as the maps widget filters it.
+#: The result with the filters of the maps widget.
 _SHOWN = "shown"
 
 
 class ComparePanel(Panel):
-    """Choose two results; see their maps together, their numbers, and measure on both."""
+    """Choose two results, see their maps and summaries together, and measure on both."""
 
     title = "Compare & measure"
 
@@ -78,7 +78,7 @@ class ComparePanel(Panel):
         self.numbers.setToolTip(
             "Summary of both results. Against the ground truth: Jaccard index, precision "
             "and recall of localizations within a quarter wavelength (PALA's definitions), "
-            "and Dice of the 25 um voxels that tracks cross."
+            "and Dice of the 25 µm voxels that tracks cross."
         )
         dress(self.numbers, ["", "A", "B"])
         self.column.addWidget(self.numbers)
@@ -103,7 +103,7 @@ class ComparePanel(Panel):
 
     @property
     def compared(self) -> Compared | None:
-        """The results at hand."""
+        """The results available."""
         return self._compared
 
     def choose(self, first: Source, second: Source) -> None:
@@ -116,7 +116,7 @@ class ComparePanel(Panel):
         self.view.setCurrentIndex(self.view.findData("overlay"))
 
     def showEvent(self, event: Any) -> None:
-        """Look when the panel comes into sight."""
+        """Update when the panel becomes visible."""
         super().showEvent(event)
         self._compare()
 
@@ -163,7 +163,7 @@ class ComparePanel(Panel):
             self.add_source(Source(path, Path(path).name, "table", path=Path(path)))
 
     def add_source(self, source: Source) -> None:
-        """Offer one more, and compare with it; as A where there is no other."""
+        """Add a result and compare with it; it becomes A if there is no other."""
         alone = self.first.currentData() is None
         if source.key not in {other.key for other in self._sources()}:
             self._more.append(source)
@@ -224,11 +224,11 @@ class ComparePanel(Panel):
 
     @property
     def map_name(self) -> str:
-        """The map that is shown and measured."""
+        """The map shown and measured."""
         return str(self.which.currentData())
 
     def one_picture(self) -> None:
-        """Leave side by side: one cannot draw over two pictures at once."""
+        """Leave the side-by-side view, in which one cannot draw on both maps at once."""
         if self.view.currentData() == "side by side":
             self.view.setCurrentIndex(self.view.findData("overlay"))
 
@@ -250,7 +250,7 @@ class ComparePanel(Panel):
 def _combo(tooltip: str) -> Any:
     box = calm(QComboBox())
     box.setToolTip(tooltip)
-    # Long names of runs must not widen the dock.
+    # Long run names must not widen the dock.
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(18)
     return box

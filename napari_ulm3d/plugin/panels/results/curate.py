@@ -27,7 +27,7 @@ _RESTED_MS = 40
 
 
 class CuratePanel(Panel):
-    """The tracks of the result in a table, and what can be done with the selected ones."""
+    """The tracks of the result in a table, with actions on the selected ones."""
 
     title = "Curate tracks"
 
@@ -47,12 +47,14 @@ class CuratePanel(Panel):
         self.histograms = TrackHistograms()
         self.histograms.chosen_changed.connect(self._on_brushed)
         self.column.addWidget(self.histograms)
-        # A range that is dragged selects again and again: the view follows when the hand rests.
+        # Dragging a range changes the selection repeatedly: the view follows once the mouse rests.
         self._marking = QTimer(self)
         self._marking.setSingleShot(True)
         self._marking.setInterval(_RESTED_MS)
         self._marking.timeout.connect(self._mark)
-        self.delete_button = button("Delete", "Leave these tracks out.", self._delete)
+        self.delete_button = button(
+            "Delete", "Remove these tracks from maps, measurements and exports.", self._delete
+        )
         self.merge_button = button(
             "Merge", "Join tracks that follow each other in time into one.", self._merge
         )
@@ -62,7 +64,7 @@ class CuratePanel(Panel):
         self.verify_button = button("Mark verified", "Mark these tracks as checked.", self._verify)
         self.row(self.delete_button, self.merge_button, self.split_button, self.verify_button)
         self.back_button = button(
-            "Take back all edits", "Go back to the tracks as they were linked.", self._take_back
+            "Discard all edits", "Restore the tracks as they were linked.", self._take_back
         )
         self.row(self.back_button)
         self.status = note()
@@ -155,7 +157,7 @@ class CuratePanel(Panel):
         if result is None or self._job.running:
             return
         before, after = result.edits, (*result.edits, edit)
-        try:  # what cannot be done is said at once
+        try:  # report impossible edits at once
             apply_edits(result.tracks, [edit])
         except UlmError as error:
             self.problem.say(str(error))
@@ -168,11 +170,11 @@ class CuratePanel(Panel):
     def _take_back(self) -> None:
         result = self.session.result
         if result is not None and result.edits:
-            self.session.undo.push("take back all edits", result.edits, (), self._set_edits)
+            self.session.undo.push("discard all edits", result.edits, (), self._set_edits)
             self._set_edits(())
 
     def _set_edits(self, edits: tuple[Edit, ...]) -> None:
-        """Make these the edits of the result, in its folder too, off the GUI thread."""
+        """Apply these edits to the result and its folder, off the GUI thread."""
         result = self.session.result
         if result is None:
             return

@@ -1,4 +1,4 @@
-"""Refine map: a vessel map completed, sharpened or segmented by a network, as a prediction."""
+"""Refine map: complete, sharpen or segment a vessel map with a network, as a prediction."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _TASKS = {
 }
 _RESULT = "Density map of the result"
 _PREDICTED = (
-    "Orange voxels are predicted by a network, not measured. They enter no track, resolution, "
-    "saturation or score."
+    "Orange voxels are predicted by a network, not measured. They are never used "
+    "for tracks, resolution, saturation or scores."
 )
 
 
 class RefinePanel(Panel):
-    """From any map or volume in the viewer to a predicted one over it."""
+    """Refines any map or volume in the viewer and overlays the prediction."""
 
     title = "Refine map"
 
@@ -74,12 +74,12 @@ class RefinePanel(Panel):
         self.column.addWidget(self.cost)
         self.preview_button = button(
             "Preview a box",
-            "Refine 64 voxels a side about the current position, or where the map is densest.",
+            "Refine 64 voxels a side around the current position, or the densest place if empty.",
             self._preview,
         )
         self.refine_button = button("Refine the whole map", "", self._refine)
         self.cancel_button = button(
-            "Cancel", "Stop after the layer being computed.", self._job.stop
+            "Cancel", "Stop after the current network layer.", self._job.stop
         )
         self.cancel_button.setEnabled(False)
         self.row(self.preview_button, self.refine_button, self.cancel_button)
@@ -89,16 +89,16 @@ class RefinePanel(Panel):
         self.column.addWidget(self.bar)
         self.least = QSlider(Qt.Orientation.Horizontal)
         self.least.setRange(1, 99)
-        self.least.setToolTip("Show only voxels that are at least so likely to be vessel.")
+        self.least.setToolTip("Show only voxels with at least this probability of being vessel.")
         self.least.valueChanged.connect(self._on_least)
         self.least.setEnabled(False)
-        self.least_text = note("Least probability")
+        self.least_text = note("Min probability")
         self.column.addWidget(self.least_text)
         self.column.addWidget(self.least)
         self.status = note(_PREDICTED)
         self.column.addWidget(self.status)
         self.refined: Any = None
-        # Layers come one by one: the list is made once they have.
+        # Layers arrive one by one: rebuild the list once they are all there.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -149,7 +149,7 @@ class RefinePanel(Panel):
     def _on_weights(self) -> None:
         if self.weights.currentData() == "":
             path, _ = QFileDialog.getOpenFileName(
-                self, "Weights of a network", "", "Weights (*.safetensors)"
+                self, "Network weights", "", "Weights (*.safetensors)"
             )
             if path:
                 self.use_weights(path)
@@ -158,7 +158,7 @@ class RefinePanel(Panel):
         self._ask_cost()
 
     def use_weights(self, path: str) -> None:
-        """Take the weights of a file."""
+        """Use the weights in a file."""
         self.weights.insertItem(0, Path(path).name, path)
         self.weights.setCurrentIndex(0)
         self._ask_cost()
@@ -250,7 +250,7 @@ class RefinePanel(Panel):
         self._offer_sources()
 
     def _on_least(self, percent: int) -> None:
-        self.least_text.setText(f"Least probability: {percent / 100:.2f}")
+        self.least_text.setText(f"Min probability: {percent / 100:.2f}")
         layer = find_layer(self.viewer, PREDICTED)
         if layer is not None:
             show_from(layer, percent / 100)

@@ -1,4 +1,4 @@
-"""Vessels: measured from a map, as a table that is linked with the view."""
+"""Vessels: measured from a map and listed in a table that is linked with the view."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_LIT = 200
 
 
 class VesselsPanel(Panel):
-    """Every vessel with its length, diameter, speed and flow; click it in the table or in the view."""
+    """The vessels with length, diameter, speed and flow, selectable in table and view."""
 
     title = "Vessels"
 
@@ -70,8 +70,8 @@ class VesselsPanel(Panel):
     def _choosing(self) -> None:
         self.source = QComboBox()
         self.source.setToolTip(
-            "The current result has tracks, which give diameters, speeds and flow; another image "
-            "or labels layer gives lengths and diameters by its voxels."
+            "The current result has tracks, which give diameters, speeds and flow; any other "
+            "image or labels layer gives lengths and diameters from its voxels."
         )
         self.measure_button = button(
             "Measure", "Find the vessels and measure them, in the background.", self._measure
@@ -88,9 +88,9 @@ class VesselsPanel(Panel):
 
     def _filtering(self) -> None:
         self.colour_by = QComboBox()
-        self.colour_by.setToolTip("Column that the vessels are coloured by.")
+        self.colour_by.setToolTip("Column that sets the colours of the vessels.")
         self.filter_by = QComboBox()
-        self.filter_by.setToolTip("Column that is kept within the two limits.")
+        self.filter_by.setToolTip("Column to filter by the two limits.")
         for name, heading, _ in SHOWN[1:]:
             text = heading.replace("\n", " ")
             self.colour_by.addItem(f"Colour: {text}", name)
@@ -121,10 +121,10 @@ class VesselsPanel(Panel):
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
         self.table.setMinimumHeight(240)
-        self.table.setToolTip("Click a row to light up its vessel, a heading to sort.")
+        self.table.setToolTip("Click a row to highlight its vessel, a heading to sort.")
         rows = self.table.verticalHeader()
         rows.hide()
-        # Sizes that ask every row take as long as there are rows.
+        # Automatic sizes would query every row.
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.table.horizontalHeader().setDefaultSectionSize(78)
@@ -132,11 +132,11 @@ class VesselsPanel(Panel):
         self.column.addWidget(self.table, 1)
         self.export_button = button(
             "Export…",
-            "Write the vessels: .csv (and their junctions), .swc, .graphml, .vtp for ParaView.",
+            "Save the vessels: .csv (with their junctions), .swc, .graphml, .vtp for ParaView.",
             self._export,
         )
         self.centre_button = button(
-            "Look at it", "Move the view to the chosen vessels.", self._look_at_chosen
+            "Go to vessel", "Centre the view on the selected vessels.", self._look_at_chosen
         )
         self.row(self.centre_button, self.export_button)
 
@@ -153,7 +153,7 @@ class VesselsPanel(Panel):
             if before in names:
                 self.source.setCurrentText(before)
         if not names and not self.status.text():
-            self.status.setText("Run the pipeline, or open a map or a stack of vessels.")
+            self.status.setText("No vessel map yet: run Localize & track, or open a map or image.")
         self._enable()
 
     def _enable(self, *_: Any) -> None:
@@ -196,12 +196,12 @@ class VesselsPanel(Panel):
 
     @property
     def chosen(self) -> list[int]:
-        """Places in the graph's table of the vessels chosen."""
+        """Rows in the graph's table of the selected vessels."""
         rows = self.table.selectionModel().selectedRows()
         return [int(self.model.order[index.row()]) for index in rows]
 
     def choose(self, place: int | None, add: bool = False) -> None:
-        """Choose the row of a vessel and scroll to it; None: none."""
+        """Select the row of a vessel and scroll to it; None clears the selection."""
         selection = self.table.selectionModel()
         row = None if place is None else self.model.row_of(place)
         if row is None:
@@ -236,7 +236,7 @@ class VesselsPanel(Panel):
                 )
             noun = "vessel" if every == 1 else "vessels"
             shown = f"{n:,} {noun}" if n == every else f"{n:,} of {every:,} {noun}"
-            self.status.setText(f"{shown}, {length / 1000:.2f} mm in all.")
+            self.status.setText(f"{shown}, {length / 1000:.2f} mm in total.")
         self._redraw.start()
 
     def _draw(self) -> None:
@@ -247,7 +247,7 @@ class VesselsPanel(Panel):
                 self.viewer.layers.selection.active = active
 
     def _drawn(self) -> tuple[VesselLines, np.ndarray] | None:
-        """What can be clicked in the view; None where nothing is drawn."""
+        """What can be clicked in the view; None if nothing is drawn."""
         layer = find_layer(self.viewer, ROLE_OF_VESSELS)
         if self.lines is None or layer is None or not layer.visible:
             return None
@@ -282,7 +282,7 @@ class VesselsPanel(Panel):
 
 
 def _limit(box: QLineEdit) -> float | None:
-    """The number typed; what is none is marked and does not limit."""
+    """The number typed; invalid text is marked and sets no limit."""
     text = box.text().strip().replace(",", ".")
     try:
         number = float(text) if text else None

@@ -16,7 +16,7 @@ from napari_ulm3d.plugin.layers.place import ROLE, Placer, find_layer, place, re
 
 __all__ = ["VIEWS", "ComparedMaps"]
 
-#: How two maps can be shown, and what people read.
+#: Ways to show two maps, with their labels.
 VIEWS = {
     "off": "Off",
     "overlay": "Overlay: A magenta, B green",
@@ -26,7 +26,7 @@ VIEWS = {
 
 
 class ComparedMaps(QObject):
-    """The layers of a comparison; what lies over them is hidden meanwhile.
+    """The layers of a comparison; layers above them are hidden meanwhile.
 
     Signals
     -------
@@ -54,7 +54,7 @@ class ComparedMaps(QObject):
         return self._panel.viewer
 
     def show_maps(self, compared: Compared | None, name: str, view: str) -> None:
-        """Show a map of both results in one of `VIEWS`; nothing without two of them."""
+        """Show a map of both results in one of `VIEWS`; nothing unless there are two."""
         self._view = view
         if view == "off" or compared is None or len(compared.results) < 2:
             self.clear()
@@ -96,7 +96,7 @@ class ComparedMaps(QObject):
         self._viewer.canvas.overlays.scale_bar.visible = True
 
     def clear(self) -> None:
-        """Take the comparison away; what it hid is seen again."""
+        """Remove the comparison and show again what it hid."""
         self._placer.forget()
         if any(find_layer(self._viewer, role) is not None for role in ROLES):
             self._viewer.canvas.grid.enabled = False
@@ -110,6 +110,6 @@ class ComparedMaps(QObject):
 
 
 def _in_the_way(layer: Any) -> bool:
-    """Whether a layer of the plugin would lie over the comparison."""
+    """Whether a layer of the plugin would cover the comparison."""
     ours = ROLE in layer.metadata or VALUE in layer.metadata
     return ours and layer.metadata.get(ROLE) not in (*ROLES, MEASURE)

@@ -1,4 +1,4 @@
-"""Measures on a map: the profile along a drawn line, the numbers of a drawn box."""
+"""Measurements on a map: the profile along a drawn line, the statistics of a drawn box."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ from napari_ulm3d.plugin.panels.parts.compare.measures_table import (
     measure_rows,
     profile_table,
 )
+from napari_ulm3d.plugin.units import shown_as
 from napari_ulm3d.system.atomic import atomic_path
 
 __all__ = ["MeasureBox"]
@@ -60,14 +61,14 @@ _SLABS = {
 
 
 class MeasureBox(QWidget):
-    """Lines and boxes drawn over a map, and their numbers for one result or two."""
+    """Lines and boxes drawn on a map, with measurements for one or two results."""
 
     def __init__(self, panel: Any) -> None:
         super().__init__()
         self._panel = panel
         self._measured: tuple[Measured, ...] = ()
         self._ear = ShapesEar(self.refresh)
-        # A closed panel's Qt side is gone: napari must not call into it.
+        # The Qt object of a closed panel is gone: napari must not call into it.
         self.destroyed.connect(self._ear.close)
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_measured)
@@ -95,7 +96,7 @@ class MeasureBox(QWidget):
             row.addWidget(push)
         column.addLayout(row)
         column.addLayout(self._build_settings())
-        self.plot = Plot("distance along the line (um)", "", height=150)
+        self.plot = Plot("distance along the line (µm)", "", height=150)
         self.plot.setToolTip(
             "Map values along the line: A magenta, B green. Yellow lines mark the half "
             "maximum of A's highest peak."
@@ -135,7 +136,7 @@ class MeasureBox(QWidget):
             1e5,
             0.0,
             "Average the profile over a band of this width; 0 uses the line alone.",
-            unit="um",
+            unit="µm",
             step=10,
         )
         self.baseline = calm(QComboBox())
@@ -159,7 +160,7 @@ class MeasureBox(QWidget):
             SLAB_UM,
             "Thickness of the slab about the plane shown, in the view and in the measurements; "
             "0 is one plane.",
-            unit="um",
+            unit="µm",
             step=50,
         )
         form.addRow("Width", self.width_um)
@@ -205,7 +206,7 @@ class MeasureBox(QWidget):
     # --- measuring ------------------------------------------------------------------------------
 
     def refresh(self, event: Any = None) -> None:
-        """Measure soon; many calls are one."""
+        """Schedule a measurement; rapid calls count once."""
         self._soon.start()
 
     def _measure(self) -> None:
@@ -256,9 +257,9 @@ class MeasureBox(QWidget):
         depth = (
             "over the whole depth"
             if slab is None
-            else f"in the plane {across} = {at:.0f} um"
+            else f"in the plane {across} = {at:.0f} µm"
             if slab == 0
-            else f"from {across} = {at - slab / 2:.0f} to {at + slab / 2:.0f} um"
+            else f"from {across} = {at - slab / 2:.0f} to {at + slab / 2:.0f} µm"
         )
         self.status.setText(f"{names[0]}-{names[1]} plane, {depth}.")
         self._warn(caution(self._measured))
@@ -269,7 +270,7 @@ class MeasureBox(QWidget):
             Curve(p.distance_um, p.values, colour)
             for p, colour in zip(profiles, _COLOURS, strict=False)
         ]
-        unit = profiles[0].unit
+        unit = shown_as(profiles[0].unit)
         self.plot.y_label = f"{profiles[0].name.replace('_', ' ')} [{unit}]" if unit else "map"
         low = min(0.0, *(float(p.values.min()) for p in profiles))
         high = max(*(float(p.values.max()) for p in profiles), low + 1e-9)
@@ -309,11 +310,11 @@ class MeasureBox(QWidget):
     # --- keeping --------------------------------------------------------------------------------
 
     def profile_table(self) -> pd.DataFrame:
-        """Distance, and the map along the line of A and of B."""
+        """Columns: distance, and the map along the line for A and B."""
         return profile_table(self._measured)
 
     def save_profile(self, path: str) -> None:
-        """Write the profile as CSV, whole or not at all."""
+        """Write the profile as CSV, atomically."""
         try:
             with atomic_path(path) as part:
                 self.profile_table().to_csv(part, index=False)

@@ -1,4 +1,4 @@
-"""Measures on one map or two as tables: their numbers, and the profiles."""
+"""Measurements on one or two maps as tables: values and profiles."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import pandas as pd
 
 from napari_ulm3d.evaluate import FEWEST_IN_A_WIDTH
 from napari_ulm3d.plugin.jobs.measure import Measured
+from napari_ulm3d.plugin.units import shown_as
 
 __all__ = ["caution", "measure_rows", "profile_table"]
 
 
 def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
-    """Name, and the value of A and of B."""
+    """Rows of a name and the values for A and B."""
     columns: list[list[tuple[str, str]]] = []
     for one in measured:
         if one.region is not None:
             columns.append(one.region.rows())
         elif one.profile is not None and one.width is not None:
-            unit = f" {one.profile.unit}" if one.profile.unit else ""
+            unit = f" {shown_as(one.profile.unit)}" if one.profile.unit else ""
             width = one.width
             fwhm = (
-                f"{width.fwhm_um:.1f} um"
+                f"{width.fwhm_um:.1f} µm"
                 if np.isfinite(width.fwhm_um)
                 else "half maximum not reached on both sides"
             )
@@ -30,9 +31,9 @@ def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
                     ("full width at half maximum", fwhm),
                     ("tracks in the peak", f"{one.n_tracks:,}"),
                     ("peak", f"{width.peak:.4g}{unit}"),
-                    ("peak position", f"{width.peak_um:.1f} um"),
+                    ("peak position", f"{width.peak_um:.1f} µm"),
                     ("mean", f"{float(one.profile.values.mean()):.4g}{unit}"),
-                    ("length", f"{one.profile.distance_um[-1]:.1f} um"),
+                    ("length", f"{one.profile.distance_um[-1]:.1f} µm"),
                 ]
             )
     if not columns:
@@ -41,7 +42,7 @@ def measure_rows(measured: tuple[Measured, ...]) -> list[tuple[str, ...]]:
 
 
 def caution(measured: tuple[Measured, ...]) -> str:
-    """A sentence where a width was measured on too few tracks; else empty."""
+    """A warning if a width was measured on too few tracks; otherwise empty."""
     letters = "AB" if len(measured) > 1 else [""]
     few = [
         (letter, one.n_tracks)
@@ -58,13 +59,13 @@ def caution(measured: tuple[Measured, ...]) -> str:
     meaning = (
         "A single track is drawn one voxel wide: this is not the width of a vessel."
         if all(n <= 1 for _, n in few)
-        else f"From fewer than {FEWEST_IN_A_WIDTH} tracks a vessel's width comes out too small."
+        else f"With fewer than {FEWEST_IN_A_WIDTH} tracks, the width of a vessel is underestimated."
     )
     return f"Too few tracks for a width ({counts}). {meaning} Average over a wider band or slab."
 
 
 def profile_table(measured: tuple[Measured, ...]) -> pd.DataFrame:
-    """Distance, and the map along the line of A and of B."""
+    """Columns: distance, and the map along the line for A and B."""
     profiles = [m.profile for m in measured if m.profile is not None]
     table = profiles[0].to_table()
     if len(profiles) == 1:

@@ -1,4 +1,4 @@
-"""A movie of the view: turning, or over time."""
+"""A movie of the view: rotating, or through time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ENDINGS = ";;".join(f"*{suffix}" for suffix in SUFFIXES)
 
 
 class MovieBox(QWidget):
-    """What moves, how long, how large; drawn frame by frame, and it can be stopped."""
+    """Settings, preview and saving of a movie, which is drawn frame by frame and can be stopped."""
 
     def __init__(self, panel: Any) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class MovieBox(QWidget):
         self.kind = calm(QComboBox())
         for name, label in _KINDS.items():
             self.kind.addItem(label, name)
-        self.kind.setToolTip("Animate the camera around the vertical axis, or time.")
+        self.kind.setToolTip("Rotate the camera about the vertical axis, or play through time.")
         self.seconds = number(0.1, 600, 6.0, "Duration of the movie.", unit="s")
         self.fps = whole_number(1, 60, 20, "Frame rate of the movie.", "frames/s")
         self.width_px = whole_number(
@@ -62,7 +62,7 @@ class MovieBox(QWidget):
         column.addLayout(rows)
         row = QHBoxLayout()
         self.preview_button = button(
-            "Preview", "Show four frames of the movie, as large as they will be.", self._preview
+            "Preview", "Show four frames as they will look in the movie.", self._preview
         )
         self.save_button = button(
             "Save movie…", "Save as .mp4, .gif, .mov, .avi or .mkv.", self._choose_file
@@ -100,7 +100,7 @@ class MovieBox(QWidget):
         self._enable()
 
     def _movie(self) -> Movie:
-        """What the fields say."""
+        """The values of the fields."""
         viewer, acquisition = self._panel.viewer, self._panel.session.acquisition
         span = (0.0, 0.0)
         if acquisition is not None:

@@ -21,7 +21,7 @@ class PictureBox(QWidget):
     Parameters
     ----------
     panel
-        Its panel: asked for a path, and told what was written and what went wrong.
+        The panel, which asks for a path and shows messages and errors.
     """
 
     def __init__(self, panel: Any) -> None:
@@ -72,7 +72,7 @@ class PictureBox(QWidget):
             self.save(path)
 
     def save(self, path: str) -> None:
-        """Write the canvas as a picture of the width asked for."""
+        """Write the canvas as a picture of the chosen width."""
         if self.job.running:
             return
         self._panel.problem.say(None)

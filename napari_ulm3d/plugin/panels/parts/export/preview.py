@@ -17,7 +17,7 @@ _WIDTH, _GAP = 320, 4
 
 
 class PreviewLabel(QLabel):
-    """One picture as wide as the panel, or several in two columns; hidden without any."""
+    """One picture as wide as the panel, or several in two columns; hidden if empty."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class PreviewLabel(QLabel):
         self.hide()
 
     def show_pictures(self, pictures: Sequence[NDArray[np.uint8]], tooltip: str) -> None:
-        """Show these, reduced; the tooltip says what they are of."""
+        """Show these pictures reduced, with a tooltip."""
         self.pictures = list(pictures)
         columns = 1 if len(self.pictures) == 1 else 2
         width = (_WIDTH - _GAP * (columns - 1)) // columns

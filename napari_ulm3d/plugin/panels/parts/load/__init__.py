@@ -1,1 +1,1 @@
-"""Parts of the widget *Load*: what was typed, what the file says, its blocks."""
+"""Parts of the *Load* widget: values typed, facts from the file, blocks."""

@@ -1,4 +1,4 @@
-"""The blocks of an acquisition as a table; a click on one goes there."""
+"""The blocks of an acquisition as a table; clicking one goes to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_BLOCKS = 2000
 
 
 class BlocksTable(QWidget):
-    """Block, frames and file, a row each.
+    """One row per block: number, frames and file.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class BlocksTable(QWidget):
             self.refresh()
 
     def refresh(self) -> None:
-        """Show the blocks of the acquisition at hand."""
+        """Show the blocks of the open acquisition."""
         acquisition = self._session.acquisition
         self.setVisible(acquisition is not None)
         if acquisition is None:

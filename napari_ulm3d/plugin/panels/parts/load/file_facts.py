@@ -1,4 +1,4 @@
-"""What a file says of itself, as text and as hints in the fields that are left blank."""
+"""The facts given by a file, as text and as hints in blank fields."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["facts_table", "hint_facts"]
 # Readable on the dark and on the light theme.
 _ORANGE = "#e08a00"
 _FACTS = (
-    ("Voxel size", "voxel_um", "um (z, y, x)", 1.0),
-    ("Origin", "origin_um", "um (z, y, x)", 1.0),
+    ("Voxel size", "voxel_um", "µm (z, y, x)", 1.0),
+    ("Origin", "origin_um", "µm (z, y, x)", 1.0),
     ("Frame rate", "rate_hz", "Hz", 1.0),
-    ("Wavelength", "wavelength_um", "um", 1.0),
+    ("Wavelength", "wavelength_um", "µm", 1.0),
     ("Frequency", "frequency_hz", "MHz", 1e6),
     ("Sound speed", "sound_speed_m_s", "m/s", 1.0),
 )
 _FROM = {"the file": "from the file", "derived": "derived"}
-# Facts that are listed even where nobody says them.
+# Facts that are listed even if unknown.
 _WANTED = ("voxel_um", "rate_hz", "wavelength_um")
 
 
 def facts_table(found: FileDescription) -> str:
-    """What was recognized, a line a fact."""
+    """What was recognized, one fact per line."""
     rows = [("Format", found.format + (f", {found.n_files} files" if found.n_files > 1 else ""))]
     if found.variable is not None and found.shape is not None:
         t, z, y, x = found.shape
@@ -48,7 +48,7 @@ def facts_table(found: FileDescription) -> str:
 
 
 def _fact(found: FileDescription, name: str, unit: str, size: float) -> str:
-    """A physical quantity with where it came from; an override in orange, with both values."""
+    """A physical quantity with its source; an override in orange, with both values."""
     value, origin = getattr(found, name), found.origins.get(name)
     if value is None:
         return "unknown"
@@ -69,7 +69,7 @@ def _numbers(value: Any, size: float = 1.0) -> str:
 
 
 def hint_facts(form: SettingsForm, found: FileDescription) -> None:
-    """Show in empty fields what stands in the file."""
+    """Show the values of the file in empty fields."""
     for name, control in form.controls.items():
         if not hasattr(found, name) or LoadConfig.model_fields[name].default is not None:
             continue

@@ -1,4 +1,4 @@
-"""From layer: frames, points and tracks that are in the viewer already."""
+"""From layer: use frames, points and tracks that are already in the viewer."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ __all__ = ["LayerSource"]
 
 
 class LayerSource(QWidget):
-    """A list of layers that are not the plugin's, and a button that takes one over.
+    """A list of layers not made by the plugin, and a button to use one.
 
     Parameters
     ----------
     load
-        What the panel's fields say, asked for at each click.
+        Returns the values of the panel's fields, called at each click.
 
     Signals
     -------
     told(object)
-        A `Problem`, or None where all is well.
+        A `Problem`, or None if all is well.
     """
 
     told = Signal(object)
@@ -53,7 +53,7 @@ class LayerSource(QWidget):
             "acquisition; tracks are a result to map, filter and measure; points are linked first. "
             "Their scale and units give voxel size and frame rate, unless you fill them in above."
         )
-        self.use_button = button("Use layer", "Take this layer over.", self._use)
+        self.use_button = button("Use layer", "Use this layer.", self._use)
         row.addWidget(QLabel("From layer"))
         row.addWidget(self.layers, 1)
         row.addWidget(self.use_button)
@@ -137,7 +137,7 @@ class LayerSource(QWidget):
 
 
 class _Forget:
-    """A closed panel's Qt side is gone: napari must not call into it."""
+    """Disconnect, because napari must not call into the deleted Qt object of a closed panel."""
 
     def __init__(self, events: Any, callback: Any) -> None:
         self._events, self._callback = events, callback

@@ -1,4 +1,4 @@
-"""What is typed about the files at hand, apart from the settings of the acquisition that is open."""
+"""Values typed about the chosen files, apart from the settings of the open acquisition."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["LoadDraft"]
 
 
 class LoadDraft(QObject):
-    """The settings of *Load* for one source; a form edits it as it edits a session.
+    """The settings of *Load* for one source; a form edits it like a session.
 
-    They become the session's when the source is opened. The frames of a block are a choice of
-    the processing: they are the session's at any time.
+    They become the session's when the source is opened. The block length is a choice of
+    processing and always belongs to the session.
     """
 
     config_changed = Signal(str)
@@ -29,7 +29,7 @@ class LoadDraft(QObject):
 
     @property
     def load(self) -> LoadConfig:
-        """What was typed, and the session's frames a block."""
+        """The values typed, and the session's block length."""
         return self._load.replace(frames_per_block=self._session.config.load.frames_per_block)
 
     @property
@@ -49,14 +49,14 @@ class LoadDraft(QObject):
         self.begin(new)
 
     def begin(self, load: LoadConfig | None = None) -> None:
-        """Replace all that was typed: nothing is, of a new source."""
+        """Replace all typed values; a new source has none."""
         changed = self._load != (load or LoadConfig())
         self._load = load or LoadConfig()
         if changed:
             self.config_changed.emit("load")
 
     def given(self) -> LoadConfig:
-        """What was typed and nothing else; what is left out is as the file says."""
+        """Only the typed values; the file gives the others."""
         values = {name: value for name, value in self.load if value is not None}
         return LoadConfig(**values)
 

@@ -1,4 +1,4 @@
-"""Measure on the data: what a run would find first, to look at and to change."""
+"""Measure on the data: what a run would measure first, to check and to change."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from napari_ulm3d.plugin.state.measured import (
 
 __all__ = ["MeasuredBox"]
 
-_VALUE = 1  # column that can be edited
+_VALUE = 1  # the editable column
 
 
 class MeasuredBox(QWidget):
-    """A button that measures, then a table of the findings beside small pictures.
+    """A button that measures, and a table of the findings beside small pictures.
 
-    A value that is edited is a setting from then on; *Use these values* makes settings of all, so
+    An edited value becomes a setting; *Use these values* does this for all of them, so
     that the other panels show what a run would do.
     """
 
@@ -97,7 +97,7 @@ class MeasuredBox(QWidget):
         inner.addWidget(self.frames)
         self.spectrum = Plot("singular component", "dB", height=120)
         self.spectrum.setToolTip(
-            "Strongest singular values; what is left of the line is removed as tissue."
+            "Largest singular values; those left of the line are removed as tissue."
         )
         inner.addWidget(self.spectrum)
         self.noise = Plot("depth, mm", "noise, rms", height=120)

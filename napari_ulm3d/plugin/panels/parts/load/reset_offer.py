@@ -1,4 +1,4 @@
-"""Settings that were tuned for another acquisition: said, with a way back."""
+"""A notice about settings tuned for another acquisition, with a button to reset them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_NAMED = 4
 
 
 class ResetOffer(QWidget):
-    """Shown while an acquisition is looked at with settings that were changed for an earlier one."""
+    """Shown while the settings were changed for an earlier acquisition."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Parts of the widget *Localize & track*: the method, the workers, how far it is, linking again."""
+"""Parts of the *Localize & track* widget: method, workers, progress, relinking."""

@@ -1,9 +1,10 @@
-"""Where the settings, the tracks on the screen and the results folder part ways."""
+"""Discrepancies between the settings, the tracks shown and the results folder."""
 
 from __future__ import annotations
 
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.state.setting_texts import texts_of
 
 __all__ = ["what_changed"]
 
@@ -17,17 +18,17 @@ def what_changed(
     computed: Result | None,
     shown: Result | None,
 ) -> str:
-    """Sentences about settings that changed during a run or since; empty where all agree.
+    """Sentences about settings that changed during or since a run; empty if all agree.
 
     Parameters
     ----------
     config
         The settings as they are now.
     running
-        Those of the run that is going on; None between runs.
+        Settings of the run in progress; None between runs.
     computed, shown
-        The result as it was computed (and lies in its folder), and as it is shown: with its
-        tracks linked again, if a setting of the linking changed.
+        The result as computed (and saved in its folder), and as shown: with its
+        tracks relinked, if a linking setting changed.
     """
     if running is not None:
         changed = _changes(running, config)
@@ -48,11 +49,14 @@ def what_changed(
 
 
 def _changes(before: PipelineConfig, now: PipelineConfig) -> str:
-    """Settings that a result depends on and that changed, from what to what."""
+    """The changed settings that a result depends on, with old and new values."""
     by_network = before.localize.by_network or now.localize.by_network
     sections = (*_ALWAYS, *_BY_NETWORK) if by_network else _ALWAYS
-    return ", ".join(
-        f"{name} from {old} to {new}"
-        for name, (new, old) in now.differences(before).items()
+    changes = {
+        name: pair
+        for name, pair in now.differences(before).items()
         if name.partition(".")[0] in sections
-    )
+    }
+    new = texts_of({name: value for name, (value, _) in changes.items()})
+    old = texts_of({name: value for name, (_, value) in changes.items()})
+    return ", ".join(f"{name} from {old[name]} to {new[name]}" for name in changes)

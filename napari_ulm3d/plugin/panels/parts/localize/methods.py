@@ -1,4 +1,4 @@
-"""The method that localizes, and the settings that it has."""
+"""The localization method and its settings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _NETWORK = ("weights", "min_score", "trajectory_score")
 
 
 class Methods(QWidget):
-    """Choice of the method; of the settings those that it uses are shown.
+    """Choice of the method; only the settings it uses are shown.
 
     Attributes
     ----------
     form
-        The method and what matters most of the conventional ones.
+        The method and the main settings of conventional methods.
     more
-        The rest of those.
+        Their other settings.
     network, network_form
-        Shown for networks: all that concerns them, and their settings that matter most.
+        Shown for networks: everything about them, and their main settings.
     """
 
     def __init__(self, session: Session) -> None:
@@ -36,19 +36,15 @@ class Methods(QWidget):
         self.form = SettingsForm(session, "localize", _LOCALIZE)
         column.addWidget(self.form)
         rest = [name for name in LocalizeConfig.model_fields if name not in _LOCALIZE]
-        self.more = Section("More settings", SettingsForm(session, "localize", rest, hint="none"))
+        self.more = Section("More settings", SettingsForm(session, "localize", rest))
         column.addWidget(self.more)
         rest = [name for name in NetworkConfig.model_fields if name not in _NETWORK]
         self.network = QWidget()
         inner = _column(self.network)
-        self.network_form = SettingsForm(session, "network", _NETWORK, hint="as trained")
+        self.network_form = SettingsForm(session, "network", _NETWORK)
         inner.addWidget(self.network_form)
         inner.addWidget(DeviceBox(session))
-        inner.addWidget(
-            Section(
-                "More network settings", SettingsForm(session, "network", rest, hint="automatic")
-            )
-        )
+        inner.addWidget(Section("More network settings", SettingsForm(session, "network", rest)))
         column.addWidget(self.network)
         session.config_changed.connect(self._on_config)
         self._on_config("localize")

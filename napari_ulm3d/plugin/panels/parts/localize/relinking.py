@@ -1,4 +1,4 @@
-"""Tracks made anew from localizations that are there, as soon as a setting of theirs changes."""
+"""Relinking existing localizations into tracks when a linking setting changes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from napari_ulm3d.plugin.state.results import Result
 
 __all__ = ["Relinking"]
 
-# Of so many localizations tracks are linked again as soon as a setting changes.
+# Up to this many localizations are relinked as soon as a setting changes.
 _LINKED_AT_ONCE = 300_000
 _SETTLED_MS = 150
 
 
 class Relinking(QWidget):
-    """The button, and a note on scores that a run did not keep.
+    """The button, and a note about scores that a run did not keep.
 
     Attributes
     ----------
     computed
-        The result as it was computed, before it was linked again; None without one.
+        The result as computed, before relinking; None without one.
     busy
-        Whether something runs: it is waited for.
+        Whether something is running, which relinking waits for.
 
     Signals
     -------
     wanted(Result)
-        `computed` is to be linked with the settings as they are.
+        `computed` is to be relinked with the current settings.
     """
 
     wanted = Signal(object)
@@ -91,7 +91,7 @@ class Relinking(QWidget):
             self._relink()
 
     def _differs(self, shown: Result) -> bool:
-        """Whether the settings would make other tracks of the same localizations."""
+        """Whether the settings would give different tracks from the same localizations."""
         config = self._session.config
         same = shown.config.link == config.link
         if shown.config.localize.localizer in networks_with("min_score"):

@@ -1,4 +1,4 @@
-"""How far a run has come, and what it said at its end."""
+"""Progress of a run, and its report at the end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.panels.panel import button, note
 from napari_ulm3d.plugin.state.results import Result
+from napari_ulm3d.plugin.units import in_display_units
 
 __all__ = ["RunProgress"]
 
@@ -19,7 +20,7 @@ _STEPS = 1000
 
 
 class RunProgress(QWidget):
-    """The bar with its cancel button, the link to the workers, and a note.
+    """The progress bar with its cancel button, the link to the workers, and a note.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class RunProgress(QWidget):
         column.addWidget(self.status)
 
     def begin(self) -> None:
-        """A run begins."""
+        """Show that a run has started."""
         self._began = time.perf_counter()
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
@@ -58,7 +59,7 @@ class RunProgress(QWidget):
         self.cluster.hide()
 
     def come_into_view(self) -> None:
-        """Scroll the panel so that the bar is seen, when it is laid out."""
+        """Scroll the panel to the bar once it is laid out."""
         QTimer.singleShot(0, self, self._scroll)
 
     def _scroll(self) -> None:
@@ -69,12 +70,12 @@ class RunProgress(QWidget):
             area.ensureWidgetVisible(self, 0, 8)
 
     def stopping(self) -> None:
-        """It was asked to stop."""
+        """Show that the run was asked to stop."""
         self.status.setText("Stopping…")
         self.cancel_button.setEnabled(False)
 
     def show_progress(self, progress: Progress) -> None:
-        """How far it is."""
+        """Show the progress."""
         if progress.share is None:
             self.bar.setRange(0, 0)
         else:
@@ -87,9 +88,9 @@ class RunProgress(QWidget):
         self.status.setText(progress.text(time.perf_counter() - self._began))
 
     def show_result(self, result: Result) -> None:
-        """What came out."""
+        """Show the outcome."""
         rows = result.rows() if result.report is None else result.report.rows()
-        lines = [f"{name}: {value}" for name, value in rows]
+        lines = [in_display_units(f"{name}: {value}") for name, value in rows]
         if result.folder is not None:
             lines.append(f"results folder: {result.folder}")
         if not result.complete:
@@ -97,11 +98,11 @@ class RunProgress(QWidget):
         lines += [f"skipped: {block.reason}" for block in result.failed[:5]]
         if result.report is not None:
             advice = map(in_the_widgets_words, result.report.advised())
-            lines += [f"What next: {said}" for said in advice]
+            lines += [in_display_units(f"What next: {said}") for said in advice]
         self.status.setText("\n".join(lines))
 
     def rest(self) -> None:
-        """Nothing runs."""
+        """Show that nothing is running."""
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(0)
         self.bar.setFormat("")

@@ -1,4 +1,4 @@
-"""Who works on the blocks of a whole series, and with how much memory."""
+"""The workers of a whole-series run, and their memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HINTS = {"workers": "this process", "scheduler": "none", "memory": "automatic"}
 
 
 class WorkersBox(QWidget):
-    """The fields of `Execution` that a person sets in the viewer."""
+    """The fields of `Execution` that the user sets in the viewer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class WorkersBox(QWidget):
         Raises
         ------
         ConfigError
-            A field cannot be understood, or two are at odds.
+            A field cannot be understood, or two contradict each other.
         """
         asked = {name: edit.text().strip() or None for name, edit in self.fields.items()}
         return Execution.from_dict(asked)
