@@ -144,7 +144,7 @@ def test_stream_refuses_rows_of_other_columns(tmp_path):
         ("t.csv", b"", "cannot be read"),
         ("t.csv", b"a,b\n1,2\n", "lacks the column"),
         ("t.csv", ",".join(Tracks.required).encode() + b"\n" + b"x," * 10 + b"x\n", "not numeric"),
-        ("t.txt", b"", "suffix"),
+        ("t.docx", b"", "suffix"),
     ],
 )
 def test_unreadable_tables_are_named_in_the_error(tmp_path, name, content, words):

@@ -6,7 +6,11 @@ from typing import TypeVar
 
 import pandas as pd
 
-from napari_ulm3d.io.formats.tables.order import ask_for_columns, in_order, with_frames
+from napari_ulm3d.io.formats.tables.order import (
+    ask_for_columns,
+    in_order,
+    with_frames,
+)
 from napari_ulm3d.io.formats.tables.velocities import with_velocities
 from napari_ulm3d.tables import Localizations, Tracks
 

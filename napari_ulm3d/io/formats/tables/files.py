@@ -12,6 +12,7 @@ import pandas as pd
 from napari_ulm3d.errors import InputError, ResultsError
 from napari_ulm3d.io.formats.matlab.map_reader import read_mat_table
 from napari_ulm3d.io.formats.tables.completed import completed
+from napari_ulm3d.io.formats.tables.order import of_tracks_only
 from napari_ulm3d.io.formats.tables.spreadsheet import read_csv
 from napari_ulm3d.io.formats.vtk.appended import read_vtp
 from napari_ulm3d.io.stored.content import readable
@@ -73,21 +74,31 @@ def read_table(path: str | PathLike[str], cls: type[Table]) -> Table:
         with readable(name, "a table"):
             if name.lower().endswith(".parquet"):
                 frame = pd.read_parquet(name, engine="pyarrow")
-            elif name.lower().endswith((".csv", ".tsv")):
+                # Columns that a person has made the index in pandas.
+                indexed = [n for n in frame.index.names if n and n not in frame.columns]
+                frame = frame.reset_index(level=indexed) if indexed else frame
+            elif name.lower().endswith((".csv", ".tsv", ".txt")):
                 frame = read_csv(name)
+                frame = of_tracks_only(frame, name) if cls is Tracks else frame
             elif name.lower().endswith(".vtp") and cls is Tracks:
                 return cls(read_vtp(Path(name)).table)
             elif name.lower().endswith(".mat"):
                 frame = read_mat_table(Path(name)).table
             else:
-                raise ResultsError(
-                    f"{name}: unknown suffix for a table. Give a .parquet, .csv, .tsv, .vtp or .mat file."
-                )
+                raise ResultsError(f"{name}: {_unreadable(name)}")
             return completed(frame, name, cls)
     except ResultsError as error:
         raise error if str(error).startswith(name) else ResultsError(f"{name}: {error}") from error
     except InputError as error:
         raise ResultsError(f"{name}: {error.problem}. Create it again from its run.") from error
+
+
+def _unreadable(name: str) -> str:
+    if name.lower().endswith((".xlsx", ".xls", ".ods", ".numbers")):
+        return "is a workbook. In the spreadsheet program, save the sheet as .csv, and give that."
+    if name.lower().endswith((".gz", ".zip", ".bz2", ".xz")):
+        return "is compressed. Unpack it first."
+    return "unknown suffix for a table. Give a .parquet, .csv, .tsv, .txt, .vtp or .mat file."
 
 
 class ParquetStream:

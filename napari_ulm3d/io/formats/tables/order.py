@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.tables import POSITION_UM
 
-__all__ = ["ask_for_columns", "frames_of_times", "in_order", "with_frames"]
+__all__ = ["ask_for_columns", "frames_of_times", "in_order", "of_tracks_only", "with_frames"]
 
 log = logging.getLogger("napari_ulm3d")
 
@@ -48,6 +48,13 @@ def with_frames(table: pd.DataFrame, path: str) -> pd.DataFrame:
         if not slope > 0:
             log.warning("%s: time_s does not increase with frame; frame was used.", path)
             return table
+        first = frames[good].min()
+        if first >= 1 and abs(offset / slope + 1) < 0.1:
+            log.warning(
+                "%s: its frames count from 1 (frame 1 is at 0 s); they were renumbered from 0.",
+                path,
+            )
+            return table.assign(frame=frames - 1)
         apart = np.abs(times[good] - (slope * frames[good] + offset)) > 1.05 * slope
         if apart.any():
             log.warning(
@@ -80,6 +87,18 @@ def ask_for_columns(table: pd.DataFrame, path: str) -> None:
             f"{path}: lacks the column(s) time_s. Add the time in seconds: the frame, counted "
             "from 0, divided by the frame rate."
         )
+
+
+def of_tracks_only(table: pd.DataFrame, path: str) -> pd.DataFrame:
+    """Drop rows that belong to no track, which TrackMate lists among those of its tracks."""
+    if "track_id" not in table.columns:
+        return table
+    texts = table["track_id"].astype(str).str.strip().str.lower()
+    alone = table["track_id"].isna() | texts.isin(["", "none", "nan"])
+    if alone.any() and not alone.all():
+        log.warning("%s: %d rows without a track were left out.", path, int(alone.sum()))
+        table = table[~alone].reset_index(drop=True)
+    return table
 
 
 def _clock(frames: NDArray[np.float64], times: NDArray[np.float64]) -> tuple[float, float]:

@@ -7,26 +7,16 @@ three rows of names and units below its header.
 
 from __future__ import annotations
 
-import codecs
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.facts.units import to_seconds, to_um
+from napari_ulm3d.io.formats.tables.csv_layout import COMMENT, CsvLayout, first_lines, layout_of
 
 __all__ = ["first_rows", "guess_role", "header_of", "raw_header", "read_csv", "read_raw"]
-
-_HEAD_BYTES = 1 << 16
-_MOST_NAME_ROWS = 3
-_SEPARATORS = ",;\t|"
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 #: Names of our columns in other programs; compared without case, spaces and underscores.
 _ALIASES = {
@@ -49,21 +39,9 @@ _WITH_UNIT = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Format of a CSV file."""
-
-    encoding: str
-    separator: str
-    decimal: str
-    skip: int
-    name_rows: tuple[tuple[str, ...], ...]
-    header: tuple[str, ...]
-
-
 def header_of(path: str | Path) -> list[str]:
     """Column names of a CSV file, translated to ours if known."""
-    layout = _layout(Path(path))
+    layout = layout_of(Path(path))
     return [name for name, _ in _named(layout)]
 
 
@@ -75,7 +53,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     ResultsError
         The header has repeated columns.
     """
-    layout = _layout(Path(path))
+    layout = layout_of(Path(path))
     table = _read(path, layout)
     named = _named(layout)
     names = [name for name, _ in named]
@@ -96,21 +74,18 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def raw_header(path: str | Path) -> list[str]:
     """Column names of a CSV file as they are written; a repeated name gets a number."""
-    return _told_apart(_layout(Path(path)).header)
+    return _told_apart(layout_of(Path(path)).header)
 
 
 def first_rows(path: str | Path, n: int) -> list[list[str]]:
     """The cells of the first rows below the header, as they are written; the rest is not read."""
-    layout = _layout(Path(path))
-    with Path(path).open("rb") as file:
-        lines = file.read(_HEAD_BYTES).decode(layout.encoding, "replace").splitlines()
-    start = layout.skip + 1 + len(layout.name_rows)
-    return [_cells(line, layout.separator) for line in lines[start : start + n]]
+    layout = layout_of(Path(path))
+    return first_lines(Path(path), layout, n)
 
 
 def read_raw(path: str | Path) -> pd.DataFrame:
     """Read a CSV file with the names of `raw_header`, in its own units; cells as `read_csv`."""
-    layout = _layout(Path(path))
+    layout = layout_of(Path(path))
     table = _read(path, layout)
     names = _told_apart(layout.header)
     if len(names) == len(table.columns):
@@ -139,19 +114,50 @@ def guess_role(cell: str) -> str | None:
     return _column(cell) or (_column(split[1]) if split else None)
 
 
-def _read(path: str | Path, layout: _Layout) -> pd.DataFrame:
+def _read(path: str | Path, layout: CsvLayout) -> pd.DataFrame:
     from pyarrow import csv
 
-    return csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(
-            encoding=layout.encoding,
-            skip_rows=layout.skip,
-            skip_rows_after_names=len(layout.name_rows),
-        ),
-        parse_options=csv.ParseOptions(delimiter=layout.separator),
-        convert_options=csv.ConvertOptions(decimal_point=layout.decimal),
-    ).to_pandas()
+    if layout.header and all(_is_value(cell) for cell in layout.header if cell):
+        raise ResultsError(
+            f"{path}: has no line of column names above its numbers. Add one, such as "
+            "track_id,frame,time_s,z_um,y_um,x_um."
+        )
+    uneven: list[tuple[int, int]] = []
+
+    def skipped(row: csv.InvalidRow) -> str:
+        if row.text.lstrip().startswith(COMMENT):
+            return "skip"
+        uneven.append((row.actual_columns, row.expected_columns))
+        return "error"
+
+    try:
+        return csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(
+                encoding=layout.encoding,
+                skip_rows=layout.skip,
+                skip_rows_after_names=len(layout.name_rows),
+                column_names=_told_apart(layout.header) if layout.commented else None,
+            ),
+            parse_options=csv.ParseOptions(delimiter=layout.separator, invalid_row_handler=skipped),
+            convert_options=csv.ConvertOptions(decimal_point=layout.decimal),
+        ).to_pandas()
+    except ValueError as error:
+        if not uneven:
+            raise
+        has, needs = uneven[0]
+        raise ResultsError(
+            f"{path}: has a row of {has} cells below a header of {needs}. Put cells that contain "
+            f"the separator '{layout.separator}' into quotes, and complete a row that was cut off."
+        ) from error
+
+
+def _is_value(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _without_blank_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +169,7 @@ def _without_blank_rows(table: pd.DataFrame) -> pd.DataFrame:
 def _without_grouping(column: pd.Series, decimal: str) -> pd.Series:
     """Convert texts such as 1.234,5 or 1,234.5 to numbers; unchanged if that fails for some."""
     group = "," if decimal == "." else "."
-    texts = column.dropna().astype(str).str.strip()
+    texts = column.dropna().astype(str).str.strip().str.replace("\u2212", "-")
     spaces = texts.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3})", "", regex=True)
     whole = rf"[+-]?(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+)"
     number = rf"(?:{whole})(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d+)?"
@@ -173,68 +179,7 @@ def _without_grouping(column: pd.Series, decimal: str) -> pd.Series:
     return plain.astype(float).reindex(column.index)
 
 
-def _layout(path: Path) -> _Layout:
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        complete = not file.read(1)
-    encoding = _encoding(head)
-    text = head.decode(encoding, "replace")
-    lines = text.splitlines()
-    if not complete and len(lines) > 1:
-        lines = lines[:-1]  # the last line may be truncated
-    skip = 0
-    while skip < len(lines) and (not lines[skip].strip(" ,;\t") or lines[skip].startswith("#")):
-        skip += 1
-    separator = ""
-    if skip < len(lines) and re.match(r"^sep=.$", lines[skip].strip(), re.IGNORECASE):
-        separator, skip = lines[skip].strip()[-1], skip + 1  # Excel's "sep=" line
-    lines = lines[skip:]
-    first = lines[0] if lines else ""
-    separator = separator or max(_SEPARATORS, key=first.count)
-    rows = [tuple(_cells(line, separator)) for line in lines]
-    names = [row for row in rows[1 : 1 + _MOST_NAME_ROWS + 1] if not any(map(_is_number, row))]
-    below = tuple(names) if 0 < len(names) <= _MOST_NAME_ROWS and len(rows) > len(names) + 1 else ()
-    if any(len(row) != len(rows[0]) for row in below):
-        below = ()
-    body = lines[1 + len(below) :]
-    decimal = "," if separator != "," and _has_decimal_commas(body, separator) else "."
-    return _Layout(encoding, separator, decimal, skip, below, rows[0] if rows else ())
-
-
-def _encoding(head: bytes) -> str:
-    for mark, name in _BOMS:
-        if head.startswith(mark):
-            return name
-    try:
-        # The last character may be truncated.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "cp1252" if not set(head) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
-    return "utf-8"
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
-
-
-def _is_number(cell: str) -> bool:
-    return bool(re.match(r"^[+-]?(\d|[.,]\d|nan\b|inf)", cell, re.IGNORECASE))
-
-
-def _has_decimal_commas(lines: list[str], separator: str) -> bool:
-    commas = points = 0
-    for line in lines[:200]:
-        for cell in _cells(line, separator):
-            commas += bool(
-                re.fullmatch(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+([eE][+-]?\d+)?", cell)
-            )
-            points += bool(
-                re.fullmatch(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)\.\d+([eE][+-]?\d+)?", cell)
-            )
-    return commas > points
-
-
-def _named(layout: _Layout) -> list[tuple[str, float]]:
+def _named(layout: CsvLayout) -> list[tuple[str, float]]:
     """Our name and the factor to our unit for each column; original name and 1 for others."""
     stripped = [cell.lstrip("\ufeff") for cell in layout.header]
     units = layout.name_rows[-1] if layout.name_rows else ("",) * len(stripped)

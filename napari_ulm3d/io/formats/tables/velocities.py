@@ -37,8 +37,11 @@ def with_velocities(table: pd.DataFrame, path: str) -> pd.DataFrame:
         A row has no number, or a track two positions at one time.
     """
     needed = ["track_id", "time_s", *POSITION_UM]
-    if not {*needed} <= {*table.columns} or not len(table):
+    if not {*needed} <= {*table.columns}:
         return table
+    if not len(table):
+        missing = [*VELOCITY_MM_S, "speed_mm_s", "score"]
+        return table.assign(**{n: 0.0 for n in missing if n not in table.columns})
     if not any(name in table.columns for name in VELOCITY_MM_S):
         numbers = table[needed].apply(pd.to_numeric, errors="coerce")
         _refuse_gaps(numbers, path)
