@@ -1,4 +1,4 @@
-"""Tables of localizations, tracks and motion, with fixed columns and units.
+"""Tables of localizations and tracks, with fixed columns and units.
 
 Positions are in micrometres, times in seconds, speeds in mm/s; `frame` counts from 0 over the
 whole acquisition. `Localizations` and `Tracks` are thin, frozen wrappers around a pandas table:
@@ -8,7 +8,7 @@ the wrapper guarantees columns and dtypes, the table serves every other purpose.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.errors import ResultsError
 
-__all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "BlockMotion", "Localizations", "Tracks"]
+__all__ = ["POSITION_UM", "SIGMA_UM", "VELOCITY_MM_S", "Localizations", "Tracks"]
 
 POSITION_UM = ["z_um", "y_um", "x_um"]
 SIGMA_UM = ["sigma_z_um", "sigma_y_um", "sigma_x_um"]
@@ -185,44 +185,3 @@ class Tracks(_Table):
     def velocities_mm_s(self) -> NDArray[np.float64]:
         """Velocities vz, vy, vx in mm/s, (n, 3)."""
         return self.table[VELOCITY_MM_S].to_numpy(np.float64)
-
-
-@dataclass(frozen=True)
-class BlockMotion:
-    """Tissue motion in a block, frame by frame. Can be pickled.
-
-    Attributes
-    ----------
-    displacement_um
-        (t, 3) displacement of the tissue along z, y, x from the reference, smoothed.
-    correlation
-        (t,) correlation of each motion-corrected frame with the reference.
-    before
-        (t,) the same before motion correction.
-    broken
-        (t,) frames in which the estimate or the correlation is unreliable.
-    noise_um
-        Standard deviation of the estimate in one frame along an axis, before smoothing.
-    image
-        (z, y, x) mean of the block's motion-corrected envelopes; None if not needed.
-    """
-
-    displacement_um: NDArray[np.float64]
-    correlation: NDArray[np.float64]
-    before: NDArray[np.float64]
-    broken: NDArray[np.bool_]
-    noise_um: float = 0.0
-    image: NDArray[np.float32] | None = None
-
-    def against(self, offset_um: NDArray[np.float64]) -> BlockMotion:
-        """Motion relative to another reference, displaced by `offset_um` (3,); without image."""
-        return replace(self, displacement_um=self.displacement_um + offset_um, image=None)
-
-    def to_table(self, first_frame: int, rate_hz: float) -> pd.DataFrame:
-        """Table of frame, time_s, z_um, y_um, x_um, correlation, correlation_before, broken."""
-        frame = first_frame + np.arange(len(self.broken), dtype=np.int64)
-        columns = {"frame": frame, "time_s": frame / rate_hz}
-        columns |= dict(zip(("z_um", "y_um", "x_um"), self.displacement_um.T, strict=True))
-        columns["correlation"] = self.correlation
-        columns["correlation_before"] = self.before
-        return pd.DataFrame(columns).assign(broken=self.broken)

@@ -2,7 +2,8 @@
 
 Scatterers are displaced and then imaged by the generator of `benchmarks.crowds`, which shares no code with
 the package's simulator or motion estimate: breathing at 1.5 Hz with an overtone and a drift, 50 um rms, and jerks
-in a tenth of the frames. Then whole runs with 40 bubbles in static and in breathing tissue.
+in a tenth of the frames; and tissue that also swells around a point. Then whole runs with 40 bubbles in static,
+in breathing and in deforming tissue.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from benchmarks.crowds.scenes import RATE_HZ, SHAPE, SPACING_UM, _Image
 from benchmarks.machine import machine_line, markdown_table
-from benchmarks.motion.maps import map_rows
+from benchmarks.motion.bending import bending_rows
+from benchmarks.motion.maps import Displacement, map_rows
 from napari_ulm3d.config import MotionConfig
 from napari_ulm3d.motion import estimate_motion
 
@@ -39,14 +41,22 @@ def path_um(rms_um: float, jerks: tuple[tuple[int, int, float], ...]) -> NDArray
     return np.asarray(path - path[0])
 
 
-def frames_of(path: NDArray[np.float64], seed: int) -> NDArray[np.complex64]:
+def along(path: NDArray[np.float64]) -> Displacement:
+    """Displacement of the whole volume by a path."""
+    return lambda places, k: np.broadcast_to(path[k], places.shape)
+
+
+def frames_of(moved: Displacement, seed: int) -> NDArray[np.complex64]:
     """Speckle of displaced scatterers with noise of the generator."""
     rng = np.random.default_rng(seed)
     image = _Image(rng)
     place = rng.uniform(-0.1, 1.1, (_SCATTERERS, 3)) * np.array(SHAPE) * SPACING_UM
     weight = rng.normal(size=_SCATTERERS)
     level = 10 ** (_TISSUE_DB / 20) / np.sqrt((np.abs(image.bubbles(place, weight)) ** 2).mean())
-    frames = [level * image.bubbles(place + at, weight) + image.noise(rng) for at in path]
+    frames = [
+        level * image.bubbles(place + moved(place, k), weight) + image.noise(rng)
+        for k in range(_FRAMES)
+    ]
     return np.array(frames, np.complex64)
 
 
@@ -58,7 +68,7 @@ def main() -> None:
         for name, jerks in _JERKS.items():
             for seed in (1, 2) if rms_um else (1,):
                 path = path_um(rms_um, jerks)
-                frames = frames_of(path, seed)
+                frames = frames_of(along(path), seed)
                 if not jerks and seed == 1:
                     held[rms_um] = frames
                 jerk = np.zeros(_FRAMES, bool)
@@ -84,7 +94,16 @@ def main() -> None:
                 print(" | ".join(rows[-1]), flush=True)
     header = ["motion, um rms", "jerks", "seed", "residual, um rms", "precision", "recall"]
     print(f"\n{markdown_table([*header, 'ms a frame'], rows)}\n", flush=True)
-    made, same = map_rows(held[0.0], held[50.0], path_um(50.0, ()), 1)
+    swollen, bent = bending_rows(frames_of, path_um)
+    print(f"{bent}\n", flush=True)
+    made, same = map_rows(
+        {
+            "still": (held[0.0], along(np.zeros((_FRAMES, 3)))),
+            "breathing, drift": (held[50.0], along(path_um(50.0, ()))),
+            "breathing, deformed": swollen,
+        },
+        1,
+    )
     header = ["tissue", "motion.method", "Dice", "tracks", "mean length, frames", "processor s"]
     cells = [
         [row.tissue, row.method, f"{row.dice:.3f}", str(row.tracks), f"{row.length:.1f}",

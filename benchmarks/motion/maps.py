@@ -7,7 +7,9 @@ consists of the displaced scatterers of `benchmarks.motion`.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,17 @@ from napari_ulm3d.config import MotionConfig, PipelineConfig
 from napari_ulm3d.evaluate import Truth
 from napari_ulm3d.pipeline import Run, run
 
-__all__ = ["MapRow", "map_rows"]
+__all__ = ["Displacement", "MapRow", "map_rows"]
+
+#: Displacement (n, 3) um of points (n, 3) um in a frame.
+Displacement = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
+
+METHODS: tuple[Literal["none", "rigid", "deformable", "auto"], ...] = (
+    "none",
+    "rigid",
+    "deformable",
+    "auto",
+)
 
 _BUBBLES = 40
 _SPACING = (float(SPACING_UM[0]), float(SPACING_UM[1]), float(SPACING_UM[2]))
@@ -46,16 +58,16 @@ class MapRow:
     seconds: float
 
 
-def _scene(tissue: NDArray[np.complex64], path: NDArray[np.float64], seed: int) -> Scene:
-    """Bubbles carried by tissue displaced by `path`; the ground truth is without motion."""
+def _scene(tissue: NDArray[np.complex64], moved: Displacement, seed: int) -> Scene:
+    """Bubbles carried by displaced tissue; the ground truth is without motion."""
     rng = np.random.default_rng((seed, 7))
     trunks, image = _trunks(rng, _BUBBLES), _Image(rng)
     data, rows = tissue.copy(), []
     size = np.array(SHAPE) * SPACING_UM
-    for k, away in enumerate(path):
+    for k in range(len(tissue)):
         seen = [trunk.at(k / RATE_HZ) for trunk in trunks]
         ids, places, speeds = (np.concatenate([part[i] for part in seen]) for i in range(3))
-        data[k] += image.bubbles(places + away, np.ones(len(ids)))
+        data[k] += image.bubbles(places + moved(places, k), np.ones(len(ids)))
         inside = np.all((places > -SPACING_UM / 2) & (places < size - SPACING_UM / 2), axis=1)
         rows.append(_table(k, ids[inside], places[inside], speeds[inside]))
     acquisition = Acquisition.from_array(data, _SPACING, RATE_HZ, wavelength_um=WAVELENGTH_UM)
@@ -63,29 +75,21 @@ def _scene(tissue: NDArray[np.complex64], path: NDArray[np.float64], seed: int) 
 
 
 def map_rows(
-    still: NDArray[np.complex64],
-    moving: NDArray[np.complex64],
-    path: NDArray[np.float64],
-    seed: int,
+    tissues: dict[str, tuple[NDArray[np.complex64], Displacement]], seed: int
 ) -> tuple[list[MapRow], bool]:
-    """Runs of a static and a moving scene, and whether `auto` leaves the static one unchanged.
+    """Runs of all scenes, and whether `auto` leaves the static one unchanged.
 
     Parameters
     ----------
-    still, moving
-        (frames, z, y, x) static tissue, and tissue displaced by `path`.
-    path
-        (frames, 3) um, zero at the first frame.
+    tissues
+        By name, (frames, z, y, x) of tissue, and its displacement; one is called ``still``.
     seed
         Seed of the bubbles.
     """
-    scenes = {
-        "still": _scene(still, np.zeros_like(path), seed),
-        "breathing, drift": _scene(moving, path, seed),
-    }
     rows, kept = [], {}
-    for tissue, scene in scenes.items():
-        for method in ("none", "rigid", "auto"):
+    for tissue, (frames, moved) in tissues.items():
+        scene = _scene(frames, moved, seed)
+        for method in METHODS:
             config = PipelineConfig(motion=MotionConfig(method=method))
             began = time.process_time()
             found: Run = run(scene.acquisition, config)

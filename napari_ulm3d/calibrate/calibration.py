@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,8 @@ class Calibration:
         The same as text for the user.
     warnings
         Doubtful estimates, one sentence each, with the setting to check.
+    motion_method
+        Correction of tissue motion.
     motion_reference
         (z, y, x) reference image for tissue motion; None: motion is not corrected.
     measured_on
@@ -77,6 +79,7 @@ class Calibration:
     noise_by_depth: tuple[float, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
+    motion_method: Literal["none", "rigid", "deformable"] = "none"
     motion_reference: NDArray[np.float32] | None = None
     measured_on: tuple[int, ...] = ()
 
@@ -87,7 +90,7 @@ class Calibration:
             "noise_by_depth": [float(f"{level:.4g}") for level in self.noise_by_depth],
             "psf_fwhm_um": list(self.fwhm_um),
             "thinning": list(self.working.thinning),
-            "motion": "none" if self.motion_reference is None else "rigid",
+            "motion": self.motion_method,
             "working_shape": list(self.working.grid.shape),
             "working_spacing_um": list(self.working.grid.spacing_um),
             "carrier_rad": self.working.carrier_rad,

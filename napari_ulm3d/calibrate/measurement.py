@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from napari_ulm3d.calibrate.widths import Widths
 from napari_ulm3d.filtering import Psf, TissueCut
-from napari_ulm3d.tables import BlockMotion
+from napari_ulm3d.motion import BlockMotion
 
 __all__ = ["BlockMeasurement"]
 

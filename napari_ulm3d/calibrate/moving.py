@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +11,22 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.calibrate.calibration import Finding
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.motion import gains, offset_um, rms_um
-from napari_ulm3d.tables import BlockMotion
+from napari_ulm3d.motion import BlockMotion, bends, gains, offset_um, rms_um
 
-__all__ = ["motion_of"]
+__all__ = ["Method", "motion_of"]
+
+Method = Literal["none", "rigid", "deformable"]
 
 
 def motion_of(
     measured: Sequence[BlockMotion | None], acquisition: Acquisition, config: PipelineConfig
-) -> tuple[NDArray[np.float32] | None, list[Finding]]:
+) -> tuple[Method, NDArray[np.float32] | None, list[Finding]]:
     """Take the image of the first measured block as the reference if motion is corrected.
 
     Returns
     -------
+    method
+        How motion is corrected.
     reference
         (z, y, x) image; None: motion is not corrected.
     findings
@@ -30,9 +34,10 @@ def motion_of(
     """
     motions = [one for one in measured if one is not None]
     if not motions:
-        return None, []
+        return "none", None, []
     reference = motions[0].image
     assert reference is not None
+    wanted = config.motion.method
     spacing = acquisition.grid.spacing_um
     offsets = [
         offset_um(reference, one.image, spacing)[0] for one in motions if one.image is not None
@@ -44,8 +49,12 @@ def motion_of(
     broken = float(np.mean(np.concatenate([one.broken for one in motions])))
     before = float(np.mean(np.concatenate([one.before for one in motions])))
     after = float(np.mean(np.concatenate([one.correlation for one in motions])))
-    if config.motion.method == "auto":
-        decided = "taken out of the localizations" if gain else "left alone: nothing is gained"
+    bent = wanted == "deformable" or (wanted == "auto" and bends(motions, spacing))
+    method: Method = "deformable" if bent else "rigid"
+    if wanted == "auto" and not gain and not bent:
+        method, decided = "none", "left alone: nothing is gained"
+    elif wanted == "auto":
+        decided = "taken out of the localizations"
     else:
         decided = "taken out, as asked for"
     finding = Finding(
@@ -54,4 +63,24 @@ def motion_of(
         "cross-correlation of unfiltered frames with a running reference",
         f"frames correlate {before:.3f}, moved back {after:.3f}",
     )
-    return reference if gain or config.motion.method == "rigid" else None, [finding]
+    findings = [finding]
+    fields = [one.deformed for one in motions if one.deformed is not None]
+    if fields:
+        rms = np.sqrt(np.mean(np.concatenate([f.deformation.rms_um() for f in fields]) ** 2))
+        before, after = (
+            float(np.mean([getattr(f, k) for f in fields])) for k in ("before", "after")
+        )
+        findings.append(
+            Finding(
+                "deformation of the tissue",
+                f"{rms:.1f} um rms; "
+                + ("taken out as well" if method == "deformable" else "left alone: too little"),
+                "B-splines fitted to unfiltered frames",
+                f"frames correlate {before:.4f}, without the deformation {after:.4f}",
+            )
+        )
+    if method == "none":
+        return method, None, findings
+    if method == "deformable" and fields:
+        reference = fields[0].image
+    return method, reference, findings

@@ -188,7 +188,7 @@ def combine(
             )
         )
     findings.append(working_finding(working, widths))
-    moving, said_of_motion = motion_of([one.motion for one in measured], acquisition, config)
+    moves, moving, said_of_motion = motion_of([one.motion for one in measured], acquisition, config)
     findings += said_of_motion
     um = [w * s for w, s in zip(widths, grid.spacing_um, strict=True)]
     return Calibration(
@@ -200,6 +200,7 @@ def combine(
         noise_by_depth=tuple(float(level) for level in noise),
         findings=tuple(findings),
         warnings=tuple(warnings),
+        motion_method=moves,
         motion_reference=moving,
     )
 

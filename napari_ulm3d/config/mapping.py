@@ -80,16 +80,17 @@ class MapConfig(StageConfig):
     )
 
 
-_MOVES = {"method": ("auto", "rigid")}
+_MOVES = {"method": ("auto", "rigid", "deformable")}
 
 
 class MotionConfig(StageConfig):
     """Correction of tissue motion: localizations are moved back, voxels are not."""
 
-    method: Literal["none", "auto", "rigid"] = setting(
+    method: Literal["none", "auto", "rigid", "deformable"] = setting(
         "none",
         "none: no correction; rigid: displacement of the whole volume, estimated frame by frame on "
-        "the unfiltered envelope; auto: rigid if it improves the calibration blocks.",
+        "the unfiltered envelope; deformable: in addition a smooth deformation (B-splines with up to "
+        "four control points along each axis); auto: what improves the calibration blocks.",
     )
     smoothing_s: float = setting(
         0.012,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
 from napari_ulm3d.filtering.svd import project_components, svd_components
 from napari_ulm3d.filtering.valid import valid_voxels
-from napari_ulm3d.tables import BlockMotion
+
+if TYPE_CHECKING:
+    from napari_ulm3d.motion import BlockMotion
 
 __all__ = ["FilteredBlock", "clutter_filter"]
 

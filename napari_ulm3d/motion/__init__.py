@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from napari_ulm3d.motion.block_motion import BlockMotion
 from napari_ulm3d.motion.broken import broken_frames
-from napari_ulm3d.motion.gain import gains, rms_um
+from napari_ulm3d.motion.deformable import deformation_between
+from napari_ulm3d.motion.estimate import estimate_motion
+from napari_ulm3d.motion.gain import bends, gains, rms_um
 from napari_ulm3d.motion.moving import moved_back
-from napari_ulm3d.motion.rigid import estimate_motion, offset_um
+from napari_ulm3d.motion.rigid import offset_um
 
-__all__ = ["broken_frames", "estimate_motion", "gains", "moved_back", "offset_um", "rms_um"]
+__all__ = [
+    "BlockMotion",
+    "bends",
+    "broken_frames",
+    "deformation_between",
+    "estimate_motion",
+    "gains",
+    "moved_back",
+    "offset_um",
+    "rms_um",
+]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.tables import BlockMotion
+from napari_ulm3d.motion.block_motion import BlockMotion
 
-__all__ = ["gains", "rms_um"]
+__all__ = ["bends", "gains", "rms_um"]
 
 _LEAST_VOXELS = 0.02
 """Smallest root mean square motion worth correcting, in voxels."""
@@ -17,6 +17,12 @@ _OVER_NOISE = 3.0
 _LEAST_GAIN = 0.02
 """Smallest loss of correlation considered; correction must recover part of it."""
 _LEAST_CORRELATION = 0.5
+_LEAST_BENT_VOXELS = 0.05
+_LEAST_BACK = 0.5
+"""Fraction of the correlation lost to rigid correction that a deformation must recover.
+
+A field with many control points recovers some of it in any data, by following the noise.
+"""
 
 
 def gains(
@@ -54,6 +60,33 @@ def gains(
     alike = float(np.median(after)) > _LEAST_CORRELATION
     missing, back = 1 - before.mean(), after.mean() - before.mean()
     return bool(moves and sure and alike and back > _LEAST_GAIN * missing)
+
+
+def bends(measured: Sequence[BlockMotion], spacing_um: tuple[float, float, float]) -> bool:
+    """Whether the tissue deforms so much that rigid correction does not suffice.
+
+    All of the following must hold: the deformation is at least a twentieth of a voxel and exceeds the
+    noise of its estimate, and warped frames resemble each other and recover half of the lost
+    correlation.
+
+    Parameters
+    ----------
+    measured
+        Motion in some blocks, with their deformations.
+    """
+    fields = [one.deformed for one in measured if one.deformed is not None]
+    if not fields:
+        return False
+    rms = np.sqrt(np.mean(np.concatenate([f.deformation.rms_um() for f in fields]) ** 2))
+    noise = max((f.noise_um for f in fields if np.isfinite(f.noise_um)), default=0.0)
+    before = float(np.mean([f.before for f in fields]))
+    after = float(np.mean([f.after for f in fields]))
+    return bool(
+        rms > _LEAST_BENT_VOXELS * min(spacing_um)
+        and rms > _OVER_NOISE * noise
+        and after > _LEAST_CORRELATION
+        and after - before > _LEAST_BACK * (1 - before)
+    )
 
 
 def rms_um(path: NDArray[np.float64]) -> float:

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.config import MotionConfig
+from napari_ulm3d.motion.block_motion import BlockMotion
 from napari_ulm3d.motion.broken import broken_frames
 from napari_ulm3d.motion.smoothing import smoothed
-from napari_ulm3d.tables import BlockMotion
+from napari_ulm3d.motion.window import edge_window
 
-__all__ = ["estimate_motion", "offset_um"]
+__all__ = ["offset_um", "rigid_motion"]
 
-_TAPER = 0.3
-"""Fraction of each edge over which the image is tapered, so that its borders do not count."""
 _STEPS = 40
 """Displacements are resolved to one voxel divided by this number."""
 _WINDOW_S = 0.004
@@ -36,13 +35,13 @@ _WEIGHT = 0.1
 Spectrum = NDArray[np.complex64]
 
 
-def estimate_motion(
+def rigid_motion(
     frames: NDArray[Any],
     spacing_um: tuple[float, float, float],
     rate_hz: float,
     config: MotionConfig,
 ) -> BlockMotion:
-    """Estimate the tissue motion in a block relative to the block's mean image.
+    """Estimate the displacement of the whole volume in a block relative to its mean image.
 
     Parameters
     ----------
@@ -89,23 +88,16 @@ def offset_um(
     spacing_um: tuple[float, float, float],
 ) -> tuple[NDArray[np.float64], float]:
     """Displacement of an image from a reference, (3,) um, and the resulting correlation."""
+    # Sums over many frames may be so large that products overflow in single precision.
+    reference, image = (
+        one / np.float32(max(np.abs(one).max(), 1e-30)) for one in (reference, image)
+    )
     shift, correlation = _Reference(reference).find(_Seen(image))
     return shift * np.asarray(spacing_um), correlation
 
 
 def _envelope(frames: NDArray[Any]) -> NDArray[np.float32]:
     return np.abs(frames).mean(axis=0, dtype=np.float32)
-
-
-def _window(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    from scipy.signal.windows import tukey
-
-    window = np.ones(shape, np.float32)
-    for axis, n in enumerate(shape):
-        if n > 1:
-            along = tukey(n + 2, _TAPER)[1:-1].astype(np.float32)
-            window *= along.reshape([-1 if k == axis else 1 for k in range(3)])
-    return window
 
 
 class _Seen:
@@ -135,7 +127,7 @@ class _Reference:
 
     def __init__(self, image: NDArray[np.float32]) -> None:
         self.image = image
-        self._window = _window(image.shape)
+        self._window = edge_window(image.shape)
         self._tapered = self._taper(image)
         self._spectrum = _fft(self._tapered)
         self._energy = _energy(self._tapered)

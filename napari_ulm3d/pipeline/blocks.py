@@ -28,7 +28,13 @@ from napari_ulm3d.filtering import (
     rescale,
 )
 from napari_ulm3d.io.results import AMPLITUDE_LOG2, BlockResult
-from napari_ulm3d.motion import estimate_motion, moved_back, offset_um
+from napari_ulm3d.motion import (
+    BlockMotion,
+    deformation_between,
+    estimate_motion,
+    moved_back,
+    offset_um,
+)
 from napari_ulm3d.pipeline.localizers import localizer_of
 from napari_ulm3d.pipeline.localizers.on_device import (
     block_device,
@@ -36,7 +42,7 @@ from napari_ulm3d.pipeline.localizers.on_device import (
     thinned_there,
 )
 from napari_ulm3d.pipeline.plan import BlockPlan
-from napari_ulm3d.tables import BlockMotion, Localizations
+from napari_ulm3d.tables import Localizations
 
 __all__ = [
     "acquisition_psf",
@@ -67,7 +73,7 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
     refuse_constant(frames, block.name)
     exponent = rescale(frames)
     motion = None
-    if config.motion.method == "rigid":
+    if config.motion.method in ("rigid", "deformable"):
         spacing = acquisition.grid.spacing_um
         motion = estimate_motion(frames, spacing, acquisition.rate_hz, config.motion)
     device = block_device(config)
@@ -112,8 +118,7 @@ def resolved(
     if config.clutter.svd_range is None and calibration.svd_first is not None:
         config = with_cut(config, calibration.svd_first, longest)
     localize = config.localize.for_psf(calibration.psf.fwhm_voxels)
-    method = "none" if calibration.motion_reference is None else "rigid"
-    motion = config.motion.model_copy(update={"method": method})
+    motion = config.motion.model_copy(update={"method": calibration.motion_method})
     return config.model_copy(update={"localize": localize, "motion": motion})
 
 
@@ -152,7 +157,12 @@ def localize_block(
     if reference is not None and filtered.motion is not None:
         rate_hz, motion = plan.acquisition.rate_hz, _against(reference, filtered.motion, plan)
         localizations = moved_back(
-            localizations, motion, block.first_frame, rate_hz, plan.config.motion
+            localizations,
+            motion,
+            block.first_frame,
+            rate_hz,
+            plan.config.motion,
+            plan.acquisition.grid,
         )
         moved = motion.to_table(block.first_frame, rate_hz)
     return BlockResult(localizations, power, block.n_frames, facts, found.trajectory, moved)
@@ -176,9 +186,16 @@ def on_working_grid(filtered: FilteredBlock, plan: BlockPlan) -> FilteredBlock:
 
 def _against(reference: NDArray[np.float32], motion: BlockMotion, plan: BlockPlan) -> BlockMotion:
     """A block's motion relative to the reference image of the acquisition."""
+    spacing = plan.acquisition.grid.spacing_um
+    if plan.config.motion.method != "deformable":  # a calibration block may have both
+        motion = replace(motion, deformed=None)
+    if motion.deformed is not None and motion.deformed.image is not None:
+        image = motion.deformed.image
+        offset, _ = offset_um(reference, image, spacing)
+        return motion.against(offset, deformation_between(reference, image, offset, spacing))
     if motion.image is None:
         return motion
-    return motion.against(offset_um(reference, motion.image, plan.acquisition.grid.spacing_um)[0])
+    return motion.against(offset_um(reference, motion.image, spacing)[0])
 
 
 def _within(

@@ -9,18 +9,19 @@ import pandas as pd
 import pytest
 from scipy.ndimage import fourier_shift
 
-from napari_ulm3d.acquisition import Acquisition
+from napari_ulm3d.acquisition import Acquisition, Grid
 from napari_ulm3d.config import MotionConfig, PipelineConfig
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
-from napari_ulm3d.motion import estimate_motion, gains, moved_back, offset_um
+from napari_ulm3d.motion import BlockMotion, estimate_motion, gains, moved_back, offset_um
 from napari_ulm3d.pipeline import BlockFinished, run, run_events
-from napari_ulm3d.tables import BlockMotion, Localizations
+from napari_ulm3d.tables import Localizations
 
 SHAPE, SPACING = (24, 20, 18), (100.0, 150.0, 150.0)
 RATE = 260.0
 RIGID = MotionConfig(method="rigid")
+GRID = Grid(SHAPE, SPACING)
 
 
 def breathing(n: int, rms_um: float = 50.0) -> np.ndarray:
@@ -141,10 +142,10 @@ def test_localizations_are_moved_and_those_of_broken_frames_left_out() -> None:
     )
     frame = np.array([10, 11, 12, 13])
     found = Localizations.from_arrays(frame, np.full((4, 3), 100.0), np.ones(4), np.ones(4), RATE)
-    moved = moved_back(found, motion, 10, RATE, RIGID)
+    moved = moved_back(found, motion, 10, RATE, RIGID, GRID)
     assert moved.frames.tolist() == [10, 11, 13]
     np.testing.assert_array_equal(moved.positions_um, 100 - motion.displacement_um[[0, 1, 3]])
-    kept = moved_back(found, motion, 10, RATE, RIGID.replace(leave_out=False))
+    kept = moved_back(found, motion, 10, RATE, RIGID.replace(leave_out=False), GRID)
     assert len(kept) == 4
 
 

@@ -108,6 +108,7 @@ class KeptCalibration:
             "valid_share": self.calibration.valid_share,
             "findings": [asdict(finding) for finding in self.calibration.findings],
             "warnings": list(self.calibration.warnings),
+            "motion": self.calibration.motion_method,
         }
         arrays: dict[str, NDArray[Any]] = {
             "facts": np.array(json.dumps(facts)),
@@ -138,6 +139,7 @@ class KeptCalibration:
             noise_by_depth=tuple(arrays["noise_by_depth"].tolist()),
             findings=tuple(Finding(**finding) for finding in facts["findings"]),
             warnings=tuple(facts["warnings"]),
+            motion_method=facts["motion"],
             motion_reference=arrays.get("motion_reference"),
         )
         length = BlockLength(

@@ -65,6 +65,10 @@ def test_what_a_result_has_is_shown_and_the_rest_is_hidden(qtbot: Any) -> None:
     assert np.flatnonzero(left_out.y > left_out.y.min()).tolist() == [5, 6, 7]
     assert [curve.y.max() for curve in axes] == [motion[n].max() for n in ("z_um", "y_um", "x_um")]
     assert "3 of 20 frames left out" in box.motion_title.text()
+    bent = motion.assign(deformation_um=5.0 + np.sin(frame))
+    box.show_result(result(motion=bent), None)
+    assert box.motion.curves[-1].dashed
+    assert box.motion.curves[-1].y.tolist() == bent["deformation_um"].tolist()
     box.show_result(None, None)
     assert box.chance.isHidden()
     assert box.motion.isHidden()

@@ -55,7 +55,8 @@ class EvidenceBox(QWidget):
         self.motion = Plot("time (s)", "displacement (µm)", height=130)
         self.motion.setToolTip(
             "Displacement along z (blue), y (green) and x (orange), which was removed from the "
-            "localizations. Red: frames left out because the tissue moved abruptly."
+            "localizations. Dashed: rms deformation, if it was removed as well. Red: frames left out "
+            "because the tissue moved abruptly."
         )
         column.addWidget(self.motion)
         self.show_result(None, None)
@@ -108,4 +109,8 @@ class EvidenceBox(QWidget):
             [Curve(time_s, np.where(broken, top, floor), _RED, bars=True)] if broken.any() else []
         )
         curves += [Curve(time_s, path[:, k], colour) for k, colour in enumerate(_AXES)]
+        if "deformation_um" in table:
+            bent = table["deformation_um"].to_numpy(float)
+            curves.append(Curve(time_s, bent, _RED, dashed=True))
+            top = max(top, float(bent.max()))
         self.motion.show_curves(curves, y_range=(floor, max(top, floor + 1.0)))
