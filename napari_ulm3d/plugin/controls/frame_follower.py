@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
@@ -12,9 +12,21 @@ __all__ = ["FrameFollower"]
 
 
 class FrameFollower(QObject):
-    """Calls back when the viewer's slider moves while a panel is visible, once for rapid moves."""
+    """Calls back when the viewer's slider moves while a panel is visible, once for rapid moves.
 
-    def __init__(self, panel: Any, moved: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    panel
+        The panel, which holds the viewer.
+    moved
+        Called after a move.
+    events
+        Events of the viewer's dims to follow.
+    """
+
+    def __init__(
+        self, panel: Any, moved: Callable[[], None], events: Sequence[str] = ("current_step",)
+    ) -> None:
         super().__init__(panel)
         self._panel: QWidget = panel
         self._moved = moved
@@ -22,10 +34,11 @@ class FrameFollower(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._tell)
-        dims = panel.viewer.dims
-        dims.events.current_step.connect(self._on_step)
+        emitters = [getattr(panel.viewer.dims.events, name) for name in events]
+        for emitter in emitters:
+            emitter.connect(self._on_step)
         # The Qt object of a closed panel is gone: napari must not call into it.
-        self.destroyed.connect(_Disconnect(dims, self._on_step))
+        self.destroyed.connect(_Disconnect(emitters, self._on_step))
 
     def _on_step(self, event: Any = None) -> None:
         self._timer.start()
@@ -36,8 +49,9 @@ class FrameFollower(QObject):
 
 
 class _Disconnect:
-    def __init__(self, dims: Any, callback: Any) -> None:
-        self._dims, self._callback = dims, callback
+    def __init__(self, emitters: Sequence[Any], callback: Any) -> None:
+        self._emitters, self._callback = emitters, callback
 
     def __call__(self, *_: Any) -> None:
-        self._dims.events.current_step.disconnect(self._callback)
+        for emitter in self._emitters:
+            emitter.disconnect(self._callback)

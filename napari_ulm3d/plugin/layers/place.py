@@ -16,6 +16,7 @@ from napari_ulm3d.plugin.layers.convert import LIMITS, VALUE, LayerData
 from napari_ulm3d.plugin.layers.replace import renew
 from napari_ulm3d.plugin.layers.track_colors import COLOURING, apply_colouring, carried
 from napari_ulm3d.plugin.layers.track_span import SPAN, apply_span, span_of
+from napari_ulm3d.plugin.napari_private import insert_unselected
 
 __all__ = ["Placer", "find_layer", "make_layer", "place", "place_opened", "remove", "set_aside"]
 
@@ -81,7 +82,10 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
     """
     role = layer.metadata[ROLE]
     old = find_layer(viewer, role)
-    active = viewer.layers.selection.active
+    layers = viewer.layers
+    active = layers.selection.active
+    # The user carries on with the layers selected; without any, napari selects the new one.
+    insert = partial(insert_unselected, layers) if layers.selection else layers.insert
     if renew_data and old is not None and _same_grid(old, layer):
         old.data = layer.data
         old.metadata = {**old.metadata, VALUE: layer.metadata.get(VALUE)}
@@ -94,16 +98,15 @@ def place(viewer: Any, layer: Any, *, renew_data: bool = False) -> Any:
                 return old
     with _same_place(viewer):
         if old is None:
-            viewer.layers.insert(_place_of(viewer, role), layer)
+            insert(_place_of(viewer, role), layer)
         else:
-            at = viewer.layers.index(old)
+            at = layers.index(old)
             layer.visible, layer.opacity = old.visible, old.opacity
             with _no_full_collection():
-                viewer.layers.remove(old)
-            viewer.layers.insert(at, layer)
-    # napari selects new layers; restore the selection so that the user can carry on.
-    if active is not None:
-        viewer.layers.selection.active = layer if active is old else active
+                layers.remove(old)
+            insert(at, layer)
+    if active is not None and active is old:
+        layers.selection.active = layer
     return layer
 
 

@@ -25,12 +25,13 @@ def renew(old: Any, new: Any) -> bool:
 
     Both layers have the same role. Visibility and opacity stay as they are.
     """
-    from napari.layers import Image, Points, Tracks
+    from napari.layers import Image, Points, Tracks, Vectors
 
     takes: dict[type, Callable[[Any, Any], bool]] = {
         Image: _image,
         Points: _points,
         Tracks: _tracks,
+        Vectors: _vectors,
     }
     take = takes.get(type(new))
     if take is None or type(old) is not type(new) or old.ndim != new.ndim:
@@ -65,6 +66,20 @@ def _points(old: Any, new: Any) -> bool:
     old.features = new.features
     if not np.array_equal(old.size, new.size):  # such as marks, which follow the zoom
         old.size = new.size
+    _same_placing(old, new)
+    old.metadata = dict(new.metadata)
+    return True
+
+
+def _vectors(old: Any, new: Any) -> bool:
+    # Without vectors there is no colour to copy.
+    if not (len(old.data) and len(new.data)):
+        return False
+    old.data = new.data
+    if not np.array_equal(old.edge_color, new.edge_color):
+        old.edge_color = new.edge_color
+    if old.edge_width != new.edge_width:
+        old.edge_width = new.edge_width
     _same_placing(old, new)
     old.metadata = dict(new.metadata)
     return True

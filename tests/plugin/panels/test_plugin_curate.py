@@ -150,7 +150,17 @@ def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: An
     assert sorted(panel.table.chosen) == sorted(fast)
     idle(qtbot, panel)
     marks = find_layer(loaded, "chosen tracks")
-    assert len(marks.data) == 12 * len(fast)
+    assert len(marks.data) == 11 * len(fast)  # lines between the 12 points of each
+    # In a slice the marks are in the plane on display, and follow when it moves.
+    look_at_a_plane(loaded)
+    hidden = next(axis for axis in (-3, -2, -1) if axis + 4 not in loaded.dims.displayed)
+    for value in loaded.dims.range[hidden][:2]:
+        loaded.dims.set_point(hidden + 4, float(value))
+        qtbot.waitUntil(lambda: np.allclose(marks.data[:, 0, hidden], loaded.dims.point[hidden]))
+        assert not marks.data[:, 1, hidden].any()
+    assert (
+        loaded.layers.selection.active is not marks
+    )  # a person at work on another layer goes on with it
     assert [drawn(name) for name in plots] == [(300, len(fast))] * 4
     # A range of depths as well: tracks in both.
     middle = float(rows["depth"].median())
@@ -171,7 +181,7 @@ def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: An
     assert drawn("speed") == (300, 1)
     at = int(np.argmax(plots["speed"].curves[1].y))
     assert at == len(plots["speed"].curves[1].y) - 1
-    assert len(find_layer(loaded, "chosen tracks").data) == 12
+    assert len(find_layer(loaded, "chosen tracks").data) == 11
     # By keyboard: the first bin, wider by one, then none.
     plot = plots["length"]
     QTest.keyClick(plot, Qt.Key.Key_Right)

@@ -10,12 +10,13 @@ from qtpy.QtCore import QTimer
 from napari_ulm3d.edits import Edit, apply_edits
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.pipeline import curate
+from napari_ulm3d.plugin.controls.frame_follower import FrameFollower
 from napari_ulm3d.plugin.controls.tracks.histograms import TrackHistograms
 from napari_ulm3d.plugin.controls.tracks.track_table import TrackTable
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.jobs.run_series import outcome_of
 from napari_ulm3d.plugin.layers.picking.clicks import ViewClicks
-from napari_ulm3d.plugin.layers.picking.tracks import mark_tracks, track_at
+from napari_ulm3d.plugin.layers.picking.tracks import mark_tracks, plane_of, track_at
 from napari_ulm3d.plugin.layers.place import place
 from napari_ulm3d.plugin.panels.panel import Panel, button, note
 from napari_ulm3d.plugin.state.results import Result
@@ -52,6 +53,8 @@ class CuratePanel(Panel):
         self._marking.setSingleShot(True)
         self._marking.setInterval(_RESTED_MS)
         self._marking.timeout.connect(self._mark)
+        self._plane: tuple[Any, ...] = ()
+        FrameFollower(self, self._on_view, ("current_step", "ndisplay", "order"))
         self.delete_button = button(
             "Delete", "Remove these tracks from maps, measurements and exports.", self._delete
         )
@@ -127,9 +130,15 @@ class CuratePanel(Panel):
     def _on_brushed(self, numbers: tuple[int, ...]) -> None:
         self.table.choose(numbers)
 
+    def _on_view(self) -> None:
+        """Bring the marks into the plane on display."""
+        if self.table.chosen and plane_of(self.viewer) != self._plane:
+            self._marking.start()
+
     def _mark(self) -> None:
         result = self.session.result
         if result is not None and self.isVisible():
+            self._plane = plane_of(self.viewer)
             mark_tracks(self.viewer, result.tracks, self.table.chosen)
 
     # --- editing -------------------------------------------------------------------------------
