@@ -140,7 +140,10 @@ class Block:
             raise InputError(
                 self.source.name,
                 f"contains NaN or infinite values in {_frames_in_words(bad)}",
-                "Replace these frames or leave them out.",
+                "Replace these frames or leave them out."
+                if len(bad) < len(frames)
+                else "If they mark voxels outside the field of view, set these to 0, in Python "
+                "with numpy.nan_to_num.",
             )
         return frames
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -52,7 +52,7 @@ def source_path(source: FrameSource) -> Path | None:
 class ArraySource:
     """Frames that are already in memory, (t, z, y, x) complex or real."""
 
-    array: NDArray[Any]
+    array: NDArray[Any] = field(repr=False)
     name: str = "array"
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterable
@@ -60,7 +61,7 @@ def source_fingerprint(source: FrameSource) -> str:
     path = source_path(source)
     if path is not None and path.is_dir():  # a Zarr store: names and sizes of its chunks
         for file in sorted(path.rglob("*")):
-            digest.update(f"{file.relative_to(path)}:{file.stat().st_size}".encode())
+            digest.update(os.fsencode(f"{file.relative_to(path)}:{file.stat().st_size}"))
     if path is not None and path.is_file():
         _hash_file(digest, path)
         for data in getattr(source, "data_files", ()):
@@ -74,7 +75,7 @@ def source_fingerprint(source: FrameSource) -> str:
 
 def _hash_file(digest: Any, path: Path) -> None:
     size = path.stat().st_size
-    digest.update(f"{path.name}:{size}".encode())
+    digest.update(os.fsencode(f"{path.name}:{size}"))
     with open(path, "rb") as file:
         for start in sorted({0, size // 2, max(size - _SAMPLED_BYTES, 0)}):
             file.seek(start)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 __all__ = ["main"]
@@ -23,4 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def script() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name or unit that the terminal cannot show must not end a command.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

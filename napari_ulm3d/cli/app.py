@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -42,6 +43,14 @@ app = typer.Typer(
 )
 
 
+#: Errors of the operating system that any command may meet, with remedies.
+_OF_THE_SYSTEM = {
+    errno.ENAMETOOLONG: "Use a shorter name or path.",
+    errno.ELOOP: "It is a link that leads to itself: name the file.",
+    errno.ENOSPC: "Free some space, or write to another disk.",
+}
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -70,6 +79,15 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except UlmError as error:
             print(f"napari-ulm3d: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from error
+        except OSError as error:
+            if error.errno not in _OF_THE_SYSTEM:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            print(
+                f"napari-ulm3d: {where}{error.strerror}. {_OF_THE_SYSTEM[error.errno]}",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from error
         except KeyboardInterrupt as error:
             print("napari-ulm3d: stopped.", file=sys.stderr)
             raise SystemExit(130) from error

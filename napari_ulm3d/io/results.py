@@ -43,7 +43,7 @@ from napari_ulm3d.io.block_files import (
     write_block_file,
 )
 from napari_ulm3d.io.session_file import SESSION_NAME
-from napari_ulm3d.system.atomic import atomic_path, is_workplace
+from napari_ulm3d.system.atomic import atomic_path, is_workplace, refuse_unprintable
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
@@ -78,6 +78,7 @@ class ResultsFolder:
             other than a run (which is never deleted), or it is a file.
         """
         folder = Path(path)
+        refuse_unprintable(folder)
         if folder.exists() and not folder.is_dir():
             raise ResultsError(f"{folder}: is a file. Name a folder with --out.")
         if cls.is_untouched(folder):
@@ -194,7 +195,10 @@ class ResultsFolder:
         """Replace `run.toml`."""
         with atomic_path(self.path / "run.toml") as path:
             text = f"{_FIRST_LINE}{tomli_w.dumps(facts)}{_LAST_LINE}"
-            path.write_text(text, encoding="utf-8")
+            # File names that are not UTF-8 (from another system) must not end a run.
+            path.write_bytes(
+                text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+            )
 
     @property
     def config(self) -> PipelineConfig:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from napari_ulm3d.errors import ResultsError
 
-__all__ = ["atomic_path", "is_workplace", "remove_leftovers"]
+__all__ = ["atomic_path", "is_workplace", "refuse_unprintable", "remove_leftovers"]
 
 _WORKPLACE = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
@@ -36,6 +36,7 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         operating system occurred while writing.
     """
     target = Path(path)
+    refuse_unprintable(target)
     if not target.parent.is_dir():
         raise ResultsError(f"{target}: the folder {target.parent} does not exist. Create it first.")
     workplace = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
@@ -53,6 +54,26 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         raise ResultsError(
             f"{target}: cannot be written ({reason}). Choose a folder that you may write to, "
             "on a disk with enough space."
+        ) from error
+
+
+def refuse_unprintable(path: Path) -> None:
+    """Refuse a path that is not UTF-8, which Parquet and HDF5 cannot write to.
+
+    Such a path comes from another system, or its characters are unknown in the locale.
+
+    Raises
+    ------
+    ResultsError
+        The path is not UTF-8.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise ResultsError(
+            f"{shown}: this path is not UTF-8, so results cannot be written to it. Use another "
+            "path, or set PYTHONUTF8=1 if your terminal shows it correctly."
         ) from error
 
 

@@ -213,7 +213,7 @@ class Recording:
 
     def _log_to(self, path: Path) -> None:
         """Append the package's log to a file during the run."""
-        handler = _LogFile(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         level = log.level
         self._files.callback(handler.close)

@@ -250,3 +250,12 @@ def test_real_files(shared_data: Path) -> None:
         where = np.stack([file[f"b_data/scan/{letter}"][:] * 1e6 for letter in "zyx"], axis=-1)
     index = uff.grid.to_index(where).round().astype(int)
     np.testing.assert_array_equal(frames.real[tuple(index.T)], stored)
+
+
+@pytest.mark.parametrize(("link", "told"), [("external", "Open other.h5"), ("soft", "/nowhere")])
+def test_a_file_of_links_only_names_them(tmp_path: Path, link: str, told: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        target = h5py.ExternalLink("other.h5", "/iq") if link == "external" else None
+        file["iq"] = target or h5py.SoftLink("/nowhere")
+    with pytest.raises(InputError, match=told):
+        open_acquisition(tmp_path / "a.h5")

@@ -26,7 +26,7 @@ from napari_ulm3d.io.formats.hdf5.array import (
     small_values,
 )
 from napari_ulm3d.io.formats.hdf5.described import coordinates, naming
-from napari_ulm3d.io.formats.hdf5.safety import dataset_within
+from napari_ulm3d.io.formats.hdf5.safety import dataset_within, refuse_links_only
 from napari_ulm3d.io.stored.blocks import refuse_one_of_unlike, with_blocks
 from napari_ulm3d.io.stored.choosing import choose_variable, natural_key
 from napari_ulm3d.io.stored.content import Content, Reader, StoredArray, Variable, full_scale
@@ -64,6 +64,8 @@ def _open(path: Path, variable: str | None) -> Content:
     with h5py.File(path, "r") as file:
         cells = in_cells(file)
         variables = [*list_datasets(file), *(v for v, _ in cells.values())]
+        if not variables:
+            refuse_links_only(file)
         where = {name: dataset for name, (_, dataset) in cells.items()}
         candidates, pairs = with_pairs(variables, variable)
         candidates, blocks = with_blocks(candidates, variable, time_last=False)

@@ -18,7 +18,7 @@ from napari_ulm3d.io.stored.limits import check_claim
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["dataset_within", "elsewhere", "short_texts", "within"]
+__all__ = ["dataset_within", "elsewhere", "refuse_links_only", "short_texts", "within"]
 
 _MOST_LINKS = 16
 _MOST_TEXT = 1 << 16
@@ -75,6 +75,32 @@ def dataset_within(file: h5py.File, name: str) -> h5py.Dataset:
         stored = Path(file.filename).stat().st_size
         check_claim(file.filename, f"a chunk of {name}", data.chunks, np.dtype(data.dtype), stored)
     return data
+
+
+def refuse_links_only(file: h5py.File) -> None:
+    """Name the links of a file that has no arrays of its own.
+
+    Raises
+    ------
+    InputError
+        It has links to other files, or to nothing.
+    """
+    import h5py
+
+    for name in file:
+        link = file.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(
+                file.filename,
+                f"has no arrays of its own: {name} is a link to {link.path} in {link.filename}",
+                f"Open {link.filename} with --variable {link.path.lstrip('/')}.",
+            )
+        if isinstance(link, h5py.SoftLink) and within(file, name) is None:
+            raise InputError(
+                file.filename,
+                f"has no arrays: {name} is a link to {link.path}, which it does not contain",
+                "Copy it again from the original.",
+            )
 
 
 def elsewhere(data: h5py.Dataset) -> bool:
