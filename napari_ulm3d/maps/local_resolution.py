@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.maps.spectra import (
+    ShellSums,
     crossing_um,
     half_bit_threshold,
     half_shape,
@@ -75,15 +76,13 @@ def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 4
         kept ** (1 - 1 / max(resolved, 1)) * of_shells(shell, counted, frequency.size)
     )
 
-    def summed(product: NDArray[np.floating]) -> NDArray[np.float64]:
-        return of_shells(shell, (product * multiplicity).ravel(), frequency.size)
-
+    sums = ShellSums(window, shell, multiplicity, frequency.size)
     index, values = [], []
     for number, pair in _windows((first, second), window, coarse.shape, begin, stride):
         a, b = (spectrum(half, tapers) for half in pair)
         with np.errstate(invalid="ignore", divide="ignore"):
-            power = np.sqrt(summed(np.abs(a) ** 2) * summed(np.abs(b) ** 2))
-            correlation = summed((a * b.conj()).real) / power
+            product, first_power, second_power = sums.products(a, b)[0]
+            correlation = product / np.sqrt(first_power * second_power)
         found = crossing_um(frequency, correlation, threshold, nyquist_um)
         if np.isfinite(found):
             index.append(number)

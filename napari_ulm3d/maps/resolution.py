@@ -17,6 +17,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.maps.resolution_curve import FIXED_THRESHOLD, Resolution
 from napari_ulm3d.maps.spectra import (
+    ShellSums,
     cones,
     crossing_um,
     half_bit_threshold,
@@ -24,7 +25,6 @@ from napari_ulm3d.maps.spectra import (
     of_shells,
     shells,
     spectrum,
-    summed,
     tukey,
 )
 from napari_ulm3d.volumes import VesselMap, refuse_predicted
@@ -77,7 +77,10 @@ def resolution(
         [spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
         for number in numbers
     )
-    sums = summed(pairs, shell, multiplicity, around, frequency.size)
+    shell_sums = ShellSums(tile, shell, multiplicity, frequency.size, around)
+    sums = np.zeros((1 + len(around), 3, frequency.size))
+    for a, b in pairs:
+        sums += shell_sums.products(a, b)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
     correlation = correlations[0]

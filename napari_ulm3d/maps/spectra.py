@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "TAPER",
+    "ShellSums",
     "cones",
     "crossing_um",
     "half_bit_threshold",
@@ -16,7 +17,6 @@ __all__ = [
     "of_shells",
     "shells",
     "spectrum",
-    "summed",
     "tukey",
 ]
 
@@ -90,27 +90,49 @@ def shells(
     return shell, frequency, multiplicity, 1 / nyquist
 
 
-def summed(
-    pairs: Iterable[list[NDArray[np.complex64]]],
-    shell: NDArray[np.int64],
-    multiplicity: NDArray[np.float64],
-    cones: list[NDArray[np.intp]],
-    n_shells: int,
-) -> NDArray[np.float64]:
-    """Products of spectra, (1 + cones, 3, shells): of all coefficients, then around each axis."""
-    sums = np.zeros((1 + len(cones), 3, n_shells))
-    for spectra in pairs:
-        products = (
-            (spectra[0] * spectra[1].conj()).real,
-            np.abs(spectra[0]) ** 2,
-            np.abs(spectra[1]) ** 2,
+class ShellSums:
+    """Sums over the shells of a half spectrum: of all coefficients, then around each axis.
+
+    As a sparse matrix, which takes half the time of `numpy.bincount`.
+
+    Parameters
+    ----------
+    tile, shell, multiplicity, n_shells
+        Shape of the tile, and from `shells` with the number of frequencies.
+    cones
+        From `cones`; none: only of all coefficients.
+    """
+
+    def __init__(
+        self,
+        tile: tuple[int, int, int],
+        shell: NDArray[np.int64],
+        multiplicity: NDArray[np.float64],
+        n_shells: int,
+        cones: Sequence[NDArray[np.intp]] = (),
+    ) -> None:
+        from scipy.sparse import csr_matrix
+
+        counted = np.broadcast_to(multiplicity, half_shape(tile)).ravel()
+        rows, columns = [], []
+        for k, part in enumerate((np.arange(shell.size), *cones)):
+            inside = part[(shell[part] > 0) & (shell[part] <= n_shells)]
+            rows.append(k * n_shells + shell[inside] - 1)
+            columns.append(inside)
+        at = np.concatenate(columns)
+        self._shape = (1 + len(cones), n_shells)
+        self._matrix = csr_matrix(
+            (counted[at], (np.concatenate(rows), at)), (int(np.prod(self._shape)), shell.size)
         )
-        for k, product in enumerate(products):
-            weighted = (product * multiplicity).ravel()
-            sums[0, k] += of_shells(shell, weighted, n_shells)
-            for a, cone in enumerate(cones):
-                sums[1 + a, k] += of_shells(shell[cone], weighted[cone], n_shells)
-    return sums
+
+    def products(
+        self, first: NDArray[np.complex64], second: NDArray[np.complex64]
+    ) -> NDArray[np.float64]:
+        """(1 + cones, 3, shells): sums of Re(a b*), |a|^2 and |b|^2 of two half spectra."""
+        a, b = ((s.real.ravel(), s.imag.ravel()) for s in (first, second))
+        pairs = ((a, b), (a, a), (b, b))
+        sums = [self._matrix @ (p[0] * q[0] + p[1] * q[1]) for p, q in pairs]
+        return np.stack([one.reshape(self._shape) for one in sums], axis=1)
 
 
 def of_shells(
