@@ -21,6 +21,7 @@ from napari_ulm3d.maps.spectra import (
     half_bit_threshold,
     half_shape,
     of_shells,
+    product_window,
     shells,
     spectrum,
     tukey,
@@ -76,10 +77,11 @@ def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 4
         kept ** (1 - 1 / max(resolved, 1)) * of_shells(shell, counted, frequency.size)
     )
 
+    taper = product_window(tapers)
     sums = ShellSums(window, shell, multiplicity, frequency.size)
     index, values = [], []
     for number, pair in _windows((first, second), window, coarse.shape, begin, stride):
-        a, b = (spectrum(half, tapers) for half in pair)
+        a, b = (spectrum(half, taper) for half in pair)
         with np.errstate(invalid="ignore", divide="ignore"):
             product, first_power, second_power = sums.products(a, b)[0]
             correlation = product / np.sqrt(first_power * second_power)

@@ -23,6 +23,7 @@ from napari_ulm3d.maps.spectra import (
     half_bit_threshold,
     half_shape,
     of_shells,
+    product_window,
     shells,
     spectrum,
     tukey,
@@ -72,9 +73,9 @@ def resolution(
     windows = [tukey(n) for n in tile]
     shell, frequency, multiplicity, nyquist_um = shells(tile, grid.spacing_um)
 
-    around = cones(tile, grid.spacing_um)
+    around, window = cones(tile, grid.spacing_um), product_window(windows)
     pairs = (
-        [spectrum(_cut(half, tile, counts, number), windows) for half in (first, second)]
+        [spectrum(_cut(half, tile, counts, number), window) for half in (first, second)]
         for number in numbers
     )
     shell_sums = ShellSums(tile, shell, multiplicity, frequency.size, around)

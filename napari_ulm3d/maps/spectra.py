@@ -15,6 +15,7 @@ __all__ = [
     "half_bit_threshold",
     "half_shape",
     "of_shells",
+    "product_window",
     "shells",
     "spectrum",
     "tukey",
@@ -48,17 +49,20 @@ def tukey(n: int) -> NDArray[np.float32]:
     return (0.5 - 0.5 * np.cos(np.pi * edge)).astype(np.float32)
 
 
-def spectrum(
-    tile: NDArray[np.float32], windows: list[NDArray[np.float32]]
-) -> NDArray[np.complex64]:
+def product_window(windows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The window of a tile from those of its axes."""
+    a, b, c = windows
+    return a[:, None, None] * b[None, :, None] * c[None, None, :]
+
+
+def spectrum(tile: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Half spectrum of a tile (overwritten) in a window of its shape."""
     from scipy.fft import rfftn
 
-    a, b, c = windows
-    window = a[:, None, None] * b[None, :, None] * c[None, None, :]
-    # Subtract the weighted mean, or the window's own spectrum would correlate.
-    mean = float((tile * window).sum(dtype=np.float64) / window.sum(dtype=np.float64))
-    tile -= np.float32(mean)
     tile *= window
+    # Subtract the weighted mean, or the window's own spectrum would correlate.
+    mean = float(tile.sum(dtype=np.float64) / window.sum(dtype=np.float64))
+    tile -= np.float32(mean) * window
     return rfftn(tile, overwrite_x=True)
 
 
