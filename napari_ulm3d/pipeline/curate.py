@@ -21,6 +21,7 @@ __all__ = ["curate"]
 
 #: Folder with the original files of the run that the edits changed.
 UNEDITED = "unedited"
+_MAPS = "maps"
 _CURVES = ("saturation.csv", "saturation_forecast.csv", "fsc.csv")
 
 
@@ -69,6 +70,7 @@ def curate(folder: str | PathLike[str], edits: Sequence[Edit]) -> Tracks:
         "forecast": dict(forecast.rows()),
     }
     _keep(results.path)
+    (results.path / _MAPS).mkdir(exist_ok=True)  # a folder may hold tracks alone
     for name, vessel_map in (accumulator.maps() | places).items():
         write(vessel_map, results.map_path(name))
     if not places:  # too few tracks remain
@@ -92,9 +94,13 @@ def _keep(path: Path) -> None:
         return
     shutil.rmtree(kept, ignore_errors=True)  # left by an interrupted edit
     kept.mkdir()
-    for place in (*(path / "maps").glob("*.ome.tif"), *(path / name for name in _CURVES)):
+    for place in (*_maps_in(path), *(path / name for name in _CURVES)):
         if place.is_file():
             shutil.copy2(place, kept / place.name)
+
+
+def _maps_in(path: Path) -> list[Path]:
+    return sorted((path / _MAPS).glob("*.ome.tif"))
 
 
 def _take_back(path: Path) -> None:
@@ -102,7 +108,12 @@ def _take_back(path: Path) -> None:
     if not read_edits(path):
         return
     for place in kept.iterdir():
-        target = path / place.name if place.name in _CURVES else path / "maps" / place.name
+        target = path / place.name if place.name in _CURVES else path / _MAPS / place.name
         shutil.copy2(place, target)
+    for place in _maps_in(path):  # maps that the run did not have
+        if not (kept / place.name).is_file():
+            place.unlink()
+    if (path / _MAPS).is_dir() and not any((path / _MAPS).iterdir()):
+        (path / _MAPS).rmdir()
     (path / EDITS_NAME).unlink()
     shutil.rmtree(kept)

@@ -120,6 +120,13 @@ def test_maps_exports_and_numbers_follow_and_come_back(
     assert curate(folder, edits[1:]).n_tracks == linked.n_tracks
     curate(folder, [])
     assert content(folder) == before
+    # A folder that holds tracks alone, as one that was made to be small, gets maps of the edits.
+    shutil.rmtree(folder / "maps")
+    alone = content(folder)
+    curate(folder, edits)
+    np.testing.assert_array_equal(results.map("density").dense(), expected["density"].dense())
+    curate(folder, [])
+    assert content(folder) == alone
     (folder / "edits.json").write_text("{]")
     with pytest.raises(ResultsError, match="Delete it"):
         results.tracks()

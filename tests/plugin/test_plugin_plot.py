@@ -167,6 +167,17 @@ def test_letters_have_the_colour_of_the_theme(qtbot: Any, ink: str, ground: str)
     assert near(line, wanted, 120).sum() > 40
 
 
+def test_no_background_of_the_former_theme_is_left(qtbot: Any) -> None:
+    plot = shown(qtbot, Plot("component", "dB"))
+    plot.show_curves([Curve(np.arange(9.0), np.arange(9.0))])
+    for ink, ground in (("#f0f1f2", "#262930"), ("#3b3a39", "#efebe9")):
+        # As napari's theme comes: by a style sheet of the window.
+        plot.kept_window.setStyleSheet(f"QWidget {{ color: {ink}; background-color: {ground}; }}")
+        QApplication.processEvents()
+        corner = picture(plot)[-8:, :8]
+        assert near(corner, ground, 12).all()
+
+
 def test_a_message_stands_where_there_is_nothing_to_see(plot: Any) -> None:
     plot.set_lines([20.0])
     plot.show_message("No acquisition yet.")

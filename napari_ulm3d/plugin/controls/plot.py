@@ -256,6 +256,8 @@ class Plot(pg.PlotWidget):
         self._ink, self._font = ink, font
         ground = QColor(0, 0, 0, 60) if self._dark else QColor(255, 255, 255, 160)
         self.getViewBox().setBackgroundColor(ground)
+        self.resetCachedContent()  # Qt keeps the background of the former theme
+        self.viewport().update()
         self._refresh()
 
     @property

@@ -264,7 +264,8 @@ def _scale(rate_hz: float, grid: Grid) -> tuple[float, float, float, float]:
 
 
 def _drawn(name: str, n_drawn: int, n_all: int) -> str:
-    return name if n_drawn == n_all else f"{name} ({n_drawn:,} of {n_all:,} points drawn)"
+    # Short, since the name stands beside the colour bar.
+    return name if n_drawn == n_all else f"{name} ({max(100 * n_drawn / n_all, 1):.0f} % drawn)"
 
 
 def _whole_tracks(table: pd.DataFrame, max_points: int) -> pd.DataFrame:

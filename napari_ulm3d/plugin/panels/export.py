@@ -175,6 +175,12 @@ class ExportPanel(Panel):
                 "folder in Localize & track and run the whole series."
             )
             return
+        if result is not None and result.edits and not result.keeps_edits:
+            self.problem.say(
+                "The report would leave out your edits of the tracks, which are in memory only. "
+                "Discard them in Curate tracks, or edit a copy of the results folder."
+            )
+            return
         path = self.ask_where("Report", "report", [".html"])
         if path is None:
             return

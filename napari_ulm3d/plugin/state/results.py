@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.config.methods.networks import networks_with
 from napari_ulm3d.edits import Edit
+from napari_ulm3d.errors import ResultsError
 
 if TYPE_CHECKING:
     from napari_ulm3d.maps import Resolution
@@ -132,6 +134,19 @@ class Result:
         if self.frames is not None:
             return self.frames[1] - self.frames[0]
         return max(round(self.duration_s * self.rate_hz), 1)
+
+    @property
+    def keeps_edits(self) -> bool:
+        """Whether edits of the tracks go to its folder: a whole series, not the included sample."""
+        from napari_ulm3d.simulate.sample_map import sample_map_path
+
+        if self.folder is None or not (self.complete and self.is_series):
+            return False
+        try:
+            included = self.folder.resolve() == sample_map_path().resolve()
+        except ResultsError:  # not included in this installation
+            included = False
+        return not included and os.access(self.folder, os.W_OK)
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, for display."""

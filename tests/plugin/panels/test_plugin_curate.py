@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from test_plugin_core import tracks_table
 
+from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.edits import read_edits
 from napari_ulm3d.io.results import ResultsFolder
@@ -28,7 +31,9 @@ from napari_ulm3d.plugin.layers.place import find_layer, place
 from napari_ulm3d.plugin.layers.vessel_view import look_at_a_plane
 from napari_ulm3d.plugin.saved_session.gather import gather
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.results import WHOLE_SERIES, Result
 from napari_ulm3d.plugin.state.saved_results import mapped
+from napari_ulm3d.simulate.sample_map import sample_map_path
 from napari_ulm3d.tables import Localizations, Tracks
 
 
@@ -195,3 +200,22 @@ def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: An
     assert panel.table.chosen == ()
     idle(qtbot, panel)
     assert find_layer(loaded, "chosen tracks") is None
+    # While an edit is applied the panel says so, and then how long it is kept.
+    panel.table.choose((fastest,))
+    click(panel.delete_button)
+    assert "Applying the edit…" in panel.status.text()
+    idle(qtbot, panel)
+    assert panel.status.text() == "299 tracks, 0 selected; 1 edit, kept until napari is closed."
+
+
+def test_the_included_sample_is_never_edited(tmp_path: Path) -> None:
+    for name in ("run.toml", "tracks.parquet"):
+        shutil.copy(sample_map_path() / name, tmp_path)
+    run = Result(
+        Grid((2, 2, 2), (1.0, 1.0, 1.0)), 260.0, 1.0, PipelineConfig(), Localizations.empty(),
+        tracks_table([12], [5.0], 260.0), scope=WHOLE_SERIES,
+    )  # fmt: skip
+    assert not run.keeps_edits
+    assert replace(run, folder=tmp_path).keeps_edits
+    assert not replace(run, folder=tmp_path, complete=False).keeps_edits
+    assert not replace(run, folder=sample_map_path()).keeps_edits

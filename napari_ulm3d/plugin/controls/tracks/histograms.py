@@ -18,8 +18,8 @@ _LABELS = {
     "depth": "Depth (µm)",
 }
 _TOOLTIP = (
-    "Drag over a range to choose its tracks, here and in the table and the view; ranges of several "
-    "histograms hold together. Click to choose none. Orange: the chosen tracks."
+    "Drag over a range to select its tracks, here and in the table and the view; ranges in several "
+    "histograms apply together. Click to clear the range. Orange: the selected tracks."
 )
 
 

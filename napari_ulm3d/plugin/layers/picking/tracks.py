@@ -64,7 +64,7 @@ def mark_tracks(viewer: Any, tracks: Tracks, numbers: tuple[int, ...]) -> None:
         vectors[:, 0, axis] = viewer.dims.point[axis - 3]
         vectors[:, 1, axis] = 0.0
     settings = {
-        "name": "chosen tracks",
+        "name": "selected tracks",
         "units": SPACE_UNITS,
         "axis_labels": SPACE_LABELS,
         "edge_width": width,

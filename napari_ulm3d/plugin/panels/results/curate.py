@@ -101,9 +101,10 @@ class CuratePanel(Panel):
             self.status.setText("No tracks yet: run Localize & track, or open a results folder.")
             return
         n = len(result.edits)
-        kept = "kept in the results folder" if result.folder else "kept until napari is closed"
-        edits = f"; {n} edit{'' if n == 1 else 's'}, {kept}" if n else ""
-        self.status.setText(f"{result.tracks.n_tracks:,} tracks, {len(chosen):,} selected{edits}.")
+        edits = f"; {n} edit{'' if n == 1 else 's'}, {_kept(result)}" if n else ""
+        working = " Applying the edit…" if self._job.running else ""
+        counts = f"{result.tracks.n_tracks:,} tracks, {len(chosen):,} selected"
+        self.status.setText(f"{counts}{edits}.{working}")
 
     # --- selecting -----------------------------------------------------------------------------
 
@@ -191,7 +192,7 @@ class CuratePanel(Panel):
 
         def work(stop: Stop) -> tuple[Result, Any]:
             linked = result.linked or result.tracks
-            if result.folder is not None and result.complete and result.is_series:
+            if result.folder is not None and result.keeps_edits:
                 tracks = curate(result.folder, edits)
             else:
                 tracks = apply_edits(linked, edits)
@@ -207,3 +208,8 @@ class CuratePanel(Panel):
             if layer is not None and layer.metadata.get("ulm3d_role") in ("map", "tracks"):
                 place(self.viewer, layer)
         self.session.set_result(outcome.result, computed=before)
+
+
+def _kept(result: Result) -> str:
+    """How long edits of this result last."""
+    return "kept in the results folder" if result.keeps_edits else "kept until napari is closed"
