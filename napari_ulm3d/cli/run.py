@@ -210,5 +210,5 @@ def _settings(path: Path | None) -> tuple[PipelineConfig, list[Path]]:
     if path is None:
         return PipelineConfig(), []
     settings = PipelineConfig.from_toml(path)
-    facts = tomllib.loads(path.read_text(encoding="utf-8"))
+    facts = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     return settings, [Path(name) for name in facts.get("acquisition", {}).get("files", [])]

@@ -33,6 +33,10 @@ from napari_ulm3d.system.atomic import atomic_path
 __all__ = ["SIDECAR_NAME", "read_sidecar", "write_sidecar"]
 
 SIDECAR_NAME = "acquisition.toml"
+_EXAMPLE = (
+    "Write one value per line, with decimal points, such as voxel_um = [98.56, 150.0, 150.0] "
+    "(along z, y, x) and rate_hz = 260.0."
+)
 
 
 def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
@@ -52,9 +56,10 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     if not path.is_file():
         return Facts(), {}
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows editors may begin a text file with a byte-order mark.
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(path, f"is not a readable TOML file ({error})", "Mend it.") from error
+        raise InputError(path, f"is not a readable TOML file ({error})", _EXAMPLE) from error
     known = sorted(
         {*LoadConfig.model_fields, *_OTHER_UNITS, "voxel_wavelengths"} - set(_NOT_OF_THE_DATA)
     )
@@ -68,6 +73,9 @@ def read_sidecar(folder: Path) -> tuple[Facts, dict[str, Any]]:
     try:
         config = LoadConfig().replace(**{name: _numbers(v) for name, v in values.items()})
     except ConfigError as error:
+        for name in ("voxel_um", "origin_um"):
+            if name in values and not isinstance(values[name], list):
+                raise InputError(path, f"has {name} = {values[name]!r}", _EXAMPLE) from error
         raise InputError(path, f"has a bad value ({error})", "Correct it.") from error
     try:
         waves = TypeAdapter(PositiveTriple | None).validate_python(_numbers(wavelengths))
@@ -114,7 +122,7 @@ def write_sidecar(folder: Path, config: LoadConfig) -> Path:
     path = folder / SIDECAR_NAME
     given = config.to_dict()
     new = {name: value for name, value in given.items() if name not in _NOT_OF_THE_DATA}
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
     gone = {*new, *(key for key, (field, _) in _OTHER_UNITS.items() if field in new)}
     if "voxel_um" in new:
         gone.add("voxel_wavelengths")

@@ -116,3 +116,27 @@ def test_headers_of_metaimage_edited_by_people(tmp_path: Path) -> None:
     (tmp_path / "v.raw").write_bytes(MOVIE.tobytes()[:-400])
     with pytest.raises(InputError, match="ends too early"):
         open_acquisition(path, GIVEN)
+
+
+def test_what_a_plain_tiff_holds_besides_is_named(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    movie = MOVIE[:, :, 0]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(
+            movie, resolution=(200, 100), resolutionunit="CENTIMETER", metadata={"axes": "TYX"}
+        )
+        file.write(movie[0, :2], metadata={"axes": "YX"})
+    notes = " ".join(describe(tmp_path / "a.tif").notes)
+    assert "50 um along columns, 100 um along rows" in notes
+    assert "(2, 5) float32" in notes
+
+
+def test_sidecars_from_windows_editors_and_with_typing_errors(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", MOVIE)
+    sidecar = tmp_path / "acquisition.toml"
+    sidecar.write_text("voxel_um = [50, 60, 70]\r\nrate_hz = 100\r\n", encoding="utf-8-sig")
+    assert open_acquisition(tmp_path / "a.npy").grid.spacing_um == (50, 60, 70)
+    for text in ("voxel_um = 50\nrate_hz = 100", "voxel_um = [50, 60, 70]\nrate_hz = 0,5"):
+        sidecar.write_text(text)
+        with pytest.raises(InputError, match=r"voxel_um = \[98\.56, 150"):
+            open_acquisition(tmp_path / "a.npy")

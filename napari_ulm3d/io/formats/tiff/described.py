@@ -13,7 +13,7 @@ from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.facts.coordinates import Coordinate, along_axes
 from napari_ulm3d.io.facts.units import to_seconds, to_um
 
-__all__ = ["Described", "described_by_imagej", "described_by_ome"]
+__all__ = ["Described", "described_by_imagej", "described_by_ome", "described_by_tags"]
 
 #: Number of coefficients by ImageJ's number of a calibration function (ij.measure.Calibration):
 #: a straight line and polynomials of degree 2 to 4; 20 means none.
@@ -118,6 +118,29 @@ def described_by_imagej(path: Path, file: Any, dtype: np.dtype[Any]) -> Describe
         notes = (*notes, f"ImageJ's calibration of the grey values was applied ({terms}).")
     labels = info.get("Labels") or ()
     return Described(size, rate, keep, notes, _channels(labels), calibration)
+
+
+def described_by_tags(page: Any) -> Described:
+    """Name the resolution in a TIFF's own tags, which many programs fill with that of a screen."""
+    tags = page.tags
+    unit = {2: 25400.0, 3: 1e4}.get(
+        int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 0
+    )
+    sizes = []
+    for name in ("XResolution", "YResolution"):
+        tag = tags.get(name)
+        if unit is None or tag is None or not isinstance(tag.value, tuple) or not tag.value[0]:
+            return Described()
+        sizes.append(unit * tag.value[1] / tag.value[0])
+    if unit == 25400 and sizes[0] > 80:  # up to 300 dots per inch: of a screen or printer
+        return Described()
+    return Described(
+        notes=(
+            f"The resolution tags ({sizes[0]:.6g} um along columns, {sizes[1]:.6g} um along rows) "
+            "were not used, since many programs write any number there; give --voxel-um if they "
+            "are right.",
+        )
+    )
 
 
 def _channels(labels: Any) -> tuple[str, ...]:

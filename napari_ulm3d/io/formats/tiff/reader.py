@@ -6,7 +6,7 @@ Y becomes z; in a 3-D movie, Z, Y, X keep their names. Two channels may be I and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from napari_ulm3d.io.formats.tiff.described import (
     Described,
     described_by_imagej,
     described_by_ome,
+    described_by_tags,
 )
 from napari_ulm3d.io.formats.tiff.pages import keep_index, page_index
 from napari_ulm3d.io.formats.tiff.safety import opened_tiff, refuse_bomb, refuse_missing_codec
@@ -114,6 +115,14 @@ def _open(path: Path, variable: str | None) -> Content:
             said = described_by_ome(file.ome_metadata, index)
         elif file.is_imagej and file.imagej_metadata:
             said = described_by_imagej(path, file, dtype)
+        else:
+            said = described_by_tags(series.keyframe)
+    if len(variables) > 1 and variable is None:
+        others = "; ".join(str(v) for i, v in enumerate(variables[:12]) if i != index)
+        said = replace(
+            said,
+            notes=(*said.notes, f"Other images in the file were not read: {others}."),
+        )
     white = full_scale(dtype)
     if said.calibration:
         array = scaled = ScaledArray(array, said.calibration)
