@@ -52,6 +52,12 @@ def reader_for(path: Path) -> Reader:
         refuse_absent(path)
         if not path.exists():
             raise InputError(path, "does not exist", "Check the name.")
+        if not path.is_file() and not path.is_dir():
+            raise InputError(
+                path,
+                "is a pipe or a device, not a file",
+                "Frames are read in any order: save the data to a file first.",
+            )
         head = b""
         if path.is_file():
             with path.open("rb") as file:

@@ -1,15 +1,52 @@
-"""Order of files that contain their own position in a series, such as DICOM images."""
+"""Order of files that contain their own position in a series (DICOM), and copies among files."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from napari_ulm3d.errors import InputError
 from napari_ulm3d.io.open.opening import Opened
 
-__all__ = ["by_place"]
+__all__ = ["by_place", "refuse_copies"]
+
+#: Ends of names that browsers and file managers give to a copy: "IQ (1)", "IQ_copy", "IQ - Kopie".
+_COPY = re.compile(r"(?: ?\(\d+\)|[ _-]+(?:copy|kopie|copie)(?: ?\(?\d+\)?)?)$", re.IGNORECASE)
+_COMPARED_BYTES = 1 << 16
+
+
+def refuse_copies(files: Sequence[Path]) -> None:
+    """Refuse a copy beside its original: its frames would count twice.
+
+    Only files with the name of a copy are compared, by size and by samples of their contents.
+
+    Raises
+    ------
+    InputError
+        A file is a copy of another one by name and content.
+    """
+    by_name = {(path.parent, path.name): path for path in files}
+    for path in files:
+        original = by_name.get((path.parent, _COPY.sub("", path.stem) + path.suffix))
+        if original is None or original == path or not (path.is_file() and original.is_file()):
+            continue
+        if _samples(path) == _samples(original):
+            raise InputError(
+                path, f"is a copy of {original.name}", "Leave one of them out, or delete it."
+            )
+
+
+def _samples(path: Path) -> tuple[int, bytes, bytes, bytes]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        found = []
+        for start in (0, size // 2, max(0, size - _COMPARED_BYTES)):
+            file.seek(start)
+            found.append(file.read(_COMPARED_BYTES))
+    return (size, found[0], found[1], found[2])
 
 
 def by_place(opened: Sequence[Opened]) -> tuple[list[Opened], str]:

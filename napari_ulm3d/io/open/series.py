@@ -14,7 +14,7 @@ from napari_ulm3d.io.facts.resolve import Facts, Resolved, facts_of, merge_facts
 from napari_ulm3d.io.facts.sidecar import SIDECAR_NAME, read_sidecar
 from napari_ulm3d.io.open.frames import DamagedFrames, JoinedFrames, log_scale
 from napari_ulm3d.io.open.opening import Opened, has_negative, in_pairs, open_unit
-from napari_ulm3d.io.open.ordering import by_place
+from napari_ulm3d.io.open.ordering import by_place, refuse_copies
 from napari_ulm3d.io.open.planes import (
     NamedPlanes,
     StackedPlanes,
@@ -68,6 +68,7 @@ def load_files(files: Sequence[Path], config: LoadConfig, keep_damaged: bool = F
         A file is missing, damaged, of no known format, or unlike the others.
     """
     config, given, said = _with_sidecar(files[0], config)
+    refuse_copies(files)
     units = in_pairs(files)
     opened, damaged = _open_all(units, config, given, keep_damaged)
     ordered = ""
