@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_ulm3d.calibrate.trial import TriedCut
 from napari_ulm3d.calibrate.widths import Widths
 from napari_ulm3d.filtering import Psf, TissueCut
 from napari_ulm3d.motion import BlockMotion
@@ -33,6 +34,8 @@ class BlockMeasurement:
         Thinning factors of the working grid along z, y, x.
     motion
         Motion of the tissue; None if it is not corrected.
+    tried
+        Neighbours of the cut and itself, with what is localized after each; empty if not tried.
     """
 
     valid_share: float
@@ -43,3 +46,4 @@ class BlockMeasurement:
     psf: Psf | None = None
     thinning: tuple[int, int, int] = (1, 1, 1)
     motion: BlockMotion | None = None
+    tried: tuple[TriedCut, ...] = ()

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate.block_length import chosen_length, shares_removed
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
+from napari_ulm3d.calibrate.common_cut import common_cut
 from napari_ulm3d.calibrate.measurement import BlockMeasurement
 from napari_ulm3d.calibrate.moving import motion_of
 from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_finding
+from napari_ulm3d.calibrate.trial import CutSample
 from napari_ulm3d.calibrate.widths import measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
@@ -63,7 +65,10 @@ def spread_out(n_blocks: int, count: int) -> list[int]:
 
 
 def measure_block(
-    frames: NDArray[Any], acquisition: Acquisition, config: PipelineConfig
+    frames: NDArray[Any],
+    acquisition: Acquisition,
+    config: PipelineConfig,
+    tries_cuts: bool = True,
 ) -> tuple[BlockMeasurement, FilteredBlock]:
     """Measure one block. **Overwrites `frames`**, as `clutter_filter` does.
 
@@ -71,6 +76,8 @@ def measure_block(
     ----------
     frames
         (t, z, y, x) as read.
+    tries_cuts
+        Whether the neighbours of the measured cut are tried (see `trial`).
 
     Returns
     -------
@@ -88,10 +95,13 @@ def measure_block(
     if config.motion.method != "none":
         grid, rate_hz = acquisition.grid, acquisition.rate_hz
         motion = estimate_motion(frames, grid.spacing_um, rate_hz, config.motion)
-    cut, settings = None, config
+    cut, settings, sample = None, config, None
     if _measures_cut(config):
         cut = tissue_cut(frames, valid_voxels(frames))
         settings = with_cut(config, cut.first, len(frames))
+        if tries_cuts and config.clutter.method == "svd":
+            sample = CutSample.of(frames, cut)
+        cut = replace(cut, vectors=None)
     filtered = clutter_filter(frames, acquisition.rate_hz, settings.clutter)
     seen = filtered.frames
     noise = noise_by_depth(seen, filtered.valid)
@@ -125,6 +135,10 @@ def measure_block(
     found = BlockMeasurement(
         share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning, motion
     )
+    if sample is not None:
+        alone_here = combine([found], acquisition, config)
+        tried = sample.tried(filtered, alone_here, acquisition.rate_hz, config.localize)
+        found = replace(found, tried=tried)
     return found, filtered
 
 
@@ -157,7 +171,7 @@ def combine(
                 "voxels that contain data", f"{100 * share:.3g} %", "voxels whose value changes"
             )
         )
-    first = _cut(measured, acquisition, config, findings, warnings, said)
+    first = common_cut(measured, acquisition, config, findings, warnings, said)
     widths, given = _widths(measured, acquisition, config, findings, warnings, said)
     carrier = float(np.angle(sum(np.exp(1j * one.carrier_rad) for one in measured) or 1.0))
     if not measured and acquisition.kind == "iq" and acquisition.wavelength_um is not None:
@@ -275,52 +289,6 @@ def _measures_cut(config: PipelineConfig) -> bool:
 
 def _measures_widths(config: PipelineConfig) -> bool:
     return config.psf.source == "auto" and config.psf.fwhm_voxels is None
-
-
-def _cut(
-    measured: Sequence[BlockMeasurement],
-    acquisition: Acquisition,
-    config: PipelineConfig,
-    findings: list[Finding],
-    warnings: list[str],
-    said: str,
-) -> int | None:
-    cuts = [one.cut for one in measured if one.cut is not None]
-    if not cuts:
-        chosen = config.clutter.svd_range
-        if "svd" not in config.clutter.method or chosen is None:
-            return None
-        findings.append(Finding("first component kept", str(chosen[0]), "given"))
-        return chosen[0]
-    firsts = sorted(cut.first for cut in cuts)
-    shortest = min(b.n_frames for b in acquisition.blocks(config.load.block_frames))
-    first = min(firsts[len(firsts) // 2], shortest)
-    sure = f"between {firsts[0]} and {firsts[-1]} {said}" if len(firsts) > 1 else "one block"
-    if first == 1:
-        findings.append(
-            Finding(
-                "tissue",
-                "no tissue recognized, all components kept",
-                "spread over the volume",
-                sure,
-            )
-        )
-    else:
-        findings.append(
-            Finding(
-                "first component kept",
-                str(first),
-                "where the spatial spread of the components drops",
-                sure,
-            )
-        )
-    if firsts[-1] > 2 * firsts[0] + 2:
-        warnings.append(
-            "The number of tissue components differs between blocks (first component kept: "
-            f"{firsts[0]} to {firsts[-1]}). If tissue remains in some blocks, set "
-            f"clutter.svd_range={firsts[-1]},{shortest}."
-        )
-    return first
 
 
 def _widths(

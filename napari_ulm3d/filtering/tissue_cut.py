@@ -10,7 +10,7 @@ well, since strong tissue may also consist of a few bright spots.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,15 @@ class TissueCut:
         Singular values relative to their median over the components considered, dB.
     participation
         Participation ratio of the same components.
+    vectors
+        (t, n) their temporal singular vectors; None: not kept.
     """
 
     first: int
     fall: float
     values_db: NDArray[np.float64]
     participation: NDArray[np.float64]
+    vectors: NDArray[Any] | None = None
 
 
 def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> TissueCut:
@@ -70,7 +73,7 @@ def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> T
     most = min(max(_MOST, n_frames // 10), max(4, n_frames // 4), casorati.shape[1])
     values, vectors = leading_components(casorati, most)
     shares = participation(casorati, vectors)
-    return cut_of_spectrum(values, shares, _occupied(vectors))
+    return replace(cut_of_spectrum(values, shares, _occupied(vectors)), vectors=vectors)
 
 
 def participation(casorati: NDArray[Any], vectors: NDArray[Any]) -> NDArray[np.float64]:

@@ -84,13 +84,13 @@ def filter_block(block: Block, acquisition: Acquisition, config: PipelineConfig)
 
 
 def measure(
-    block: Block, acquisition: Acquisition, config: PipelineConfig
+    block: Block, acquisition: Acquisition, config: PipelineConfig, tries_cuts: bool = True
 ) -> tuple[BlockMeasurement, FilteredBlock]:
     """Measure a block for the calibration; also return the filtered block."""
     frames = block.read()
     refuse_constant(frames, block.name)
     exponent = rescale(frames)
-    found, filtered = measure_block(frames, acquisition, config)
+    found, filtered = measure_block(frames, acquisition, config, tries_cuts)
     return found, replace(filtered, exponent=exponent, motion=found.motion)
 
 
@@ -106,7 +106,7 @@ def acquisition_psf(
     config = config.model_copy(update={"calibrate": unthinned, "motion": still})
     if not needs_data(acquisition, config):
         return combine([], acquisition, config).psf, None
-    found, filtered = measure(first, acquisition, config)
+    found, filtered = measure(first, acquisition, config, tries_cuts=False)
     return combine([found], acquisition, config).psf, filtered
 
 

@@ -1,0 +1,171 @@
+"""The cut and its neighbours, tried: which one lets the most bubbles be followed.
+
+The spread of the components says where tissue ends to about one component. One too few leaves tissue, one
+too many takes bubbles away and leaves ghosts of strong ones. So bubbles are localized in a few frames after
+each of three cuts and linked. With n localizations of which p are in tracks (beyond chance, see
+`link.chance`), p are taken as true, n - p as false, and what the best of the cuts follows more as missed:
+this estimates the Jaccard index, p / (max p + n - p). The number of points in tracks alone does not
+tell, since tissue and ghosts are followed as well; but then more localizations stay alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ulm3d.calibrate.calibration import Calibration
+from napari_ulm3d.config import LinkConfig, LocalizeConfig
+from napari_ulm3d.filtering import FilteredBlock, TissueCut
+from napari_ulm3d.link import chance_tracks, with_speed
+from napari_ulm3d.localize import localize
+from napari_ulm3d.tables import Localizations
+
+__all__ = ["CutSample", "TriedCut", "best_shift"]
+
+_FRAMES = 100  # of each block
+_AT_ONCE = 25
+_SHORTEST = 5  # localizations in a track that counts
+_ORDERS = 5
+_FEW = 4 * _SHORTEST  # fewer points in tracks decide nothing
+
+
+@dataclass(frozen=True)
+class TriedCut:
+    """What is localized in a sample after a cut.
+
+    Attributes
+    ----------
+    shift
+        Components removed in addition to those of the criterion: -1, 0 or 1.
+    found
+        Number of localizations.
+    followed
+        Number of these in tracks, less those expected by chance.
+    """
+
+    shift: int
+    found: int
+    followed: float
+
+
+@dataclass(frozen=True)
+class CutSample:
+    """The components on either side of a cut, in the middle frames of a block.
+
+    Attributes
+    ----------
+    frames
+        The frames, within the block.
+    times, images
+        (2, t) and (2, z, y, x): the last component removed and the first kept, products of both.
+    first
+        First component kept according to the criterion.
+    """
+
+    frames: slice
+    times: NDArray[Any]
+    images: NDArray[Any]
+    first: int
+
+    @classmethod
+    def of(cls, block: NDArray[Any], cut: TissueCut) -> CutSample | None:
+        """What is needed of an unfiltered block; None if no tissue was detected."""
+        if cut.first == 1 or cut.vectors is None:
+            return None
+        vectors = np.ascontiguousarray(cut.vectors[:, cut.first - 2 : cut.first], block.dtype)
+        images = vectors.conj().T @ block.reshape(len(block), -1)
+        low = max(0, len(block) - _FRAMES) // 2
+        some = slice(low, min(low + _FRAMES, len(block)))
+        return cls(some, vectors[some].T, images.reshape(-1, *block.shape[1:]), cut.first)
+
+    def shifted(self, filtered: NDArray[Any], shift: int) -> Iterator[NDArray[Any]]:
+        """The frames, a few at a time, with one component more (-1) or fewer (1) than filtered."""
+        for low in range(self.frames.start, self.frames.stop, _AT_ONCE):
+            high = min(low + _AT_ONCE, self.frames.stop)
+            part = filtered[low:high]
+            if shift:
+                side = max(shift, 0)
+                time = self.times[side, low - self.frames.start : high - self.frames.start]
+                part = part - shift * np.multiply.outer(time, self.images[side])
+            yield part
+
+    def tried(
+        self,
+        filtered: FilteredBlock,
+        calibration: Calibration,
+        rate_hz: float,
+        config: LocalizeConfig,
+    ) -> tuple[TriedCut, ...]:
+        """Localize and link after each cut.
+
+        Parameters
+        ----------
+        filtered
+            The block, filtered with the cut of the criterion.
+        calibration
+            PSF and working grid, from the same block.
+        rate_hz
+            Frames per second.
+        config
+            Settings of the localization; the method is always the Gaussian fit.
+        """
+        working = calibration.working
+        valid = working.valid(filtered.valid)
+        psf = calibration.psf.fwhm_voxels
+        config = config.replace(localizer="gaussian", min_correlation=0.0).for_psf(psf)
+        rows = []
+        # The strongest component is tissue.
+        for shift in (-1, 0, 1) if self.first > 2 else (0, 1):
+            tables, first = [], 0
+            for part in self.shifted(filtered.frames, shift):
+                tables.append(
+                    localize(
+                        working.frames(part),
+                        working.grid,
+                        config,
+                        rate_hz=rate_hz,
+                        first_frame=first,
+                        valid=valid,
+                    ).localizations
+                )
+                first += len(part)
+            found = Localizations.concat(tables)
+            rows.append(TriedCut(shift, len(found), _followed(found, rate_hz)))
+        return tuple(rows)
+
+
+def _followed(found: Localizations, rate_hz: float) -> float:
+    """Localizations in tracks, less those expected by chance: the median over random orders."""
+    # Slow bubbles link in any order, so a single count of chance may be far too high.
+    config = with_speed(found, rate_hz, LinkConfig())
+    counts = []
+    for seed in range(_ORDERS):
+        chance = chance_tracks(found, rate_hz, config, seed=seed)
+        true = np.arange(len(chance.tracks)) * (chance.tracks - chance.by_chance)
+        counts.append(true[_SHORTEST:].sum())
+    return float(np.median(counts))
+
+
+def best_shift(tried: Sequence[Sequence[TriedCut]]) -> int:
+    """The shift with the highest estimated Jaccard index over all samples; 0 if it is unclear.
+
+    Parameters
+    ----------
+    tried
+        Rows of each block.
+    """
+    found: dict[int, int] = {0: 0}
+    followed: dict[int, float] = {0: 0.0}
+    complete = set.intersection(*({row.shift for row in rows} for rows in tried)) if tried else {0}
+    for row in (row for rows in tried for row in rows if row.shift in complete):
+        found[row.shift] = found.get(row.shift, 0) + row.found
+        followed[row.shift] = followed.get(row.shift, 0.0) + row.followed
+    most = max(followed.values())
+    if most < _FEW:
+        return 0
+    score = {k: followed[k] / (most + found[k] - followed[k]) for k in found}
+    return max(score, key=lambda k: (score[k], k == 0))
