@@ -44,12 +44,13 @@ _LONGER = {
     "plugin/controls/fields/number_box.py __init__": "a widget: each is named in the call",
     "refinement/refining.py refine": "public: each of the ten is named in the call",
     "simulate/flow/transport.py advance": "compiled, over the columns of one population",
-    "synthesis/kernels.py _window": "compiled: fills five arrays of a window",
     "synthesis/kernels.py evidence": "compiled, over the arrays of the bubbles",
     "synthesis/kernels.py profile_samples": "compiled, over the arrays of the bubbles",
     "synthesis/kernels.py sweep": "compiled, over the arrays of the bubbles",
     "synthesis/refine.py refine_localizations": "public: each is named in the call",
     "synthesis/selection.py _drop_doubles": "compiled, over the arrays of the bubbles",
+    "synthesis/windows.py swap": "compiled: two images in their windows",
+    "synthesis/windows.py window": "compiled: fills five arrays of a window",
     "io/formats/tiff/deflate.py _put_zeros": "compiled: the state of the bits, and four code tables",
 }
 

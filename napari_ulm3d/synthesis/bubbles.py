@@ -39,6 +39,8 @@ class Bubbles:
         (n,) last step, voxels.
     said, trust
         (n, 3) position from a localizer, voxels, and its precision (0: none).
+    seen, known
+        (n, 3) position from the bubble's frame alone, voxels, and its precision (0: not fitted yet).
     given
         (n,) whether it comes from a localizer rather than from a proposal.
     energy
@@ -59,6 +61,8 @@ class Bubbles:
     moved: Floats = field(init=False)
     said: Floats = field(init=False)
     trust: Floats = field(init=False)
+    seen: Floats = field(init=False)
+    known: Floats = field(init=False)
     given: NDArray[np.bool_] = field(init=False)
     energy: Floats = field(init=False)
     deviation: Floats = field(init=False)
@@ -70,6 +74,7 @@ class Bubbles:
         self.anchor = self.place.copy()
         self.noise, self.moved = np.ones(n), np.ones(n)
         self.said, self.trust = self.place.copy(), np.zeros((n, 3))
+        self.seen, self.known = self.place.copy(), np.zeros((n, 3))
         self.given = np.zeros(n, np.bool_)
         self.energy, self.deviation = np.zeros(n), np.zeros((n, 3))
 
@@ -98,7 +103,7 @@ class Bubbles:
         new[:-1][keep] = row[:n]
         out.before[row[:n]] = new[self.before[keep]]
         out.after[row[:n]] = new[self.after[keep]]
-        for name in ("said", "trust", "given"):
+        for name in ("said", "trust", "seen", "known", "given"):
             getattr(out, name)[row[:n]] = getattr(self, name)[keep]
         return out
 

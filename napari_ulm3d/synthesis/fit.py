@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_ulm3d.filtering.svd import project_components
 from napari_ulm3d.synthesis import kernels
 from napari_ulm3d.synthesis.bubbles import Bubbles
+from napari_ulm3d.synthesis.clutter import Removal
 from napari_ulm3d.synthesis.image import BubbleImage
+from napari_ulm3d.synthesis.smoothing import expected
 
 __all__ = ["JointFit"]
 
@@ -21,8 +22,10 @@ _MARGIN = 2
 _MEASURED_WITH = 160.0
 """Minimum energy of bubbles used to measure the image (22 dB)."""
 _ALONE_WIDTHS = 1.5
-_PROJECT_EVERY = 2
-"""Sweeps between two updates of the part that the clutter filter removed."""
+_AT_ONCE = 2
+"""Sweeps of a frame while it is in the cache, between two updates of the part that the clutter filter removed."""
+_NOISE_EVERY = 4
+"""Sweeps between two measurements of the residual's power."""
 _FEWEST, _MOST = 30, 4000
 _GRAINS = 600
 """Number of windows in which the correlation of the residual is measured."""
@@ -66,6 +69,9 @@ class JointFit:
     ) -> None:
         self.frames = frames
         self._removed = removed if removed is not None and removed.shape[1] else None
+        self._removal = None
+        if self._removed is not None:
+            self._removal = Removal(self._removed, self.shape)
         self.noise_rms = noise_rms
         self.fwhm = image.sigma * np.sqrt(8 * np.log(2))
         flat = np.array(frames.shape[1:]) == 1
@@ -74,6 +80,7 @@ class JointFit:
         self._jerk, self._limit = np.asarray(jerk, np.float64), limit
         self._floor = max(noise_rms**2, float(np.finfo(np.float32).tiny))
         self.left = frames.copy()
+        self._floats = self.left.view(np.float32)  # for the kernels
         self.use(image)
 
     @property
@@ -90,46 +97,36 @@ class JointFit:
     def restart(self, bubbles: Bubbles) -> None:
         """Recompute the residual for these bubbles, which may move again."""
         bubbles.begin()
-        np.copyto(self.left, self.frames)
-        kernels.take_off(
-            self.left, bubbles.first, bubbles.place, bubbles.amplitude, self.half, self._table,
-            self._slope,
+        if self._removal is not None:
+            self._removal.restart()
+        kernels.restart(
+            self._floats, self.frames.view(np.float32), bubbles.first, bubbles.place,
+            bubbles.amplitude, self.half, self._table, self._slope,
         )  # fmt: skip
-        self._project()
-
-    def _project(self) -> None:
-        """Add to the frames what the clutter filter removed from the current bubbles (see Notes)."""
-        if self._removed is not None:
-            n_removed = self._removed.shape[1]
-            project_components(
-                self.left, self._removed, (n_removed + 1, len(self.left)), out=self.left
-            )
 
     def sweep(self, bubbles: Bubbles, times: int) -> None:
         """Gauss-Newton steps for all bubbles, then update `noise`, `energy` and `deviation`."""
-        for turn in range(times):
-            if turn and turn % _PROJECT_EVERY == 0:
-                self._project()
-                bubbles.moved[:] = 1.0
-            if turn % 3 == 0:
-                self._measure_noise(bubbles)
-            for colour in range(kernels.COLOURS):
-                kernels.sweep(
-                    self.left, colour, bubbles.first, bubbles.place, bubbles.anchor,
-                    bubbles.amplitude, bubbles.before, bubbles.after, bubbles.said,
-                    bubbles.trust, bubbles.noise, self._jerk, bubbles.moved, self.half, self._limit, self._table, self._slope,
-                )  # fmt: skip
-        self._measure_noise(bubbles)
+        mean, hold = np.zeros_like(bubbles.place), np.zeros_like(bubbles.place)
+        for turn in range(0, times, _AT_ONCE):
+            bubbles.moved[:] = 1.0
+            if self._removal is not None and (turn or bubbles.amplitude.any()):
+                # Add to the frames what the filter removed from the current bubbles (see Notes).
+                self._removal.subtract(self.left, bubbles.place, self.half)
+            floor = self._floor if turn % _NOISE_EVERY == 0 else 0.0
+            expected(
+                bubbles.before, bubbles.after, bubbles.seen, bubbles.known, self._jerk, mean, hold
+            )
+            kernels.sweep(
+                self._floats, bubbles.first, bubbles.place, bubbles.anchor, bubbles.amplitude,
+                bubbles.said, bubbles.trust, mean, hold, bubbles.noise, bubbles.moved, self.half,
+                self._limit, self._table, self._slope, min(_AT_ONCE, times - turn), floor,
+                bubbles.seen, bubbles.known,
+            )  # fmt: skip
         kernels.evidence(
-            np.array(self.shape), bubbles.first, bubbles.place, bubbles.amplitude, bubbles.before,
+            self._floats, bubbles.first, bubbles.place, bubbles.amplitude, bubbles.before,
             bubbles.after, bubbles.trust, bubbles.noise, self._jerk, self.half, self._table, self._slope,
-            bubbles.energy, bubbles.deviation,
+            self._floor, bubbles.energy, bubbles.deviation,
         )  # fmt: skip
-
-    def _measure_noise(self, bubbles: Bubbles) -> None:
-        kernels.residual_powers(
-            self.left, bubbles.first, bubbles.place, self.half, self._floor, bubbles.noise
-        )
 
     def measure_image(self, bubbles: Bubbles) -> bool:
         """Correct the image using the residual of bright, isolated bubbles.
@@ -150,7 +147,7 @@ class JointFit:
             distance, weight = np.empty(room), np.empty(room)
             lack = np.empty(room, np.complex128)
             n = kernels.profile_samples(
-                self.left, bubbles.first, bubbles.place, bubbles.amplitude, chosen, self.half,
+                self._floats, bubbles.first, bubbles.place, bubbles.amplitude, chosen, self.half,
                 self._table, self._slope, axis, distance, lack, weight,
             )  # fmt: skip
             # No single bright bubble should determine the image.

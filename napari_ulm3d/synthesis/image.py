@@ -21,7 +21,7 @@ from numpy.polynomial.hermite_e import hermevander
 from numpy.typing import NDArray
 
 from napari_ulm3d.filtering import Psf
-from napari_ulm3d.synthesis.kernels import FINE
+from napari_ulm3d.synthesis.windows import FINE
 
 __all__ = ["BubbleImage"]
 

@@ -34,7 +34,8 @@ _TRUSTED_WIDTHS, _TRUST_SIGMAS = 1.5, 1.5
 closer than this (chosen on validation scenes)."""
 _NEW_LENGTH, _NEW_HELD = 6, 0.3
 _ROUNDS, _ROUNDS_LEFT_OVER, _IMAGE_ROUNDS = 4, 2, 3
-_SWEEPS_FIRST, _SWEEPS, _SWEEPS_NEW = 6, 10, 4
+_SWEEPS_FIRST, _SWEEPS_IMAGE = 4, 2
+_SWEEPS, _SWEEPS_NEW, _SWEEPS_LAST = 6, 4, 6
 _HIT_WAVELENGTHS = 0.25
 
 
@@ -144,7 +145,7 @@ def refine_localizations(
         if not fit.measure_image(start):
             break
         fit.restart(start)
-        fit.sweep(start, _SWEEPS_NEW)
+        fit.sweep(start, _SWEEPS_IMAGE)
     bubbles, keep = _rounds(fit, start, settings, spacing, rate_hz, ask)
     return _table(bubbles, keep, grid, rate_hz, _HIT_WAVELENGTHS * wavelength_um, first_frame)
 
@@ -167,8 +168,8 @@ def _rounds(
             bubbles.before, bubbles.after = chain(
                 bubbles.first, bubbles.place, gate, _BEND_WIDTHS * fit.fwhm
             )
-        fit.restart(bubbles)
-        fit.sweep(bubbles, _SWEEPS)
+        bubbles.begin()
+        fit.sweep(bubbles, _SWEEPS if turn < _ROUNDS - 1 else _SWEEPS_LAST)
         keep = supported(bubbles, _LEAST_TRACK, _LEAST_ALONE, apart)
         if turn == _ROUNDS - 1:
             break
