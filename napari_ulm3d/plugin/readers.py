@@ -53,7 +53,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     try:
         file = find_files(paths)[0]
         if not _may_be_movie(reader_for(file).list(file)):
-            return read if _map(paths) else None
+            return read if _map(paths) or _matlab_table(paths) else None
     except UlmError:
         # A damaged file with a name like ours is reported on reading; others are not ours.
         return read if _ours_by_name(first) or _map(paths) else None

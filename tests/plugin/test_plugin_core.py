@@ -19,9 +19,11 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.evaluate.region import Region
 from napari_ulm3d.io import open_acquisition
 from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.io.writers import write
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.layers.convert import map_layer, rate_of, tracks_layer
 from napari_ulm3d.plugin.layers.decibels import DYNAMIC_RANGE_DB, DecibelSeries
+from napari_ulm3d.plugin.readers import get_reader
 from napari_ulm3d.plugin.state.commands import command_line, python_lines
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.track_filters import TrackFilter, filter_tracks
@@ -274,3 +276,14 @@ def test_the_least_score_of_a_network_is_not_applied_to_refined_bubbles() -> Non
             grid, 500.0, 1.0, config, Localizations.empty(), Tracks.empty(), trained_score=0.2
         )
         assert result.least_score(config) == least
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".csv", ".parquet", ".vtp"])
+def test_exported_tracks_are_read_as_tracks(tmp_path: Path, suffix: str) -> None:
+    tracks = tracks_table([12, 9], [5.0, 3.0], 260.0)
+    write(tracks, tmp_path / f"tracks{suffix}")
+    reader = get_reader(str(tmp_path / f"tracks{suffix}"))
+    assert reader is not None
+    ((_, settings, kind),) = reader(str(tmp_path / f"tracks{suffix}"))
+    assert kind == "tracks"
+    assert settings["metadata"]["ulm3d"].n_tracks == 2

@@ -58,6 +58,7 @@ def widget_for(field: FieldInfo, hint: str = "") -> ValueWidget[Any]:
         unit, size = shown_unit(field)
         native = {
             "unit": "" if optional else unit,
+            "typed_unit": unit,
             "size": size,
             "optional": optional,
             "hint": hint,
@@ -70,10 +71,17 @@ def widget_for(field: FieldInfo, hint: str = "") -> ValueWidget[Any]:
         return magic.NumberEdit(native=native)
     if get_origin(kind) is tuple:
         parts = get_args(kind)
+        unit, _ = shown_unit(field)
         names = _AXES if len(parts) == len(_AXES) else _ENDS
         native = {
             "boxes": [
-                {"name": name, "optional": optional, "hint": name, **_number(*_annotated(part))}
+                {
+                    "name": name,
+                    "optional": optional,
+                    "hint": name,
+                    "typed_unit": unit,
+                    **_number(*_annotated(part)),
+                }
                 for name, part in zip(names, parts, strict=True)
             ]
         }

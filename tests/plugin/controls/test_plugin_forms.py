@@ -18,7 +18,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_ulm3d.config import PipelineConfig, StageConfig
+from napari_ulm3d.config import LoadConfig, PipelineConfig, StageConfig
 from napari_ulm3d.plugin.controls.control import Control, control_for
 from napari_ulm3d.plugin.controls.fields.number_box import (
     Bounds,
@@ -356,3 +356,20 @@ def test_coloured_text_can_be_read_on_both_themes(qtbot: Any) -> None:
         tint(label, "caution")
         label.ensurePolished()
         assert TONES["caution"][shade] in label.styleSheet()
+
+
+@pytest.mark.parametrize("text", ["100 um", "100 µm", "100"])
+def test_a_unit_that_stands_in_the_label_may_be_typed(qtbot: Any, text: str) -> None:
+    control = control_for(LoadConfig.model_fields["voxel_um"])
+    qtbot.addWidget(control)
+    told: list[Any] = []
+    control.edited.connect(told.append)
+    enter(control, text)
+    assert told == [(100.0, 100.0, 100.0)]
+    rate = control_for(LoadConfig.model_fields["rate_hz"])
+    qtbot.addWidget(rate)
+    rate.edited.connect(told.append)
+    enter(rate, "0,4 kHz")
+    assert "is not a number" in rate.fault  # another unit is not taken for this one
+    enter(rate, "400 Hz")
+    assert told[1:] == [400.0]

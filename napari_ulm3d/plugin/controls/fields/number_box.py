@@ -63,6 +63,8 @@ class NumberBox(QAbstractSpinBox):
         Size of the displayed unit in that of `value`; `bounds` and `step` use the displayed unit.
     unit
         Shown after the number; typing it is optional.
+    typed_unit
+        Unit that may be typed although it is not shown in the box.
     optional
         Whether the box may be left blank, which means None.
     step
@@ -89,6 +91,7 @@ class NumberBox(QAbstractSpinBox):
         whole: bool = False,
         bounds: Bounds | None = None,
         unit: str = "",
+        typed_unit: str = "",
         size: float = 1.0,
         optional: bool = False,
         step: float | None = None,
@@ -104,7 +107,7 @@ class NumberBox(QAbstractSpinBox):
         self.spread: Callable[[list[str]], bool] | None = None
         self._whole = whole
         self._suffix = f" {unit}" if unit else ""
-        self._typed = unit.replace("µ", "u")  # as typed on most keyboards
+        self._typed_unit = typed_unit or unit
         self._size = size
         self._optional = optional
         self._value: float | None = None
@@ -192,8 +195,9 @@ class NumberBox(QAbstractSpinBox):
         text = self.lineEdit().text()
         if text == self._shown:
             return
-        bare = text.strip().replace("μ", "µ").removesuffix(self._suffix.strip()).strip()
-        bare = bare.removesuffix(self._typed).strip()
+        bare = text.strip().replace("μ", "µ")
+        for unit in (self._typed_unit, self._typed_unit.replace("µ", "u")):  # without a µ key
+            bare = bare.removesuffix(unit).strip()
         if self.spread is not None and self.spread(split_numbers(bare)):
             return
         if not bare and self._optional:
