@@ -7,6 +7,7 @@ from napari_ulm3d.motion.broken import broken_frames
 from napari_ulm3d.motion.deformable import deformation_between
 from napari_ulm3d.motion.estimate import estimate_motion
 from napari_ulm3d.motion.gain import bends, gains, rms_um
+from napari_ulm3d.motion.m_mode import m_mode
 from napari_ulm3d.motion.moving import moved_back
 from napari_ulm3d.motion.rigid import offset_um
 
@@ -17,6 +18,7 @@ __all__ = [
     "deformation_between",
     "estimate_motion",
     "gains",
+    "m_mode",
     "moved_back",
     "offset_um",
     "rms_um",

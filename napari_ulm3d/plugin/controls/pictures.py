@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.filtering import Psf
 
-__all__ = ["Panel", "Picture", "frames_picture", "power_picture", "psf_picture"]
+__all__ = [
+    "Panel",
+    "Picture",
+    "frames_picture",
+    "m_mode_picture",
+    "power_picture",
+    "psf_picture",
+]
 
 _ZOOM = 11
 _GAP = 10
 _LABEL = 16
 _POWER_WIDTH, _POWER_HEIGHT = 300, 170
 _FRAME_WIDTH = 145
+_M_MODE_HEIGHT = 120
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,17 @@ def frames_picture(before: NDArray[np.float32], after: NDArray[np.float32], grid
         decibels = 20 * np.log10(np.maximum(values / top, 1e-6))
         level = np.clip(1 + decibels / span_db, 0, 1)
         panels.append(Panel(f"{name}, {span_db:.0f} dB", _grey(level), *size))
+    return Picture((tuple(panels),))
+
+
+def m_mode_picture(before: NDArray[np.float32], after: NDArray[np.float32]) -> Picture:
+    """The envelope along a line over time, (z, t), before and after motion correction."""
+    top = max(float(before.max()), 1e-30)
+    panels = []
+    for name, values in (("before", before), ("after", after)):
+        decibels = 20 * np.log10(np.maximum(values / top, 1e-6))
+        level = np.clip(1 + decibels / 40.0, 0, 1)
+        panels.append(Panel(f"{name}, z / t, 40 dB", _grey(level), _FRAME_WIDTH, _M_MODE_HEIGHT))
     return Picture((tuple(panels),))
 
 

@@ -1,4 +1,4 @@
-"""Clutter & PSF: remove the tissue and find the image of one bubble."""
+"""Clutter & PSF: remove the tissue, find the image of one bubble, and correct the motion."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from napari_ulm3d.plugin.jobs.job import LatestJob, Stop, waits
 from napari_ulm3d.plugin.layers.convert import LayerData, filtered_layer, volume_layer
 from napari_ulm3d.plugin.layers.place import make_layer, place, remove
 from napari_ulm3d.plugin.panels.panel import Panel, heading, note
+from napari_ulm3d.plugin.panels.parts.motion.motion_box import MotionBox
 from napari_ulm3d.plugin.session import Session
 
 __all__ = ["ClutterPanel"]
@@ -88,6 +89,8 @@ class ClutterPanel(Panel):
             "Slices through the centre of the PSF: magnitude above, real part below (IQ only)."
         )
         self.column.addWidget(self.picture)
+        self.motion = MotionBox(self.session)
+        self.column.addWidget(self.motion)
         self.session.config_changed.connect(self._on_config)
         self.session.acquisition_changed.connect(self._on_acquisition)
         self._show_spectrum(None)
@@ -106,11 +109,14 @@ class ClutterPanel(Panel):
         self._show_spectrum(None)
         self.picture.clear()
         self.power.clear()
+        self.motion.clear()
         self._look()
 
     def _on_config(self, section: str) -> None:
         if section in ("clutter", "psf", "load"):
             self._look()
+        elif section == "motion" and self.isVisible():
+            self.motion.look()
 
     def _on_frame(self) -> None:
         acquisition, preview = self.session.acquisition, self.session.preview
@@ -153,6 +159,7 @@ class ClutterPanel(Panel):
 
         self.status.setText("Filtering…")
         self._job.request(waits(work))
+        self.motion.look()
 
     # --- showing ------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from napari_ulm3d.config.methods.networks import USUAL_NETWORK
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.filtering.randomized import leading_components
+from napari_ulm3d.motion import BlockMotion, estimate_motion, m_mode
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
@@ -74,10 +75,35 @@ class Preview:
         """The block that contains a frame, after the clutter filter. Do not write to it."""
         block = block_at(self.acquisition, config, frame)
         key = (config.clutter, config.load.frames_per_block, block.index)
+        still = config.model_copy(update={"motion": config.motion.replace(method="none")})
         found = self._remember(
-            "block", key, 1, lambda: filter_block(block, self.acquisition, config)
+            "block", key, 1, lambda: filter_block(block, self.acquisition, still)
         )
         return block, found
+
+    def motion(
+        self, config: PipelineConfig, frame: int
+    ) -> tuple[Block, BlockMotion, NDArray[np.float32], NDArray[np.float32]]:
+        """Tissue motion in the block with this frame, and its M-mode before and after correction.
+
+        With the method auto, the deformation is estimated too.
+        """
+        acquisition = self.acquisition
+        block = block_at(acquisition, config, frame)
+        key = (
+            config.motion.method,
+            config.motion.smoothing_s,
+            config.load.frames_per_block,
+            block.index,
+        )
+
+        def compute() -> tuple[BlockMotion, NDArray[np.float32], NDArray[np.float32]]:
+            frames, spacing = block.read(), acquisition.grid.spacing_um
+            rescale(frames)
+            motion = estimate_motion(frames, spacing, acquisition.rate_hz, config.motion)
+            return motion, m_mode(frames, spacing), m_mode(frames, spacing, motion)
+
+        return block, *self._remember("motion", key, 2, compute)
 
     def spectrum(self, config: PipelineConfig, frame: int) -> NDArray[np.float64] | None:
         """Singular values, descending, of the unfiltered block with this frame; None without SVD.

@@ -9,15 +9,14 @@ from napari_ulm3d.maps import Forecast
 from napari_ulm3d.maps.confidence import confidence_rows
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.panels.panel import heading, note
+from napari_ulm3d.plugin.panels.parts.motion.motion_curves import motion_curves
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.units import in_display_units
-from napari_ulm3d.tables import POSITION_UM
 
 __all__ = ["EvidenceBox", "forecast_curves"]
 
 _LONGEST = 40  # track length in frames; longer tracks are few
-_RED, _ORANGE, _GREEN = "#f2777a", "#ff9e64", "#7dcf8a"
-_AXES = ("#58a6ff", _GREEN, _ORANGE)
+_RED, _ORANGE = "#f2777a", "#ff9e64"
 
 
 def forecast_curves(forecast: Forecast, n_voxels: int) -> list[Curve]:
@@ -98,19 +97,9 @@ class EvidenceBox(QWidget):
             part.setVisible(shown)
         if table is None or not shown:
             return
-        time_s = table["time_s"].to_numpy(float)
-        path = table[POSITION_UM].to_numpy(float)
         broken = table["broken"].to_numpy(bool)
         self.motion_title.setText(
             f"Motion of the tissue: {int(broken.sum()):,} of {len(table):,} frames left out"
         )
-        top, floor = float(path.max()), float(path.min())
-        curves = (
-            [Curve(time_s, np.where(broken, top, floor), _RED, bars=True)] if broken.any() else []
-        )
-        curves += [Curve(time_s, path[:, k], colour) for k, colour in enumerate(_AXES)]
-        if "deformation_um" in table:
-            bent = table["deformation_um"].to_numpy(float)
-            curves.append(Curve(time_s, bent, _RED, dashed=True))
-            top = max(top, float(bent.max()))
-        self.motion.show_curves(curves, y_range=(floor, max(top, floor + 1.0)))
+        curves, y_range = motion_curves(table)
+        self.motion.show_curves(curves, y_range=y_range)

@@ -1,0 +1,1 @@
+"""Parts of the *Clutter & PSF* and *Vessel maps* widgets: motion of the tissue."""
