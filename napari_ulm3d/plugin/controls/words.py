@@ -22,6 +22,8 @@ _LABELS = {
     "rounds": "Detection passes",
     "fsc": "Measure resolution (FSC)",
     "merge_fwhm": "Merge distance",
+    "leave_out": "Exclude jerks",
+    "across": "Tracks at jerks",
     "candidate_score": "Min voxel probability",
     "rate_hz": "Frame rate",
     "voxel_um": "Voxel size",

@@ -48,7 +48,7 @@ class MotionBox(QWidget):
         column.addWidget(self.form)
         self.words = note()
         column.addWidget(self.words)
-        self.curves = Plot("time (s)", "displacement (µm)", height=130)
+        self.curves = Plot("time (s)", "displacement (µm)", height=160)
         self.curves.setToolTip(
             "Displacement along z (blue), y (green) and x (orange) in the current block. Dashed: rms "
             "deformation. Red: frames left out because the tissue moved abruptly."
