@@ -158,10 +158,11 @@ SITUATIONS: list[tuple[Situation, list[str], str]] = [
 ]
 #: Values for advice that only names the option, or for options requested one after the other.
 FREE = {"--variable": ["other", "first"], "--axes": ["zx"]}
-#: Covered by tests of the results folder, of `missing_error`, and others.
+#: Covered by tests of the results folder, of `missing_error`, of links and tags below, and others.
 ELSEWHERE = {
     "results.py", "export.py", "facts/resolve.py", "open/acquisition.py",
-    "formats/uff/reader.py", "formats/nifti/reader.py",
+    "formats/uff/reader.py", "formats/nifti/reader.py", "formats/tiff/described.py",
+    "formats/hdf5/safety.py",
 }  # fmt: skip
 
 
@@ -225,6 +226,28 @@ def test_the_advice_of_a_message_works(
         assert "" in outcomes, outcomes
     else:
         assert outcomes == [""] * len(ways), (ways, outcomes)
+
+
+def test_the_file_that_a_link_names_opens_as_advised(tmp_path, capsys) -> None:
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["scan/IQ"] = MOVIE
+        file["other"] = MOVIE
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["IQ"] = h5py.ExternalLink("frames.h5", "/scan/IQ")
+    message = told(tmp_path / "link.h5", [], capsys)
+    found = re.search(r"Open (\S+) with --variable (\S+)\.", message)
+    assert found is not None, message
+    assert told(tmp_path / found[1], ["--variable", found[2]], capsys) == ""
+
+
+def test_a_spacing_in_resolution_tags_is_named_and_can_be_given(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", MOVIE[:, :, 0], resolution=(200, 400), resolutionunit="CENTIMETER"
+    )
+    config = LoadConfig(axes="tzx", rate_hz=100, voxel_um=(25, 50, 50))
+    acquisition = open_acquisition(tmp_path / "a.tif", config)
+    assert any("give --voxel-um" in note for note in acquisition.notes)
+    assert acquisition.grid.spacing_um == (25, 50, 50)
 
 
 def test_five_axes_of_complex_numbers_have_no_letters(tmp_path: Path) -> None:

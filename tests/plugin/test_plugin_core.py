@@ -140,7 +140,7 @@ def test_many_tracks_are_drawn_in_part_and_kept_whole() -> None:
     tracks = tracks_table([10] * 50, [1.0] * 50)
     data, settings, _ = tracks_layer(tracks, max_points=100)
     assert len(data) == 100
-    assert "100 of 500" in settings["name"]
+    assert "(20 % drawn)" in settings["name"]
     assert settings["metadata"]["ulm3d"] is tracks
     drawn = pd.Series(data[:, 0]).value_counts()
     assert (drawn == 10).all()

@@ -84,7 +84,7 @@ def test_a_map_is_previewed_refined_and_marked_as_predicted(viewer, qtbot, netwo
     qtbot.waitUntil(lambda: panel.source.count() == 1)
     panel.task.setCurrentIndex(0)
     panel.use_weights(network)
-    qtbot.waitUntil(lambda: "198 voxels" in panel.cost.text())
+    qtbot.waitUntil(lambda: "198 non-empty voxels" in panel.cost.text())
     assert "dense" in panel.cost.text()
     viewer.dims.set_point((0, 1, 2), (100, 110, 120))
     click(panel.preview_button)

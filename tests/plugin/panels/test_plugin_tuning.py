@@ -300,7 +300,17 @@ def test_every_setting_has_a_tooltip_from_the_config(viewer: Any) -> None:
         assert f"{section}.{name}" in control.toolTip()
     everything = {
         (section, name)
-        for section in ("load", "clutter", "psf", "sparsify", "localize", "network", "link", "maps")
+        for section in (
+            "load",
+            "clutter",
+            "psf",
+            "motion",
+            "sparsify",
+            "localize",
+            "network",
+            "link",
+            "maps",
+        )
         for name in type(getattr(PipelineConfig(), section)).model_fields
     }
     assert shown == everything
