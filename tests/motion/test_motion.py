@@ -229,6 +229,29 @@ def test_workers_and_a_resumed_run_move_as_one_process_does(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_acquisitions_of_one_animal_opened_together_share_one_frame(tmp_path: Path) -> None:
+    far = np.array([60.0, -80.0, 50.0])  # the probe was set down again
+    load = PipelineConfig().load.replace(
+        axes="tzyx", voxel_um=SPACING, rate_hz=RATE, wavelength_um=100.0
+    )
+    for day, offset in enumerate((np.zeros(3), far), start=1):
+        acquisition, _ = bubbles_in_tissue(np.broadcast_to(offset, (40, 3)))
+        np.save(tmp_path / f"day{day}.npy", acquisition.read(0, 40))
+    files = [tmp_path / "day1.npy", tmp_path / "day2.npy"]
+    settings = ["motion.method=auto", "link.breaks=files", "link.min_length_frames=5"]
+    config = PipelineConfig().with_settings([*settings, "maps.fsc=false"])
+    result = run(open_acquisition(files, load), config)
+    assert result.motion is not None
+    path = result.motion[["z_um", "y_um", "x_um"]].to_numpy()
+    np.testing.assert_allclose(path[40:].mean(axis=0) - path[:40].mean(axis=0), far, atol=8)
+    # The same bubbles on both days: their mean positions agree after the correction.
+    table = result.localizations.table
+    columns = ["z_um", "y_um", "x_um"]
+    days = [table[table["frame"] // 40 == day][columns].mean().to_numpy() for day in (0, 1)]
+    np.testing.assert_allclose(days[0], days[1], atol=20)
+
+
+@pytest.mark.slow
 def test_a_still_acquisition_is_left_as_it_is_to_the_bit() -> None:
     acquisition, _ = bubbles_in_tissue(np.zeros((120, 3)))
     results = [
