@@ -138,8 +138,8 @@ def _windows(
         layers = [_layer(half, top, top + window[0]) for half in halves]
         for j in range(counts[1]):
             left = begin[1] + j * stride[1]
-            rows = [_row(layer, left, window, halves[0].shape[2]) for layer in layers]
-            reached = [(row > 0).sum(axis=(0, 1)) for row in rows]
+            made = [_row(layer, left, window, halves[0].shape[2]) for layer in layers]
+            rows, reached = [row for row, _ in made], [count for _, count in made]
             for i in range(counts[2]):
                 low = begin[2] + i * stride[2]
                 part = slice(low, low + window[2])
@@ -159,9 +159,12 @@ def _layer(half: VesselMap, start: int, stop: int) -> _Layer:
     return z - start, y, x, half.values[low:high]
 
 
-def _row(layer: _Layer, left: int, window: tuple[int, int, int], width: int) -> NDArray[np.float32]:
+def _row(
+    layer: _Layer, left: int, window: tuple[int, int, int], width: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Voxels of a row of windows, and how many of them at each x have tracks."""
     z, y, x, values = layer
     inside = (y >= left) & (y < left + window[1])
     out = np.zeros((window[0], window[1], width), np.float32)
     out[z[inside], y[inside] - left, x[inside]] = values[inside]
-    return out
+    return out, np.bincount(x[inside & (values > 0)], minlength=width)

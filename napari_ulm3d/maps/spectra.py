@@ -61,8 +61,7 @@ def spectrum(tile: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[
 
     tile *= window
     # Subtract the weighted mean, or the window's own spectrum would correlate.
-    mean = float(tile.sum(dtype=np.float64) / window.sum(dtype=np.float64))
-    tile -= np.float32(mean) * window
+    tile -= tile.sum() / window.sum() * window
     return rfftn(tile, overwrite_x=True)
 
 
