@@ -13,6 +13,7 @@ from napari_ulm3d.plugin.layers.convert import value_of
 from napari_ulm3d.plugin.layers.place import Placer, find_layer
 from napari_ulm3d.plugin.layers.vessel_view import fit_view
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.tabs import open_panel
 
 PLUGIN = "napari-ulm3d"
 ACQUISITION = "mouse_brain_small"
@@ -42,10 +43,10 @@ def settle(seconds: float = 0.5) -> None:
 
 def dock(viewer: Any, name: str) -> Any:
     """Open a widget; its panel, when it has come to rest."""
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    panel = open_panel(viewer, name)
     settle()
-    rest(widget.panel)
-    return widget.panel
+    rest(panel)
+    return panel
 
 
 def rest(panel: Any) -> None:

@@ -1,4 +1,4 @@
-"""The dock widgets as napari asks for them: each panel in a scroll area of its own."""
+"""The dock widgets as napari asks for them: each panel in a scroll area, as tabs of one side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea
 from napari_ulm3d.plugin.jobs.warm_up import warm_up
 from napari_ulm3d.plugin.keys import install_shortcuts
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.tabs import DockTab
 
 if TYPE_CHECKING:
     import napari
@@ -53,6 +54,7 @@ class Dock(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
         self.panel.installEventFilter(self)
+        self._tab = DockTab(self, Dock)
         undo = self.panel.session.undo
         for keys, step in (
             (QKeySequence.StandardKey.Undo, undo.undo),

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QWidget
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.session import Session, session_of
+from napari_ulm3d.plugin.tabs import open_panel
 
 if TYPE_CHECKING:
     import napari
@@ -35,7 +36,7 @@ __all__ = [
     "show_map",
 ]
 
-_PLUGIN, _LOCALIZE = "napari-ulm3d", "Localize & track"
+_LOCALIZE = "Localize & track"
 _INSTALLED = "ulm3d_shortcuts"
 _RATIO, _STEP_DB = 1.1, 0.5
 _NO_MAP = "There is no vessel map yet: run the whole series, or open a results folder."
@@ -144,8 +145,7 @@ def _localize(viewer: Any) -> Any:
     opened = [widget for widget in found if hasattr(widget, "series_button")]
     if opened:
         return opened[0]
-    _, dock = viewer.window.add_plugin_dock_widget(_PLUGIN, _LOCALIZE)
-    return dock.panel
+    return open_panel(viewer, _LOCALIZE)
 
 
 def _step(viewer: Any, by: int) -> None:

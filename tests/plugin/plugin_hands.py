@@ -16,6 +16,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.plugin.layers.convert import acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.tabs import open_panel
 
 PLUGIN = "napari-ulm3d"
 LEFT = Qt.MouseButton.LeftButton
@@ -25,10 +26,10 @@ NO_KEY = Qt.KeyboardModifier.NoModifier
 
 
 def dock(viewer: Any, name: str) -> Any:
-    """Open one of the plugin's widgets; its panel."""
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    """Open one of the plugin's widgets, or go to its tab; its panel."""
+    panel = open_panel(viewer, name)
     QApplication.processEvents()
-    return widget.panel
+    return panel
 
 
 def add(viewer: Any, acquisition: Acquisition, paths: list[str] | None = None) -> Any:

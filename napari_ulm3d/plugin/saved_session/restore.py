@@ -22,6 +22,7 @@ from napari_ulm3d.plugin.layers.place import ROLE, Placer, find_layer, make_laye
 from napari_ulm3d.plugin.napari_private import main_window
 from napari_ulm3d.plugin.saved_session.gather import OF_RESULT, open_docks
 from napari_ulm3d.plugin.saved_session.looks import drawn_layer, dress
+from napari_ulm3d.plugin.tabs import open_panel
 
 if TYPE_CHECKING:
     from napari_ulm3d.plugin.jobs.run_series import Outcome
@@ -180,20 +181,19 @@ class _Restoring(QObject):
 
     def _show_docks(self, docks: tuple[str, ...], maps: MapView) -> None:
         """Open the widgets that were open, and *Vessel maps* if a filter must be shown."""
-        viewer = self._session.viewer
-        window, known = viewer.window, _widget_names()
+        viewer, known = self._session.viewer, _widget_names()
         for dock in docks:
             name, _, step = dock.partition("/")
             if name in known:
-                _, widget = window.add_plugin_dock_widget(_PLUGIN, name)
-                if step and step in getattr(widget.panel, "sections", {}):
-                    widget.panel.open(step)
+                panel = open_panel(viewer, name)
+                if step and step in getattr(panel, "sections", {}):
+                    panel.open(step)
         if maps != MapView() and main_window(viewer).findChild(QWidget, MAPS_WIDGET) is None:
             workflow = dict(_of_name(viewer)).get(_WORKFLOW)
             if workflow is not None:
                 workflow.panel.open(_MAPS)
             else:
-                window.add_plugin_dock_widget(_PLUGIN, _MAPS)
+                open_panel(viewer, _MAPS)
 
     def _dress(self, layers: tuple[SavedLayer, ...]) -> None:
         viewer = self._session.viewer

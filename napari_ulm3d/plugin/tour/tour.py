@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_ulm3d.plugin.napari_private import main_window
+from napari_ulm3d.plugin.tabs import open_panel
 from napari_ulm3d.plugin.tour.balloon import Balloon
 from napari_ulm3d.plugin.tour.seen import remember_tour, was_seen
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STOPS", "Tour", "begin_tour_once", "take_tour"]
 
-_PLUGIN, _WORKFLOW = "napari-ulm3d", "ULM workflow"
+_WORKFLOW = "ULM workflow"
 
 #: The target (a button of the panel, or a step), a title and a short text.
 STOPS = (
@@ -109,6 +110,8 @@ class Tour(QObject):
         self._place()
 
     def _place(self) -> None:
+        if self.balloon.isHidden():  # the tour ended before the window was laid out
+            return
         name = STOPS[self._at][0]
         step = self._panel.sections.get(name)
         self.balloon.point_at(getattr(self._panel, name) if step is None else step.title)
@@ -125,9 +128,9 @@ class Tour(QObject):
 
 def take_tour(viewer: napari.Viewer) -> None:
     """Take the tour of ULM workflow: six balloons."""
-    _, dock = viewer.window.add_plugin_dock_widget(_PLUGIN, _WORKFLOW)
+    panel = open_panel(viewer, _WORKFLOW)
     # The dock is laid out in the next turn of the event loop.
-    QTimer.singleShot(0, dock.panel, dock.panel.take_tour)
+    QTimer.singleShot(0, panel, panel.take_tour)
 
 
 def begin_tour_once(panel: Any) -> None:
