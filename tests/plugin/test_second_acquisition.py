@@ -57,6 +57,24 @@ def test_the_first_is_hidden_the_view_fits_and_settings_can_be_reset(
     assert [layer.data.shape for layer in old if hasattr(layer.data, "shape")] == before
 
 
+def test_layers_of_the_first_are_not_offered_as_somebody_elses(
+    viewer: Any, flow: Any, qtbot: Any
+) -> None:
+    frames = flow.acquisition.read(0, 20)
+    panel = dock(viewer, "Load acquisition")
+    add(viewer, Acquisition.from_array(frames, (50.0, 50.0, 50.0), 500.0, name="A"))
+    theirs = viewer.add_image(np.abs(frames), name="theirs")
+    offered = panel.from_layer.layers
+    assert [offered.itemText(k) for k in range(offered.count())] == ["theirs"]
+    add(viewer, Acquisition.from_array(frames, (60.0, 60.0, 60.0), 500.0, name="B"))
+    panel = dock(viewer, "Load acquisition")
+    theirs.name = "theirs, renamed"
+    assert [offered.itemText(k) for k in range(offered.count())] == ["theirs, renamed"]
+    click(panel.from_layer.use_button)
+    idle(qtbot, panel)
+    assert "Fill in Voxel size and Frame rate" in panel.problem.text()
+
+
 @pytest.mark.slow
 def test_frames_of_a_reopened_run_come_to_its_result(
     viewer: Any, flow: Any, folder_of: Any, qtbot: Any, tmp_path: Path

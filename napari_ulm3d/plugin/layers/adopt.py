@@ -13,8 +13,10 @@ from napari_ulm3d.config import LoadConfig
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.frame_sources import ArraySource
 from napari_ulm3d.io.formats.tables.velocities import with_velocities
-from napari_ulm3d.plugin.layers.place import ROLE
+from napari_ulm3d.plugin.layers.convert import value_of
+from napari_ulm3d.plugin.layers.place import EARLIER, ROLE
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
+from napari_ulm3d.volumes import VesselMap
 
 __all__ = [
     "acquisition_of_layer",
@@ -29,11 +31,13 @@ _UNKNOWN = ("pixel", "dimensionless")
 
 
 def can_be_adopted(layer: Any) -> bool:
-    """Whether a layer not made by the plugin could be frames, points or tracks."""
+    """Whether a layer could be frames, points or tracks, and the plugin did not make it."""
     from napari.layers import Image, Points
     from napari.layers import Tracks as TracksLayer
 
-    if ROLE in layer.metadata:
+    ours = ROLE in layer.metadata or EARLIER in layer.metadata
+    # Tables have no role when they are opened from a file, and they may be used.
+    if ours or any(value_of(layer, kind) is not None for kind in (Acquisition, VesselMap)):
         return False
     if isinstance(layer, Image):
         return not layer.rgb and layer.ndim in (3, 4)

@@ -23,8 +23,8 @@ __all__ = ["Placer", "find_layer", "make_layer", "place", "place_opened", "remov
 #: Metadata key that tells which of the plugin's layers it is.
 ROLE = "ulm3d_role"
 
-# Metadata key of the former role of a layer of an earlier acquisition.
-_EARLIER = "ulm3d_earlier"
+#: Metadata key of the former role of a layer of an earlier acquisition.
+EARLIER = "ulm3d_earlier"
 
 # From below to above.
 _ORDER = (
@@ -133,13 +133,13 @@ def set_aside(viewer: Any, newest: Any, name: str) -> None:
     for layer in viewer.layers:
         role = layer.metadata.get(ROLE)
         acquisition = isinstance(layer.metadata.get(VALUE), Acquisition)
-        if layer is newest or _EARLIER in layer.metadata or not (role in _ORDER or acquisition):
+        if layer is newest or EARLIER in layer.metadata or not (role in _ORDER or acquisition):
             continue
         if name and not layer.name.startswith(name):
             layer.name = f"{name}: {layer.name}"
         layer.visible = False
         kept = {key: value for key, value in layer.metadata.items() if key != ROLE}
-        layer.metadata = {**kept, _EARLIER: role}
+        layer.metadata = {**kept, EARLIER: role}
 
 
 class Placer(QObject):

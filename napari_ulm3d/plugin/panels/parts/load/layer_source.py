@@ -62,7 +62,7 @@ class LayerSource(QWidget):
         self._job.failed.connect(self.told)
         self._job.ended.connect(self._refresh)
         events = session.viewer.layers.events
-        for event in (events.inserted, events.removed):
+        for event in (events.inserted, events.removed, events.renamed):
             event.connect(self._refresh)
         self.destroyed.connect(_Forget(events, self._refresh))
         self._refresh()
@@ -145,3 +145,4 @@ class _Forget:
     def __call__(self, *_: Any) -> None:
         self._events.inserted.disconnect(self._callback)
         self._events.removed.disconnect(self._callback)
+        self._events.renamed.disconnect(self._callback)
