@@ -59,9 +59,9 @@ def enter(control: Any, text: str, part: int = 0) -> None:
 
 
 def choose(box: Any, text: str) -> None:
-    """Pick an entry of a drop-down list with the keyboard, from its first entry on."""
+    """Pick an entry of a list with the keyboard, from its first entry on, by text or value."""
     box = getattr(box, "box", box)
-    wanted = box.findText(text)
+    wanted = max(box.findText(text), box.findData(text))
     assert wanted >= 0, f"{text} is not offered"
     box.setFocus()
     QTest.keyClick(box, Qt.Key.Key_Home)

@@ -1,4 +1,4 @@
-"""Labels, tooltips and error messages of settings."""
+"""Labels, tooltips and error messages of settings, and labels of maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,27 @@ from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, show
 from napari_ulm3d.errors import SettingFault
 from napari_ulm3d.plugin.units import in_display_units
 
-__all__ = ["in_the_widgets_words", "label_of", "sentence_of", "tooltip_of"]
+__all__ = [
+    "MAP_LABELS",
+    "in_the_widgets_words",
+    "label_of",
+    "label_of_map",
+    "sentence_of",
+    "tooltip_of",
+]
+
+#: Labels of maps by their names in results folders, in the order of the widgets.
+MAP_LABELS = {
+    "density": "Density (tracks per voxel)",
+    "speed": "Speed (mm/s)",
+    "velocity_z": "Axial velocity (mm/s)",
+    "direction": "Direction (deeper - shallower)",
+    "trajectory": "Trajectory volume (network)",
+    "power_doppler": "Power Doppler (a.u.)",
+    "density_se": "Standard error of the density (tracks)",
+    "speed_se": "Standard error of the speed (mm/s)",
+    "resolution_local": "Local resolution (µm)",
+}
 
 _CAPITALS = {"svd": "SVD", "snr": "SNR", "fwhm": "FWHM", "psf": "PSF", "fsc": "FSC", "db": "dB"}
 _UNIT_ENDINGS = ("_um", "_hz", "_db", "_mm_s", "_m_s", "_voxels", "_frames", "_s")
@@ -68,6 +88,11 @@ def label_of(name: str, unit: str = "", many: bool = False) -> str:
         label = " ".join(_CAPITALS.get(word, word) for word in name.split("_"))
         label = label[0].upper() + label[1:]
     return f"{label} ({unit})" if unit and many else label
+
+
+def label_of_map(name: str) -> str:
+    """The label of a map or table of a result, by its name in the results folder."""
+    return MAP_LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def tooltip_of(model: type[StageConfig], section: str, name: str) -> str:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io.writers import suffixes_for, write
 from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
+from napari_ulm3d.plugin.controls.words import label_of_map
 from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
 from napari_ulm3d.plugin.panels.panel import Panel, button, heading, note
 from napari_ulm3d.plugin.panels.parts.export.movie import MovieBox
@@ -118,12 +119,13 @@ class ExportPanel(Panel):
     def _refresh(self, *_: Any) -> None:
         result = self.session.shown
         names = [] if result is None else self._parts(result)
-        before = self.what.currentText()
-        if names != [self.what.itemText(k) for k in range(self.what.count())]:
+        before = self.what.currentData()
+        if names != [self.what.itemData(k) for k in range(self.what.count())]:
             self.what.clear()
-            self.what.addItems(names)
+            for name in names:
+                self.what.addItem(label_of_map(name), name)
             if before in names:
-                self.what.setCurrentText(before)
+                self.what.setCurrentIndex(names.index(before))
         self.export_button.setEnabled(bool(names) and not self._job.running)
         self.report_button.setEnabled(result is not None and not self._job.running)
         config = self.session.config if self.session.result is None else self.session.result.config
@@ -147,7 +149,7 @@ class ExportPanel(Panel):
         return path
 
     def _export(self) -> None:
-        result, name = self.session.shown, self.what.currentText()
+        result, name = self.session.shown, self.what.currentData()
         self.problem.say(None)
         if result is None or not name:
             return

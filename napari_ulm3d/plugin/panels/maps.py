@@ -16,6 +16,7 @@ from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.controls.rows import form
 from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.controls.words import MAP_LABELS, label_of_map
 from napari_ulm3d.plugin.jobs.job import LatestJob
 from napari_ulm3d.plugin.jobs.rebuild_maps import (
     ERRORS,
@@ -42,17 +43,6 @@ from napari_ulm3d.volumes import VesselMap
 __all__ = ["MapsPanel"]
 
 _ROLE = "map"
-_MAPS = {
-    "density": "Density (tracks per voxel)",
-    "speed": "Speed (mm/s)",
-    "velocity_z": "Axial velocity (mm/s)",
-    "direction": "Direction (deeper - shallower)",
-    "trajectory": "Trajectory volume (network)",
-    "power_doppler": "Power Doppler (a.u.)",
-    "density_se": "Standard error of the density (tracks)",
-    "speed_se": "Standard error of the speed (mm/s)",
-    "resolution_local": "Local resolution (µm)",
-}
 _SIGNED = ("velocity_z", "direction")
 _NO_TRACKS = "No tracks yet: run Localize & track first."
 
@@ -163,13 +153,13 @@ class MapsPanel(Panel):
         result, before = self.session.result, self.which.currentData()
         shown = self.session.shown
         there = {*(result.maps if result else ()), *(shown.maps if result and shown else ())}
-        others = [n for n in _MAPS if n not in OF_TRACKS and n in there]
+        others = [n for n in MAP_LABELS if n not in OF_TRACKS and n in there]
         tracked = result is None or len(result.tracks) > 0 or not others
         names = [*(OF_TRACKS if tracked else ()), *others]
         self.which.blockSignals(True)
         self.which.clear()
         for name in names:
-            self.which.addItem(_MAPS[name], name)
+            self.which.addItem(label_of_map(name), name)
         self.which.setCurrentIndex(max(self.which.findData(before), 0))
         self.which.blockSignals(False)
         if self.which.currentData() != before:

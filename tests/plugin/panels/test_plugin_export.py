@@ -52,8 +52,12 @@ def test_the_name_is_that_of_what_is_exported(export: Any, qtbot: Any, tmp_path:
     def note(dialog: Any) -> None:
         offered.append(dialog.findChild(QLineEdit).text())
 
-    for what in ("tracks", "density", "speed"):
-        choose(export.what, what)
+    # The entries are those of Vessel maps, the files are named as in a results folder.
+    shown = {
+        "tracks": "Tracks", "density": "Density (tracks per voxel)", "speed": "Speed (mm/s)"
+    }  # fmt: skip
+    for what, label in shown.items():
+        choose(export.what, label)
         save_as(str(tmp_path / f"my {what}"), before=note)
         click(export.export_button)
         idle(qtbot, export)
@@ -62,6 +66,8 @@ def test_the_name_is_that_of_what_is_exported(export: Any, qtbot: Any, tmp_path:
     assert read_table(tmp_path / "my tracks.parquet", Tracks).n_tracks == 2
     for name, value in (("density", 2.0), ("speed", 5.0)):
         assert (read_map(tmp_path / f"my {name}.ome.tif").dense() == value).all()
+    which = dock(export.viewer, "Vessel maps").which
+    assert {which.itemText(k) for k in range(which.count())} > {shown["density"], shown["speed"]}
 
 
 def test_the_suffix_that_is_typed_is_obeyed(export: Any, qtbot: Any, tmp_path: Path) -> None:
