@@ -202,9 +202,13 @@ def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: An
     assert find_layer(loaded, "chosen tracks") is None
     # While an edit is applied the panel says so, and then how long it is kept.
     panel.table.choose((fastest,))
+    assert not panel.busy.isVisible()
     click(panel.delete_button)
-    assert "Applying the edit…" in panel.status.text()
+    assert "Applying the edit to tracks and maps…" in panel.status.text()
+    assert panel.busy.isVisible()
+    assert not panel.verify_button.isEnabled()
     idle(qtbot, panel)
+    assert not panel.busy.isVisible()
     assert panel.status.text() == "299 tracks, 0 selected; 1 edit, kept until napari is closed."
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar
 
 from napari_ulm3d.edits import Edit, apply_edits
 from napari_ulm3d.errors import UlmError
@@ -70,6 +71,11 @@ class CuratePanel(Panel):
             "Discard all edits", "Restore the tracks as they were linked.", self._take_back
         )
         self.row(self.back_button)
+        self.busy = QProgressBar()
+        self.busy.setRange(0, 0)
+        self.busy.setTextVisible(False)
+        self.busy.setFixedHeight(6)
+        self.column.addWidget(self.busy)
         self.status = note()
         self.column.addWidget(self.status)
         self.session.result_changed.connect(self._on_result)
@@ -91,6 +97,7 @@ class CuratePanel(Panel):
 
     def _refresh(self, *_: Any) -> None:
         result, chosen = self.session.result, self.table.chosen
+        self.busy.setVisible(self._job.running)
         ready = result is not None and not self._job.running
         self.delete_button.setEnabled(ready and bool(chosen))
         self.verify_button.setEnabled(ready and bool(chosen))
@@ -102,7 +109,7 @@ class CuratePanel(Panel):
             return
         n = len(result.edits)
         edits = f"; {n} edit{'' if n == 1 else 's'}, {_kept(result)}" if n else ""
-        working = " Applying the edit…" if self._job.running else ""
+        working = " Applying the edit to tracks and maps…" if self._job.running else ""
         counts = f"{result.tracks.n_tracks:,} tracks, {len(chosen):,} selected"
         self.status.setText(f"{counts}{edits}.{working}")
 
