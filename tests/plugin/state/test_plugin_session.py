@@ -155,7 +155,7 @@ def test_what_is_missing_is_said(viewer: Any, qtbot: Any, lab: Path, capsys: Any
         viewer.layers.remove(layer)
     viewer.open(str(lab / "results"), plugin=PLUGIN)
     settled(qtbot, viewer)
-    assert f"{lab / 'IQ001.npy'}: is not there" in told[-1]
+    assert f"{lab / 'IQ001.npy'}: not found" in told[-1]
     assert find_layer(viewer, "map").visible
     # Nothing at all: an error in one sentence, and the viewer stays as it is.
     shutil.move(lab / "results" / "session.ulm3d.toml", lab.parent / "alone.ulm3d.toml")
