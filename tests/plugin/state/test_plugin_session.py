@@ -162,7 +162,7 @@ def test_what_is_missing_is_said(viewer: Any, qtbot: Any, lab: Path, capsys: Any
     layers = list(viewer.layers)
     viewer.open(str(lab.parent / "alone.ulm3d.toml"), plugin=PLUGIN)
     settled(qtbot, viewer)
-    assert "nothing that this session names can be opened" in told[-1]
+    assert "none of the files in this session can be opened" in told[-1]
     assert list(viewer.layers) == layers
 
 
