@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.calibrate.calibration import Finding
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.motion import BlockMotion, bends, gains, offset_um, rms_um
+from napari_ulm3d.motion import BlockMotion, bends, bent_um, gains, offset_um, rms_um
 
 __all__ = ["Method", "motion_of"]
 
@@ -66,14 +66,13 @@ def motion_of(
     findings = [finding]
     fields = [one.deformed for one in motions if one.deformed is not None]
     if fields:
-        rms = np.sqrt(np.mean(np.concatenate([f.deformation.rms_um() for f in fields]) ** 2))
         before, after = (
             float(np.mean([getattr(f, k) for f in fields])) for k in ("before", "after")
         )
         findings.append(
             Finding(
                 "deformation of the tissue",
-                f"{rms:.1f} um rms; "
+                f"{bent_um(fields):.1f} um rms; "
                 + ("taken out as well" if method == "deformable" else "left alone: too little"),
                 "B-splines fitted to unfiltered frames",
                 f"frames correlate {before:.4f}, without the deformation {after:.4f}",

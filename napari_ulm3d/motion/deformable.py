@@ -9,12 +9,19 @@ of the warped images, so nothing is ever registered to a single frame.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ulm3d.motion.deformation import Deformation, Deformed, control_points, spline_weights
+from napari_ulm3d.motion.deformation import (
+    Deformation,
+    Deformed,
+    control_points,
+    spline_knots,
+    spline_weights,
+)
 from napari_ulm3d.motion.smoothing import smoothed
 from napari_ulm3d.motion.window import edge_window
 
@@ -239,6 +246,7 @@ class _Fit:
         return np.kron(np.eye(len(self._axes)), one)
 
 
+@lru_cache(maxsize=4)
 def _bases(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
     z, y, x = shape
     points = control_points((z, y, x))
@@ -248,10 +256,8 @@ def _bases(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
 
 
 def _greville(n_points: int) -> NDArray[np.float64]:
-    """Abscissae in 0..1 at which the control points of a linear function lie on it."""
-    degree = min(n_points - 1, 3)
-    inner = np.linspace(0, 1, n_points - degree + 1)
-    knots = np.concatenate([np.zeros(degree), inner, np.ones(degree)])
+    """Abscissae of one voxel at which the control points of a linear function lie on it."""
+    knots, degree = spline_knots(1, n_points)
     if degree == 0:
         return np.zeros(1)
-    return np.array([knots[k + 1 : k + 1 + degree].mean() for k in range(n_points)])
+    return np.array([np.mean(knots[k + 1 : k + 1 + degree]) for k in range(n_points)])

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Deformation", "Deformed", "control_points", "spline_weights"]
+__all__ = ["Deformation", "Deformed", "control_points", "spline_knots", "spline_weights"]
 
 #: Control points along an axis of at least so many voxels.
 _CONTROL_POINTS = ((60, 4), (20, 3), (8, 2))
@@ -90,12 +90,13 @@ def spline_weights(index: NDArray[np.float64], n_voxels: int, n_points: int) -> 
     from scipy.interpolate import BSpline
 
     index = np.clip(np.asarray(index, np.float64), -0.5, n_voxels - 0.5)
-    knots, degree = _knots(n_voxels, n_points)
+    knots, degree = spline_knots(n_voxels, n_points)
     return np.asarray(BSpline.design_matrix(index, np.array(knots), degree).toarray())
 
 
 @lru_cache(maxsize=32)
-def _knots(n_voxels: int, n_points: int) -> tuple[tuple[float, ...], int]:
+def spline_knots(n_voxels: int, n_points: int) -> tuple[tuple[float, ...], int]:
+    """Clamped, even knots over the voxels of an axis, and the degree of the splines."""
     degree = min(n_points - 1, 3)
     inner = np.linspace(-0.5, n_voxels - 0.5, n_points - degree + 1).tolist()
     return (*[inner[0]] * degree, *inner, *[inner[-1]] * degree), degree

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.motion.block_motion import BlockMotion
+from napari_ulm3d.motion.deformation import Deformed
 
-__all__ = ["bends", "gains", "rms_um"]
+__all__ = ["bends", "bent_um", "gains", "rms_um"]
 
 _LEAST_VOXELS = 0.02
 """Smallest root mean square motion worth correcting, in voxels."""
@@ -78,7 +79,7 @@ def bends(measured: Sequence[BlockMotion], spacing_um: tuple[float, float, float
     fields = [one.deformed for one in measured if one.deformed is not None]
     if not fields:
         return False
-    rms = np.sqrt(np.mean(np.concatenate([f.deformation.rms_um() for f in fields]) ** 2))
+    rms = bent_um(fields)
     noise = max((f.noise_um for f in fields if np.isfinite(f.noise_um)), default=0.0)
     before = float(np.mean([f.before for f in fields]))
     after = float(np.mean([f.after for f in fields]))
@@ -88,6 +89,12 @@ def bends(measured: Sequence[BlockMotion], spacing_um: tuple[float, float, float
         and after > _LEAST_CORRELATION
         and after - before > _LEAST_BACK * (1 - before)
     )
+
+
+def bent_um(fields: Sequence[Deformed]) -> float:
+    """Root mean square deformation over the frames of some blocks."""
+    every = np.concatenate([one.deformation.rms_um() for one in fields])
+    return float(np.sqrt(np.mean(every**2)))
 
 
 def rms_um(path: NDArray[np.float64]) -> float:

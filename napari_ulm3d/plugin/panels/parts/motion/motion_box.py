@@ -10,7 +10,7 @@ import pandas as pd
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_ulm3d.motion import BlockMotion, bends, gains, rms_um
+from napari_ulm3d.motion import BlockMotion, bends, bent_um, gains, rms_um
 from napari_ulm3d.plugin.controls.form import SettingsForm
 from napari_ulm3d.plugin.controls.pictures import Picture, m_mode_picture
 from napari_ulm3d.plugin.controls.plot import Plot
@@ -131,9 +131,8 @@ def _words(motion: BlockMotion, spacing_um: tuple[float, float, float], auto: bo
     ]
     if motion.deformed is not None:
         field = motion.deformed
-        rms = float(np.sqrt((field.deformation.rms_um() ** 2).mean()))
         lines.append(
-            f"Deformation {rms:.1f} µm rms; correlation {field.before:.4f} without, "
+            f"Deformation {bent_um([field]):.1f} µm rms; correlation {field.before:.4f} without, "
             f"{field.after:.4f} with it."
         )
     if auto:
