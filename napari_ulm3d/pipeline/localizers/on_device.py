@@ -1,8 +1,8 @@
 """Keep a block on the GPU from the clutter filter to the input of a network.
 
 The block is copied to the GPU once, and its filtered frames are copied back once, for stages on the
-CPU; if they are thinned to a working grid, that is done on the GPU too. Other settings (a bandpass, a part of the spectrum, another choice of voxels) and blocks larger
-than the GPU's memory are processed on the CPU.
+CPU; if they are thinned to a working grid, that is done on the GPU too. Other settings (a bandpass, a part
+of the spectrum, another choice of voxels) and blocks larger than the GPU's memory are processed on the CPU.
 """
 
 from __future__ import annotations
