@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.machine import machine_line
-from benchmarks.vessel_measures import scenes
+from benchmarks.vessel_measures import kinds, scenes
 from benchmarks.vessel_measures.scores import Found, compare
 from napari_ulm3d import vessels
 from napari_ulm3d.config import VesselConfig
@@ -33,7 +33,8 @@ _BANDS = ((10, 15), (15, 25), (25, 40), (40, 80), (80, 400))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tree", type=Path, help="an .swc (.gz) tree; scaled to cover 2 mm")
-    parser.add_argument("--only", choices=("tubes", "grown", "tree"), help="a part alone")
+    parser.add_argument("--trees", type=Path, nargs="*", default=[], help="kinds: .swc (.gz) trees")
+    parser.add_argument("--only", choices=("tubes", "grown", "tree", "kinds"), help="a part alone")
     given = parser.parse_args()
     print(machine_line("scikit-image", "skan"), end="\n\n")
     if given.only in (None, "tubes"):
@@ -42,6 +43,8 @@ def main() -> None:
     if given.only in (None, "grown"):
         for frames in (4000, 16000):
             networks("grown cortex, 0.8 mm", scenes.grid_of(800), None, 60, frames)
+    if given.only == "kinds":
+        kinds.table(given.trees)
     if given.only in (None, "tree") and given.tree:
         for frames in (4000, 16000):
             networks(given.tree.name, scenes.grid_of(2000), given.tree, 200, frames)

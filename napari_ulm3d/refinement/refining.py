@@ -43,6 +43,10 @@ _MARGIN_VOXELS = 16
 _MOST_VOXELS = 40_000_000
 #: Threshold on the probability of vessel if neither the caller nor the weights give one.
 LEAST = 0.5
+_KINDS_NOTE = (
+    "Artery, capillary or vein is a guess from simulated networks, and often wrong in measured anatomy. With tracks, "
+    "`napari-ulm3d vessels` tells arteries from veins by their branching along the flow."
+)
 
 
 def refine(
@@ -142,6 +146,7 @@ def refine(
         kinds = VesselMap(
             "predicted_kind", grid, index[vessel], kind[vessel] + 1.0, "", prediction=facts
         )
+        notes = (*notes, _KINDS_NOTE)
     result = VesselMap(
         "predicted_probability", grid, index, probability, "probability", prediction=facts
     )

@@ -33,7 +33,7 @@ VESSEL_COLUMNS: dict[str, str] = {
     "direction_y": "",
     "direction_x": "",
     "direction_agreement": "1: all bubbles move one way; 0: equally in both directions",
-    "kind": "artery, vein, or unknown: from branching along the flow",
+    "kind": "artery, vein, or unknown: from the junctions along the flow",
 }
 JUNCTION_COLUMNS: dict[str, str] = {
     "node": "number of the node",

@@ -16,7 +16,8 @@ from napari_ulm3d.maps import density_maps
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.vasculature.graph import VesselGraph
 from napari_ulm3d.vasculature.measures.error import track_error_um
-from napari_ulm3d.vasculature.measures.junctions import junction_table, kinds_of
+from napari_ulm3d.vasculature.measures.junctions import junction_table
+from napari_ulm3d.vasculature.measures.kinds import kinds_of
 from napari_ulm3d.vasculature.measures.lines import centrelines_of
 from napari_ulm3d.vasculature.measures.vessel import measure_with_tracks, measure_without_tracks
 from napari_ulm3d.vasculature.trace.bridge import bridge_gaps

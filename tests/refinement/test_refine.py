@@ -135,6 +135,8 @@ def test_speeds_are_read_where_all_are_there(weights):
     without = refine(density, "segment", weights=weights["segment"])
     assert not np.allclose(with_speed.probability.values, without.probability.values)
     assert set(np.unique(with_speed.kind.values)) <= {1.0, 2.0, 3.0}
+    assert any("napari-ulm3d vessels" in note for note in with_speed.notes)
+    assert not without.notes
     two = {name: maps[name] for name in ("density", "speed")}
     np.testing.assert_allclose(
         refine(two, "segment", weights=weights["segment"]).probability.values,

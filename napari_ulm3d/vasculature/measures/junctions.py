@@ -1,4 +1,4 @@
-"""Junctions: balance of the flows, and classification into arteries and veins."""
+"""Junctions: balance of the flows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.vasculature.graph import JUNCTION_COLUMNS
 
-__all__ = ["junction_table", "kinds_of"]
+__all__ = ["junction_table"]
 
 _WITHIN_95 = 1.96
 
@@ -47,28 +47,3 @@ def junction_table(nodes_um: NDArray[np.float64], vessels: pd.DataFrame) -> pd.D
         }
     )
     return table[list(JUNCTION_COLUMNS)]
-
-
-def kinds_of(vessels: pd.DataFrame) -> list[str]:
-    """Classify each vessel as artery, vein or unknown, from its branching along the flow.
-
-    Arteries divide along the flow and veins join. A vessel that divides downstream and starts
-    at a fork or enters the field of view is an artery. A vessel that starts at a confluence and
-    ends at another or leaves the field of view is a vein. Terminal branches, capillaries between
-    a fork and a confluence, and vessels of unknown flow are unknown.
-    """
-    known = np.isfinite(vessels["flow_nl_min"].to_numpy())
-    a, b = vessels["node_a"].to_numpy(), vessels["node_b"].to_numpy()
-    n = int(max(a.max(initial=-1), b.max(initial=-1))) + 1
-    arriving, leaving = np.bincount(b[known], minlength=n), np.bincount(a[known], minlength=n)
-    unclear = np.bincount(np.concatenate([a[~known], b[~known]]), minlength=n) > 0
-    fork = (arriving == 1) & (leaving >= 2) & ~unclear
-    meeting = (arriving >= 2) & (leaving == 1) & ~unclear
-    enters = (arriving[a] == 0) & (leaving[a] == 1) & ~unclear[a]
-    departs = (leaving[b] == 0) & (arriving[b] == 1) & ~unclear[b]
-    artery = known & fork[b] & (fork[a] | enters)
-    vein = known & meeting[a] & (meeting[b] | departs)
-    return [
-        "artery" if is_artery else "vein" if is_vein else "unknown"
-        for is_artery, is_vein in zip(artery, vein, strict=True)
-    ]
