@@ -2,6 +2,7 @@
 
 `python -m benchmarks.block_length` simulates 1,000 frames of 40 bubbles each (with a seed used in
 neither training nor test) and runs the defaults with blocks of each length; `auto` is the default.
+`--set clutter.svd_range=12,200` compares with a fixed cut.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("lengths", nargs="*", default=["200", "500", "1000", "auto"])
     parser.add_argument("--localizers", nargs="+", default=["gaussian"])
     parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     print(machine_line(), end="\n\n", flush=True)
     base = preset("mouse-brain-15MHz")
@@ -47,17 +49,16 @@ def main() -> None:
         )
     )
     rows = [
-        _row(scene, length, localizer)
+        _row(scene, length, localizer, arguments.settings)
         for localizer in arguments.localizers
         for length in arguments.lengths
     ]
     print(markdown_table(_HEADER, rows))
 
 
-def _row(scene: Scene, length: str, localizer: str) -> list[str]:
-    config = PipelineConfig().with_settings(
-        [f"load.frames_per_block={length}", f"localize.localizer={localizer}", "maps.fsc=false"]
-    )
+def _row(scene: Scene, length: str, localizer: str, more: list[str]) -> list[str]:
+    own = [f"load.frames_per_block={length}", f"localize.localizer={localizer}", "maps.fsc=false"]
+    config = PipelineConfig().with_settings([*own, *more])
     found, tracks, cpu_s = [], [], []
     for event in run_events(scene.acquisition, config):
         if isinstance(event, BlockFinished):

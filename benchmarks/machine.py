@@ -15,9 +15,7 @@ __all__ = ["machine_line", "markdown_table"]
 
 def machine_line(*packages: str) -> str:
     """Processor, cores, system, Python, versions of the named packages, and the date."""
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("numpy", "numba", *packages)
-    )
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "numba", *packages))
     return (
         f"{_processor()}, {processors()} cores; {platform.system()}, Python {platform.python_version()}, {versions}; "
         f"napari-ulm3d {__version__}; {date.today().isoformat()}"
@@ -33,6 +31,13 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     ]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join(lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # needed by some scenes or rivals only
+        return "(not installed)"
 
 
 def _processor() -> str:

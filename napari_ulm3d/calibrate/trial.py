@@ -5,7 +5,9 @@ too many takes bubbles away and leaves ghosts of strong ones. So bubbles are loc
 each of three cuts and linked. With n localizations of which p are in tracks (beyond chance, see
 `link.chance`), p are taken as true, n - p as false, and what the best of the cuts follows more as missed:
 this estimates the Jaccard index, p / (max p + n - p). The number of points in tracks alone does not
-tell, since tissue and ghosts are followed as well; but then more localizations stay alone.
+tell, since tissue and ghosts are followed as well; but then more localizations stay alone. Another cut is
+taken only if most of the localizations that it adds, or few of those that it removes, are in tracks: where
+many localizations stay alone, the index rises even if half of the new ones do, as with tissue.
 """
 
 from __future__ import annotations
@@ -20,17 +22,21 @@ from numpy.typing import NDArray
 from napari_ulm3d.calibrate.calibration import Calibration
 from napari_ulm3d.config import LinkConfig, LocalizeConfig
 from napari_ulm3d.filtering import FilteredBlock, TissueCut
-from napari_ulm3d.link import chance_tracks, with_speed
+from napari_ulm3d.link import chance_tracks
 from napari_ulm3d.localize import localize
 from napari_ulm3d.tables import Localizations
 
 __all__ = ["CutSample", "TriedCut", "best_shift"]
 
-_FRAMES = 100  # of each block
+_MOST_FRAMES, _FEWEST_FRAMES = 100, 30  # of each block
+_MOST_VOXELS = 10_000_000
+"""Voxels times frames of each block, so that large volumes do not take long."""
 _AT_ONCE = 25
 _SHORTEST = 5  # localizations in a track that counts
-_ORDERS = 5
-_FEW = 4 * _SHORTEST  # fewer points in tracks decide nothing
+_FEW = 150  # fewer points in tracks decide nothing
+_CLEARLY = 1.02  # ratio of the estimated indices
+_ADDED, _REMOVED = 0.65, 0.3
+"""In tracks: at least this share of the localizations that a cut adds, at most that of those it removes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class TriedCut:
 class CutSample:
     """The components on either side of a cut, in the middle frames of a block.
 
+    It has 100 frames, which the choice needs, or fewer of a large volume, which has more bubbles.
+
     Attributes
     ----------
     frames
@@ -78,8 +86,10 @@ class CutSample:
             return None
         vectors = np.ascontiguousarray(cut.vectors[:, cut.first - 2 : cut.first], block.dtype)
         images = vectors.conj().T @ block.reshape(len(block), -1)
-        low = max(0, len(block) - _FRAMES) // 2
-        some = slice(low, min(low + _FRAMES, len(block)))
+        affordable = _MOST_VOXELS * len(block) // block.size
+        n_frames = min(max(affordable, _FEWEST_FRAMES), _MOST_FRAMES)
+        low = max(0, len(block) - n_frames) // 2
+        some = slice(low, min(low + n_frames, len(block)))
         return cls(some, vectors[some].T, images.reshape(-1, *block.shape[1:]), cut.first)
 
     def shifted(self, filtered: NDArray[Any], shift: int) -> Iterator[NDArray[Any]]:
@@ -139,19 +149,14 @@ class CutSample:
 
 
 def _followed(found: Localizations, rate_hz: float) -> float:
-    """Localizations in tracks, less those expected by chance: the median over random orders."""
-    # Slow bubbles link in any order, so a single count of chance may be far too high.
-    config = with_speed(found, rate_hz, LinkConfig())
-    counts = []
-    for seed in range(_ORDERS):
-        chance = chance_tracks(found, rate_hz, config, seed=seed)
-        true = np.arange(len(chance.tracks)) * (chance.tracks - chance.by_chance)
-        counts.append(true[_SHORTEST:].sum())
-    return float(np.median(counts))
+    """Localizations in tracks, less those expected by chance."""
+    chance = chance_tracks(found, rate_hz, LinkConfig())
+    true = np.arange(len(chance.tracks)) * (chance.tracks - chance.by_chance)
+    return float(true[_SHORTEST:].sum())
 
 
 def best_shift(tried: Sequence[Sequence[TriedCut]]) -> int:
-    """The shift with the highest estimated Jaccard index over all samples; 0 if it is unclear.
+    """The shift with a clearly higher estimated Jaccard index over all samples; 0 if there is none.
 
     Parameters
     ----------
@@ -168,4 +173,10 @@ def best_shift(tried: Sequence[Sequence[TriedCut]]) -> int:
     if most < _FEW:
         return 0
     score = {k: followed[k] / (most + found[k] - followed[k]) for k in found}
-    return max(score, key=lambda k: (score[k], k == 0))
+
+    def convinces(k: int) -> bool:
+        more, followed_more = found[k] - found[0], followed[k] - followed[0]
+        share = _ADDED if more > 0 else _REMOVED
+        return score[k] > _CLEARLY * score[0] and followed_more >= share * more
+
+    return max((k for k in score if convinces(k)), key=score.__getitem__, default=0)

@@ -12,7 +12,7 @@ from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.calibrate import calibrate, combine
 from napari_ulm3d.calibrate.trial import CutSample, TriedCut, best_shift
 from napari_ulm3d.config import ClutterConfig, PipelineConfig
-from napari_ulm3d.filtering import FilteredBlock, clutter_filter, tissue_cut
+from napari_ulm3d.filtering import FilteredBlock, TissueCut, clutter_filter, tissue_cut
 
 RANK, N_FRAMES, SIDE, RATE_HZ = 4, 120, 48, 300.0
 
@@ -90,10 +90,44 @@ def test_what_is_found_is_said_and_what_is_given_is_obeyed(acquisition: Acquisit
     assert [one.how for one in obeyed.findings if one.name == "first component kept"] == ["given"]
 
 
+def test_a_sample_of_a_large_volume_has_fewer_frames() -> None:
+    for side, n_frames in ((8, 100), (40, 100), (64, 38), (96, 30)):
+        block = np.zeros((120, side, side, side), np.float32)
+        vectors = np.eye(120, 3, dtype=np.float32)
+        sample = CutSample.of(block, TissueCut(2, 1.0, np.ones(3), np.ones(3), vectors))
+        assert sample is not None
+        assert sample.frames.stop - sample.frames.start == n_frames
+        assert sample.frames.start == (120 - n_frames) // 2
+
+
 def test_few_points_decide_nothing() -> None:
-    few = [TriedCut(-1, 19, 19.0), TriedCut(0, 100, 1.0), TriedCut(1, 10, 5.0)]
+    few = [TriedCut(-1, 140, 140.0), TriedCut(0, 300, 1.0), TriedCut(1, 10, 5.0)]
     assert best_shift([few]) == 0
+    many = [
+        TriedCut(k, 2 * n, 2 * p) for k, n, p in ((-1, 140, 140.0), (0, 300, 1.0), (1, 10, 5.0))
+    ]
+    assert best_shift([many]) == -1
     assert best_shift([]) == 0
+
+
+def test_a_slight_advantage_decides_nothing() -> None:
+    assert best_shift([[TriedCut(0, 1000, 800.0), TriedCut(1, 1000, 805.0)]]) == 0
+    assert best_shift([[TriedCut(0, 1000, 800.0), TriedCut(1, 1000, 880.0)]]) == 1
+
+
+def test_tissue_of_which_half_is_followed_is_not_let_in() -> None:
+    """Many localizations are alone, so the estimated index rises although half of the new ones are alone, too."""
+    measured = TriedCut(0, 1320, 300.0)
+    assert 950 / 2600 > 1.5 * 300 / (950 + 1320 - 300)
+    assert best_shift([[TriedCut(-1, 2600, 950.0), measured]]) == 0
+    assert best_shift([[TriedCut(-1, 2100, 950.0), measured]]) == -1
+
+
+def test_bubbles_are_not_removed_for_a_better_precision() -> None:
+    clear = TriedCut(0, 1000, 800.0)
+    assert 690 / (800 + 10) > 1.05 * 0.8
+    assert best_shift([[clear, TriedCut(1, 700, 690.0)]]) == 0
+    assert best_shift([[clear, TriedCut(1, 800, 745.0)]]) == 1
 
 
 def test_tissue_and_ghosts_are_followed_too_but_leave_more_alone() -> None:
