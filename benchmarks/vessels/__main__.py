@@ -1,4 +1,4 @@
-"""Refined vessel maps and their rivals: ``python -m benchmarks.vessels [complete|superres|segment|scaling]``.
+"""Refined vessel maps and their rivals: ``python -m benchmarks.vessels [complete|superres|segment|scaling|skull|...]``.
 
 Scenes have seeds not used in training; every other one is a measured network (``--trees``)
 if any is given, none of which was used in training. The truth is the lumen of the vessels visited in the
@@ -13,7 +13,21 @@ import sys
 from pathlib import Path
 
 from benchmarks.machine import machine_line
-from benchmarks.vessels import complete, others, pictures, scaling, segment, superres
+from benchmarks.vessels import (
+    complete,
+    mouse,
+    oracle,
+    others,
+    pictures,
+    scales,
+    scaling,
+    segment,
+    superres,
+)
+from benchmarks.vessels.skull import table as skull
+
+_TASKS = {"complete": complete, "superres": superres, "segment": segment, "oracle": oracle}
+_OTHERS = ("scaling", "scales", "pictures", "others", "mouse", "skull")
 
 
 def main() -> int:
@@ -23,7 +37,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="complete",
-        choices=("complete", "superres", "segment", "scaling", "pictures", "others"),
+        choices=(*_TASKS, *_OTHERS),
     )
     parser.add_argument("--weights", type=Path, help="Weights; none: the included ones.")
     parser.add_argument("--trees", nargs="*", default=[], help="Networks never trained on.")
@@ -32,6 +46,11 @@ def main() -> int:
     parser.add_argument("--extent-um", type=float, help="Scaling: one cube, finer and finer.")
     parser.add_argument("--stacks", type=Path, help="Others: the folder of the images and masks.")
     parser.add_argument("--out", type=Path, default=Path("."), help="Folder of the pictures.")
+    parser.add_argument("--skull", type=Path, help="Skull: the .mat file of its mask.")
+    parser.add_argument("--mice", type=Path, help="Mouse, pictures: the folder of whole 2-D maps.")
+    parser.add_argument("--train", type=Path, help="Skull: train, or go on, in this folder.")
+    parser.add_argument("--steps", type=int, default=1500, help="Skull: steps of the training.")
+    parser.add_argument("--minutes", type=float, help="Skull: stop the training after this time.")
     options = parser.parse_args()
     print(machine_line("torch", "scikit-image"))
     weights = None if options.weights is None else str(options.weights)
@@ -40,10 +59,18 @@ def main() -> int:
     elif options.what == "others":
         others.table(options.stacks, weights)
     elif options.what == "pictures":
-        pictures.draw(options.out, weights)
+        pictures.draw(options.out, weights, options.mice)
+    elif options.what == "scales":
+        scales.draw(options.out, weights)
+    elif options.what == "mouse":
+        mouse.table(options.mice, weights)
+    elif options.what == "skull" and options.train is not None:
+        skull.train_side(options.skull, options.train, options.steps, options.minutes)
+    elif options.what == "skull":
+        skull.costs(options.skull, weights)
+        skull.table(options.skull, weights)
     else:
-        task = {"complete": complete, "superres": superres, "segment": segment}[options.what]
-        task.table(options.scenes, options.trees, weights)
+        _TASKS[options.what].table(options.scenes, options.trees, weights)
     return 0
 
 

@@ -9,22 +9,17 @@ doubling) and marked as such.
 
 from __future__ import annotations
 
-import itertools
 import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import nn
 
+from benchmarks.vessels.cost import KINDS, cost_of
 from napari_ulm3d.networks.shipped import find_weights, load_weights
-from napari_ulm3d.networks.volumes.config import FEATURES, CompletionNetConfig
 from napari_ulm3d.refinement.features import map_features
-from napari_ulm3d.refinement.tensor import as_tensor
 from napari_ulm3d.simulate.vasculature import VasculatureConfig, procedural_network
 from napari_ulm3d.simulate.vasculature.lumen import lumen_voxels
 
@@ -41,7 +36,7 @@ def table(sides: Sequence[int], weights: str | None, extent_um: float | None = N
     )
     known: dict[str, list[tuple[int, float, float]]] = {}
     for side in sides:
-        for what in ("sparse", "sparse step", "dense", "dense step"):
+        for what in KINDS:
             if what.startswith("dense") and side > _DENSE_TO:
                 last = known[what][-1]
                 seconds, mb = (v * (side / last[0]) ** 3 for v in last[1:])
@@ -86,97 +81,13 @@ def _map(side: int, extent: float):
     return VesselMap("density", grid, index, rng.geometric(0.5, index.size), "tracks")
 
 
-def _dense(c: CompletionNetConfig) -> nn.Module:
-    """A U-Net with the same channels on all voxels."""
-
-    class Dense(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            w = list(c.channels)
-
-            def block(a: int, b: int) -> nn.Sequential:
-                return nn.Sequential(nn.Conv3d(a, b, 3, padding=1), nn.ELU(inplace=True))
-
-            self.first = nn.Sequential(block(len(FEATURES), w[0]), block(w[0], w[0]))
-            self.down = nn.ModuleList(
-                nn.Sequential(nn.Conv3d(a, b, 2, 2), nn.ELU(inplace=True), block(b, b))
-                for a, b in itertools.pairwise(w)
-            )
-            self.up = nn.ModuleList(
-                nn.ConvTranspose3d(w[k + 1], w[k], 2, 2) for k in reversed(range(c.levels))
-            )
-            self.merge = nn.ModuleList(
-                nn.Sequential(block(2 * w[k], w[k]), block(w[k], w[k]))
-                for k in reversed(range(c.levels))
-            )
-            self.head = nn.Conv3d(w[0], 1, 1)
-
-        def forward(self, x):
-            skips = [self.first(x)]
-            for down in self.down:
-                skips.append(down(skips[-1]))
-            y = skips.pop()
-            for up, merge in zip(self.up, self.merge, strict=True):
-                y = merge(torch.cat([up(y), skips.pop()], 1))
-            return self.head(y)
-
-    return Dense()
-
-
 def _measured(
     side: int, what: str, weights: str | None, extent_um: float
 ) -> tuple[int, float, float]:
     network = load_weights(find_weights(weights, "complete"), ("CompletionNet",), "cpu").network
     features = map_features({"density": _map(side, extent_um)})
-    x, dense = as_tensor(features), None
-    if what.startswith("dense"):
-        network = _dense(network.config)
-        dense = torch.zeros(1, len(FEATURES), *features.grid.shape)
-        dense[0][:, *x.indices[:, 1:].long().T] = x.features.T
-        x = dense
-    # Warm up: loading compiled functions and starting threads must not count.
-    small = as_tensor(map_features({"density": _map(32, 32 * EDGE_UM)}))
-    _run(network, small if x is not dense else torch.zeros(1, len(FEATURES), 32, 32, 32), what)
-    _peak_reset()
-    before, start = _now_mb(), time.process_time()
-    _run(network, x, what)
-    return len(features), time.process_time() - start, _peak_mb() - before
-
-
-def _run(network: nn.Module, x, what: str) -> None:
-    step = what.endswith("step")
-    network.train(step)
-    with torch.set_grad_enabled(step):
-        out = network(x)
-        if step:
-            logits = out.logits if hasattr(out, "logits") else ()
-            total = (
-                sum(each.features.square().mean() for each in logits)
-                if logits
-                else out.square().mean()
-            )
-            total.backward()
-
-
-def _peak_reset() -> None:
-    try:
-        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-            file.write("5")
-    except OSError:
-        pass
-
-
-def _status(name: str) -> float:
-    with open("/proc/self/status", encoding="ascii") as file:
-        return next(float(line.split()[1]) / 1024 for line in file if line.startswith(name))
-
-
-def _now_mb() -> float:
-    return _status("VmRSS")
-
-
-def _peak_mb() -> float:
-    return max(_status("VmHWM"), _status("VmRSS"))
+    small = map_features({"density": _map(32, 32 * EDGE_UM)})
+    return len(features), *cost_of(network, features, what, small)
 
 
 if __name__ == "__main__":

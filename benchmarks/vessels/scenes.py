@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import MapConfig
 from napari_ulm3d.maps import accumulate
+from napari_ulm3d.tables import Tracks
 from napari_ulm3d.train.volumes.config import VolumeDataConfig
 from napari_ulm3d.train.volumes.scenes import draw_flow_scene, turning
 from napari_ulm3d.train.volumes.windows import VolumeWindow, cut_window, place_window
@@ -35,12 +36,16 @@ class Scene:
         Lumen voxels visited in the whole acquisition, 2^doublings times as fine as the map.
     window
         The same as a training window.
+    tracks, paths
+        Measured and true positions.
     """
 
     share: float
     maps: Mapping[str, VesselMap]
     true: NDArray[np.bool_]
     window: VolumeWindow
+    tracks: Tracks
+    paths: Tracks
 
 
 def scenes(
@@ -66,5 +71,5 @@ def scenes(
             true = np.zeros(window.fine.shape, bool)
             true.ravel()[window.target] = True
             if true.any():
-                out.append(Scene(share, maps, true, window))
+                out.append(Scene(share, maps, true, window, tracks, paths))
     return out

@@ -11,7 +11,7 @@ from scipy import ndimage
 from benchmarks.vessels.scenes import TEST, VALIDATION, scenes
 from napari_ulm3d.refinement import refine
 
-__all__ = ["table"]
+__all__ = ["boundary_and_dice", "table"]
 
 SHARES = (0.3, 1.0)
 SIDE, EDGE_UM = 20, 40.0
@@ -38,8 +38,10 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
 
         for name, order in ORDERS.items():
             tried = [(s.true, finer(s, order)) for s in held]
-            best = max(THRESHOLDS, key=lambda t: _mean([(a, b >= t) for a, b in tried])[0])
-            scores = _mean([(s.true, finer(s, order) >= best) for s in test])
+            best = max(
+                THRESHOLDS, key=lambda t: boundary_and_dice([(a, b >= t) for a, b in tried])[0]
+            )
+            scores = boundary_and_dice([(s.true, finer(s, order) >= best) for s in test])
             print(f"| {name}, from {best:g} | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
         found = [
             (
@@ -48,7 +50,7 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
             )
             for s in test
         ]
-        scores = _mean(found)
+        scores = boundary_and_dice(found)
         print(f"| network | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
 
 
@@ -64,7 +66,7 @@ def _lanczos(dense: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return dense
 
 
-def _mean(pairs) -> tuple[float, float]:
+def boundary_and_dice(pairs) -> tuple[float, float]:
     """Ratios of the sums over all scenes."""
     sums = np.zeros((2, 2))
     for true, found in pairs:

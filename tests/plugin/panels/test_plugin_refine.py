@@ -19,7 +19,7 @@ from napari.layers import Image, Labels
 from plugin_hands import click, dock
 
 from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.errors import InputError
+from napari_ulm3d.errors import InputError, UlmError
 from napari_ulm3d.networks.registry import build
 from napari_ulm3d.networks.weights import save_weights
 from napari_ulm3d.plugin.jobs.refine_map import layer_map, refinable
@@ -61,6 +61,61 @@ def test_layers_of_others_become_maps_in_micrometres():
     assert plane.shape == (30, 1, 28)
     with pytest.raises(InputError, match="negative"):
         layer_map(Image(stack().astype(float) - 1))
+
+
+def _layer(rng: np.random.Generator) -> Image | Labels:
+    """A layer of someone else: any axes, type, scale, unit, and values."""
+    shape = tuple(int(n) for n in rng.integers(1, 9, rng.choice([2, 3, 3, 3, 4])))
+    data = np.where(rng.random(shape) < rng.choice([0, 0.1, 1]), rng.exponential(3, shape), 0)
+    for value in (np.nan, np.inf, -1.0, 1e300):
+        if rng.random() < 0.1:
+            data.flat[rng.integers(data.size)] = value
+    more: dict[str, Any] = {
+        "scale": 10.0 ** rng.uniform(-4, 3, len(shape)) * rng.choice([1, 1, 1, -1], len(shape)),
+        "translate": rng.normal(0, 100, len(shape)),
+        "units": (str(rng.choice(["pixel", "um", "mm", "nm", "s"])),) * len(shape),
+    }
+    if rng.random() < 0.3:
+        whole = np.nan_to_num(data, posinf=7, neginf=0).clip(-3, 1000).astype(np.int32)
+        return Labels(whole, **more)
+    kind = str(rng.choice(["f4", "f8", "u1", "i2"], p=[0.4, 0.3, 0.15, 0.15]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return Image(data.astype(kind), **more)
+
+
+def _layers_become_maps_or_are_refused(seeds: range) -> tuple[int, int]:
+    """Number of layers that became maps, and of those refused."""
+    said, maps = [], 0
+    for seed in seeds:
+        layer = _layer(np.random.default_rng(seed))
+        if not refinable(layer):
+            assert layer.ndim not in (2, 3)
+            continue
+        try:
+            found = layer_map(layer)
+        except UlmError as error:
+            said.append(str(error))
+            continue
+        maps += 1
+        shown = np.asarray(layer.data, float)
+        assert np.isfinite(shown).all()
+        assert found.index.size == np.count_nonzero(shown)
+        assert found.values.min(initial=0) >= 0
+        assert np.isfinite(found.grid.spacing_um).all()
+    assert all(20 < len(text) < 400 and "\n" not in text for text in said)
+    return maps, len(said)
+
+
+def test_any_layer_becomes_a_map_or_is_refused_in_a_sentence():
+    maps, refused = _layers_become_maps_or_are_refused(range(20))
+    assert maps
+    assert refused
+
+
+@pytest.mark.slow
+def test_five_hundred_layers_become_maps_or_are_refused():
+    maps, refused = _layers_become_maps_or_are_refused(range(1000, 1500))
+    assert min(maps, refused) > 50
 
 
 def test_what_cannot_be_refined_is_not_offered():

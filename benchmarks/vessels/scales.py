@@ -1,0 +1,65 @@
+"""A figure of super-resolution scale by scale: 64 to 128 to 256, and 128 to 256 to 512 voxels a side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.vessels.complete import coarse
+from benchmarks.vessels.scenes import DATA, TEST, Scene, scenes
+from benchmarks.vessels.superres import boundary_and_dice
+from napari_ulm3d.refinement import refine
+
+__all__ = ["draw"]
+
+_FIELD_UM = 1792.0
+_SIDES = (64, 128)
+_SLAB_UM = 56.0
+_LARGE = DATA.replace(
+    field_um=(_FIELD_UM, _FIELD_UM),
+    spacing_um=(150.0, 150.0),
+    positions=(300_000.0, 300_000.0),
+    bubbles=(12.0, 12.0),
+)
+
+
+def draw(out: Path, weights: str | None) -> None:
+    """Write refined_scales.png, and print the scores at each scale."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 4, figsize=(14, 7.4), constrained_layout=True)
+    titles = ("measured", "predicted, by 2", "predicted, by 4", "lumens")
+    for row, side in zip(axes, _SIDES, strict=True):
+        scene = scenes(TEST + 70, 1, (), (1.0,), side, _FIELD_UM / side, 2, _LARGE)[0]
+        images = [np.log1p(scene.maps["density"].dense())]
+        images += [_predicted(scene, factor, weights) for factor in (2, 4)]
+        images.append(scene.true)
+        sides = (side, 2 * side, 4 * side, 4 * side)
+        for axis, image, title, n in zip(row, images, titles, sides, strict=True):
+            axis.imshow(_slab(image), cmap="gray", interpolation="nearest")
+            axis.set_title(f"{title}: {n} voxels of {_FIELD_UM / n:g} um a side", fontsize=9)
+            axis.set_axis_off()
+    figure.savefig(out / "refined_scales.png", dpi=75)
+    plt.close(figure)
+
+
+def _predicted(scene: Scene, factor: int, weights: str | None) -> NDArray[np.bool_]:
+    refined = refine(scene.maps, "superres", factor=factor, weights=weights, device="cpu")
+    found = refined.mask().dense() > 0
+    true = scene.true if factor == 4 else coarse(scene.true)
+    dice, border = boundary_and_dice([(true, found)])
+    print(f"{scene.maps['density'].shape[0]} to {found.shape[0]} voxels a side: Dice {dice:.3f}, "
+          f"boundary Dice {border:.3f}; {found.sum():,} voxels, {true.sum():,} in the lumens")  # fmt: skip
+    return found
+
+
+def _slab(volume: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Maximum along y of a slab around the middle."""
+    n = volume.shape[1]
+    half = max(1, round(_SLAB_UM / (_FIELD_UM / n) / 2))
+    return np.asarray(volume[:, n // 2 - half : n // 2 + half].max(axis=1), float)
