@@ -69,7 +69,7 @@ def _coverage() -> None:
     cells = []
     for smoothing_um in (0.0, 100.0):
         for seed in (_SEED, _SEED + 1):
-            share = coverage(seed, draws=60, judged=6, smoothing_um=smoothing_um)
+            share = coverage(seed, draws=60, judged=24, smoothing_um=smoothing_um)
             cells.append(
                 [f"{smoothing_um:g}", str(seed), f"{share['voxels']:.0f}",
                  f"{100 * share['density']:.1f} %", f"{100 * share['speed']:.1f} %"]

@@ -9,6 +9,7 @@ no more memory than the shortest. Medians of several tries in milliseconds:
 * overlay: from moving the threshold in Sparsify until the kept voxels of the frame are drawn;
 * follow: from moving the time slider within a block until the kept voxels of that frame are drawn
   (which requires its correlation map);
+* next: the same for the following frame, as when the slider is dragged, a tenth of a second later;
 * jump: the same for another block of 50 frames or 256 MB, which must be read and filtered;
 * map: from changing a filter of Vessel maps until the map of 100,000 track points is redrawn.
 
@@ -43,6 +44,7 @@ _SPACING_UM = (100.0, 100.0, 100.0)
 _BLOCK_BYTES = 256 << 20
 _WAIT_S = 60.0
 _BEAT_MS = 5
+_PACE_S = 0.1  # between two frames of a dragged slider
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def main() -> None:
         os.environ["XDG_DATA_HOME"] = folder  # not the user's own list of runs
         print(machine_line("napari", "PySide6-Essentials"), end="\n\n", flush=True)
         rows = [_looking(edge, n, tries) for edge in edges for n in lengths]
-        header = ["voxels", "frames", "frame", "overlay", "follow", "jump"]
+        header = ["voxels", "frames", "frame", "overlay", "follow", "next", "jump"]
         print("Looking, median ms:\n" + markdown_table(header, rows), end="\n\n", flush=True)
         rows = [_mapping(edge, tries) for edge in edges]
         print("Map of 100,000 track points, median ms:")
@@ -108,10 +110,14 @@ def _looking(edge: int, n_frames: int, tries: int) -> list[str]:
         overlay = [window.timed(lambda b=b: window.threshold(b), window.overlaid) for b in bars]  # type: ignore[misc]
         go(n_frames - 1, window.overlaid)
         follow = [go(k, window.overlaid) for k in _others(rng, block, tries)]
+        in_a_row = []
+        for k in range(tries + 1):
+            window.wait(_PACE_S)
+            in_a_row.append(go(k % block, window.overlaid))
         blocks = _others(rng, n_frames // block, tries)
         jump = [go(k * block, window.overlaid) for k in blocks]
     # The first of each is a warm-up.
-    cells = [str(_Times(times[1:])) for times in (frame, overlay, follow, jump)]
+    cells = [str(_Times(times[1:])) for times in (frame, overlay, follow, in_a_row, jump)]
     print(f"  {edge}^3, {n_frames} frames: {', '.join(cells)}", file=sys.stderr, flush=True)
     return [f"{edge}^3", f"{n_frames:,}", *cells]
 
@@ -263,6 +269,10 @@ class _Window:
         took = 1000 * (time.perf_counter() - began)
         self._spin(0.05)
         return took
+
+    def wait(self, seconds: float) -> None:
+        """Let the window run."""
+        self._spin(seconds)
 
     def rest(self) -> None:
         """Wait until no panel is computing."""

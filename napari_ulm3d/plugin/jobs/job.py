@@ -155,6 +155,11 @@ class LatestJob(Job):
         self._waiting: Work | None = None
         self.ended.connect(self._next)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request waits for the running work to end."""
+        return self._waiting is not None
+
     def request(self, work: Work) -> None:
         """Run this as soon as the running work ends, unless a newer request replaces it."""
         if self.running:

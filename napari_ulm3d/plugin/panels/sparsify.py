@@ -43,6 +43,8 @@ class SparsifyPanel(Panel):
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_level)
         self._job.failed.connect(self._on_failed)
+        # Neighbouring frames, while nothing else is to be computed: their overlay then comes at once.
+        self._ahead = LatestJob(self)
         # Several slider moves within one turn of the event loop cause one redraw.
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
@@ -111,12 +113,14 @@ class SparsifyPanel(Panel):
         if self._level is None:
             self.kept.setText("Correlating with the PSF…")
         self._looked_with = config.sparsify
+        self._ahead.stop()
         self._job.request(waits(lambda stop: level_of(preview, config, frame, stop)))
 
     # --- showing -----------------------------------------------------------------------------
 
     def _on_level(self, level: Level) -> None:
         self.problem.say(None)
+        forward = self._level is None or self._level.frame <= level.frame
         self._level = level
         self.histogram.x_label = level.quantity
         counts = level.counts.astype(float)
@@ -131,6 +135,14 @@ class SparsifyPanel(Panel):
         # Only now, because the overlay comes first.
         if self.costs.measured is None:
             self.costs.measure()
+        self._correlate_ahead(level.frame, 1 if forward else -1)
+
+    def _correlate_ahead(self, frame: int, step: int) -> None:
+        preview, config = self.session.preview, for_network(self.session.config)
+        if preview is None or not self.isVisible() or self._job.waiting:
+            return
+        self._ahead.stop()
+        self._ahead.request(waits(lambda stop: preview.correlate_ahead(config, frame, step, stop)))
 
     def _show_kept(self) -> None:
         level, acquisition = self._level, self.session.acquisition

@@ -32,6 +32,9 @@ __all__ = ["Preview", "block_at", "for_network", "kept_in"]
 Value = TypeVar("Value")
 
 _CHUNK_BYTES = 8 << 20
+# Correlation maps that are kept, those of the next frames among them.
+_CORRELATION_BYTES = 256 << 20
+_FEWEST_CORRELATIONS, _MOST_CORRELATIONS = 4, 40
 # Minimum number of a block's strongest voxels kept: 24 MB.
 _FEWEST_STRONGEST = 1 << 20
 
@@ -156,16 +159,52 @@ class Preview:
 
     def correlation(self, config: PipelineConfig, frame: int) -> NDArray[Any]:
         """The correlation map of one frame, (z, y, x)."""
-        key = (*_psf_key(config), frame)
 
         def make() -> NDArray[Any]:
             psf = self.psf(config)
             block, filtered = self.filtered(config, frame)
-            at = frame - block.first_frame
-            correlated: NDArray[Any] = correlation_map(filtered.frames[at : at + 1], psf)[0]
-            return correlated
+            return _correlated(filtered, frame - block.first_frame, psf)
 
-        return self._remember("correlation", key, 4, make)
+        key = (*_psf_key(config), frame)
+        return self._remember("correlation", key, self._n_correlations, make)
+
+    def correlate_ahead(
+        self, config: PipelineConfig, frame: int, step: int, stop: Callable[[], bool]
+    ) -> None:
+        """Correlate the neighbours of a frame in its block, so that they are there when asked for.
+
+        A frame that is asked for in the meantime does not wait for them.
+
+        Parameters
+        ----------
+        step
+            1 or -1: the direction in which most of them lie.
+
+        Raises
+        ------
+        Cancelled
+            `stop` returned True.
+        """
+        psf = self.psf(config)
+        block, filtered = self.filtered(config, frame)
+        n_ahead = 3 * (self._n_correlations - 1) // 4
+        near = [frame + step * k for k in range(1, n_ahead + 1)]
+        near += [frame - step * k for k in range(1, self._n_correlations - n_ahead)]
+        for other in near:
+            at = other - block.first_frame
+            key = (*_psf_key(config), other)
+            if not 0 <= at < block.n_frames or self._has("correlation", key):
+                continue
+            if stop():
+                raise Cancelled("Preview stopped.")
+            correlated = _correlated(filtered, at, psf)
+            self._remember("correlation", key, self._n_correlations, lambda c=correlated: c)  # type: ignore[misc]
+
+    @property
+    def _n_correlations(self) -> int:
+        """Number of correlation maps that are kept."""
+        many = _CORRELATION_BYTES // (8 * self.acquisition.grid.size)
+        return min(max(_FEWEST_CORRELATIONS, many), _MOST_CORRELATIONS)
 
     def learned(self, config: PipelineConfig, frame: int) -> NDArray[np.bool_]:
         """Mask (z, y, x) of the voxels of a frame that the mask network keeps in a run."""
@@ -206,6 +245,10 @@ class Preview:
 
         return self._remember("strongest", key, 1, make)
 
+    def _has(self, kind: str, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._kept.get(kind, ())
+
     def _remember(self, kind: str, key: Hashable, n_kept: int, make: Callable[[], Value]) -> Value:
         with self._lock:
             kept = self._kept.setdefault(kind, OrderedDict())
@@ -216,6 +259,12 @@ class Preview:
                 kept.popitem(last=False)
             value = kept[key] = make()
             return value
+
+
+def _correlated(filtered: FilteredBlock, at: int, psf: Psf) -> NDArray[Any]:
+    """The correlation map (z, y, x) of a frame of a block."""
+    correlated: NDArray[Any] = correlation_map(filtered.frames[at : at + 1], psf)[0]
+    return correlated
 
 
 def kept_in(kept: SparseFrames, frame: int) -> NDArray[np.bool_]:

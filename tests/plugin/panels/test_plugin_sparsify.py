@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 import torch
 from network_hands import by_network, linked_as_set, open_sample
 from plugin_hands import choose, click, dock, drag, enter, idle
+from qtpy.QtCore import Qt
 
 from napari_ulm3d.evaluate import bubbles_kept, read_truth
 from napari_ulm3d.filtering import correlation_map
@@ -23,7 +24,7 @@ from napari_ulm3d.networks import build, save_weights
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
-from napari_ulm3d.plugin.state.preview import for_network
+from napari_ulm3d.plugin.state.preview import block_at, for_network
 from napari_ulm3d.sparsify import sparsify_block
 
 
@@ -139,3 +140,48 @@ def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Pa
     assert 0 < expected.mean() < 1
     # The mask is a threshold on a sum that may round otherwise on frames cut otherwise.
     assert np.mean(shown != expected) < 0.002
+
+
+def test_the_next_frame_was_correlated_ahead(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: panel.kept.text().startswith(f"Frame {session.frame}:"))
+    idle(qtbot, panel)
+    config, frame = for_network(session.config), session.frame
+    acquisition = session.acquisition
+    block = block_at(acquisition, config, frame)
+    at = frame + 1 - block.first_frame
+    filtered = filter_block(block, acquisition, config).frames[at : at + 1]
+    psf, _ = acquisition_psf(acquisition, config, block_at(acquisition, config, 0))
+    expected = correlation_map(filtered, psf)[0]
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("correlated again")
+
+    monkeypatch.setattr("napari_ulm3d.plugin.state.preview.correlation_map", refuse)
+    qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: panel.kept.text().startswith(f"Frame {frame + 1}:"))
+    np.testing.assert_allclose(
+        session.preview.correlation(config, frame + 1), expected, rtol=1e-4, atol=1e-6
+    )
+    mask = find_layer(viewer, "kept voxels").data.astype(bool)
+    np.testing.assert_array_equal(mask, np.abs(expected) ** 2 >= session.config.sparsify.threshold)
+
+
+def test_correlating_ahead_gives_way_and_stays_within_its_share(viewer: Any) -> None:
+    from napari_ulm3d.errors import Cancelled
+
+    session = open_sample(viewer)
+    preview, config = session.preview, for_network(session.config)
+    with pytest.raises(Cancelled):
+        preview.correlate_ahead(config, 10, 1, lambda: True)
+    preview.correlation(config, 10)
+    preview.correlate_ahead(config, 10, 1, lambda: False)
+    kept = [key[-1] for key in preview._kept["correlation"]]
+    assert 10 in kept
+    assert {5, 11, 30} <= set(kept)
+    assert len(kept) <= 40
