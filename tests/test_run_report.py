@@ -36,6 +36,8 @@ def test_the_page(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "Hardly any bubbles were found." in page
     assert "maps.resolution_factor" in page
     assert "napari-ulm3d run 'a b.mat' --config" in unescape(page)
+    assert "wavelength µm" in page
+    assert not re.search(r"\bum\b", re.sub(r'src="[^"]*"', "", page))
     # Nothing is fetched: every address is data.
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert len(addresses) >= 5

@@ -60,9 +60,8 @@ def run_series(viewer: napari.Viewer) -> None:
 
 def show_map(viewer: napari.Viewer) -> None:
     """Show the vessel map alone, in 3-D, fitted to the view, or say why there is none."""
-    from napari.utils.notifications import show_info
-
     from napari_ulm3d.plugin.layers.vessel_view import show_vessel_map
+    from napari_ulm3d.plugin.notices import show_info
 
     if not show_vessel_map(viewer):
         result = session_of(viewer).result

@@ -16,6 +16,7 @@ from napari_ulm3d.plugin.jobs.job import Job, Problem, Stop
 from napari_ulm3d.plugin.jobs.simulate import lazy_work
 from napari_ulm3d.plugin.layers.convert import LABELS, UNITS, LayerData, acquisition_layer
 from napari_ulm3d.plugin.layers.place import make_layer
+from napari_ulm3d.plugin.notices import show_error
 from napari_ulm3d.simulate.config import SimulationConfig
 
 __all__ = [
@@ -157,7 +158,6 @@ def _later(
         Suitable run settings.
     """
     import napari
-    from napari.utils.notifications import show_error
     from napari.utils.progress import progress
 
     from napari_ulm3d.plugin.session import session_of

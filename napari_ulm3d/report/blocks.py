@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.system.atomic import atomic_path
+from napari_ulm3d.system.shown_units import in_display_units, shown_as
 
 __all__ = [
     "check_page",
@@ -75,7 +76,7 @@ def write_page(page: str, target: Path) -> None:
 
 def warning(text: str) -> str:
     """A highlighted paragraph."""
-    return f'<p class="warning">{escape(text)}</p>'
+    return f'<p class="warning">{escape(in_display_units(text))}</p>'
 
 
 def facts_table(facts: dict[str, Any]) -> str:
@@ -86,7 +87,8 @@ def facts_table(facts: dict[str, Any]) -> str:
             value = ", ".join(f"{k} {number(v)}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(number(v) for v in value)
-        rows.append([name.replace("_", " "), number(value)])
+        words = [shown_as(word) for word in name.split("_")]
+        rows.append([" ".join(words), number(value)])
     return table(["", ""], rows)
 
 
@@ -100,7 +102,7 @@ def number(value: Any) -> str:
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table; all cells are escaped."""
+    """A table; all cells are escaped, and micrometres in them shown as µm."""
     head = "".join(f"<th>{escape(h)}</th>" for h in header)
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     top = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
@@ -111,7 +113,7 @@ def _cell(text: str) -> str:
     """Numbers stay whole; paths and hashes, which would push a table off the page, may break."""
     long = max(map(len, text.split()), default=0) > _LONGEST_WORD
     kind = ' class="long"' if long else ""
-    return f"<td{kind}>{escape(text)}</td>"
+    return f"<td{kind}>{escape(in_display_units(text))}</td>"
 
 
 def figure(address: str, caption: str) -> str:

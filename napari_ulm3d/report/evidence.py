@@ -30,7 +30,7 @@ _CURVES = (
         "motion.csv",
         "frame",
         {name: name.removesuffix("_um") for name in POSITION_UM},
-        ("frame", "displacement of the tissue (um)"),
+        ("frame", "displacement of the tissue (µm)"),
     ),
 )
 

@@ -26,6 +26,7 @@ from napari_ulm3d.report.blocks import (
 from napari_ulm3d.report.criteria import criteria_of, grade_of
 from napari_ulm3d.report.evidence import evidence
 from napari_ulm3d.report.figures import curve_image, histogram_image, map_image
+from napari_ulm3d.system.shown_units import shown_as
 from napari_ulm3d.vasculature import VesselGraph, vessels
 from napari_ulm3d.vasculature.summary import summary
 
@@ -117,7 +118,11 @@ def _warnings(result: dict[str, Any], unmeasured: str) -> list[str]:
 
 def _maps(results: ResultsFolder) -> list[str]:
     shown = kept_maps(results, _SHOWN)
-    images = [figure(map_image(m), f"{m.name} ({m.unit})") for m in shown.values() if m.values.size]
+    images = [
+        figure(map_image(m), f"{m.name} ({shown_as(m.unit)})")
+        for m in shown.values()
+        if m.values.size
+    ]
     return images or ["<p>The maps are empty.</p>"]
 
 
@@ -126,17 +131,17 @@ def _of_vessels(graph: VesselGraph | None, unmeasured: str) -> list[str]:
         return [f"<p>{escape(unmeasured)}</p>"]
     measured = graph.table
     length_mm = measured["length_um"].to_numpy() / 1000
-    plots = [figure(histogram_image(measured["length_um"].to_numpy(), "length (um)"), "")]
+    plots = [figure(histogram_image(measured["length_um"].to_numpy(), "length (µm)"), "")]
     for column, label in (
-        ("diameter_um", "diameter (um)"),
+        ("diameter_um", "diameter (µm)"),
         ("mean_speed_mm_s", "mean speed (mm/s)"),
     ):
         if measured[column].notna().any():
             plots.append(figure(histogram_image(measured[column].to_numpy(), label, length_mm), ""))
     columns = {
         "vessel_id": "vessel",
-        "length_um": "length um",
-        "diameter_um": "diameter um",
+        "length_um": "length µm",
+        "diameter_um": "diameter µm",
         "mean_speed_mm_s": "speed mm/s",
         "flow_nl_min": "flow nl/min",
         "n_tracks": "tracks",
@@ -166,7 +171,7 @@ def _plots(results: ResultsFolder) -> list[str]:
             "fsc.csv",
             "frequency_per_um",
             ["correlation", "half_bit"],
-            ("spatial frequency (1/um)", "Fourier shell correlation"),
+            ("spatial frequency (1/µm)", "Fourier shell correlation"),
         ),
     ):
         path = results.path / file

@@ -10,8 +10,8 @@ import pytest
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.writers import read_map
-from napari_ulm3d.plugin.units import in_display_units
 from napari_ulm3d.plugin.writers import write_map
+from napari_ulm3d.system.shown_units import in_display_units
 
 VOLUME = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
 
@@ -57,6 +57,8 @@ def test_a_unit_that_is_no_length_is_refused(tmp_path: Path) -> None:
     ("text", "shown"),
     [
         ("12.3 um", "12.3 µm"),
+        ("A voxel is 12 um. Or 3 um, or (4 um)", "A voxel is 12 µm. Or 3 µm, or (4 µm)"),
+        ("/data/100 um.mat: cannot be read", "/data/100 um.mat: cannot be read"),
         ("Dice at 25 um", "Dice at 25 µm"),
         ("Local resolution (um)", "Local resolution (µm)"),
         ("um", "µm"),
@@ -67,3 +69,14 @@ def test_a_unit_that_is_no_length_is_refused(tmp_path: Path) -> None:
 )
 def test_micrometres_are_shown_as_such_but_paths_and_code_stay(text, shown):
     assert in_display_units(text) == shown
+
+
+def test_notifications_speak_as_the_widgets_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    notifications = pytest.importorskip("napari.utils.notifications")
+    from napari_ulm3d.plugin import notices
+
+    told: list[str] = []
+    for name in ("show_info", "show_warning", "show_error"):
+        monkeypatch.setattr(notifications, name, told.append)
+        getattr(notices, name)("The voxels are 12 um. Give --rate HZ.")
+    assert told == ['The voxels are 12 µm. Give "Frame rate".'] * 3

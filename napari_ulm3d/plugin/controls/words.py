@@ -7,7 +7,7 @@ import re
 
 from napari_ulm3d.config import PipelineConfig, StageConfig, conditions_of, shown_unit
 from napari_ulm3d.errors import SettingFault
-from napari_ulm3d.plugin.units import in_display_units
+from napari_ulm3d.system.shown_units import in_display_units
 
 __all__ = [
     "MAP_LABELS",

@@ -26,7 +26,7 @@ from napari_ulm3d.plugin.layers.track_colors import (
     ranged_colormap,
     signed_top,
 )
-from napari_ulm3d.plugin.units import shown_as
+from napari_ulm3d.system.shown_units import shown_as
 from napari_ulm3d.tables import POSITION_UM, Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 

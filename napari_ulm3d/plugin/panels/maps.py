@@ -37,7 +37,7 @@ from napari_ulm3d.plugin.panels.parts.map_filters import FilterBox
 from napari_ulm3d.plugin.saved_session.restore import MAPS_WIDGET
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.plugin.state.track_filters import TrackFilter
-from napari_ulm3d.plugin.units import in_display_units
+from napari_ulm3d.system.shown_units import in_display_units
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["MapsPanel"]

@@ -11,7 +11,7 @@ from napari_ulm3d.plugin.controls.tint import tint
 from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.job import Problem
 from napari_ulm3d.plugin.session import Session
-from napari_ulm3d.plugin.units import in_display_units
+from napari_ulm3d.system.shown_units import in_display_units
 
 __all__ = ["Panel", "ProblemLine", "button", "heading", "note"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_ulm3d.errors import UlmError
 from napari_ulm3d.io.session_file import SESSION_SUFFIX, write_session
 from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
 from napari_ulm3d.plugin.napari_private import main_window
+from napari_ulm3d.plugin.notices import show_error, show_info, show_warning
 from napari_ulm3d.plugin.panels.panel import button
 from napari_ulm3d.plugin.saved_session.gather import gather
 from napari_ulm3d.plugin.saved_session.restore import restore_session

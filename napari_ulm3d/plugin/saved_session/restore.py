@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
@@ -20,6 +19,7 @@ from napari_ulm3d.plugin.jobs.job import Job, Stop, Work, waits
 from napari_ulm3d.plugin.layers.convert import acquisition_layer, map_layer, value_of
 from napari_ulm3d.plugin.layers.place import ROLE, Placer, find_layer, make_layer, place
 from napari_ulm3d.plugin.napari_private import main_window
+from napari_ulm3d.plugin.notices import show_error, show_warning
 from napari_ulm3d.plugin.saved_session.gather import OF_RESULT, open_docks
 from napari_ulm3d.plugin.saved_session.looks import drawn_layer, dress
 from napari_ulm3d.plugin.tabs import open_panel

@@ -172,7 +172,7 @@ def _methods(config: StudyConfig) -> list[str]:
         "Vascular fraction: volume of round tubes along the centrelines over the volume of the field "
         "(plane: areas), of vessels with enough tracks for a diameter. Length density: length of "
         "centrelines over volume. Diameter, speed, flow and tortuosity: means over the length of "
-        f"vessels. Perfused fraction: share of the field within {config.perfused_within_um:g} um of "
+        f"vessels. Perfused fraction: share of the field within {config.perfused_within_um:g} µm of "
         "a vessel's wall. All of them depend on how many bubbles were seen; compare scans of "
         "equal length and equal saturation.",
         f"napari-ulm3d {__version__}, SciPy.",

@@ -45,7 +45,7 @@ _BAR_LABELS = {
     "direction": "Tracks going deeper - tracks coming up",
     "density_se": "Standard error (tracks)",
     "speed_se": "Standard error (mm/s)",
-    "resolution_local": "Resolution (um), 1/2 bit",
+    "resolution_local": "Resolution (µm), 1/2 bit",
 }
 # Margins in inches: left, right (colour bar and its label), bottom, top, between panels.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _BETWEEN = 0.75, 1.15, 0.6, 0.6, 0.75

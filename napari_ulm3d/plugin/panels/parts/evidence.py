@@ -11,7 +11,7 @@ from napari_ulm3d.plugin.controls.plot import Curve, Plot
 from napari_ulm3d.plugin.panels.panel import heading, note
 from napari_ulm3d.plugin.panels.parts.motion.motion_curves import motion_curves
 from napari_ulm3d.plugin.state.results import Result
-from napari_ulm3d.plugin.units import in_display_units
+from napari_ulm3d.system.shown_units import in_display_units
 
 __all__ = ["EvidenceBox", "forecast_curves"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from napari_ulm3d.evaluate import FEWEST_IN_A_WIDTH
 from napari_ulm3d.plugin.jobs.measure import Measured
-from napari_ulm3d.plugin.units import shown_as
+from napari_ulm3d.system.shown_units import shown_as
 
 __all__ = ["caution", "measure_rows", "profile_table"]
 

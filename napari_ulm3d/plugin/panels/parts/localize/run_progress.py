@@ -12,7 +12,7 @@ from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.panels.panel import button, note
 from napari_ulm3d.plugin.state.results import Result
-from napari_ulm3d.plugin.units import in_display_units
+from napari_ulm3d.system.shown_units import in_display_units
 
 __all__ = ["RunProgress"]
 
