@@ -8,7 +8,7 @@ reconstructions", J. Struct. Biol. 184:226-236, 2013).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,12 @@ _FEWEST_VOXELS = 30
 """Minimum number of voxels that each half must reach within a window."""
 
 
-def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 48) -> VesselMap:
+def local_resolution(
+    first: VesselMap,
+    second: VesselMap,
+    window_voxels: int = 48,
+    go_on: Callable[[], None] = lambda: None,
+) -> VesselMap:
     """Map of the resolution (1/2-bit criterion), um, with one voxel per window.
 
     Parameters
@@ -44,6 +49,8 @@ def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 4
     window_voxels
         Edge of a window; along a shorter axis, the size of the map. Windows overlap by half.
         A window of n voxels can measure resolutions up to about n / 3 voxels.
+    go_on
+        Called for every window; raises to end the work.
 
     Returns
     -------
@@ -81,6 +88,7 @@ def local_resolution(first: VesselMap, second: VesselMap, window_voxels: int = 4
     sums = ShellSums(window, shell, multiplicity, frequency.size)
     index, values = [], []
     for number, pair in _windows((first, second), window, coarse.shape, begin, stride):
+        go_on()
         a, b = (spectrum(half, taper) for half in pair)
         with np.errstate(invalid="ignore", divide="ignore"):
             product, first_power, second_power = sums.products(a, b)[0]

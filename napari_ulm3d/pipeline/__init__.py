@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from napari_ulm3d.config.execution import Execution
 from napari_ulm3d.pipeline.advice import advice
-from napari_ulm3d.pipeline.curate import curate
+from napari_ulm3d.pipeline.curate import Curated, curate, curated
 from napari_ulm3d.pipeline.events import (
     BlockFailed,
     BlockFinished,
@@ -34,6 +34,7 @@ __all__ = [
     "BlockFinished",
     "BlockProgress",
     "ClusterReady",
+    "Curated",
     "Event",
     "Execution",
     "FramesDone",
@@ -46,6 +47,7 @@ __all__ = [
     "StageStarted",
     "advice",
     "curate",
+    "curated",
     "process",
     "run",
     "run_events",

@@ -24,6 +24,7 @@ from napari_ulm3d.plugin.state.undo import UndoStack
 if TYPE_CHECKING:
     from napari_ulm3d.plugin.state.preview import Preview
     from napari_ulm3d.plugin.state.results import Result
+    from napari_ulm3d.plugin.track_editor import TrackEditor
 
 __all__ = ["Session", "session_of"]
 
@@ -78,6 +79,7 @@ class Session(QObject):
         self.history = RunHistory(self)
         self.logbook = logbook()
         self.undo = UndoStack(self)
+        self._editor: TrackEditor | None = None
         self._expected: dict[int, tuple[list[str], LoadConfig]] = {}
         self._facing = QTimer(self)
         self._facing.setSingleShot(True)
@@ -203,6 +205,13 @@ class Session(QObject):
         if computed is None and result.is_series:
             self._picturing.start()
 
+    def revise_result(self, result: Result) -> None:
+        """Replace the result by the same run with edited tracks, and leave the view unchanged."""
+        if self.result is not None:
+            self.history.revise(self.result, result)
+        self.result = self.shown = result
+        self.result_changed.emit()
+
     def reopen(self, result: Result) -> None:
         """Return to an earlier result and its settings, and show its map."""
         frames = result.config.load.frames_per_block
@@ -226,6 +235,15 @@ class Session(QObject):
         """Leave the view unchanged for the result that has just arrived."""
         self._facing.stop()
         self._picturing.stop()
+
+    @property
+    def editor(self) -> TrackEditor:
+        """Edits of the tracks, which go on when their widget is closed."""
+        from napari_ulm3d.plugin.track_editor import TrackEditor
+
+        if self._editor is None:
+            self._editor = TrackEditor(self)
+        return self._editor
 
     @property
     def truth_path(self) -> Path | None:

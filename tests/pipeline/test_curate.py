@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from napari_ulm3d.edits import Edit, apply_edits, read_edits
-from napari_ulm3d.errors import ConfigError, ResultsError
+from napari_ulm3d.errors import Cancelled, ConfigError, ResultsError
 from napari_ulm3d.io.export import export_results
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_table
@@ -120,6 +120,17 @@ def test_maps_exports_and_numbers_follow_and_come_back(
     assert curate(folder, edits[1:]).n_tracks == linked.n_tracks
     curate(folder, [])
     assert content(folder) == before
+    # Cancelled at any step, it changes nothing, with edits before or without.
+    for known in ((), edits[1:]):
+        curate(folder, known)
+        kept = content(folder)
+        for n_asks in (0, 1, 2, 3, 6, 9):
+            asked = iter(range(1000))
+            with pytest.raises(Cancelled):
+                curate(folder, edits, lambda: next(asked) >= n_asks)  # noqa: B023
+            assert content(folder) == kept
+            assert not list(folder.glob(".edited*"))
+    curate(folder, [])
     # A folder that holds tracks alone, as one that was made to be small, gets maps of the edits.
     shutil.rmtree(folder / "maps")
     alone = content(folder)

@@ -143,7 +143,7 @@ def _at_work(panel: Any) -> list[bool]:
     from napari_ulm3d.plugin.jobs.job import Job
     from napari_ulm3d.plugin.layers.place import Placer
 
-    jobs = [job.running for job in panel.findChildren(Job)]
+    jobs = [job.running for owner in (panel, panel.session) for job in owner.findChildren(Job)]
     # Work that waits for more of the same to come counts too.
     waiting = [
         timer.isActive()

@@ -124,6 +124,8 @@ def relink_work(computed: Result, config: PipelineConfig) -> Work:
             folder=None,
             saturation=None,
             created="",
+            edits=(),  # they name tracks that are no more
+            linked=None,
         )
         return outcome_of(mapped(again))
 

@@ -124,6 +124,16 @@ class RunHistory(QObject):
         self.entries = _bounded([new if e.key == new.key else e for e in self.entries])
         self.changed.emit()
 
+    def revise(self, before: Result, after: Result) -> None:
+        """Update the entry of a run whose tracks were edited."""
+        self.entries = _bounded(
+            [
+                replace(e, rows=tuple(after.rows()), result=after) if e.result is before else e
+                for e in self.entries
+            ]
+        )
+        self.changed.emit()
+
     def computed_of(self, result: Result) -> Result:
         """The result as computed, before relinking."""
         entry = self.entry_of(result)

@@ -17,13 +17,19 @@ from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.evaluate import read_truth, truth_localizations, truth_tracks
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.io.writers import read_table
-from napari_ulm3d.maps import MapAccumulator, Resolution, kept_maps, saturation_curve
-from napari_ulm3d.maps.resolved import resolved
+from napari_ulm3d.maps import MapsOfTracks, Resolution, kept_maps, maps_of_tracks
 from napari_ulm3d.pipeline import BlockFailed
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 
-__all__ = ["mapped", "result_of_folder", "result_of_rows", "result_of_table", "result_of_truth"]
+__all__ = [
+    "mapped",
+    "result_of_folder",
+    "result_of_rows",
+    "result_of_table",
+    "result_of_truth",
+    "with_maps",
+]
 
 TRUTH = "ground truth"
 
@@ -35,14 +41,17 @@ def mapped(result: Result, maps: MapConfig | None = None) -> Result:
     if maps is not None:
         config = result.config.model_copy(update={"maps": maps})
         result = replace(result, config=config)
-    accumulator = MapAccumulator(result.grid, result.config.maps)
-    accumulator.add(result.tracks)
-    curve, places = resolved(accumulator)
+    made = maps_of_tracks(result.tracks, result.grid, result.config.maps, result.duration_s)
+    return with_maps(result, made)
+
+
+def with_maps(result: Result, made: MapsOfTracks) -> Result:
+    """The result with these maps of its tracks; its other maps are kept."""
     return replace(
         result,
-        maps={**result.maps, **accumulator.maps(), **places},
-        saturation=saturation_curve(accumulator, duration_s=result.duration_s),
-        resolution=curve,
+        maps={**result.maps, **made.maps},
+        saturation=made.saturation,
+        resolution=made.resolution,
     )
 
 

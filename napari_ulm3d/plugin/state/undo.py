@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -23,6 +24,9 @@ _KIND = 1
 class UndoStack(QObject):
     """Undo and redo; each step has its two states and a function to restore them.
 
+    A step whose states take time to restore is undone when that has succeeded. Until then nothing
+    else is undone, and new steps wait.
+
     Signals
     -------
     changed()
@@ -38,7 +42,8 @@ class UndoStack(QObject):
         self._stack = QUndoStack(self)
         self._stack.setUndoLimit(_MOST_STEPS)
         self._stack.indexChanged.connect(self.changed)
-        self._moving = False
+        self._moving = self._waiting = False
+        self._queued: list[_Step] = []
         session.config_changed.connect(self._on_config)
 
     @property
@@ -58,14 +63,20 @@ class UndoStack(QObject):
 
     def undo(self) -> None:
         """Undo one step."""
-        self._move(self._stack.undo)
+        self._move(self._stack.undo, self._stack.index() - 1, "before")
 
     def redo(self) -> None:
         """Redo one step."""
-        self._move(self._stack.redo)
+        self._move(self._stack.redo, self._stack.index(), "after")
 
     def push(
-        self, text: str, before: Any, after: Any, restore: Callable[[Any], None], key: Any = None
+        self,
+        text: str,
+        before: Any,
+        after: Any,
+        restore: Callable[..., None],
+        key: Any = None,
+        later: bool = False,
     ) -> None:
         """Record a step that was just made.
 
@@ -79,16 +90,39 @@ class UndoStack(QObject):
             Function that restores one of them.
         key
             Steps with the same key in quick succession are merged; None: never.
+        later
+            Restoring takes time: `restore` starts it, and calls its second argument at the end
+            with whether it succeeded.
         """
-        if not self._moving and before != after:
-            self._stack.push(_Step(text, before, after, restore, key))
+        if self._moving or before == after:
+            return
+        step = _Step(text, before, after, restore, key, later)
+        if self._waiting:
+            self._queued.append(step)
+        else:
+            self._stack.push(step)
 
-    def _move(self, way: Callable[[], None]) -> None:
+    def _move(self, way: Callable[[], None], at: int, state: str) -> None:
+        step: Any = self._stack.command(at)
+        if step is None or self._waiting:
+            return
+        if step.later:
+            self._waiting = True
+            step.restore(getattr(step, state), partial(self._settle, way))
+            return
         self._moving = True
         try:
             way()
         finally:
             self._moving = False
+
+    def _settle(self, way: Callable[[], None], succeeded: bool) -> None:
+        if succeeded:
+            way()
+        self._waiting = False
+        queued, self._queued = self._queued, []
+        for other in queued:
+            self._stack.push(other)
 
     def _on_config(self, section: str) -> None:
         before, after = self._config, self._session.config
@@ -105,9 +139,12 @@ class UndoStack(QObject):
 
 
 class _Step(QUndoCommand):
-    def __init__(self, text: str, before: Any, after: Any, restore: Any, key: Any) -> None:
+    def __init__(
+        self, text: str, before: Any, after: Any, restore: Any, key: Any, later: bool
+    ) -> None:
         super().__init__(text)
         self.before, self.after, self.restore, self.key = before, after, restore, key
+        self.later = later
         self.at = time.monotonic()
         self._done = True
 
@@ -122,11 +159,13 @@ class _Step(QUndoCommand):
         return True
 
     def undo(self) -> None:
-        self.restore(self.before)
+        """Undo the step; what takes time has been done before."""
+        if not self.later:
+            self.restore(self.before)
 
     def redo(self) -> None:
         """Redo the step; the first time, the user has already done it."""
         if self._done:
             self._done = False
-        else:
+        elif not self.later:
             self.restore(self.after)

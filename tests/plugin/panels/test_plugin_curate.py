@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import LEFT, NO_KEY, Pointer, click, dock, idle
+from napari.utils.notifications import notification_manager
+from plugin_hands import LEFT, NO_KEY, PATIENCE_MS, Pointer, click, dock, idle
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
@@ -24,6 +26,7 @@ from test_plugin_core import tracks_table
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.edits import read_edits
+from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.results import ResultsFolder
 from napari_ulm3d.plugin.controls.tracks.track_table import table_of_tracks
 from napari_ulm3d.plugin.jobs.run_series import outcome_of, result_of
@@ -210,6 +213,102 @@ def test_histograms_table_and_view_choose_the_same_tracks(loaded: Any, qtbot: An
     idle(qtbot, panel)
     assert not panel.busy.isVisible()
     assert panel.status.text() == "299 tracks, 0 selected; 1 edit, kept until napari is closed."
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The maps of an edit are made when the gate is open, or fail with its message."""
+    from napari_ulm3d.plugin import track_editor
+
+    made, gate = track_editor.maps_of_tracks, threading.Event()
+    gate.message = ""  # type: ignore[attr-defined]
+
+    def make(*arguments: Any) -> Any:
+        gate.wait(PATIENCE_MS / 1000)
+        if gate.message:  # type: ignore[attr-defined]
+            raise ResultsError(gate.message)  # type: ignore[attr-defined]
+        return made(*arguments)
+
+    monkeypatch.setattr(track_editor, "maps_of_tracks", make)
+    yield gate
+    gate.set()
+
+
+def test_an_edit_that_is_cancelled_or_fails_leaves_no_trace(
+    loaded: Any, qtbot: Any, gate: Any
+) -> None:
+    session = session_of(loaded)
+    table = tracks_table([12] * 20, [5.0] * 20, 260.0)
+    first = mapped(
+        result_of(session.acquisition, PipelineConfig(), Localizations.empty(), table, WHOLE_SERIES)
+    )
+    for layer in outcome_of(first).layers:
+        place(loaded, layer)
+    session.set_result(first)
+    panel = dock(loaded, "Curate tracks")
+    idle(qtbot, panel)
+    n_runs, last = len(session.history.entries), session.undo.next_undo
+
+    def press(more: Any = NO_KEY) -> None:
+        panel.table.setFocus()
+        QTest.keyClick(panel.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | more)
+
+    loaded.window._qt_window.activateWindow()
+    panel.table.choose((3, 4))
+    # Cancelled by its button: the tracks, the view and the steps to undo are as before.
+    click(panel.delete_button)
+    assert panel.cancel_button.isVisible()
+    assert session.undo.next_undo == last  # not yet
+    click(panel.cancel_button)
+    assert "Cancelling…" in panel.status.text()
+    assert not panel.cancel_button.isEnabled()
+    gate.set()
+    idle(qtbot, panel)
+    assert session.result is first
+    assert (session.undo.next_undo, panel.problem.text()) == (last, "")
+    assert not panel.cancel_button.isVisible()
+    assert panel.table.chosen == (3, 4)
+    assert find_layer(loaded, "tracks").metadata["ulm3d"] is table
+    # One that fails says why.
+    gate.message = "The disk is full."
+    click(panel.delete_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == "The disk is full."
+    assert (session.result is first, session.undo.next_undo) == (True, last)
+    gate.message = ""
+    click(panel.delete_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == ""
+    edited = session.result
+    assert edited.tracks.n_tracks == 18
+    assert session.undo.next_undo == "delete 2 tracks"
+    # Undoing it can be cancelled, too, and nothing else is undone meanwhile.
+    gate.clear()
+    press()
+    press()
+    assert panel.cancel_button.isVisible()
+    click(panel.cancel_button)
+    gate.set()
+    idle(qtbot, panel)
+    assert session.result is edited
+    assert (session.undo.next_undo, session.undo.next_redo) == ("delete 2 tracks", "")
+    press()
+    idle(qtbot, panel)
+    assert session.result.tracks is table
+    assert (session.undo.next_undo, session.undo.next_redo) == (last, "delete 2 tracks")
+    press(Qt.KeyboardModifier.ShiftModifier)
+    idle(qtbot, panel)
+    assert session.result.tracks.n_tracks == 18
+    # It is one run all along; the edits of one are never applied to another.
+    assert len(session.history.entries) == n_runs
+    assert session.history.entry_of(session.result) is not None
+    other = replace(first, name="other", tracks=tracks_table([12] * 20, [7.0] * 20, 260.0))
+    session.set_result(other)
+    press()
+    idle(qtbot, panel)
+    assert session.result is other
+    assert "reopen that run" in notification_manager.records[-1].message
+    assert session.undo.next_undo == "delete 2 tracks"
 
 
 def test_the_included_sample_is_never_edited(tmp_path: Path) -> None:

@@ -71,6 +71,44 @@ def test_settings_go_back_and_forth_step_by_step(settings: _Settings) -> None:
     assert settings.config.load.rate_hz == 200
 
 
+def test_what_takes_time_is_undone_when_it_has_succeeded(settings: _Settings) -> None:
+    stack = UndoStack(settings)  # type: ignore[arg-type]
+    asked: list[tuple[str, Any]] = []
+
+    def restore(state: str, settle: Any) -> None:
+        asked.append((state, settle))
+
+    settings.change("maps.resolution_factor=4")
+    stack.push("edit", "none", "one", restore, later=True)
+    stack.undo()
+    (state, settle) = asked.pop()
+    assert (state, stack.next_undo, stack.next_redo) == ("none", "edit", "")
+    # Meanwhile nothing else is undone, and a new step waits for its place.
+    stack.undo()
+    stack.redo()
+    assert asked == []
+    assert settings.config.maps.resolution_factor == 4
+    settle(False)
+    assert (stack.next_undo, stack.next_redo) == ("edit", "")
+    stack.undo()
+    asked.pop()[1](True)
+    assert (stack.next_undo, stack.next_redo) == ("maps.resolution_factor", "edit")
+    stack.redo()
+    (state, settle) = asked.pop()
+    settle(True)
+    assert (state, stack.next_undo, stack.next_redo) == ("one", "edit", "")
+    stack.undo()
+    (_, settle) = asked.pop()
+    settings.change("maps.smoothing_um=20")
+    assert stack.next_undo == "edit"
+    settle(True)
+    assert (stack.next_undo, stack.next_redo) == ("maps.smoothing_um", "")
+    stack.undo()
+    stack.undo()  # the edit had been undone before
+    assert asked == []
+    assert settings.config.maps.resolution_factor == PipelineConfig().maps.resolution_factor
+
+
 @pytest.mark.slow
 def test_ctrl_z_in_the_widgets(loaded: Any, qtbot: Any) -> None:
     """Filters, a drawn region and settings, through one viewer."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar
 
-from napari_ulm3d.edits import Edit, apply_edits
+from napari_ulm3d.edits import Edit
 from napari_ulm3d.errors import UlmError
-from napari_ulm3d.pipeline import curate
 from napari_ulm3d.plugin.controls.frame_follower import FrameFollower
 from napari_ulm3d.plugin.controls.tracks.histograms import TrackHistograms
 from napari_ulm3d.plugin.controls.tracks.track_table import TrackTable
-from napari_ulm3d.plugin.jobs.job import Job, Stop, waits
-from napari_ulm3d.plugin.jobs.run_series import outcome_of
+from napari_ulm3d.plugin.jobs.job import Problem
 from napari_ulm3d.plugin.layers.picking.clicks import ViewClicks
 from napari_ulm3d.plugin.layers.picking.tracks import mark_tracks, plane_of, track_at
-from napari_ulm3d.plugin.layers.place import place
 from napari_ulm3d.plugin.panels.panel import Panel, button, note
 from napari_ulm3d.plugin.state.results import Result
-from napari_ulm3d.plugin.state.saved_results import mapped
 
 __all__ = ["CuratePanel"]
 
@@ -34,10 +29,9 @@ class CuratePanel(Panel):
     title = "Curate tracks"
 
     def build(self) -> None:
-        self._job = Job(self)
-        self._job.finished.connect(self._on_edited)
-        self._job.failed.connect(lambda problem: self.problem.say(problem))
-        self._job.ended.connect(self._refresh)
+        self.editor = self.session.editor
+        self.editor.changed.connect(self._refresh)
+        self.editor.failed.connect(self._on_failed)
         self._shown: Result | None = None
         self.table = TrackTable()
         self.table.setToolTip(
@@ -70,7 +64,12 @@ class CuratePanel(Panel):
         self.back_button = button(
             "Discard all edits", "Restore the tracks as they were linked.", self._take_back
         )
-        self.row(self.back_button)
+        self.cancel_button = button(
+            "Cancel",
+            "Stop applying the edit, and leave the tracks as they were.",
+            self.editor.cancel,
+        )
+        self.row(self.back_button, self.cancel_button)
         self.busy = QProgressBar()
         self.busy.setRange(0, 0)
         self.busy.setTextVisible(False)
@@ -85,9 +84,15 @@ class CuratePanel(Panel):
 
     # --- what is there -------------------------------------------------------------------------
 
+    def showEvent(self, event: Any) -> None:
+        """Catch up with what happened behind another tab."""
+        super().showEvent(event)
+        self._on_result()
+        self._on_view()
+
     def _on_result(self) -> None:
         result = self.session.result
-        if result is not self._shown:
+        if result is not self._shown and self.isVisible():
             self._shown = result
             if result is not None:
                 self.table.show_tracks(result.tracks)
@@ -97,8 +102,11 @@ class CuratePanel(Panel):
 
     def _refresh(self, *_: Any) -> None:
         result, chosen = self.session.result, self.table.chosen
-        self.busy.setVisible(self._job.running)
-        ready = result is not None and not self._job.running
+        running = self.editor.running
+        self.busy.setVisible(running)
+        self.cancel_button.setVisible(running)
+        self.cancel_button.setEnabled(not self.editor.cancelling)
+        ready = result is not None and not running
         self.delete_button.setEnabled(ready and bool(chosen))
         self.verify_button.setEnabled(ready and bool(chosen))
         self.merge_button.setEnabled(ready and len(chosen) > 1)
@@ -109,7 +117,8 @@ class CuratePanel(Panel):
             return
         n = len(result.edits)
         edits = f"; {n} edit{'' if n == 1 else 's'}, {_kept(result)}" if n else ""
-        working = " Applying the edit to tracks and maps…" if self._job.running else ""
+        doing = "Cancelling" if self.editor.cancelling else "Applying the edit to tracks and maps"
+        working = f" {doing}…" if running else ""
         counts = f"{result.tracks.n_tracks:,} tracks, {len(chosen):,} selected"
         self.status.setText(f"{counts}{edits}.{working}")
 
@@ -170,51 +179,18 @@ class CuratePanel(Panel):
         return round(seconds * result.rate_hz) if result is not None else 0
 
     def _edit(self, edit: Edit) -> None:
-        result = self.session.result
-        if result is None or self._job.running:
-            return
-        before, after = result.edits, (*result.edits, edit)
-        try:  # report impossible edits at once
-            apply_edits(result.tracks, [edit])
+        self.problem.say(None)
+        try:
+            self.editor.edit(edit)
         except UlmError as error:
             self.problem.say(str(error))
-            return
-        n = len(edit.tracks)
-        text = f"{edit.kind} {n} track{'' if n == 1 else 's'}"
-        self.session.undo.push(text, before, after, self._set_edits)
-        self._set_edits(after)
 
     def _take_back(self) -> None:
-        result = self.session.result
-        if result is not None and result.edits:
-            self.session.undo.push("discard all edits", result.edits, (), self._set_edits)
-            self._set_edits(())
-
-    def _set_edits(self, edits: tuple[Edit, ...]) -> None:
-        """Apply these edits to the result and its folder, off the GUI thread."""
-        result = self.session.result
-        if result is None:
-            return
         self.problem.say(None)
+        self.editor.discard()
 
-        def work(stop: Stop) -> tuple[Result, Any]:
-            linked = result.linked or result.tracks
-            if result.folder is not None and result.keeps_edits:
-                tracks = curate(result.folder, edits)
-            else:
-                tracks = apply_edits(linked, edits)
-            changed = replace(result, tracks=tracks, edits=edits, linked=linked)
-            return result, outcome_of(mapped(changed))
-
-        self._job.start(waits(work))
-        self._refresh()
-
-    def _on_edited(self, made: tuple[Result, Any]) -> None:
-        before, outcome = made
-        for layer in outcome.layers:
-            if layer is not None and layer.metadata.get("ulm3d_role") in ("map", "tracks"):
-                place(self.viewer, layer)
-        self.session.set_result(outcome.result, computed=before)
+    def _on_failed(self, problem: Problem) -> None:
+        self.problem.say(problem)
 
 
 def _kept(result: Result) -> str:
