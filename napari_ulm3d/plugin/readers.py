@@ -30,8 +30,11 @@ Paths = AnyPath | Sequence[AnyPath]
 
 # What napari accepts as "read, but nothing to show".
 _NOTHING: list[Any] = [(None,)]
-_TABLES = (".parquet", ".csv", ".vtp")
-_MAPS = (".ome.tif", ".ome.tiff", ".zarr", ".nii", ".nii.gz", ".vti", ".mat", ".npy")
+_TABLES = (".parquet", ".csv")
+_MAPS = (".tif", ".tiff", ".zarr", ".nii", ".nii.gz", ".vti", ".mat", ".npy")
+# Of vessels; those of tracks end in .vtp, too.
+_VESSELS = (".vtp", ".graphml", ".swc")
+_VESSEL_TABLE = {"vessel_id", "node_a", "node_b", "length_um"}
 _BUBBLE_UM = 100.0
 
 
@@ -44,12 +47,12 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     first = Path(fspath(paths[0]))
     if (first / "run.toml").is_file() or is_session(first):
         return read
-    if first.name.lower().endswith((".vtp", ".vti")):
+    if first.name.lower().endswith((".vti", *_VESSELS)):
         return read
     if first.name.lower().endswith(_TABLES):
         columns = _columns(first)
         ours = "x_um" in columns and columns & {"frame", "time_s"}
-        return read if ours or _can_be_explained(first) else None
+        return read if ours or columns >= _VESSEL_TABLE or _can_be_explained(first) else None
     try:
         file = find_files(paths)[0]
         if not _may_be_movie(reader_for(file).list(file)):
@@ -73,7 +76,14 @@ def read(paths: Paths) -> list[LayerData]:
             return _session_file(first)
         if (first / "run.toml").is_file():
             return _results(first)
+        if first.name.lower().endswith(_VESSELS):
+            return _lines(first)
         if first.name.lower().endswith(_TABLES):
+            if _columns(first) >= _VESSEL_TABLE:
+                raise ResultsError(
+                    f"{first}: lists vessels without their courses, for a spreadsheet. Open the "
+                    "same vessels exported as .graphml, .vtp or .swc."
+                )
             if not {"x_um", "z_um", "time_s"} <= _columns(first) and _can_be_explained(first):
                 return _ask_about_columns(first)
             return _table(first)
@@ -215,11 +225,32 @@ def _session() -> Any:
 def _table(path: Path) -> list[LayerData]:
     from napari_ulm3d.io.writers import read_table
 
+    _session()  # gives the layer its colour bar
     try:
         return [tracks_layer(read_table(path, Tracks))]
     except ResultsError:
         found = read_table(path, Localizations)
         return [localizations_layer(found, rate_of(found.table), _BUBBLE_UM)]
+
+
+def _lines(path: Path) -> list[LayerData]:
+    """Tracks as polylines, or vessels."""
+    from napari_ulm3d.vasculature import read_graph
+
+    if path.name.lower().endswith(".vtp"):
+        try:
+            return _table(path)
+        except ResultsError as error:
+            try:
+                graph = read_graph(path)
+            except ResultsError:
+                raise error from None
+    else:
+        graph = read_graph(path)
+    from napari_ulm3d.plugin.layers.vessel_lines import vessels_layer
+
+    _session()  # gives the layer its colour bar
+    return [vessels_layer(graph)]
 
 
 def _session_file(path: Path) -> list[Any]:
@@ -264,7 +295,8 @@ def _ask_for_metadata(paths: list[AnyPath], error: MissingMetadataError) -> list
 
 def _tell(error: UlmError) -> list[Any]:
     import napari
-    from napari.utils.notifications import show_error
+
+    from napari_ulm3d.plugin.notices import show_error
 
     if napari.current_viewer() is None:
         raise error

@@ -1,21 +1,24 @@
-"""Saving layers from the viewer: tracks as tables or polylines, vessel maps as volumes."""
+"""Saving layers from the viewer: tracks and localizations, vessel maps, vessels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from napari.utils.notifications import show_info
 
 from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.io.writers import suffixes_for
 from napari_ulm3d.plugin.layers.convert import VALUE
 from napari_ulm3d.plugin.layers.volume_of import has_length_unit, volume_of
-from napari_ulm3d.tables import Tracks
+from napari_ulm3d.plugin.notices import show_info
+from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["write_map", "write_tracks"]
+__all__ = ["write_localizations", "write_map", "write_tracks", "write_vessels"]
+
+Value = TypeVar("Value")
 
 
 def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -28,14 +31,42 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """
     from napari_ulm3d.io.writers import write
 
-    tracks = attributes.get("metadata", {}).get(VALUE)
-    if not isinstance(tracks, Tracks):
-        raise ResultsError(
-            f"The layer '{attributes.get('name', '')}' was not made by ULM 3D, so it has no "
-            "velocity table to save. Save it with napari's own writer instead."
-        )
-    path = _with_suffix(path, Tracks, ".csv")
+    tracks = _value(attributes, Tracks, "so it has no velocity table to save")
+    path = _with_suffix(path, suffixes_for(Tracks), ".csv")
     write(tracks, path)
+    return [path]
+
+
+def write_localizations(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save the whole table of localizations of a Points layer of this plugin.
+
+    Raises
+    ------
+    ResultsError
+        The layer was not made by this plugin.
+    """
+    from napari_ulm3d.io.writers import write
+
+    found = _value(attributes, Localizations, "so it has no table of localizations to save")
+    path = _with_suffix(path, suffixes_for(Localizations), ".csv")
+    write(found, path)
+    return [path]
+
+
+def write_vessels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save the vessels of a Vectors layer of this plugin.
+
+    Raises
+    ------
+    ResultsError
+        The layer was not made by this plugin.
+    """
+    from napari_ulm3d.vasculature import VesselGraph
+    from napari_ulm3d.vasculature.formats import SUFFIXES
+
+    graph = _value(attributes, VesselGraph, "so it has no vessels to save")
+    path = _with_suffix(path, SUFFIXES, ".graphml")
+    graph.write(path)
     return [path]
 
 
@@ -52,12 +83,22 @@ def write_map(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_ulm3d.io.writers import write
 
     vessels = _as_map(data, attributes)
-    path = _with_suffix(path, VesselMap, ".ome.tif")
+    path = _with_suffix(path, suffixes_for(VesselMap), ".ome.tif")
     write(vessels, path)
     return [path]
 
 
-def _with_suffix(path: str, kind: type, suffix: str) -> str:
+def _value(attributes: dict[str, Any], kind: type[Value], lack: str) -> Value:
+    value = attributes.get("metadata", {}).get(VALUE)
+    if not isinstance(value, kind):
+        raise ResultsError(
+            f"The layer '{attributes.get('name', '')}' was not made by ULM 3D, {lack}. Save it with "
+            "napari's own writer instead."
+        )
+    return value
+
+
+def _with_suffix(path: str, known: Sequence[str], suffix: str) -> str:
     """The path, with a suffix if it has no known one, because napari suggests the layer's name.
 
     Raises
@@ -65,7 +106,7 @@ def _with_suffix(path: str, kind: type, suffix: str) -> str:
     ResultsError
         The file with the suffix exists, and napari asked only about the name without it.
     """
-    if path.lower().endswith(suffixes_for(kind)):
+    if path.lower().endswith(tuple(known)):
         return path
     if Path(f"{path}{suffix}").exists():
         raise ResultsError(

@@ -18,9 +18,12 @@ from napari_ulm3d.system.atomic import atomic_path
 if TYPE_CHECKING:
     from napari_ulm3d.vasculature.graph import VesselGraph
 
-__all__ = ["SUFFIXES", "junctions_path", "write_graph"]
+__all__ = ["SUFFIXES", "SWC_HEADER", "UNKNOWN_RADIUS_UM", "junctions_path", "write_graph"]
 
-_UNKNOWN_RADIUS_UM = 1.0
+#: First words of our ``.swc``.
+SWC_HEADER = "# Vessel centrelines, micrometres"
+#: Radius in ``.swc`` of a vessel whose diameter is not known.
+UNKNOWN_RADIUS_UM = 1.0
 
 
 def write_graph(graph: VesselGraph, path: str | PathLike[str]) -> None:
@@ -60,7 +63,7 @@ def _write_csv(graph: VesselGraph, path: Path) -> None:
 
 def _write_swc(graph: VesselGraph, path: Path) -> None:
     lines = [
-        "# Vessel centrelines, micrometres. SWC holds trees: a loop is cut where it closes.",
+        f"{SWC_HEADER}. SWC holds trees: a loop is cut where it closes.",
         "# id type x y z radius parent",
     ]
     number = 0
@@ -73,7 +76,7 @@ def _write_swc(graph: VesselGraph, path: Path) -> None:
         return number
 
     radii = graph.table["diameter_um"].to_numpy() / 2
-    radii = np.where(np.isfinite(radii) & (radii > 0), radii, _UNKNOWN_RADIUS_UM)
+    radii = np.where(np.isfinite(radii) & (radii > 0), radii, UNKNOWN_RADIUS_UM)
     ends = graph.table[["node_a", "node_b"]].to_numpy()
     links = nx.MultiGraph()
     links.add_edges_from((int(a), int(b), k) for k, (a, b) in enumerate(ends))

@@ -15,7 +15,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.errors import ConfigError, ResultsError
 from napari_ulm3d.simulate.vasculature import read_swc
-from napari_ulm3d.vasculature import VesselGraph
+from napari_ulm3d.vasculature import VesselGraph, read_graph
 from napari_ulm3d.vasculature.measures.error import track_error_um
 from napari_ulm3d.volumes import VesselMap
 
@@ -203,6 +203,42 @@ def test_files(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"\.graphml"):
         write(graph, tmp_path / "vessels.obj")
+    # What has centrelines is read back, with as much as the format holds.
+    for suffix, digits in ((".graphml", 0.01), (".vtp", 1e-9)):
+        found = read_graph(tmp_path / f"vessels{suffix}")
+        pd.testing.assert_frame_equal(
+            found.table, graph.table, check_dtype=False, check_column_type=False
+        )
+        np.testing.assert_allclose(found.nodes_um, graph.nodes_um, atol=1e-9)
+        for line_, known in zip(found.paths, graph.paths, strict=True):
+            np.testing.assert_allclose(line_, known, atol=digits)
+        assert found.junctions["degree"].tolist() == graph.junctions["degree"].tolist()
+        assert found.junctions["node"].tolist() == graph.junctions["node"].tolist()
+    found = read_graph(tmp_path / "vessels.graphml")
+    pd.testing.assert_frame_equal(found.junctions, graph.junctions, check_dtype=False)
+    found = read_graph(tmp_path / "vessels.swc")
+    assert found.table["length_um"].sum() == pytest.approx(graph.table["length_um"].sum(), rel=1e-3)
+    for name in ("length_um", "diameter_um"):
+        np.testing.assert_allclose(
+            np.sort(found.table[name]), np.sort(graph.table[name]), rtol=1e-3, atol=2e-3
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.swc", "1 0 0 0 0 1 2\n2 0 0 0 1 1 1\n"),
+        ("a.swc", "no points"),
+        ("a.graphml", "<graphml/>"),
+        ("a.graphml", "<!DOCTYPE a [<!ENTITY b 'c'>]><graphml></graphml>"),
+        ("a.vtp", "<VTKFile/>"),
+        ("a.csv", "vessel_id\n1\n"),
+    ],
+)
+def test_a_file_without_vessels_is_told_by_name(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ResultsError, match=name):
+        read_graph(tmp_path / name)
 
 
 def test_what_cannot_be_measured_is_said() -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_ulm3d.config import VesselConfig
-from napari_ulm3d.errors import Cancelled
+from napari_ulm3d.errors import Cancelled, ResultsError
+from napari_ulm3d.maps.resolved import LOCAL_RESOLUTION
 from napari_ulm3d.plugin.jobs.job import Stop, Work
+from napari_ulm3d.plugin.jobs.rebuild_maps import ERRORS, OF_TRACKS
 from napari_ulm3d.plugin.layers.convert import value_of
-from napari_ulm3d.plugin.layers.place import ROLE
+from napari_ulm3d.plugin.layers.place import EARLIER, ROLE
 from napari_ulm3d.plugin.layers.volume_of import volume_of
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Tracks
@@ -18,6 +20,9 @@ from napari_ulm3d.vasculature import VesselGraph
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Measured", "measurable", "measure_work"]
+
+# Maps with values of what flows in the vessels, or of errors.
+_NO_VESSELS = {*OF_TRACKS, *ERRORS, LOCAL_RESOLUTION} - {"density"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def measurable(viewer: Any, shown: Result | None) -> list[tuple[str, Any]]:
     if shown is not None and "density" in shown.maps:
         found.append(("current result", shown))
     for layer in viewer.layers:
-        ours = layer.metadata.get(ROLE)
+        ours = layer.metadata.get(ROLE) or layer.metadata.get(EARLIER)
         mapped = value_of(layer, VesselMap) is not None
         if isinstance(layer, Labels) or (isinstance(layer, Image) and not layer.rgb):
             fits = mapped if ours else layer.ndim == 3 and not layer.multiscale
@@ -95,6 +100,11 @@ def measure_work(
             tell(step)
 
         told("reading the layer")
+        if map_ is not None and map_.name in _NO_VESSELS:
+            raise ResultsError(
+                f"The layer '{name}' is a map of {map_.name.replace('_', ' ')}, which does not show "
+                "where the vessels are. Choose a density map, a power Doppler image or a segmentation."
+            )
         graph = vessels(
             map_ if map_ is not None else volume_of(*taken),
             tracks,

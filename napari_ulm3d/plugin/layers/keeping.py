@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_ulm3d.acquisition import Acquisition
 from napari_ulm3d.plugin.layers.convert import value_of
-from napari_ulm3d.plugin.layers.place import set_aside
+from napari_ulm3d.plugin.layers.place import ROLE, set_aside
 from napari_ulm3d.plugin.layers.track_colors import complete_colouring
 from napari_ulm3d.plugin.layers.track_span import suit_display
 from napari_ulm3d.plugin.layers.vessel_view import fit_view
@@ -14,10 +14,16 @@ from napari_ulm3d.tables import Tracks
 
 __all__ = ["face_frames", "set_aside", "suit_tracks", "take"]
 
+_VESSELS = "vessels"
+
 
 def take(viewer: Any, layer: Any) -> Acquisition | None:
     """Complete a newly added layer; returns its acquisition if it shows one."""
     complete_colouring(layer)
+    if layer.metadata.get(ROLE) == _VESSELS:
+        from napari_ulm3d.plugin.layers.vessel_lines import complete_vessels
+
+        complete_vessels(viewer, layer)
     _suit(viewer, layer)
     acquisition: Acquisition | None = value_of(layer, Acquisition)
     return acquisition

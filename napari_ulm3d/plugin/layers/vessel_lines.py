@@ -22,9 +22,11 @@ __all__ = [
     "ROLE_OF_VESSELS",
     "VesselLines",
     "colours_of",
+    "complete_vessels",
     "show_chosen",
     "show_vessels",
     "vessel_at",
+    "vessels_layer",
 ]
 
 ROLE_OF_VESSELS, CHOSEN_ROLE = "vessels", "vessel chosen"
@@ -35,6 +37,10 @@ _UNITS = {"_mm_s": "mm/s", "_nl_min": "nl/min", "_um": "µm"}
 _UNKNOWN = np.array([0.55, 0.55, 0.55, 1.0])
 _KINDS = {"artery": [0.95, 0.25, 0.2, 1.0], "vein": [0.25, 0.5, 1.0, 1.0]}
 _PICK_PIXELS, _LINE_PIXELS = 8.0, 2.5
+# Metadata key of the column that colours a layer made by a reader.
+_OPENED = "ulm3d_vessels_by"
+# Before the view is known, this many lines side by side fill the extent.
+_EXTENT_LINES = 400
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,36 @@ def colours_of(
     return colours, (low, high)
 
 
+def vessels_layer(graph: VesselGraph) -> LayerData:
+    """Vessels from a file: by diameter if known, else by length."""
+    lines = VesselLines.of(graph)
+    column = "diameter_um" if graph.table["diameter_um"].notna().any() else "length_um"
+    places = lines.start if len(lines.start) else np.zeros((1, 3))
+    width = float(np.ptp(places, axis=0).max()) / _EXTENT_LINES
+    name, colours = f"vessels by {_with_unit(column)}", colours_of(graph, column)[0]
+    data = _layer(lines, lines.vectors(), name, colours[lines.owner], width or 1.0)
+    data[1]["metadata"].update({ROLE: ROLE_OF_VESSELS, _OPENED: column})
+    return data
+
+
+def complete_vessels(viewer: Any, layer: Any) -> None:
+    """Add the colour bar that a reader cannot give its layer; earlier vessels stay as they are."""
+    metadata = dict(layer.metadata)
+    column = metadata.pop(_OPENED, None)
+    if column is None:
+        return
+    layer.metadata = metadata
+    _show_range(layer, colours_of(metadata[VALUE], column)[1])
+    for other in viewer.layers:
+        if other is not layer and other.metadata.get(ROLE) == ROLE_OF_VESSELS:
+            other.metadata = {key: v for key, v in other.metadata.items() if key != ROLE}
+
+
+def _show_range(layer: Any, span: tuple[float, float] | None) -> None:
+    seen = span is not None and span[0] < span[1]
+    show_colour_bar(layer, napari_colormap(_COLOURS), span if seen and span else (0.0, 1.0), seen)
+
+
 def show_vessels(
     viewer: Any, lines: VesselLines, column: str, shown: NDArray[np.bool_] | None = None
 ) -> Any:
@@ -105,8 +141,7 @@ def show_vessels(
     width = _width_um(viewer, lines, _LINE_PIXELS)
     data = _layer(lines, lines.vectors(pieces), name, colours[lines.owner[pieces]], width)
     layer = _renewed(viewer, data, ROLE_OF_VESSELS)
-    seen = span is not None and span[0] < span[1]
-    show_colour_bar(layer, napari_colormap(_COLOURS), span if seen and span else (0.0, 1.0), seen)
+    _show_range(layer, span)
     return layer
 
 

@@ -37,8 +37,8 @@ def volume_of(name: str, data: Any, scale: Any, translate: Any, units: Any) -> V
     """
     if np.ndim(data) != 3:
         raise ResultsError(
-            f"The layer '{name}' has {np.ndim(data)} axes; a map has three (z, y, x). Use "
-            "the Export widget to save frames."
+            f"The layer '{name}' has {np.ndim(data)} axes; a map has three (z, y, x). "
+            "Save it with napari's own writer instead."
         )
     volume = np.asarray(data, np.float32)
     um = um_per_unit(name, units)

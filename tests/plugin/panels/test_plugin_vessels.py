@@ -32,6 +32,7 @@ from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.state.results import Result
 from napari_ulm3d.tables import Localizations, Tracks
 from napari_ulm3d.vasculature import JUNCTION_COLUMNS, VESSEL_COLUMNS, VesselGraph
+from napari_ulm3d.volumes import VesselMap
 
 COLUMN = {name: k for k, (name, _, _) in enumerate(SHOWN)}
 
@@ -212,3 +213,21 @@ def test_table_and_view_are_one(
     idle(qtbot, panel)
     assert panel.status.text() == "Cancelled."
     assert panel.measure_button.isEnabled()
+
+
+def test_a_map_that_shows_no_vessels_is_refused(viewer: Any, vessels: Any, qtbot: Any) -> None:
+    panel = vessels
+    grid = Grid((6, 5, 4), (10.0, 10.0, 10.0))
+    speed = VesselMap.from_dense("speed", np.full(grid.shape, 3.0, np.float32), grid, "mm/s")
+    data, settings, _ = map_layer(speed)  # as from a file
+    viewer.add_image(data, **settings)
+    kept = viewer.add_image(np.ones((4, 4, 4)), name="kept", metadata={"ulm3d_role": "kept voxels"})
+    assert kept.name not in [panel.source.itemText(k) for k in range(panel.source.count())]
+    choose(panel.source, "speed [mm/s]")
+    click(panel.measure_button)
+    idle(qtbot, panel)
+    assert panel.problem.text() == (
+        "The layer 'speed [mm/s]' is a map of speed, which does not show where the vessels are. Choose "
+        "a density map, a power Doppler image or a segmentation."
+    )
+    assert panel.lines is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ from napari_ulm3d.io.stored.limits import check_free
 from napari_ulm3d.tables import Tracks
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["read_vti", "read_vtp"]
+__all__ = ["read_polylines", "read_vti", "read_vtp"]
 
 _HEAD_BYTES = 1 << 16
 _TYPES = {"Float32": "<f4", "Float64": "<f8", "Int64": "<i8"}
@@ -90,6 +91,47 @@ def read_vtp(path: Path) -> Tracks:
     return Tracks(pd.DataFrame({name: table[name] for name in Tracks.required})).in_order()
 
 
+def read_polylines(
+    path: Path, wanted: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """Polylines and the data of their cells.
+
+    Parameters
+    ----------
+    wanted
+        Names of cell data that must be there.
+
+    Returns
+    -------
+    Points (n, 3) x, y, z, line after line; (m,) cumulative number of points at the end of each
+    line; values of the m lines by name.
+
+    Raises
+    ------
+    ResultsError
+        The file is damaged, or lacks something.
+    """
+    head, body = _parted(path)
+    cells = {str(a.get("Name")): a for a in head.iterfind("PolyData/Piece/CellData/DataArray")}
+    lines = {a.get("Name"): a for a in head.iterfind("PolyData/Piece/Lines/DataArray")}
+    places = head.find("PolyData/Piece/Points/DataArray")
+    if not (set(wanted) <= set(cells) and {"connectivity", "offsets"} <= set(lines)):
+        raise _not_ours(path)
+    if places is None:
+        raise _not_ours(path)
+    order = _array(path, body, lines["connectivity"]).astype(np.int64)
+    ends = _array(path, body, lines["offsets"]).astype(np.int64)
+    points = _array(path, body, places).astype(np.float64).reshape(-1, 3)
+    if len(order) and not 0 <= order.min() <= order.max() < len(points):
+        raise _not_ours(path)
+    found = {name: _array(path, body, array) for name, array in cells.items()}
+    if (len(ends) and (np.diff(ends, prepend=0) < 1).any()) or ends[-1:].sum() != len(order):
+        raise _not_ours(path)
+    if any(len(values) != len(ends) for values in found.values()):
+        raise _not_ours(path)
+    return points[order], ends, found
+
+
 def _parted(path: Path) -> tuple[ElementTree.Element, int]:
     """The XML before the appended data, and where these begin."""
     with open(path, "rb") as file:
@@ -119,4 +161,4 @@ def _array(path: Path, body: int, element: ElementTree.Element) -> NDArray[Any]:
 
 
 def _not_ours(path: Path) -> ResultsError:
-    return ResultsError(f"{path}: is not a map or tracks of this program.")
+    return ResultsError(f"{path}: is not a map, tracks or vessels of this program.")

@@ -19,7 +19,8 @@ from napari_ulm3d.errors import UlmError
 from napari_ulm3d.plugin.controls.save_dialog import ask_where_to_save
 from napari_ulm3d.plugin.jobs.job import Job, Problem
 from napari_ulm3d.plugin.jobs.measure_vessels import Measured, measurable, measure_work
-from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.layers.convert import value_of
+from napari_ulm3d.plugin.layers.place import ROLE, find_layer
 from napari_ulm3d.plugin.layers.vessel_lines import (
     ROLE_OF_VESSELS,
     VesselLines,
@@ -29,6 +30,7 @@ from napari_ulm3d.plugin.layers.vessel_lines import (
 from napari_ulm3d.plugin.panels.panel import Panel, button, note
 from napari_ulm3d.plugin.panels.parts.vessel_picking import VesselPicking, name_vessels_of_tracks
 from napari_ulm3d.plugin.panels.parts.vessel_table import SHOWN, VesselTable
+from napari_ulm3d.vasculature import VesselGraph
 
 __all__ = ["VesselsPanel"]
 
@@ -143,6 +145,7 @@ class VesselsPanel(Panel):
     # --- measuring --------------------------------------------------------------------------
 
     def _refresh(self, *_: Any) -> None:
+        self._take_opened()
         found = measurable(self.viewer, self.session.shown)
         before = self.source.currentText()
         self._sources = [source for _, source in found]
@@ -181,11 +184,23 @@ class VesselsPanel(Panel):
         self.status.setText("")
         self.problem.say(problem)
 
-    def _on_measured(self, measured: Measured) -> None:
-        graph = measured.graph
+    def _take_opened(self) -> None:
+        """List the vessels of a file that was opened."""
+        newest = (
+            la for la in reversed(self.viewer.layers) if la.metadata.get(ROLE) == ROLE_OF_VESSELS
+        )
+        layer = next(newest, None)
+        graph = None if layer is None else value_of(layer, VesselGraph)
+        if graph is not None and (self.lines is None or self.lines.graph is not graph):
+            self._list(graph)
+
+    def _list(self, graph: VesselGraph) -> None:
         self.lines = VesselLines.of(graph)
         self.model.show_graph(graph)
         self._filter()
+
+    def _on_measured(self, measured: Measured) -> None:
+        self._list(measured.graph)
         name_vessels_of_tracks(self.viewer, measured)
         self._draw()
         layer = find_layer(self.viewer, ROLE_OF_VESSELS)
