@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
 
 __all__ = ["DockTab", "open_panel"]
 
@@ -24,7 +24,8 @@ class DockTab(QObject):
     """Makes the dock of a widget a tab beside the first of its kind on the same side.
 
     It happens once, when napari has docked the widget; the user may drag the dock elsewhere
-    afterwards. A dock that is opened again comes to the front.
+    afterwards. A dock that is opened again comes to the front. The content of one that is behind
+    another is hidden, so that it does nothing, and shown again when it is in front.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class DockTab(QObject):
         Class of the widgets to share a place with.
     """
 
-    def __init__(self, widget: QWidget, kind: type[QWidget]) -> None:
+    def __init__(self, widget: QScrollArea, kind: type[QWidget]) -> None:
         super().__init__(widget)
         self._widget, self._kind = widget, kind
         self._dock: QDockWidget | None = None
@@ -88,6 +89,10 @@ class DockTab(QObject):
         # Qt says False for a tab behind another one, too; the dock itself is not hidden then.
         dock = self._dock
         self._behind = not seen and dock is not None and not dock.isHidden()
+        # Nor is its content, which would go on computing what nobody sees.
+        content = self._widget.widget()
+        if content is not None:
+            content.setVisible(not self._behind)
 
     def _on_closed(self) -> None:
         """The menu's entry hides a dock that is open, but one behind a tab is wanted in front."""

@@ -10,11 +10,20 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtCore", exc_type=ImportError)
 
-from plugin_hands import LEFT, NO_KEY, PLUGIN
+from plugin_hands import LEFT, NO_KEY, PLUGIN, dock, idle
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QTabBar
+from test_plugin_core import tracks_table
 
+from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.plugin.docks import Dock
+from napari_ulm3d.plugin.jobs.job import Job
+from napari_ulm3d.plugin.jobs.run_series import result_of
+from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state.results import WHOLE_SERIES
+from napari_ulm3d.plugin.state.saved_results import mapped
+from napari_ulm3d.tables import Localizations
 
 
 def _pick(viewer: Any, name: str) -> None:
@@ -70,3 +79,50 @@ def test_docks_are_tabs_of_one_another_and_the_one_opened_is_in_front(
     _pick(viewer, "Log")
     qtbot.waitUntil(lambda: _in_front(viewer) == ["Log"])
     assert len(_docks(viewer)) == 3
+
+
+def test_docks_behind_another_compute_nothing_and_catch_up(
+    loaded: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = session_of(loaded)
+    names = ("Clutter & PSF", "Sparsify", "Compare & measure", "Curate tracks", "Refine map")
+    session.change("motion", method="rigid")
+    session.change("psf", carrier="none", source="analytic")
+    panels = {}
+    for name in names:
+        panels[name] = dock(loaded, name)
+        idle(qtbot, panels[name])
+    log = dock(loaded, "Log")
+    idle(qtbot, log)
+    overlay = find_layer(loaded, "kept voxels")
+    assert overlay.visible
+    started: list[Any] = []
+    start = Job.start
+
+    def noted(job: Job, work: Any) -> None:
+        started.append(job.parent())
+        start(job, work)
+
+    monkeypatch.setattr(Job, "start", noted)
+    # Another block, other settings and another result while all of them are behind.
+    loaded.dims.set_point(0, 45 / 260.0)
+    session.change("clutter", svd_range=(3, 200))
+    session.change("sparsify", threshold=0.3)
+    tracks = tracks_table([12] * 30, [5.0] * 30, 260.0)
+    result = result_of(
+        session.acquisition, PipelineConfig(), Localizations.empty(), tracks, WHOLE_SERIES
+    )
+    session.set_result(mapped(result))
+    session.keep_view()
+    idle(qtbot, *panels.values())
+    assert started == []
+    assert not overlay.visible  # it is of another frame
+    for name in names:
+        dock(loaded, name)
+        idle(qtbot, panels[name])
+    assert panels["Clutter & PSF"].status.text().startswith("Block 2")
+    assert panels["Sparsify"].kept.text().startswith("Frame 45")
+    assert overlay.visible
+    assert panels["Compare & measure"].numbers.rowCount() > 0
+    assert panels["Curate tracks"].table.model().rowCount() == 30
+    assert panels["Refine map"].cost.text() != ""

@@ -22,14 +22,20 @@ class FrameFollower(QObject):
         Called after a move.
     events
         Events of the viewer's dims to follow.
+    unseen
+        Called after a move instead while the panel is not visible.
     """
 
     def __init__(
-        self, panel: Any, moved: Callable[[], None], events: Sequence[str] = ("current_step",)
+        self,
+        panel: Any,
+        moved: Callable[[], None],
+        events: Sequence[str] = ("current_step",),
+        unseen: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(panel)
         self._panel: QWidget = panel
-        self._moved = moved
+        self._moved, self._unseen = moved, unseen
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -46,6 +52,8 @@ class FrameFollower(QObject):
     def _tell(self) -> None:
         if self._panel.isVisible():
             self._moved()
+        elif self._unseen is not None:
+            self._unseen()
 
 
 class _Disconnect:

@@ -35,10 +35,11 @@ class SparsifyPanel(Panel):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._follower = FrameFollower(self, self._look)
+        self._follower = FrameFollower(self, self._look, unseen=self._put_away)
 
     def build(self) -> None:
         self._level: Level | None = None
+        self._away = False  # the overlay is hidden because it is of another frame
         self._looked_with = self.session.config.sparsify
         self._job = LatestJob(self)
         self._job.finished.connect(self._on_level)
@@ -169,8 +170,24 @@ class SparsifyPanel(Panel):
         old = find_layer(self.viewer, _ROLE)
         if old is not None and old.data.shape == mask.shape:
             old.data = mask.view(np.uint8)
+            if self._away or not self.isVisible():
+                self._put_away()
         else:
             place(self.viewer, make_layer(mask_layer("kept voxels", mask, acquisition.grid), _ROLE))
+
+    def _put_away(self) -> None:
+        """Hide the overlay while the slider is at another frame; behind a tab it stays as it is."""
+        layer, level = find_layer(self.viewer, _ROLE), self._level
+        if layer is None or level is None:
+            return
+        here = level.frame == self.session.frame
+        if self._away and here:
+            layer.visible = True
+        elif not here and layer.visible:
+            layer.visible = False
+        else:
+            return
+        self._away = not here
 
     def _on_dragged(self, line: int, place_: float) -> None:
         name = _THRESHOLDS[self.session.config.sparsify.strategy]

@@ -176,7 +176,14 @@ class RefinePanel(Panel):
             return None
         return Order(read, self.task.currentData(), self.factor.currentData(), weights)
 
+    def showEvent(self, event: Any) -> None:
+        """Catch up with what happened behind another tab."""
+        super().showEvent(event)
+        self._ask_cost()
+
     def _ask_cost(self) -> None:
+        if not self.isVisible():
+            return
         order = self._order()
         if order is not None:
             self._cost.request(cost_work(order))

@@ -46,8 +46,8 @@ from napari_ulm3d.plugin.panels.parts.compare.measures_table import (
     measure_rows,
     profile_table,
 )
-from napari_ulm3d.plugin.units import shown_as
 from napari_ulm3d.system.atomic import atomic_path
+from napari_ulm3d.system.shown_units import shown_as
 
 __all__ = ["MeasureBox"]
 
@@ -210,6 +210,8 @@ class MeasureBox(QWidget):
         self._soon.start()
 
     def _measure(self) -> None:
+        if not self.isVisible():  # measured when the panel is seen again
+            return
         viewer, compared = self._panel.viewer, self._panel.compared
         layer = measure_layer(viewer)
         if layer is not None:
