@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from napari_ulm3d.config.methods.networks import USUAL_NETWORK
 from napari_ulm3d.errors import Cancelled
 from napari_ulm3d.filtering import FilteredBlock, Psf, correlation_map, rescale, svd_spectrum
 from napari_ulm3d.filtering.randomized import leading_components
+from napari_ulm3d.frame_sources import FrameSource
 from napari_ulm3d.motion import BlockMotion, estimate_motion, m_mode
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
 from napari_ulm3d.sparse_frames import SparseFrames
@@ -35,6 +37,8 @@ _CHUNK_BYTES = 8 << 20
 # Correlation maps that are kept, those of the next frames among them.
 _CORRELATION_BYTES = 256 << 20
 _FEWEST_CORRELATIONS, _MOST_CORRELATIONS = 4, 40
+# A block up to this size, unfiltered, is kept in memory and read from disk once.
+_KEPT_BYTES = 512 << 20
 # Minimum number of a block's strongest voxels kept: 24 MB.
 _FEWEST_STRONGEST = 1 << 20
 
@@ -51,6 +55,30 @@ def for_network(config: PipelineConfig) -> PipelineConfig:
     if config.localize.by_network:
         return config
     return config.model_copy(update={"localize": config.localize.replace(localizer=USUAL_NETWORK)})
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Frames of a source from `first` on that have been read."""
+
+    source: FrameSource
+    first: int
+    frames: NDArray[Any]
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.source.dtype
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        return self.frames[start - self.first : stop - self.first].copy()
 
 
 def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
@@ -74,13 +102,27 @@ class Preview:
         """Number of the block that contains a frame."""
         return block_at(self.acquisition, config, frame).index
 
+    def block(self, config: PipelineConfig, frame: int) -> Block:
+        """The block that contains a frame, whose `read` reads from disk once unless it is large."""
+        block = block_at(self.acquisition, config, frame)
+        voxels = block.n_frames * self.acquisition.grid.size
+        if voxels * block.source.dtype.itemsize > _KEPT_BYTES:
+            return block
+        frames = self._remember(
+            "read", (config.load.frames_per_block, block.index), 1, lambda: block.read()
+        )
+        return replace(block, source=_Kept(block.source, block.start, frames))
+
     def filtered(self, config: PipelineConfig, frame: int) -> tuple[Block, FilteredBlock]:
         """The block that contains a frame, after the clutter filter. Do not write to it."""
         block = block_at(self.acquisition, config, frame)
         key = (config.clutter, config.load.frames_per_block, block.index)
         still = config.model_copy(update={"motion": config.motion.replace(method="none")})
         found = self._remember(
-            "block", key, 1, lambda: filter_block(block, self.acquisition, still)
+            "block",
+            key,
+            1,
+            lambda: filter_block(self.block(config, frame), self.acquisition, still),
         )
         return block, found
 
@@ -101,7 +143,7 @@ class Preview:
         )
 
         def compute() -> tuple[BlockMotion, NDArray[np.float32], NDArray[np.float32]]:
-            frames, spacing = block.read(), acquisition.grid.spacing_um
+            frames, spacing = self.block(config, frame).read(), acquisition.grid.spacing_um
             rescale(frames)
             motion = estimate_motion(frames, spacing, acquisition.rate_hz, config.motion)
             return motion, m_mode(frames, spacing), m_mode(frames, spacing, motion)
@@ -119,7 +161,7 @@ class Preview:
         key = (config.load.frames_per_block, block.index)
 
         def compute() -> NDArray[np.float64]:
-            frames = block.read()
+            frames = self.block(config, frame).read()
             exponent = rescale(frames)
             values: NDArray[np.float64]
             if len(frames) > 2 * USUAL_FRAMES:  # all would take half a minute
@@ -135,7 +177,7 @@ class Preview:
         key = _psf_key(config)
 
         def make() -> Psf:
-            first = block_at(self.acquisition, config, 0)
+            first = self.block(config, 0)
             psf, filtered = acquisition_psf(self.acquisition, config, first)
             if filtered is not None:
                 block_key = (config.clutter, config.load.frames_per_block, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from napari_ulm3d.filtering import (
 )
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
+from napari_ulm3d.plugin.state import preview as preview_module
 from napari_ulm3d.plugin.state.preview import Preview, kept_in
 from napari_ulm3d.sparsify import sparsify
 
@@ -272,6 +274,47 @@ def test_a_learned_mask_is_that_of_the_run(flow: Any, tmp_path: Path, n_hidden: 
     assert 0 < whole.occupancy < 1
     for frame in (0, 7, 8, 31, 59):
         np.testing.assert_array_equal(preview.learned(config, frame), kept_in(whole, frame))
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A source that notes what is read of it."""
+
+    source: Any
+    reads: list[tuple[int, int]]
+    name: str = "counted"
+
+    @property
+    def shape(self) -> Any:
+        return self.source.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.source.dtype
+
+    def read(self, start: int, stop: int) -> Any:
+        self.reads.append((start, stop))
+        return self.source.read(start, stop)
+
+
+def test_a_block_is_read_once_for_all_previews(flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = flow.acquisition.sources
+    reads: list[tuple[int, int]] = []
+    acquisition = replace(flow.acquisition, sources=(_Counted(source, reads),))
+    config = PipelineConfig().with_settings(["load.frames_per_block=30", "motion.method=rigid"])
+    for keeps, expected in ((True, 1), (False, 3)):
+        monkeypatch.setattr(preview_module, "_KEPT_BYTES", 1 << 30 if keeps else 0)
+        preview = Preview(acquisition)
+        preview.psf(config)
+        reads.clear()
+        filtered = preview.filtered(config, 40)[1].frames
+        spectrum = preview.spectrum(config, 40)
+        motion = preview.motion(config, 40)[1]
+        assert reads == [(30, 60)] * expected
+        if keeps:
+            first = filtered, spectrum, motion.displacement_um
+    for found, known in zip((filtered, spectrum, motion.displacement_um), first, strict=True):
+        np.testing.assert_array_equal(found, known)
 
 
 def test_the_overlay_can_be_taken_away(loaded: Any, qtbot: Any) -> None:
