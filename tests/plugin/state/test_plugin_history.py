@@ -267,6 +267,7 @@ def test_the_log_panel_shows_errors_with_their_details(
     click(local.series_button)  # the folder holds a finished run now
     idle(qtbot, local)
     assert "Run history" in local.problem.text()
+    dock(loaded, "Log")
     choose(panel.level, "Warnings and errors")
     assert panel.lines.count() == 1
     assert not panel.details.isVisible()
