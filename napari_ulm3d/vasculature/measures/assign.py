@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_ulm3d.vasculature.measures.centreline import tangents
+from napari_ulm3d.vasculature.measures.centreline import tangents_of
 
 __all__ = ["Assignment", "assign", "rows_of_each"]
 
@@ -77,7 +77,7 @@ def assign(
     owner = np.repeat(np.arange(len(paths)), [len(p) for p in paths])
     within = np.concatenate([np.arange(len(p)) for p in paths])
     points = np.concatenate(paths)
-    direction = np.concatenate([tangents(p) for p in paths])
+    direction = tangents_of(paths)
     tree = cKDTree(points)
     for start in range(0, n, _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-__all__ = ["arc_length", "recentred", "resampled", "tangents"]
+from napari_ulm3d._caches import njit
+
+__all__ = ["arc_length", "middle", "recentred", "resampled", "tangents", "tangents_of"]
+
+# A map has ten thousands of short lines: compiled functions avoid numpy's overhead per call.
 
 
+@njit(cache=True, nogil=True)
+def middle(values: NDArray[np.float64]) -> float:
+    """Median of (k,) values."""
+    return float(np.median(values))
+
+
+@njit(cache=True, nogil=True)
 def arc_length(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """(k,) distance along a polyline (k, 3) from its first point."""
-    steps = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=1))
-    return np.concatenate([[0.0], np.cumsum(steps)])
+    arc = np.zeros(path.shape[0])
+    for i in range(1, path.shape[0]):
+        square = 0.0
+        for k in range(path.shape[1]):
+            square += (path[i, k] - path[i - 1, k]) ** 2
+        arc[i] = arc[i - 1] + np.sqrt(square)
+    return arc
 
 
 def tangents(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """(k, 3) unit vectors along a polyline."""
-    direction = (
-        np.gradient(path, axis=0) if len(path) > 2 else np.repeat(np.diff(path, axis=0), 2, 0)
-    )
+    return tangents_of([path])
+
+
+def tangents_of(paths: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(sum of k, 3) unit vectors along polylines, one after the other."""
+    points = np.concatenate(paths)
+    sizes = np.array([len(path) for path in paths])
+    stop = np.repeat(np.cumsum(sizes), sizes)
+    row = np.arange(len(points))
+    before = np.maximum(row - 1, stop - np.repeat(sizes, sizes))
+    direction = points[np.minimum(row + 1, stop - 1)] - points[before]
     norm = np.sqrt((direction**2).sum(axis=1, keepdims=True))
     return np.asarray(direction / np.where(norm > 0, norm, 1.0))
 
 
+@njit(cache=True, nogil=True)
 def resampled(
     path: NDArray[np.float64], step_um: float, smoothing_um: float
 ) -> NDArray[np.float64]:
@@ -36,21 +63,37 @@ def resampled(
     arc = arc_length(path)
     length = arc[-1]
     if length == 0:
-        return path[[0, -1]]
-    n = max(2, round(length / step_um) + 1)
-    at = np.linspace(0, length, n)
-    even = np.stack([np.interp(at, arc, path[:, k]) for k in range(3)], 1)
+        return np.stack((path[0], path[-1]))
+    n = max(2, int(np.rint(length / step_um)) + 1)
+    even = np.empty((n, 3))
+    k = 0
+    for i in range(n):
+        at = length * i / (n - 1)
+        while k < len(path) - 2 and arc[k + 1] <= at:
+            k += 1
+        piece = arc[k + 1] - arc[k]
+        share = min((at - arc[k]) / piece, 1.0) if piece > 0 else 0.0
+        even[i] = (1 - share) * path[k] + share * path[k + 1]
     sigma = min(smoothing_um, length / 6) / (length / (n - 1))
     if n < 4 or sigma < 0.3:
         return even
-    share = np.linspace(0, 1, n)[:, None]
-    chord = even[0] + share * (even[-1] - even[0])
-    # Odd extension keeps the end points and the slope there.
-    away = even - chord
-    margin = min(n - 1, int(np.ceil(4 * sigma)))
-    extended = np.concatenate([-away[1 : margin + 1][::-1], away, -away[-margin - 1 : -1][::-1]])
-    smooth = gaussian_filter1d(extended, sigma, axis=0)[margin : margin + n]
-    return np.asarray(chord + smooth)
+    reach = int(4 * sigma + 0.5)  # less than n, since sigma is at most a sixth of the length
+    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weight /= weight.sum()
+    away = np.empty((n, 3))
+    for i in range(n):
+        away[i] = even[i] - even[0] - i / (n - 1) * (even[-1] - even[0])
+    smooth = even - away
+    for i in range(n):
+        for j in range(i - reach, i + reach + 1):
+            # Odd extension keeps the end points and the slope there.
+            if j < 0:
+                smooth[i] -= weight[j - i + reach] * away[-j]
+            elif j >= n:
+                smooth[i] -= weight[j - i + reach] * away[2 * (n - 1) - j]
+            else:
+                smooth[i] += weight[j - i + reach] * away[j]
+    return smooth
 
 
 def recentred(

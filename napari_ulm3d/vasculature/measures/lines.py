@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from napari_ulm3d.vasculature.measures.assign import Assignment, rows_of_each
-from napari_ulm3d.vasculature.measures.centreline import arc_length, recentred, resampled
+from napari_ulm3d.vasculature.measures.centreline import (
+    arc_length,
+    middle,
+    recentred,
+    resampled,
+)
 
-__all__ = ["Centrelines", "centrelines_of", "followed_share", "recentre"]
+__all__ = ["Centrelines", "averaging_points", "centrelines_of", "followed_share", "recentre"]
 
 _ENOUGH_TRACKS = 12.0  # side by side, for their mean to be the centre of the vessel
 _MANY_TRACKS = 200.0  # side by side: each moves the centreline by less than one percent
@@ -77,7 +82,7 @@ def centrelines_of(graph: nx.MultiGraph, voxel_um: float) -> Centrelines:
     ends, paths, radii = [], [], []
     degree = dict(graph.degree())
     for a, b, data in graph.edges(data=True):
-        path, radius = data["path"], float(np.median(data["radius"]))
+        path, radius = data["path"], float(middle(data["radius"]))
         to_a, to_b = (path[0] - graph.nodes[node]["position"] for node in (a, b))
         from_a = to_a @ to_a <= to_b @ to_b
         first, last = (a, b) if from_a else (b, a)
@@ -127,6 +132,12 @@ def recentre(lines: Centrelines, found: Assignment, track: NDArray[np.int64]) ->
         path = path + head[:, None] * (a - path[0]) + tail[:, None] * (b - path[-1])
         path[0], path[-1] = a, b
         lines.paths[k] = resampled(path, lines.step_um, _smoothing_um(lines, k))
+
+
+def averaging_points(point: NDArray[np.int64], track: NDArray[np.int64], n_points: int) -> float:
+    """Standard deviation, in centreline points, of a window that contains a sufficient number of tracks."""
+    window = max(1.0, _ENOUGH_TRACKS / max(_side_by_side(point, track, n_points), 1e-9))
+    return min(window, float(n_points))
 
 
 def _window_um(lines: Centrelines, k: int, side_by_side: float) -> float:

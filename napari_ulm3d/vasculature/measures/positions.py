@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.tables import Tracks
 
-__all__ = ["Positions", "independent"]
+__all__ = ["Positions", "independent", "largest_variance"]
 
 # The heading is the chord over this many frames before and after, known if it is longer than this
 # many standard deviations of a position.
@@ -94,14 +94,22 @@ def independent(
     variance = float(values.var())
     if not variance > 0:
         return float(len(np.unique(track)))
-    away = values - values.mean()
-    worst = 0.0
-    for group in (track, block):
-        _, at = np.unique(group, return_inverse=True)
-        sums = np.bincount(at, away)
-        m = len(sums)
-        if m > 1:
-            worst = max(worst, float((sums**2).sum()) / len(values) ** 2 * m / (m - 1))
+    away = (values - values.mean()) / len(values)
+    worst = largest_variance(away, track, block)
     if worst == 0:
         return 1.0
     return float(np.clip(variance / worst, 1.0, len(np.unique(track))))
+
+
+def largest_variance(
+    parts: NDArray[np.float64], track: NDArray[np.int64], block: NDArray[np.int64]
+) -> float:
+    """Variance of a sum of (n,) deviations, with tracks or time blocks as clusters: the larger."""
+    worst = 0.0
+    for group in (track, block):
+        _, at = np.unique(group, return_inverse=True)
+        sums = np.bincount(at, parts)
+        m = len(sums)
+        if m > 1:
+            worst = max(worst, float((sums**2).sum()) * m / (m - 1))
+    return worst

@@ -18,7 +18,12 @@ from napari_ulm3d.vasculature.measures.flow import (
     flow_with_error,
     speeds_of,
 )
-from napari_ulm3d.vasculature.measures.lines import Centrelines, followed_share, recentre
+from napari_ulm3d.vasculature.measures.lines import (
+    Centrelines,
+    averaging_points,
+    followed_share,
+    recentre,
+)
 from napari_ulm3d.vasculature.measures.positions import Positions, independent
 from napari_ulm3d.vasculature.measures.profile import fit_radius
 
@@ -53,13 +58,16 @@ def measure_without_tracks(
         For a plane: its thickness, by which the cross section is divided to give the diameter.
     """
     found = assign(voxels_um, np.zeros_like(voxels_um), lines.paths, 3 * lines.radius_um)
+    size = np.array([len(path) for path in lines.paths])
+    clear = np.array([_clear_of_ends(lines, k) for k in range(len(lines))])
+    held = found.vessel >= 0
+    vessel, point = found.vessel[held], found.point[held]
+    inner = (point >= clear[vessel]) & (point < (size - clear)[vessel])
+    count = np.bincount(vessel[inner], minlength=len(lines))
     rows = []
-    for k, mine in enumerate(rows_of_each(found, len(lines))):
-        n = len(lines.paths[k])
-        clear = _clear_of_ends(lines, k)
-        inner = int(((found.point[mine] >= clear) & (found.point[mine] < n - clear)).sum())
-        length = (n - 2 * clear) * _step(lines.paths[k])
-        area = inner * volume_um3 / length if length > 0 else 0.0
+    for k, path in enumerate(lines.paths):
+        length = (size[k] - 2 * clear[k]) * _step(path)
+        area = count[k] * volume_um3 / length if length > 0 else 0.0
         width = 2 * np.sqrt(area / np.pi) if thick_um is None else area / thick_um
         rows.append(lines.facts(k) | {"diameter_um": width or np.nan})
     return _table(rows)
@@ -180,13 +188,16 @@ class _Vessel:
         if not inside.any():  # without a fit the radius is NaN, and nothing lies within it
             return {}
         lines, k = self._lines, self._k
-        speeds = speeds_of(self._along[inside], self._track[inside], self._block[inside])
-        if speeds.mean < 0:
+        point, track = self._point[inside], self._track[inside]
+        window = averaging_points(point, track, len(lines.paths[k]))
+        speeds = speeds_of(self._along[inside], track, self._block[inside], point, window)
+        if speeds.by_volume < 0:
             lines.turn(k)
         radius = fit[0] + config.bubble_radius_um
         slower = blood_over_bubbles(fit[0], radius)
-        speed, speed_error = abs(speeds.mean) * slower, speeds.mean_error * slower
-        flow, flow_error = flow_with_error(speed, speed_error, radius, fit[1])
+        flow, flow_error = flow_with_error(
+            speeds.by_volume * slower, speeds.by_volume_error * slower, radius, fit[1], sigma
+        )
         direction = tangents(lines.paths[k]).mean(axis=0)
         norm = float(np.linalg.norm(direction))
         direction = direction / norm if norm > 1e-9 else np.full(3, np.nan)
@@ -195,8 +206,8 @@ class _Vessel:
             "node_b": int(lines.ends[k, 1]),
             "diameter_um": 2 * radius,
             "diameter_error_um": 2 * fit[1],
-            "mean_speed_mm_s": speed,
-            "mean_speed_error_mm_s": speed_error,
+            "mean_speed_mm_s": abs(speeds.mean) * slower,
+            "mean_speed_error_mm_s": speeds.mean_error * slower,
             "peak_speed_mm_s": speeds.peak,
             "flow_nl_min": flow,
             "flow_error_nl_min": flow_error,
