@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 395_000
 # The corners of the volume, which its projection leaves empty, may leave the view.
-HERO_ZOOM = 1.12
+HERO_ZOOM = 1.25
 # Of the network; None: those that are shipped.
 WEIGHTS = os.environ.get("ULM3D_WEIGHTS")
 
@@ -87,20 +87,22 @@ def new_viewer() -> Any:
 
 
 def small(path: Path) -> None:
-    """Store a large picture in a palette of as many colours as fit into 395 kB."""
+    """Store a large picture in as many colours as fit into 395 kB, and narrower if need be."""
     from PIL import Image
 
     with Image.open(path) as image:
         shot = image.convert("RGB")
-    for n_colours in (256, 128, 96, 64, 48):
-        if path.stat().st_size <= MOST_BYTES:
-            return
-        shot.quantize(n_colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    narrow = shot.resize((1280, 1280 * shot.height // shot.width), Image.Resampling.LANCZOS)
+    for picture in (shot, narrow):
+        for n_colours in (256, 128, 96):
+            if path.stat().st_size <= MOST_BYTES:
+                return
+            picture.quantize(n_colours, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def hero(viewer: Any) -> None:
     """What *Open the sample* shows: the vessel map of a finished run, with room for it."""
-    viewer.window.resize(1366, 860)
+    viewer.window.resize(1600, 1000)
     panel = dock(viewer, "ULM workflow")
     panel.sample_button.click()
     rest(panel)
