@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QScrollArea
+from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QWidget
 
 from napari_ulm3d.plugin.jobs.warm_up import warm_up
 from napari_ulm3d.plugin.keys import install_shortcuts
@@ -63,6 +63,20 @@ class Dock(QScrollArea):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(step)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            application.focusChanged.connect(self._keep_focus)
+
+    def _keep_focus(self, old: QWidget | None, now: QWidget | None) -> None:
+        """Take the focus of a button that is disabled or hidden, as happens once it is pressed.
+
+        Qt would give it to the next widget, perhaps outside, where Ctrl+Z does not reach the dock.
+        """
+        if old is None or not (self.panel.isVisible() and self.isAncestorOf(old)):
+            return
+        lost = not (old.isEnabled() and old.isVisible())
+        if lost and not (now is not None and self.isAncestorOf(now)):
+            self.setFocus()
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Widen with the panel, so that content that appears later is not cut off at the side."""

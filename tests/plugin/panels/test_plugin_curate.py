@@ -322,3 +322,30 @@ def test_the_included_sample_is_never_edited(tmp_path: Path) -> None:
     assert replace(run, folder=tmp_path).keeps_edits
     assert not replace(run, folder=tmp_path, complete=False).keeps_edits
     assert not replace(run, folder=sample_map_path()).keeps_edits
+
+
+def test_ctrl_z_right_after_a_click_undoes_the_edit(loaded: Any, qtbot: Any) -> None:
+    """The clicked button is disabled while it works, and the focus must not leave the widget."""
+    session = session_of(loaded)
+    table = tracks_table([12] * 20, [5.0] * 20, 260.0)
+    first = mapped(
+        result_of(session.acquisition, PipelineConfig(), Localizations.empty(), table, WHOLE_SERIES)
+    )
+    for layer in outcome_of(first).layers:
+        place(loaded, layer)
+    session.set_result(first)
+    panel = dock(loaded, "Curate tracks")
+    idle(qtbot, panel)
+    window = loaded.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    panel.table.choose((3, 4))
+    panel.delete_button.setFocus()  # as a click does
+    click(panel.delete_button)
+    idle(qtbot, panel)
+    assert session.result.tracks.n_tracks == 18
+    focus = QApplication.focusWidget()
+    assert focus is not None
+    QTest.keyClick(focus, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    idle(qtbot, panel)
+    assert session.result.tracks.n_tracks == 20
