@@ -234,19 +234,26 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
     gate.set()
 
 
-def test_an_edit_that_is_cancelled_or_fails_leaves_no_trace(
-    loaded: Any, qtbot: Any, gate: Any
-) -> None:
-    session = session_of(loaded)
+def with_tracks(viewer: Any, qtbot: Any) -> tuple[Any, Any, Any]:
+    """Twenty tracks as the current result: the session, *Curate tracks* and the table."""
+    session = session_of(viewer)
     table = tracks_table([12] * 20, [5.0] * 20, 260.0)
     first = mapped(
         result_of(session.acquisition, PipelineConfig(), Localizations.empty(), table, WHOLE_SERIES)
     )
     for layer in outcome_of(first).layers:
-        place(loaded, layer)
+        place(viewer, layer)
     session.set_result(first)
-    panel = dock(loaded, "Curate tracks")
+    panel = dock(viewer, "Curate tracks")
     idle(qtbot, panel)
+    return session, panel, table
+
+
+def test_an_edit_that_is_cancelled_or_fails_leaves_no_trace(
+    loaded: Any, qtbot: Any, gate: Any
+) -> None:
+    session, panel, table = with_tracks(loaded, qtbot)
+    first = session.result
     n_runs, last = len(session.history.entries), session.undo.next_undo
 
     def press(more: Any = NO_KEY) -> None:
@@ -326,16 +333,7 @@ def test_the_included_sample_is_never_edited(tmp_path: Path) -> None:
 
 def test_ctrl_z_right_after_a_click_undoes_the_edit(loaded: Any, qtbot: Any) -> None:
     """The clicked button is disabled while it works, and the focus must not leave the widget."""
-    session = session_of(loaded)
-    table = tracks_table([12] * 20, [5.0] * 20, 260.0)
-    first = mapped(
-        result_of(session.acquisition, PipelineConfig(), Localizations.empty(), table, WHOLE_SERIES)
-    )
-    for layer in outcome_of(first).layers:
-        place(loaded, layer)
-    session.set_result(first)
-    panel = dock(loaded, "Curate tracks")
-    idle(qtbot, panel)
+    session, panel, _ = with_tracks(loaded, qtbot)
     window = loaded.window._qt_window
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
