@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import filters, morphology
+from skimage import filters
 
+from benchmarks.vessels.rivals import closed
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.refinement import refine
 from napari_ulm3d.refinement.refined import RefinedMap
@@ -39,25 +40,13 @@ TRUTHS: dict[str, Callable[[Image], Image]] = {
 }
 
 
-def _closed(radius: int) -> Callable[[Image], Image]:
-    def response(d: Image) -> Image:
-        out = np.zeros(d.shape)
-        for least in (1, 2, 3, 4):
-            wide = np.pad(d >= least, radius)
-            closed = morphology.closing(wide, morphology.disk(radius))
-            out[closed[(slice(radius, -radius),) * 2]] = least
-        return out
-
-    return response
-
-
 RIVALS: dict[str, Callable[[Image], Image]] = {
     "the map itself": lambda d: d,
     "Gaussian of 6 um": lambda d: ndimage.gaussian_filter(np.log1p(d), 1.0),
     "Gaussian of 12 um": lambda d: ndimage.gaussian_filter(np.log1p(d), 2.0),
     "Gaussian of 25 um": lambda d: ndimage.gaussian_filter(np.log1p(d), 4.0),
-    "closing by 1 pixel": _closed(1),
-    "closing by 2 pixels": _closed(2),
+    "closing by 1 pixel": closed(1),
+    "closing by 2 pixels": closed(2),
     "Frangi filter": lambda d: filters.frangi(
         np.log1p(d), sigmas=(1.5, 2.5, 4.0), black_ridges=False
     ),

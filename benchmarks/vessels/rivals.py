@@ -21,14 +21,15 @@ def _gaussian(sigma: float) -> Callable[[Volume], Volume]:
     return lambda d: ndimage.gaussian_filter(np.log1p(d), sigma)
 
 
-def _closed(radius: int) -> Callable[[Volume], Volume]:
+def closed(radius: int) -> Callable[[Volume], Volume]:
     def response(d: Volume) -> Volume:
-        """The largest density threshold at which the closing fills each voxel."""
+        """The largest density threshold at which the closing fills each voxel (or pixel)."""
+        round_element = morphology.ball if d.ndim == 3 else morphology.disk
         out = np.zeros(d.shape)
         for least in (1, 2, 3, 4):
             wide = np.pad(d >= least, radius)
-            closed = morphology.closing(wide, morphology.ball(radius))
-            out[closed[(slice(radius, -radius),) * 3]] = least
+            filled = morphology.closing(wide, round_element(radius))
+            out[filled[(slice(radius, -radius),) * d.ndim]] = least
         return out
 
     return response
@@ -57,8 +58,8 @@ RIVALS: tuple[Rival, ...] = (
     ("Gaussian of 6 um", _gaussian(0.6), _DENSITIES),
     ("Gaussian of 10 um", _gaussian(1.0), _DENSITIES),
     ("Gaussian of 20 um", _gaussian(2.0), _DENSITIES),
-    ("closing, 1 voxel", _closed(1), (1, 2, 3, 4)),
-    ("closing, 2 voxels", _closed(2), (1, 2, 3, 4)),
+    ("closing, 1 voxel", closed(1), (1, 2, 3, 4)),
+    ("closing, 2 voxels", closed(2), (1, 2, 3, 4)),
     ("gaps bridged", _bridged, (1, 2, 3, 4)),
     ("Frangi", _frangi, (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2)),
 )

@@ -232,15 +232,16 @@ class Preview:
         n_ahead = 3 * (self._n_correlations - 1) // 4
         near = [frame + step * k for k in range(1, n_ahead + 1)]
         near += [frame - step * k for k in range(1, self._n_correlations - n_ahead)]
-        for other in near:
-            at = other - block.first_frame
-            key = (*_psf_key(config), other)
-            if not 0 <= at < block.n_frames or self._has("correlation", key):
-                continue
+        keys = {
+            k: (*_psf_key(config), k) for k in near if 0 <= k - block.first_frame < block.n_frames
+        }
+        # All that are there first, so that none of them makes room for another.
+        missing = [k for k, key in keys.items() if not self._used("correlation", key)]
+        for other in missing:
             if stop():
                 raise Cancelled("Preview stopped.")
-            correlated = _correlated(filtered, at, psf)
-            self._remember("correlation", key, self._n_correlations, lambda c=correlated: c)  # type: ignore[misc]
+            value = _correlated(filtered, other - block.first_frame, psf)
+            self._remember("correlation", keys[other], self._n_correlations, lambda v=value: v)  # type: ignore[misc]
 
     @property
     def _n_correlations(self) -> int:
@@ -287,9 +288,13 @@ class Preview:
 
         return self._remember("strongest", key, 1, make)
 
-    def _has(self, kind: str, key: Hashable) -> bool:
+    def _used(self, kind: str, key: Hashable) -> bool:
+        """Whether a value is kept; it then counts as the latest used."""
         with self._lock:
-            return key in self._kept.get(kind, ())
+            kept = self._kept.get(kind, OrderedDict())
+            if key in kept:
+                kept.move_to_end(key)
+            return key in kept
 
     def _remember(self, kind: str, key: Hashable, n_kept: int, make: Callable[[], Value]) -> Value:
         with self._lock:

@@ -172,7 +172,9 @@ def test_the_next_frame_was_correlated_ahead(
     np.testing.assert_array_equal(mask, np.abs(expected) ** 2 >= session.config.sparsify.threshold)
 
 
-def test_correlating_ahead_gives_way_and_stays_within_its_share(viewer: Any) -> None:
+def test_correlating_ahead_gives_way_and_stays_within_its_share(
+    viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from napari_ulm3d.errors import Cancelled
 
     session = open_sample(viewer)
@@ -185,3 +187,15 @@ def test_correlating_ahead_gives_way_and_stays_within_its_share(viewer: Any) -> 
     assert 10 in kept
     assert {5, 11, 30} <= set(kept)
     assert len(kept) <= 40
+    # One frame on, only the farthest one is missing.
+    made: list[int] = []
+
+    def counted(frames: Any, psf: Any) -> Any:
+        made.append(1)
+        return correlation_map(frames, psf)
+
+    monkeypatch.setattr("napari_ulm3d.plugin.state.preview.correlation_map", counted)
+    preview.correlation(config, 11)
+    preview.correlate_ahead(config, 11, 1, lambda: False)
+    assert len(made) == 1
+    assert {6, 10, 12, 40} <= {key[-1] for key in preview._kept["correlation"]}
