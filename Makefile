@@ -1,5 +1,6 @@
 # Two commands: `make demo` and `make test`. Each sets up all that it needs by itself in .venv.
-# `make test-all` adds the tests that take long, `make test-loaded` runs on a machine kept busy.
+# `make test-slow` and `make test-long` run the tests that take longer, `make test-all` all of them,
+# `make test-loaded` the quick ones on a machine kept busy.
 
 BIN := .venv/bin
 SETUP := scripts/setup.sh
@@ -8,7 +9,7 @@ SETUP := scripts/setup.sh
 WORKERS := 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-loaded lint clean
+.PHONY: demo test test-slow test-long test-all test-loaded lint clean
 
 demo:
 	@sh $(SETUP) demo
@@ -19,9 +20,13 @@ test: lint
 
 test-slow:
 	@sh $(SETUP) test
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not long"
 
-test-all: test test-slow
+test-long:
+	@sh $(SETUP) test
+	$(PYTEST) -m long
+
+test-all: test test-slow test-long
 
 # What passes on a quiet machine only is wrong: the quick tests beside a loop that holds one core.
 test-loaded:

@@ -75,8 +75,10 @@ def straight_flow(n_frames: int = 60, n_bubbles: int = 4, seed: int = 3) -> Flow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole published files are slow; of each kind there is a crop in tests/data."""
+    """What is long is slow, and so are tests of whole published files (crops are in tests/data)."""
     for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 

@@ -32,6 +32,7 @@ def scores(scene: Scene, *settings: str) -> tuple[Run, Scores]:
     )
 
 
+@pytest.mark.slow
 def test_defaults_find_the_bubbles(fine: Scene) -> None:
     found, scored = scores(fine, "localize.localizer=gaussian")
     assert scored.localization.precision > 0.8

@@ -50,6 +50,7 @@ def test_without_a_truth_the_run_speaks_for_itself(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_report_has_the_evidence(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     result = CliRunner().invoke(app, ["report", str(folder), "--to", str(target)])

@@ -197,6 +197,7 @@ def test_two_runs_on_one_folder(lab: Lab, tmp_path: Path) -> None:
     assert_whole(out, lab)
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_dead_process_is_taken_over(lab: Lab, tmp_path: Path) -> None:
     out = tmp_path / "r"
     changes = lab.run(tmp_path / "counted")["calls"]

@@ -40,7 +40,7 @@ def run(frames: np.ndarray[Any, Any], localizer: str = "gaussian") -> Any:
 
 
 @pytest.mark.parametrize("localizer", ["gaussian", "radial", "centroid", "parabolic"])
-@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_scaled_movies_have_the_same_bubbles(localizer: str, real: bool) -> None:
     frames = np.abs(MOVIE) if real else MOVIE
     plain = run(frames, localizer)

@@ -8,6 +8,7 @@ from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.report import Part, run_parts
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_runs_without_a_gpu(tmp_path, capsys) -> None:
     out = tmp_path / "gpu.md"

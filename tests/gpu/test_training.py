@@ -38,6 +38,7 @@ def numbered(seed: int) -> list[int]:
     return [10 * seed, 10 * seed + 1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_processes_give_the_batches_of_threads() -> None:
     config = TrainConfig.from_dict(

@@ -164,6 +164,7 @@ def test_columns_and_order() -> None:
     np.testing.assert_allclose(tracks.table["speed_mm_s"], speed, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 1100), max_size=12), st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_chunks_do_not_matter(cuts: list[int], gap: int) -> None:

@@ -189,6 +189,7 @@ def test_points_return_to_rest_and_lose_the_velocity_of_the_tissue() -> None:
     np.testing.assert_allclose(moved.table[["vz_mm_s", "vy_mm_s", "vx_mm_s"]], 0, atol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_chooses_the_deformation_and_is_the_same_with_workers_and_resumed(
     tmp_path: Path,

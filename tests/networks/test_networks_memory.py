@@ -74,6 +74,7 @@ print((peak_memory() - before) / _needs(net, kept))
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
 def test_a_trajectory_needs_no_more_than_the_law_says() -> None:

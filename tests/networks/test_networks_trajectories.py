@@ -319,6 +319,7 @@ def test_unfit_settings_are_named():
         preset("sparse-5d")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_learns_trajectories():
     # Two bubbles that cross on straight lines, with a phase that depends on depth.

@@ -200,6 +200,7 @@ class Poison:
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "kill once", "eat"])
 def test_a_worker_that_dies_costs_its_block_at_most(

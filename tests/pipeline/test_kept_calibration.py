@@ -94,6 +94,7 @@ def test_resuming_measures_nothing(
     assert measured.count == 6
 
 
+@pytest.mark.slow
 def test_other_settings_and_other_data_are_measured(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +115,7 @@ def test_other_settings_and_other_data_are_measured(
     assert measured.count == 8
 
 
+@pytest.mark.slow
 def test_a_file_that_is_whole_again_is_measured(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,6 +215,7 @@ def test_the_windows_are_recorded(flow, tmp_path: Path, monkeypatch: pytest.Monk
     assert "failed" not in note
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_budget_is_kept(tmp_path: Path) -> None:
     """A block of 472 MB, worked on in no more than 900 MB, libraries and all."""

@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_ulm3d._caches import cache_folder
 from napari_ulm3d.acquisition import Acquisition
 
 _HERE = Path(__file__).parent
 # Where there is Xvfb, every process that tests has a screen of its own (pytest-xvfb).
 if sys.platform.startswith("linux") and shutil.which("Xvfb"):
     os.environ["QT_QPA_PLATFORM"] = "xcb"
+# Mesa keeps compiled shaders under XDG_CACHE_HOME, which each test moves: one place for all.
+if _shaders := cache_folder("shaders"):
+    os.environ.setdefault("MESA_SHADER_CACHE_DIR", str(_shaders))
 _NEED_VIEWER = {"viewer", "qtbot", "qapp", "make_napari_viewer"}
 
 

@@ -93,7 +93,7 @@ def test_a_view_that_shows_the_map_is_left_alone(loaded: Any, qtbot: Any) -> Non
     assert loaded.dims.ndisplay == 2
 
 
-@pytest.mark.parametrize("by", ["open", "drop"])
+@pytest.mark.parametrize("by", [pytest.param("open", marks=pytest.mark.slow), "drop"])
 def test_a_results_folder_is_the_run_again(
     viewer: Any, qtbot: Any, results: Path, by: str, ours_reads: None
 ) -> None:
@@ -132,6 +132,7 @@ def test_a_plane_is_shown_as_a_plane(viewer: Any, flow: Any, qtbot: Any) -> None
     assert tuple(viewer.dims.displayed) == (1, 3)
 
 
+@pytest.mark.slow
 def test_all_tracks_or_those_of_the_last_frames(loaded: Any, qtbot: Any) -> None:
     panel = dock(loaded, "Localize & track")
     click(panel.series_button)
@@ -230,6 +231,7 @@ def test_the_button_of_the_next_step_opens_what_was_chosen(
     qtbot.waitUntil(lambda: panel.next_button.text() == "Make the map")
 
 
+@pytest.mark.slow
 def test_one_step_is_open_at_a_time_and_all_fit(loaded: Any, qtbot: Any) -> None:
     loaded.window.resize(1366, 740)
     panel = dock(loaded, "ULM workflow")

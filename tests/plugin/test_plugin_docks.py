@@ -81,6 +81,7 @@ def test_docks_are_tabs_of_one_another_and_the_one_opened_is_in_front(
     assert len(_docks(viewer)) == 3
 
 
+@pytest.mark.slow
 def test_docks_behind_another_compute_nothing_and_catch_up(
     loaded: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

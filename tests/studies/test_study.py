@@ -126,6 +126,7 @@ def test_measures_of_a_known_tube() -> None:
     assert np.isnan(unnamed["length_density"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_planted_difference_in_diameter_between_simulated_animals(tmp_path: Path) -> None:
     """Five animals with vessels wider by a fifth are told from five; and five more are not."""
@@ -144,6 +145,7 @@ def test_a_planted_difference_in_diameter_between_simulated_animals(tmp_path: Pa
     assert (found.xs("same", level="b")["p_corrected"] > 0.05).all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_files_are_run_by_workers_and_the_numbers_are_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

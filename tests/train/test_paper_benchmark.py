@@ -108,6 +108,7 @@ def test_conventional_ulm_on_its_own_ground():
     assert score.precision > 0.6
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_train_stop_go_on_and_score(tmp_path, capsys):
     from benchmarks.paper.__main__ import main

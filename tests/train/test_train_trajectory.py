@@ -131,6 +131,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_stopped_training_ends_as_one_that_was_not(case, tmp_path):
@@ -148,6 +149,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(case, tmp_path):
     assert whole.best_step == parts.best_step >= 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["sparse-2d-small", "dense-2d-small"])
 def test_a_window_is_learnt_by_heart(preset):

@@ -242,6 +242,7 @@ def test_the_finer_grid_covers_the_same_extent():
 SMALL = {"channels": (4, 6), "convolutions": 0}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "config",

@@ -109,6 +109,7 @@ def test_linking_again_does_not_localize_again(
     assert not expected.table.equals(before.tracks.table)
 
 
+@pytest.mark.slow
 def test_a_stopped_folder_goes_on_where_it_stopped(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     session = session_of(loaded)
     out = tmp_path / "results"
@@ -198,6 +199,7 @@ def test_maps_follow_the_filters(loaded: Any, qtbot: Any) -> None:
     np.testing.assert_allclose(find_layer(loaded, "map").scale, 50.0)
 
 
+@pytest.mark.slow
 def test_export_and_the_same_run_from_the_command_line(
     loaded: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +285,7 @@ def test_empty_results_are_no_error(viewer: Any, qtbot: Any) -> None:
     assert session.result.grid == Grid((8, 8, 8), (100, 100, 100))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     """Two workers asked for in the folded-away field, on a series of three blocks."""
@@ -309,6 +312,7 @@ def test_workers_make_the_run_of_one_process(loaded: Any, qtbot: Any, tmp_path: 
     pd.testing.assert_frame_equal(session.result.localizations.table, expected.localizations.table)
 
 
+@pytest.mark.slow
 def test_the_bar_moves_within_a_block(
     loaded: Any, flow: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +332,7 @@ def test_the_bar_moves_within_a_block(
     assert any("20 of 60 frames" in text and "left" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_a_setting_changed_during_a_run_is_said(loaded: Any, qtbot: Any, tmp_path: Path) -> None:
     panel = dock(loaded, "Localize & track")
     session = session_of(loaded)

@@ -13,6 +13,7 @@ from napari_ulm3d.plugin.layers.place import make_layer
 from napari_ulm3d.plugin.layers.shapes.drawing import draw_shapes, drawing_layer, shapes_of
 
 
+@pytest.mark.slow
 def test_a_shape_is_in_view_at_every_depth_where_it_is_drawn() -> None:
     """napari cuts depths to whole units and would lose shapes past half a unit, such as 37.5."""
     viewer = ViewerModel()

@@ -67,6 +67,7 @@ def in_the_world(shapes: Any) -> np.ndarray:
     return np.array([shapes.data_to_world(corner) for corner in shapes.data[0]])
 
 
+@pytest.mark.slow
 def test_a_run_against_the_truth_has_the_scores_of_the_core(localized: Any, qtbot: Any) -> None:
     session = session_of(localized)
     panel = dock(localized, "Compare & measure")

@@ -249,6 +249,7 @@ def with_tracks(viewer: Any, qtbot: Any) -> tuple[Any, Any, Any]:
     return session, panel, table
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_cancelled_or_fails_leaves_no_trace(
     loaded: Any, qtbot: Any, gate: Any
 ) -> None:

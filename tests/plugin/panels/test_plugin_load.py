@@ -175,6 +175,7 @@ def test_a_value_in_another_unit_is_refused(
     assert getattr(panel.draft.load, name) is None
 
 
+@pytest.mark.slow
 def test_anyones_layers_are_taken_over(viewer: Any, flow: Any, qtbot: Any) -> None:
     panel = dock(viewer, "Load acquisition")
     source = panel.from_layer

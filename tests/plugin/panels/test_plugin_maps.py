@@ -173,6 +173,7 @@ def test_layers_sit_on_each_other(
 # --- in the viewer -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_range_of_colours_stays_when_tracks_are_filtered(mapped: Any, qtbot: Any) -> None:
     maps = dock(mapped, "Vessel maps")
     idle(qtbot, maps)
@@ -229,7 +230,14 @@ def test_a_box_keeps_the_tracks_that_pass_it(mapped: Any, qtbot: Any, cut: bool)
     np.testing.assert_array_equal(find_layer(mapped, "map").data, density(result, some))
 
 
-@pytest.mark.parametrize("order", [(0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2)])
+@pytest.mark.parametrize(
+    "order",
+    [
+        (0, 2, 1, 3),
+        pytest.param((0, 1, 2, 3), marks=pytest.mark.slow),
+        pytest.param((0, 3, 1, 2), marks=pytest.mark.slow),
+    ],
+)
 def test_a_drawn_rectangle_keeps_the_tracks_that_pass_it(
     mapped: Any, qtbot: Any, order: Any
 ) -> None:
@@ -342,6 +350,7 @@ def test_errors_and_local_resolution_are_maps_of_the_tracks(mapped: Any, qtbot: 
     assert "density known to" in maps.evidence.words.text()
 
 
+@pytest.mark.slow
 def test_limits_that_a_person_set_outlive_a_filter(mapped: Any, qtbot: Any) -> None:
     maps = dock(mapped, "Vessel maps")
     idle(qtbot, maps)

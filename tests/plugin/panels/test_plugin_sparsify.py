@@ -69,6 +69,7 @@ def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) 
     assert str(dense) in text
 
 
+@pytest.mark.slow
 def test_the_cost_is_that_of_the_chosen_network(viewer: Any, qtbot: Any) -> None:
     from napari_ulm3d.networks.memory import trajectory_bytes
     from napari_ulm3d.networks.shipped import find_weights, load_weights

@@ -215,6 +215,7 @@ def test_table_and_view_are_one(
     assert panel.measure_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_a_map_that_shows_no_vessels_is_refused(viewer: Any, vessels: Any, qtbot: Any) -> None:
     panel = vessels
     grid = Grid((6, 5, 4), (10.0, 10.0, 10.0))

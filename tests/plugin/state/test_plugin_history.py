@@ -280,6 +280,7 @@ def test_the_log_panel_shows_errors_with_their_details(
     assert "Traceback" in copied
 
 
+@pytest.mark.slow
 def test_a_broken_block_is_counted_named_and_left_out(
     loaded: Any, qtbot: Any, tmp_path: Path
 ) -> None:
