@@ -20,7 +20,7 @@ from benchmarks.zoo.store import read_must3d_fine
 
 _SEED = 2001  # not used for any choice
 _FRAMES = 200
-_NOISE = (10.0, 100.0, 400.0)  # false localizations per frame
+_NOISE = (10.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0)  # false localizations per frame
 _RARE = 0.03  # below this share, a few false tracks decide
 
 
