@@ -24,6 +24,9 @@ class FrameFollower(QObject):
         Events of the viewer's dims to follow.
     unseen
         Called after a move instead while the panel is not visible.
+    at_once
+        Called with every move of a visible panel, before the frame is drawn. If it returns True, it
+        has dealt with the move.
     """
 
     def __init__(
@@ -32,10 +35,11 @@ class FrameFollower(QObject):
         moved: Callable[[], None],
         events: Sequence[str] = ("current_step",),
         unseen: Callable[[], None] | None = None,
+        at_once: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(panel)
         self._panel: QWidget = panel
-        self._moved, self._unseen = moved, unseen
+        self._moved, self._unseen, self._at_once = moved, unseen, at_once
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -47,7 +51,10 @@ class FrameFollower(QObject):
         self.destroyed.connect(_Disconnect(emitters, self._on_step))
 
     def _on_step(self, event: Any = None) -> None:
-        self._timer.start()
+        if self._at_once is not None and self._panel.isVisible() and self._at_once():
+            self._timer.stop()
+        else:
+            self._timer.start()
 
     def _tell(self) -> None:
         if self._panel.isVisible():

@@ -153,6 +153,7 @@ class LatestJob(Job):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._waiting: Work | None = None
+        self._forgotten = False
         self.ended.connect(self._next)
 
     @property
@@ -166,6 +167,16 @@ class LatestJob(Job):
             self._waiting = work
         else:
             self.start(work)
+
+    def forget(self) -> None:
+        """Drop the waiting request, and stop the running work, whose result is not told."""
+        self._waiting = None
+        self._forgotten = self.running
+        self.stop()
+
+    def _on_return(self, outcome: Any) -> None:
+        forgotten, self._forgotten = self._forgotten, False
+        super()._on_return(_Stopped() if forgotten else outcome)
 
     def _next(self) -> None:
         work, self._waiting = self._waiting, None

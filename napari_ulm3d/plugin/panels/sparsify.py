@@ -18,7 +18,7 @@ from napari_ulm3d.plugin.panels.panel import Panel, note
 from napari_ulm3d.plugin.panels.parts.network_cost import NetworkCost
 from napari_ulm3d.plugin.panels.parts.survivors import Survivors
 from napari_ulm3d.plugin.session import Session
-from napari_ulm3d.plugin.state.levels import Level, level_of, same_level
+from napari_ulm3d.plugin.state.levels import Level, level_at_once, level_of, same_level
 from napari_ulm3d.plugin.state.preview import for_network
 
 __all__ = ["SparsifyPanel"]
@@ -35,7 +35,9 @@ class SparsifyPanel(Panel):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._follower = FrameFollower(self, self._look, unseen=self._put_away)
+        self._follower = FrameFollower(
+            self, self._look, unseen=self._put_away, at_once=self._look_at_once
+        )
 
     def build(self) -> None:
         self._level: Level | None = None
@@ -117,42 +119,60 @@ class SparsifyPanel(Panel):
         self._ahead.stop()
         self._job.request(waits(lambda stop: level_of(preview, config, frame, stop)))
 
+    def _look_at_once(self) -> bool:
+        """Show a frame that was looked at ahead, with the frame itself."""
+        preview, config = self.session.preview, for_network(self.session.config)
+        if preview is None:
+            return False
+        level = level_at_once(preview, config, self.session.frame)
+        if level is None:
+            return False
+        self._looked_with = config.sparsify
+        self._job.forget()  # an older frame must not take its place
+        self._on_level(level)
+        return True
+
     # --- showing -----------------------------------------------------------------------------
 
     def _on_level(self, level: Level) -> None:
         self.problem.say(None)
         forward = self._level is None or self._level.frame <= level.frame
         self._level = level
-        self.histogram.x_label = level.quantity
-        counts = level.counts.astype(float)
-        curves = [Curve(level.centres, counts, bars=True)]
+        self.histogram.x_label = level.words
+        quantity = level.quantity
+        counts = quantity.counts.astype(float)
+        curves = [Curve(quantity.centres, counts, bars=True)]
         learned = level.counts_of_learned()
         if learned is not None:
-            curves.append(Curve(level.centres, learned, "#50c878", bars=True))
+            curves.append(Curve(quantity.centres, learned, "#50c878", bars=True))
         self.histogram.show_curves(
-            curves, x_range=level.span, y_range=(0.8, max(float(counts.max()) * 1.5, 10.0))
+            curves, x_range=quantity.span, y_range=(0.8, max(float(counts.max()) * 1.5, 10.0))
         )
         self._show_kept()
         # Only now, because the overlay comes first.
         if self.costs.measured is None:
             self.costs.measure()
-        self._correlate_ahead(level.frame, 1 if forward else -1)
+        self._look_ahead(level.frame, 1 if forward else -1)
 
-    def _correlate_ahead(self, frame: int, step: int) -> None:
+    def _look_ahead(self, frame: int, step: int) -> None:
         preview, config = self.session.preview, for_network(self.session.config)
         if preview is None or not self.isVisible() or self._job.waiting:
             return
         self._ahead.stop()
-        self._ahead.request(waits(lambda stop: preview.correlate_ahead(config, frame, step, stop)))
+        self._ahead.request(waits(lambda stop: preview.look_ahead(config, frame, step, stop)))
 
     def _show_kept(self) -> None:
         level, acquisition = self._level, self.session.acquisition
-        if level is None or acquisition is None or level.values.shape != acquisition.grid.shape:
+        if (
+            level is None
+            or acquisition is None
+            or level.quantity.values.shape != acquisition.grid.shape
+        ):
             return
         config = self.session.config.sparsify
         mask, bar = level.kept(config)
         if level.learned is None:
-            end = float(level.centres[-1]) * 1.1 + 1
+            end = float(level.quantity.centres[-1]) * 1.1 + 1
             draggable = level.strategy in _THRESHOLDS
             self.histogram.set_lines([bar], draggable=draggable, shade=(bar, end))
         else:

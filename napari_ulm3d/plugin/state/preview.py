@@ -26,6 +26,7 @@ from napari_ulm3d.filtering.randomized import leading_components
 from napari_ulm3d.frame_sources import FrameSource
 from napari_ulm3d.motion import BlockMotion, estimate_motion, m_mode
 from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block, measure
+from napari_ulm3d.plugin.state.quantity import Quantity, quantity_key, quantity_of
 from napari_ulm3d.sparse_frames import SparseFrames
 from napari_ulm3d.sparsify import frames_that_decide, sparsify_block, sparsify_topk
 
@@ -34,9 +35,9 @@ __all__ = ["Preview", "block_at", "for_network", "kept_in"]
 Value = TypeVar("Value")
 
 _CHUNK_BYTES = 8 << 20
-# Correlation maps that are kept, those of the next frames among them.
-_CORRELATION_BYTES = 256 << 20
-_FEWEST_CORRELATIONS, _MOST_CORRELATIONS = 4, 40
+# Frames whose quantity to threshold is kept, the next ones among them.
+_QUANTITY_BYTES = 256 << 20
+_FEWEST_QUANTITIES, _MOST_QUANTITIES = 4, 40
 # A block up to this size, unfiltered, is kept in memory and read from disk once.
 _KEPT_BYTES = 512 << 20
 # Minimum number of a block's strongest voxels kept: 24 MB.
@@ -86,8 +87,13 @@ def _psf_key(config: PipelineConfig) -> tuple[Hashable, ...]:
     return (config.psf, config.clutter, config.load.block_frames)
 
 
+def _quantity_key(config: PipelineConfig, frame: int) -> tuple[Hashable, ...]:
+    """The settings that the quantity of a frame depends on."""
+    return (*_psf_key(config), *quantity_key(config.sparsify), frame)
+
+
 class Preview:
-    """Filtered blocks, PSFs and correlation maps of an acquisition, with the latest cached.
+    """Filtered blocks, PSFs and frames of an acquisition, with the latest cached.
 
     If the PSF is measured, it is measured on the first block, as in a run.
     """
@@ -199,21 +205,30 @@ class Preview:
         key = (*_psf_key(config), config.calibrate, config.localize)
         return self._remember("calibration", key, 2, make)
 
-    def correlation(self, config: PipelineConfig, frame: int) -> NDArray[Any]:
-        """The correlation map of one frame, (z, y, x)."""
+    def quantity(self, config: PipelineConfig, frame: int) -> Quantity:
+        """What is thresholded on a frame."""
 
-        def make() -> NDArray[Any]:
+        def make() -> Quantity:
             psf = self.psf(config)
             block, filtered = self.filtered(config, frame)
-            return _correlated(filtered, frame - block.first_frame, psf)
+            return _quantity(filtered, frame - block.first_frame, psf, config)
 
-        key = (*_psf_key(config), frame)
-        return self._remember("correlation", key, self._n_correlations, make)
+        return self._remember("quantity", _quantity_key(config, frame), self._n_quantities, make)
 
-    def correlate_ahead(
+    def quantity_at_once(self, config: PipelineConfig, frame: int) -> Quantity | None:
+        """What is thresholded on a frame, if it is there; None rather than to wait for it."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            key = _quantity_key(config, frame)
+            return self.quantity(config, frame) if self._used("quantity", key) else None
+        finally:
+            self._lock.release()
+
+    def look_ahead(
         self, config: PipelineConfig, frame: int, step: int, stop: Callable[[], bool]
     ) -> None:
-        """Correlate the neighbours of a frame in its block, so that they are there when asked for.
+        """Compute `quantity` of a frame's neighbours in its block, to be there when asked for.
 
         A frame that is asked for in the meantime does not wait for them.
 
@@ -229,25 +244,25 @@ class Preview:
         """
         psf = self.psf(config)
         block, filtered = self.filtered(config, frame)
-        n_ahead = 3 * (self._n_correlations - 1) // 4
+        n_ahead = 3 * (self._n_quantities - 1) // 4
         near = [frame + step * k for k in range(1, n_ahead + 1)]
-        near += [frame - step * k for k in range(1, self._n_correlations - n_ahead)]
+        near += [frame - step * k for k in range(1, self._n_quantities - n_ahead)]
         keys = {
-            k: (*_psf_key(config), k) for k in near if 0 <= k - block.first_frame < block.n_frames
+            k: _quantity_key(config, k) for k in near if 0 <= k - block.first_frame < block.n_frames
         }
         # All that are there first, so that none of them makes room for another.
-        missing = [k for k, key in keys.items() if not self._used("correlation", key)]
+        missing = [k for k, key in keys.items() if not self._used("quantity", key)]
         for other in missing:
             if stop():
                 raise Cancelled("Preview stopped.")
-            value = _correlated(filtered, other - block.first_frame, psf)
-            self._remember("correlation", keys[other], self._n_correlations, lambda v=value: v)  # type: ignore[misc]
+            value = _quantity(filtered, other - block.first_frame, psf, config)
+            self._remember("quantity", keys[other], self._n_quantities, lambda v=value: v)  # type: ignore[misc]
 
     @property
-    def _n_correlations(self) -> int:
-        """Number of correlation maps that are kept."""
-        many = _CORRELATION_BYTES // (8 * self.acquisition.grid.size)
-        return min(max(_FEWEST_CORRELATIONS, many), _MOST_CORRELATIONS)
+    def _n_quantities(self) -> int:
+        """Number of frames whose quantity is kept."""
+        many = _QUANTITY_BYTES // (4 * self.acquisition.grid.size)
+        return min(max(_FEWEST_QUANTITIES, many), _MOST_QUANTITIES)
 
     def learned(self, config: PipelineConfig, frame: int) -> NDArray[np.bool_]:
         """Mask (z, y, x) of the voxels of a frame that the mask network keeps in a run."""
@@ -308,10 +323,9 @@ class Preview:
             return value
 
 
-def _correlated(filtered: FilteredBlock, at: int, psf: Psf) -> NDArray[Any]:
-    """The correlation map (z, y, x) of a frame of a block."""
-    correlated: NDArray[Any] = correlation_map(filtered.frames[at : at + 1], psf)[0]
-    return correlated
+def _quantity(filtered: FilteredBlock, at: int, psf: Psf, config: PipelineConfig) -> Quantity:
+    """What is thresholded on a frame of a block."""
+    return quantity_of(correlation_map(filtered.frames[at : at + 1], psf)[0], config.sparsify)
 
 
 def kept_in(kept: SparseFrames, frame: int) -> NDArray[np.bool_]:

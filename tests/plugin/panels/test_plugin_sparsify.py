@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from napari_ulm3d.pipeline.blocks import acquisition_psf, filter_block
 from napari_ulm3d.plugin.layers.place import find_layer
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.plugin.state.preview import block_at, for_network
-from napari_ulm3d.sparsify import sparsify_block
+from napari_ulm3d.plugin.state.quantity import quantity_of
+from napari_ulm3d.sparsify import local_contrast_db, sparsify_block
 
 
 @pytest.mark.slow
@@ -143,37 +146,85 @@ def test_a_mask_network_is_seen(loaded: Any, flow: Any, qtbot: Any, tmp_path: Pa
     assert np.mean(shown != expected) < 0.002
 
 
-def test_the_next_frame_was_correlated_ahead(
-    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+def _of_frame(session: Any, frame: int) -> np.ndarray[Any, Any]:
+    """|c|^2 of a frame, computed without the preview."""
+    config, acquisition = for_network(session.config), session.acquisition
+    block = block_at(acquisition, config, frame)
+    at = frame - block.first_frame
+    filtered = filter_block(block, acquisition, config).frames[at : at + 1]
+    psf, _ = acquisition_psf(acquisition, config, block_at(acquisition, config, 0))
+    return np.abs(correlation_map(filtered, psf)[0]) ** 2
+
+
+def _not_in_this_thread(compute: Callable[..., Any]) -> Callable[..., Any]:
+    here = threading.get_ident()
+
+    def computed(*arguments: Any) -> Any:
+        assert threading.get_ident() != here, "computed again"
+        return compute(*arguments)  # the frame after that
+
+    return computed
+
+
+@pytest.mark.parametrize("strategy", ["threshold", "contrast"])
+def test_a_step_to_the_next_frame_computes_nothing(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     session = open_sample(viewer)
+    session.change("sparsify", strategy=strategy)
     panel = dock(viewer, "Sparsify")
     idle(qtbot, panel)
     qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: panel.kept.text().startswith(f"Frame {session.frame}:"))
     idle(qtbot, panel)
-    config, frame = for_network(session.config), session.frame
-    acquisition = session.acquisition
-    block = block_at(acquisition, config, frame)
-    at = frame + 1 - block.first_frame
-    filtered = filter_block(block, acquisition, config).frames[at : at + 1]
-    psf, _ = acquisition_psf(acquisition, config, block_at(acquisition, config, 0))
-    expected = correlation_map(filtered, psf)[0]
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("correlated again")
-
-    monkeypatch.setattr("napari_ulm3d.plugin.state.preview.correlation_map", refuse)
+    following = session.frame + 1
+    expected = _of_frame(session, following)
+    for compute in (correlation_map, quantity_of):
+        name = f"napari_ulm3d.plugin.state.preview.{compute.__name__}"
+        monkeypatch.setattr(name, _not_in_this_thread(compute))
+    draws: list[int] = []
+    canvas = viewer.window._qt_viewer.canvas._scene_canvas
+    canvas.events.draw.connect(lambda event: draws.append(session.frame))
     qtbot.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Right)
-    qtbot.waitUntil(lambda: panel.kept.text().startswith(f"Frame {frame + 1}:"))
-    np.testing.assert_allclose(
-        session.preview.correlation(config, frame + 1), expected, rtol=1e-4, atol=1e-6
-    )
+    # At once, so that the frame and its overlay are drawn together.
+    assert not draws
+    assert panel.kept.text().startswith(f"Frame {following}:")
+    monkeypatch.undo()
     mask = find_layer(viewer, "kept voxels").data.astype(bool)
-    np.testing.assert_array_equal(mask, np.abs(expected) ** 2 >= session.config.sparsify.threshold)
+    if strategy == "contrast":
+        values = local_contrast_db(np.sqrt(expected), session.config.sparsify.patch_voxels)
+        shown, ends = np.clip(values, -20, 30), (-20, 30)
+        # A voxel at the bar may fall on either side: the square root is rounded.
+        assert np.mean(mask != (values >= session.config.sparsify.min_snr_db)) < 1e-3
+    else:
+        shown, ends = expected, (0, 1)
+        np.testing.assert_array_equal(mask, expected >= session.config.sparsify.threshold)
+    counts = np.histogram(shown, 100, ends)[0]
+    drawn = panel.histogram.curves[0]
+    np.testing.assert_allclose(drawn.y, counts, atol=2)
+    assert drawn.y.sum() == expected.size
+    np.testing.assert_allclose(np.diff(drawn.x), (ends[1] - ends[0]) / 100, rtol=1e-4)
 
 
-def test_correlating_ahead_gives_way_and_stays_within_its_share(
+def test_a_frame_that_was_asked_for_before_does_not_replace_a_later_one(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    block = session.preview.block_index(session.config, 0)
+    other = next(k for k in range(600) if session.preview.block_index(session.config, k) != block)
+    viewer.dims.set_current_step(0, other)  # another block: takes a while
+    viewer.dims.set_current_step(0, 1)
+    qtbot.waitUntil(lambda: panel.kept.text().startswith("Frame 1:"))
+    idle(qtbot, panel)
+    assert panel.kept.text().startswith("Frame 1:")
+    mask = find_layer(viewer, "kept voxels").data.astype(bool)
+    bar = session.config.sparsify.threshold
+    np.testing.assert_array_equal(mask, _of_frame(session, 1) >= bar)
+
+
+def test_looking_ahead_gives_way_and_stays_within_its_share(
     viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_ulm3d.errors import Cancelled
@@ -181,10 +232,11 @@ def test_correlating_ahead_gives_way_and_stays_within_its_share(
     session = open_sample(viewer)
     preview, config = session.preview, for_network(session.config)
     with pytest.raises(Cancelled):
-        preview.correlate_ahead(config, 10, 1, lambda: True)
-    preview.correlation(config, 10)
-    preview.correlate_ahead(config, 10, 1, lambda: False)
-    kept = [key[-1] for key in preview._kept["correlation"]]
+        preview.look_ahead(config, 10, 1, lambda: True)
+    assert preview.quantity_at_once(config, 10) is None
+    preview.quantity(config, 10)
+    preview.look_ahead(config, 10, 1, lambda: False)
+    kept = [key[-1] for key in preview._kept["quantity"]]
     assert 10 in kept
     assert {5, 11, 30} <= set(kept)
     assert len(kept) <= 40
@@ -196,7 +248,7 @@ def test_correlating_ahead_gives_way_and_stays_within_its_share(
         return correlation_map(frames, psf)
 
     monkeypatch.setattr("napari_ulm3d.plugin.state.preview.correlation_map", counted)
-    preview.correlation(config, 11)
-    preview.correlate_ahead(config, 11, 1, lambda: False)
+    preview.quantity(config, 11)
+    preview.look_ahead(config, 11, 1, lambda: False)
     assert len(made) == 1
-    assert {6, 10, 12, 40} <= {key[-1] for key in preview._kept["correlation"]}
+    assert {6, 10, 12, 40} <= {key[-1] for key in preview._kept["quantity"]}
