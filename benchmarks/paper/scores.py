@@ -14,10 +14,11 @@ from napari_ulm3d.config import ClutterConfig, LinkConfig, LocalizeConfig
 from napari_ulm3d.link import link
 from napari_ulm3d.localize import localize
 from napari_ulm3d.simulate import standard_config
+from napari_ulm3d.tables import Tracks
 from napari_ulm3d.train.scenes import CorrelatedScene, correlate_scene
 from napari_ulm3d.train.trajectory.targets import sample_trajectories, trajectory_volume
 
-__all__ = ["Score", "TestScene", "conventional", "pooled", "scene_of"]
+__all__ = ["Score", "TestScene", "conventional", "drawn", "pooled", "scene_of"]
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,18 @@ def conventional(axes: int, up: int) -> Predict:
             rate_hz=rate,
             correlation=scene.correlation,
         )
-        table = link(found.localizations, rate, LinkConfig()).table
-        table = table.rename(columns={"track_id": "bubble_id"})
-        volumes = []
-        for start in test.starts:
-            points = sample_trajectories(table, scene.grid, start, test.size, up, axes == 2)
-            volumes.append((trajectory_volume(points, up), 1.0))
-        return volumes
+        return drawn(link(found.localizations, rate, LinkConfig()), test, up, axes == 2)
 
     return predict
+
+
+def drawn(
+    tracks: Tracks, test: TestScene, up: int, plane: bool
+) -> list[tuple[NDArray[np.bool_], float]]:
+    """Tracks as lines on the fine grid, for every sample of the scene; all voxels count as kept."""
+    table = tracks.table.rename(columns={"track_id": "bubble_id"})
+    volumes = []
+    for start in test.starts:
+        points = sample_trajectories(table, test.scene.grid, start, test.size, up, plane)
+        volumes.append((trajectory_volume(points, up), 1.0))
+    return volumes
