@@ -29,12 +29,7 @@ def write_tracks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     ResultsError
         The layer was not made by this plugin, so it has no velocities and times.
     """
-    from napari_ulm3d.io.writers import write
-
-    tracks = _value(attributes, Tracks, "so it has no velocity table to save")
-    path = _with_suffix(path, suffixes_for(Tracks), ".csv")
-    write(tracks, path)
-    return [path]
+    return _write_table(path, _value(attributes, Tracks, "so it has no velocity table to save"))
 
 
 def write_localizations(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -45,11 +40,15 @@ def write_localizations(path: str, data: Any, attributes: dict[str, Any]) -> lis
     ResultsError
         The layer was not made by this plugin.
     """
+    why = "so it has no table of localizations to save"
+    return _write_table(path, _value(attributes, Localizations, why))
+
+
+def _write_table(path: str, table: Tracks | Localizations) -> list[str]:
     from napari_ulm3d.io.writers import write
 
-    found = _value(attributes, Localizations, "so it has no table of localizations to save")
-    path = _with_suffix(path, suffixes_for(Localizations), ".csv")
-    write(found, path)
+    path = _with_suffix(path, suffixes_for(type(table)), ".csv")
+    write(table, path)
     return [path]
 
 
