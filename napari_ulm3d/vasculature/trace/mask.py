@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import VesselConfig
 from napari_ulm3d.errors import ResultsError
+from napari_ulm3d.vasculature.trace.components import Components
 from napari_ulm3d.volumes import VesselMap
 
 __all__ = ["Thresholds", "is_mask", "vessel_mask"]
@@ -104,27 +105,22 @@ def _flanks(
 
 def _touched(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The connected components of `low` that contain a voxel of `high`."""
-    from scipy import ndimage
-
-    label, count = ndimage.label(low, ndimage.generate_binary_structure(3, 3))
-    keep = np.zeros(count + 1, bool)
-    keep[label[high]] = True
-    keep[0] = False
-    return np.asarray(keep[label])
+    parts = Components.of(low)
+    out = np.zeros_like(low)
+    parts.paint(out, parts.containing(np.flatnonzero(high)))
+    return out
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill small cavities of the mask (in a plane: holes)."""
-    from scipy import ndimage
-
-    label, count = ndimage.label(~mask)
-    if count < 2:
+    """Fill small cavities of the mask, in place (in a plane: holes)."""
+    outside = Components.of(mask, background=True)
+    if outside.count < 2:
         return mask
-    size = np.bincount(label.ravel(), minlength=count + 1)
+    size = outside.sizes()
     small = size <= _CAVITY_VOXELS
-    small[0] = False
-    small[np.argmax(size[1:]) + 1] = False
-    return np.asarray(mask | small[label])
+    small[np.argmax(size)] = False
+    outside.paint(mask, small)
+    return mask
 
 
 def _sigmas(map_: VesselMap, sigma_um: float) -> tuple[float, ...]:
