@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.machine import machine_line
 from benchmarks.vessels import (
     complete,
+    equal,
     mouse,
     oracle,
     others,
@@ -27,7 +28,7 @@ from benchmarks.vessels import (
 from benchmarks.vessels.skull import table as skull
 
 _TASKS = {"complete": complete, "superres": superres, "segment": segment, "oracle": oracle}
-_OTHERS = ("scaling", "scales", "pictures", "others", "mouse", "skull")
+_OTHERS = ("equal", "scaling", "scales", "pictures", "others", "mouse", "skull")
 
 
 def main() -> int:
@@ -48,19 +49,22 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("."), help="Folder of the pictures.")
     parser.add_argument("--skull", type=Path, help="Skull: the .mat file of its mask.")
     parser.add_argument("--mice", type=Path, help="Mouse, pictures: the folder of whole 2-D maps.")
-    parser.add_argument("--train", type=Path, help="Skull: train, or go on, in this folder.")
-    parser.add_argument("--steps", type=int, default=1500, help="Skull: steps of the training.")
+    parser.add_argument("--train", type=Path, help="Skull, equal: train in this folder.")
+    parser.add_argument("--steps", type=int, default=1500, help="Skull, equal: steps.")
     parser.add_argument("--minutes", type=float, help="Skull: stop the training after this time.")
     options = parser.parse_args()
     print(machine_line("torch", "scikit-image"))
     weights = None if options.weights is None else str(options.weights)
     if options.what == "scaling":
         scaling.table(options.sides, weights, options.extent_um)
+    elif options.what == "equal":
+        equal.table(options.train, options.steps, options.scenes, options.trees)
     elif options.what == "others":
         others.table(options.stacks, weights)
     elif options.what == "pictures":
         pictures.draw(options.out, weights, options.mice)
     elif options.what == "scales":
+        scales.rivals()
         scales.draw(options.out, weights)
     elif options.what == "mouse":
         mouse.table(options.mice, weights)

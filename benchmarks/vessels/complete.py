@@ -13,7 +13,7 @@ from benchmarks.vessels.scenes import TEST, VALIDATION, Scene, scenes
 from napari_ulm3d.evaluate import cl_dice
 from napari_ulm3d.refinement import refine
 
-__all__ = ["coarse", "table"]
+__all__ = ["coarse", "counts", "dice", "table"]
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 EDGE_UM, FAR_UM = 10.0, 30.0
@@ -54,7 +54,7 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
                 refine({n: s.maps[n] for n in names or s.maps}, weights=weights).mask().dense() > 0
             ),
         )
-    for title, value in (("Dice at 20 um", _dice), ("clDice at 20 um", lambda c: c[5] / c[6])):
+    for title, value in (("Dice at 20 um", dice), ("clDice at 20 um", lambda c: c[5] / c[6])):
         print(f"\n| {title} | " + " | ".join(f"{s:.0%}" for s in SHARES) + " | far off |")
         print("| --- |" + " ---: |" * (len(SHARES) + 1))
         for name, by_share in rows.items():
@@ -66,23 +66,23 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
 
 def _saved(rows: dict[str, dict[float, NDArray[np.float64]]]) -> None:
     """Share at which a completed map equals the best rival's map of the whole acquisition."""
-    rivals = {name: _dice(c[1.0]) for name, c in rows.items() if not name.startswith("network")}
+    rivals = {name: dice(c[1.0]) for name, c in rows.items() if not name.startswith("network")}
     name = max(rivals, key=lambda n: rivals[n])
     print(f"\nBest rival on the whole acquisition: {name}, Dice {rivals[name]:.3f}.")
     for network, by_share in rows.items():
         if network in rivals:
             continue
-        dice = np.array([_dice(c) for c in by_share.values()])
-        above = np.flatnonzero(dice >= rivals[name])
+        reached = np.array([dice(c) for c in by_share.values()])
+        above = np.flatnonzero(reached >= rivals[name])
         if not above.size:
             print(f"{network}: never reached.")
             continue
         k = max(int(above[0]), 1)
-        log = np.interp(rivals[name], dice[k - 1 : k + 1], np.log(SHARES[k - 1 : k + 1]))
+        log = np.interp(rivals[name], reached[k - 1 : k + 1], np.log(SHARES[k - 1 : k + 1]))
         print(f"{network}: reached with {np.exp(log):.0%} of it.")
 
 
-def _dice(c: NDArray[np.float64]) -> float:
+def dice(c: NDArray[np.float64]) -> float:
     return float(2 * c[0] / max(1.0, c[1] + c[2]))
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.vessels.complete import coarse
-from benchmarks.vessels.scenes import DATA, TEST, Scene, scenes
-from benchmarks.vessels.superres import boundary_and_dice
+from benchmarks.vessels.scenes import DATA, TEST, VALIDATION, Scene, scenes
+from benchmarks.vessels.superres import ORDERS, THRESHOLDS, boundary_and_dice, interpolated
 from napari_ulm3d.refinement import refine
 
-__all__ = ["draw"]
+__all__ = ["draw", "rivals"]
 
 _FIELD_UM = 1792.0
 _SIDES = (64, 128)
@@ -35,7 +36,7 @@ def draw(out: Path, weights: str | None) -> None:
     figure, axes = plt.subplots(2, 4, figsize=(14, 7.4), constrained_layout=True)
     titles = ("measured", "predicted, by 2", "predicted, by 4", "lumens")
     for row, side in zip(axes, _SIDES, strict=True):
-        scene = scenes(TEST + 70, 1, (), (1.0,), side, _FIELD_UM / side, 2, _LARGE)[0]
+        scene = _scene(TEST, side)
         images = [np.log1p(scene.maps["density"].dense())]
         images += [_predicted(scene, factor, weights) for factor in (2, 4)]
         images.append(scene.true)
@@ -48,13 +49,43 @@ def draw(out: Path, weights: str | None) -> None:
     plt.close(figure)
 
 
+def rivals() -> None:
+    """Print the scores of interpolation, with thresholds chosen on a validation scene."""
+    for side in _SIDES:
+        held, test = _scene(VALIDATION, side), _scene(TEST, side)
+        for factor in (2, 4):
+            for name, order in ORDERS.items():
+                true = _true(held, factor)
+                finer = interpolated(held.maps["density"].dense(), factor, order)
+                best = max(THRESHOLDS, key=lambda t: _dice(true, finer >= t))
+                found = interpolated(test.maps["density"].dense(), factor, order) >= best
+                dice, border = boundary_and_dice([(_true(test, factor), found)])
+                print(f"{side} to {factor * side} voxels a side, {name} from {best:g}: Dice {dice:.3f}, "
+                      f"boundary Dice {border:.3f}", flush=True)  # fmt: skip
+
+
+def _scene(first: int, side: int) -> Scene:
+    return scenes(first + 70, 1, (), (1.0,), side, _FIELD_UM / side, 2, _LARGE)[0]
+
+
+def _true(scene: Scene, factor: int) -> NDArray[np.bool_]:
+    return scene.true if factor == 4 else coarse(scene.true)
+
+
+def _dice(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+    return float(2 * (true & found).sum() / max(1, true.sum() + found.sum()))
+
+
 def _predicted(scene: Scene, factor: int, weights: str | None) -> NDArray[np.bool_]:
+    began = time.process_time()
     refined = refine(scene.maps, "superres", factor=factor, weights=weights, device="cpu")
+    took = time.process_time() - began
     found = refined.mask().dense() > 0
-    true = scene.true if factor == 4 else coarse(scene.true)
+    true = _true(scene, factor)
     dice, border = boundary_and_dice([(true, found)])
     print(f"{scene.maps['density'].shape[0]} to {found.shape[0]} voxels a side: Dice {dice:.3f}, "
-          f"boundary Dice {border:.3f}; {found.sum():,} voxels, {true.sum():,} in the lumens")  # fmt: skip
+          f"boundary Dice {border:.3f}; {found.sum():,} voxels, {true.sum():,} in the lumens; "
+          f"{took:.0f} s of one processor", flush=True)  # fmt: skip
     return found
 
 

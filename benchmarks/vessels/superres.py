@@ -11,7 +11,7 @@ from scipy import ndimage
 from benchmarks.vessels.scenes import TEST, VALIDATION, scenes
 from napari_ulm3d.refinement import refine
 
-__all__ = ["boundary_and_dice", "table"]
+__all__ = ["ORDERS", "THRESHOLDS", "boundary_and_dice", "interpolated", "table"]
 
 SHARES = (0.3, 1.0)
 SIDE, EDGE_UM = 20, 40.0
@@ -29,19 +29,17 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
             for first, n, of in ((VALIDATION, max(4, count // 2), ()), (TEST, count, trees))
         )
         factor = 2**doublings
-
-        def finer(scene, order, factor=factor):
-            dense = scene.maps["density"].dense()
-            if order is None:
-                return _lanczos(dense, factor)
-            return ndimage.zoom(dense, factor, order=order, mode="grid-constant", grid_mode=True)
-
         for name, order in ORDERS.items():
-            tried = [(s.true, finer(s, order)) for s in held]
+            tried = [(s.true, interpolated(s.maps["density"].dense(), factor, order)) for s in held]
             best = max(
                 THRESHOLDS, key=lambda t: boundary_and_dice([(a, b >= t) for a, b in tried])[0]
             )
-            scores = boundary_and_dice([(s.true, finer(s, order) >= best) for s in test])
+            scores = boundary_and_dice(
+                [
+                    (s.true, interpolated(s.maps["density"].dense(), factor, order) >= best)
+                    for s in test
+                ]
+            )
             print(f"| {name}, from {best:g} | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
         found = [
             (
@@ -52,6 +50,13 @@ def table(count: int, trees: Sequence[str], weights: str | None) -> None:
         ]
         scores = boundary_and_dice(found)
         print(f"| network | {factor} | {scores[0]:.3f} | {scores[1]:.3f} |")
+
+
+def interpolated(dense: NDArray[np.float32], factor: int, order: int | None) -> NDArray[np.float32]:
+    """A finer map, by splines of an order of `ORDERS` or by Lanczos (None)."""
+    if order is None:
+        return _lanczos(dense, factor)
+    return ndimage.zoom(dense, factor, order=order, mode="grid-constant", grid_mode=True)
 
 
 def _lanczos(dense: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
