@@ -1,4 +1,4 @@
-"""Tracing a mask: components, paths of the skeleton and distances agree with scipy and skan."""
+"""Tracing a mask agrees with scipy, scikit-image and skan: components, thinning, paths, distances."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.vasculature.trace.border import distance_outside
 from napari_ulm3d.vasculature.trace.components import Components
 from napari_ulm3d.vasculature.trace.paths import skeleton_paths
+from napari_ulm3d.vasculature.trace.thinning import thinned
 
 SHAPES = [(9, 14, 17), (1, 20, 20), (20, 1, 20), (20, 20, 1), (1, 1, 7), (2, 3, 40)]
 
@@ -103,6 +104,31 @@ def test_paths_are_those_of_skan() -> None:
             assert [path.tolist() for path in paths] == [
                 expected.path(k).tolist() for k in range(expected.n_paths)
             ]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_thinning_is_that_of_scikit_image(seed: int) -> None:
+    from skimage.morphology import skeletonize
+
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(2, 24, 3).tolist())
+    mask = blobs(shape, seed, rng.uniform(0.05, 0.8))
+    if seed % 3 == 0:
+        mask = rng.random(shape) < rng.uniform(0.05, 0.95)
+    assert np.array_equal(thinned(mask), skeletonize(mask))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8])
+def test_thinning_of_rods_and_shells(width: int) -> None:
+    from skimage.morphology import skeletonize
+
+    mask = np.zeros((12, 14, 30), bool)
+    mask[2 : 2 + width, 3 : 3 + width, 2:28] = True
+    mask[-1, -1, :] = True  # at the edge of the volume
+    assert np.array_equal(thinned(mask), skeletonize(mask))
+    apart = np.linalg.norm(np.indices((24, 24, 24)) - 11.5, axis=0)
+    shell = (apart < 11) & (apart > 11 - width)
+    assert np.array_equal(thinned(shell), skeletonize(shell))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Trace raw centrelines in a mask.
 
-Thinning uses Lee's algorithm (scikit-image `skeletonize`). The result is a networkx multigraph:
+Thinning uses Lee's algorithm (of a plane: scikit-image `skeletonize`). The result is a networkx multigraph:
 nodes are junctions and ends, and each edge is a vessel with its path of voxels.
 """
 
@@ -17,8 +17,13 @@ from napari_ulm3d.errors import ResultsError
 from napari_ulm3d.vasculature.trace.border import distance_outside
 from napari_ulm3d.vasculature.trace.components import Components
 from napari_ulm3d.vasculature.trace.paths import skeleton_paths
+from napari_ulm3d.vasculature.trace.thinning import thinned
 
 __all__ = ["skeleton_graph"]
+
+# Share of the voxels up to which those of the mask are thinned as a list, which is faster;
+# scikit-image, with the same result, needs less memory for a full mask.
+_MOST_LISTED = 0.15
 
 
 def skeleton_graph(mask: NDArray[np.bool_], grid: Grid) -> nx.MultiGraph:
@@ -70,7 +75,10 @@ def _thinned(mask: NDArray[np.bool_], skeletonize: Any) -> NDArray[np.bool_]:
     flat = [axis for axis in range(3) if mask.shape[axis] == 1]
     if len(flat) == 1:
         return np.expand_dims(skeletonize(mask.squeeze(flat[0])), flat[0])
-    thin = np.asarray(skeletonize(mask), bool)
+    if flat or np.count_nonzero(mask) > _MOST_LISTED * mask.size:
+        thin = np.asarray(skeletonize(mask), bool)
+    else:
+        thin = thinned(mask)
     _restore_vanished(mask, thin, skeletonize)
     return thin
 
