@@ -96,7 +96,7 @@ def _settings(kind: str, out: Path, steps: int) -> CompletionTrainConfig:
             bank_scenes=_SCENES,
             acquired=(0.02, 1.0),
             window=40,
-            crop=32,
+            crop=24,
             flat_share=0.0,
         ),
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=50, average=0.99),

@@ -77,6 +77,7 @@ class Components:
 
     def paint(self, mask: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> None:
         """Set the voxels of the chosen components (count,) in a contiguous mask."""
+        assert mask.flags.c_contiguous  # otherwise a copy would be painted
         runs = chosen[self.label]
         _paint(mask.reshape(-1), self.start[runs], self.stop[runs])
 
