@@ -55,7 +55,7 @@ def _own_folder(folder: Path) -> list[str]:
         person.wait(lambda: panel.next_button.text() == "Make the map")
         person.click(panel.next_button)
         person.wait(person.sees_map)
-        return ["a folder of one's own (600 frames)", *person.counted()]
+        return ["a folder of one's own (400 frames)", *person.counted()]
 
 
 class _Person:

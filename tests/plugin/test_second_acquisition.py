@@ -115,3 +115,37 @@ def test_a_picture_of_any_width_is_the_view(loaded: Any, qtbot: Any, tmp_path: P
         shares.append(float((picture > 0.3).mean()))
     assert shares[1] == pytest.approx(shares[0], rel=0.25)
     np.testing.assert_allclose(loaded.scene.camera.zoom, zoom)
+
+
+def test_the_offer_to_reset_is_in_view_whichever_step_is_open(
+    viewer: Any, flow: Any, qtbot: Any
+) -> None:
+    viewer.window.resize(1366, 740)
+    panel = dock(viewer, "ULM workflow")
+    session = session_of(viewer)
+    frames = flow.acquisition.read(0, 20)
+    add(viewer, Acquisition.from_array(frames, (50.0, 50.0, 50.0), 500.0, name="A"))
+    session.change("sparsify", threshold=0.4)
+    panel.open("Export")
+    add(viewer, Acquisition.from_array(frames, (60.0, 60.0, 60.0), 500.0, name="B"))
+    offer = panel.panels["Load"].reset_offer
+    qtbot.waitUntil(lambda: not offer.button.visibleRegion().isEmpty())
+    assert "Settings kept from A: sparsify.threshold" in offer.text.text()
+    click(offer.button)
+    assert session.config.sparsify == PipelineConfig().sparsify
+    assert not offer.isVisible()
+
+
+def test_a_layer_can_be_used_without_scrolling_and_what_it_lacks_is_in_view(
+    viewer: Any, flow: Any, qtbot: Any
+) -> None:
+    viewer.window.resize(1366, 740)
+    viewer.add_image(np.abs(flow.acquisition.read(0, 20)), name="theirs")
+    load = dock(viewer, "ULM workflow").open("Load")
+    use = load.from_layer.use_button
+    qtbot.waitUntil(lambda: not use.visibleRegion().isEmpty())
+    click(use)
+    idle(qtbot, load)
+    assert "Fill in Voxel size and Frame rate below" in load.problem.text()
+    for part in (load.problem, load.form.controls["voxel_um"].boxes[0]):
+        qtbot.waitUntil(lambda part=part: not part.visibleRegion().isEmpty())

@@ -88,7 +88,7 @@ def acquisition_of_layer(layer: Any, load: LoadConfig | None = None) -> Acquisit
     if voxel is None or rate_hz is None:
         raise ConfigError(
             f"The layer '{layer.name}' has no units for its axes. Fill in "
-            f"{' and '.join(lacking)} above, or set the layer's scale and units."
+            f"{' and '.join(lacking)} below, or set the layer's scale and units."
         )
     origin = load.origin_um or _origin(start, layer, axes)
     wavelength = load.wavelength_um
@@ -120,7 +120,7 @@ def rate_of_layer(layer: Any, load: LoadConfig | None = None) -> float:
     rate_hz = (load.rate_hz if load else None) or _rate(_steps(layer, axes)[0]["t"], layer, axes)
     if rate_hz is None:
         raise ConfigError(
-            f"The layer '{layer.name}' has no unit of time. Fill in Frame rate above, or set the "
+            f"The layer '{layer.name}' has no unit of time. Fill in Frame rate below, or set the "
             "layer's scale and units."
         )
     return rate_hz
@@ -240,7 +240,7 @@ def _table(layer: Any, rows: NDArray[np.float64], load: LoadConfig | None) -> pd
             table[name] = columns[letter] * voxel[k]
         else:
             raise ConfigError(
-                f"The layer '{layer.name}' has no unit of length. Fill in Voxel size above, or set "
+                f"The layer '{layer.name}' has no unit of length. Fill in Voxel size below, or set "
                 "the layer's scale and units."
             )
     return pd.DataFrame(table)

@@ -65,6 +65,9 @@ class LoadPanel(Panel):
         self._opened_with = LoadConfig()
         self._opened: list[str] = []
 
+        # First, because it concerns what has just been opened and would be scrolled out of view below.
+        self.reset_offer = ResetOffer(self.session)
+        self.column.addWidget(self.reset_offer)
         self.row(
             button("Files…", "Choose one file, or several consecutive ones.", self._choose_files),
             button("Folder…", "Choose a folder of files or a Zarr store.", self.choose_folder),
@@ -75,12 +78,16 @@ class LoadPanel(Panel):
         self.path.editingFinished.connect(self._on_typed)
         self.column.addWidget(self.path)
         self.setAcceptDrops(True)
+        # Each source has its own values: those typed for one must not apply to the next.
+        self.draft = LoadDraft(self.session, self)
+        self.from_layer = LayerSource(self.session, self.draft.given)
+        self.from_layer.told.connect(self.problem.say)
+        self.column.addWidget(self.from_layer)
+        self.column.addWidget(self.problem)
 
         self.recognized = note("No file chosen.")
         self.column.addWidget(self.recognized)
         self.column.addWidget(heading("Scale and frame rate"))
-        # Each source has its own values: those typed for one must not apply to the next.
-        self.draft = LoadDraft(self.session, self)
         editable = cast(Session, self.draft)
         self.form = SettingsForm(editable, "load", _FIRST)
         self.column.addWidget(self.form)
@@ -97,11 +104,6 @@ class LoadPanel(Panel):
         self.row(self.open_button, self.keep_button)
         self.kept = note()
         self.column.addWidget(self.kept)
-        self.from_layer = LayerSource(self.session, self.draft.given)
-        self.from_layer.told.connect(self.problem.say)
-        self.column.addWidget(self.from_layer)
-        self.reset_offer = ResetOffer(self.session)
-        self.column.addWidget(self.reset_offer)
         self.blocks_box = BlocksTable(self.session)
         self.blocks, self.blocks_title = self.blocks_box.table, self.blocks_box.title
         self.column.addWidget(self.blocks_box)

@@ -74,11 +74,12 @@ class Panel(QWidget):
         self.column.setSpacing(6)
         self.problem = ProblemLine()
         self.build()
-        self.column.addWidget(self.problem)
+        if self.column.indexOf(self.problem) < 0:
+            self.column.addWidget(self.problem)
         self.column.addStretch()
 
     def build(self) -> None:
-        """Create the controls in `column`."""
+        """Create the controls in `column`, `problem` among them unless it belongs at the end."""
         raise NotImplementedError
 
     @property

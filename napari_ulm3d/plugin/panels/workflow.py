@@ -145,6 +145,8 @@ class WorkflowPanel(Panel):
         if title == _LOAD:
             self._load = panel
             panel.source_changed.connect(self._say_next)
+            # In view whichever step is open: files may be dropped at any time.
+            self.column.insertWidget(self.column.indexOf(self.accordion), panel.reset_offer)
         return panel
 
     # --- what comes next ---------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QProgressBar,
     QVBoxLayout,
@@ -23,7 +21,6 @@ from napari_ulm3d.plugin.panels.parts.export.preview import PreviewLabel
 __all__ = ["MovieBox"]
 
 _KINDS = {"turn": "camera, one turn of the 3-D view", "time": "time, first frame to last"}
-_ENDINGS = ";;".join(f"*{suffix}" for suffix in SUFFIXES)
 
 
 class MovieBox(QWidget):
@@ -83,9 +80,9 @@ class MovieBox(QWidget):
         self._enable()
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Movie", "movie.mp4", _ENDINGS)
-        if path:
-            self.save(path if Path(path).suffix else f"{path}.mp4")
+        path = self._panel.ask_where("Movie", "movie", SUFFIXES)
+        if path is not None:
+            self.save(path)
 
     def save(self, path: str) -> None:
         """Draw the movie into a file."""

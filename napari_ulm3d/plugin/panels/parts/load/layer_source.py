@@ -51,7 +51,7 @@ class LayerSource(QWidget):
         self.layers.setToolTip(
             "Layers that were not made by ULM 3D: an image (t, z, y, x), or (t, z, x) in 2-D, is an "
             "acquisition; tracks are a result to map, filter and measure; points are linked first. "
-            "Their scale and units give voxel size and frame rate, unless you fill them in above."
+            "Their scale and units give voxel size and frame rate, unless you fill them in below."
         )
         self.use_button = button("Use layer", "Use this layer.", self._use)
         row.addWidget(QLabel("From layer"))
