@@ -18,7 +18,7 @@ from napari_ulm3d.calibrate.moving import motion_of
 from napari_ulm3d.calibrate.noise import noise_by_depth
 from napari_ulm3d.calibrate.thinning import sure_of, thinning_of, working_finding
 from napari_ulm3d.calibrate.trial import CutSample
-from napari_ulm3d.calibrate.widths import measure_widths
+from napari_ulm3d.calibrate.widths import Widths, measure_widths
 from napari_ulm3d.calibrate.working_grid import WorkingGrid
 from napari_ulm3d.config import ClutterConfig, PipelineConfig, PsfConfig
 from napari_ulm3d.config.load import USUAL_FRAMES
@@ -108,15 +108,8 @@ def measure_block(
     level = float(np.median(noise))
     widths = None
     if config.psf.source == "data" or _measures_widths(config):
-        bubbles = config.psf.min_bubbles
-        # Residual tissue is wider than a bubble: remove a few more components here.
-        alone = _middle(seen)
-        if cut is not None and cut.first > 1:
-            last = len(alone)
-            stern = ClutterConfig(svd_range=(min(1 + max(3, last // 20), last), last))
-            alone = svd_filter(alone, stern)[0]
-        widths = measure_widths(alone, acquisition.grid, filtered.valid, level, bubbles)
-        del alone
+        has_tissue = cut is not None and cut.first > 1
+        widths = _widths_in(seen, has_tissue, filtered.valid, level, acquisition, config)
     carrier = estimate_carrier(seen, filtered.valid) if acquisition.kind == "iq" else 0.0
     psf, thinning = None, (1, 1, 1)
     if config.psf.source == "data":
@@ -140,6 +133,29 @@ def measure_block(
         tried = sample.tried(filtered, alone_here, acquisition.rate_hz, config.localize)
         found = replace(found, tried=tried)
     return found, filtered
+
+
+def _widths_in(
+    seen: NDArray[Any],
+    has_tissue: bool,
+    valid: NDArray[np.bool_] | None,
+    level: float,
+    acquisition: Acquisition,
+    config: PipelineConfig,
+) -> Widths | None:
+    """Widths of the bubbles in the middle frames of a filtered block."""
+    middle, bubbles, grid = _middle(seen), config.psf.min_bubbles, acquisition.grid
+    found = None
+    if has_tissue:
+        # Residual tissue is wider than a bubble: remove a few more components here.
+        last = len(middle)
+        stern = ClutterConfig(svd_range=(min(1 + max(3, last // 20), last), last))
+        found = measure_widths(svd_filter(middle, stern)[0], grid, valid, level, bubbles)
+        if found is not None and found.n_bubbles:
+            return found
+    # One or two bubbles are a few components themselves.
+    whole = measure_widths(middle, grid, valid, level, bubbles)
+    return whole if found is None or (whole is not None and whole.n_bubbles) else found
 
 
 def _middle(frames: NDArray[Any]) -> NDArray[Any]:

@@ -6,19 +6,26 @@ measure is the participation ratio (sum |u|^2)^2 / (n sum |u|^4): 1 / 2 for full
 speckle, and for noise, which comes last; a hundredth or less for bubbles. Tissue ends where its
 logarithm drops from one component to the next ones. The drop of the singular values counts as
 well, since strong tissue may also consist of a few bright spots.
+
+With few or faint bubbles (before an injection, say), tissue goes straight over into noise, and its spread does
+not drop clearly. Components that extend too far for a bubble and exceed the noise are therefore tissue, wherever
+the spread drops. How far a bubble can extend depends on the field: where that has few resolution cells, a bubble
+crosses a large fraction of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fftn
 
 from napari_ulm3d.filtering.randomized import leading_components
 
-__all__ = ["TissueCut", "cut_of_spectrum", "participation", "tissue_cut"]
+__all__ = ["TissueCut", "cut_of_spectrum", "participation", "resolution_cells", "tissue_cut"]
 
 _FEWEST = 8  # minimum number of frames for a comparison
 _MOST = 40  # components considered, or a tenth of a long block's
@@ -27,6 +34,9 @@ _ENERGY = 0.25  # weight of a drop of the singular values, nepers of power, rela
 _MOST_ENERGY = 0.5  # nepers, limited because the energy also falls steeply within tissue
 _CLEAR = 0.9  # smallest drop that separates tissue from bubbles
 _NOISE = 0.3  # spectra that fill more than this fraction of the frequencies are noise
+_EVERYWHERE = 0.1  # participation ratio that no bubble reaches in a large field
+_CELLS_CROSSED = 20.0  # resolution cells over which a bubble's component extends in a small one
+_OVER_NOISE_DB = 6.0  # singular values of tissue over those of noise
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class TissueCut:
     first
         First singular component kept, counted from 1; 1: no tissue was detected.
     fall
-        Clarity: the drop of spread and energy at the cut, nepers.
+        Clarity: the drop of spread and energy at the cut, nepers; of energy alone where tissue goes over
+        into noise.
     values_db
         Singular values relative to their median over the components considered, dB.
     participation
@@ -73,7 +84,11 @@ def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> T
     most = min(max(_MOST, n_frames // 10), max(4, n_frames // 4), casorati.shape[1])
     values, vectors = leading_components(casorati, most)
     shares = participation(casorati, vectors)
-    return replace(cut_of_spectrum(values, shares, _occupied(vectors)), vectors=vectors)
+
+    def cells(k: int) -> float:
+        return resolution_cells(np.tensordot(vectors[:, k].conj().astype(block.dtype), block, 1))
+
+    return replace(cut_of_spectrum(values, shares, _occupied(vectors), cells), vectors=vectors)
 
 
 def participation(casorati: NDArray[Any], vectors: NDArray[Any]) -> NDArray[np.float64]:
@@ -89,10 +104,23 @@ def participation(casorati: NDArray[Any], vectors: NDArray[Any]) -> NDArray[np.f
     return np.where(fourth > 0, second**2 / (n_voxels * np.maximum(fourth, 1e-300)), 1.0)
 
 
+def resolution_cells(image: NDArray[Any]) -> float:
+    """Approximate number of resolution cells in the field: spatial frequencies that an image fills.
+
+    Parameters
+    ----------
+    image
+        (z, y, x) spatial vector of a component.
+    """
+    power = np.square(np.abs(fftn(image)), dtype=np.float64)
+    return float(power.sum() ** 2 / max(np.square(power).sum(), 1e-300))
+
+
 def cut_of_spectrum(
     values: NDArray[np.float64],
     shares: NDArray[np.float64],
     occupied: NDArray[np.float64],
+    cells: Callable[[int], float] = lambda k: np.inf,
 ) -> TissueCut:
     """Find the cut from singular values, participation ratios and spectral occupancy.
 
@@ -100,6 +128,8 @@ def cut_of_spectrum(
     ----------
     values, shares, occupied
         (n,) each, the strongest component first.
+    cells
+        `resolution_cells` of a component, by its index.
     """
     values = np.maximum(values, max(float(values[0]), 1e-300) * 1e-9)
     decibels = 20 * np.log10(values / np.median(values))
@@ -112,6 +142,17 @@ def cut_of_spectrum(
         drop = spread + min(_ENERGY * (powers[k - 1] - powers[k]), _MOST_ENERGY)
         if drop > fall:
             best, fall = k, float(drop)
+    if n < len(values):
+        level = np.median(decibels[n:])
+        end = best
+        while (
+            end < n
+            and decibels[end] > level + _OVER_NOISE_DB
+            and shares[end] > max(_EVERYWHERE, _CELLS_CROSSED / cells(end))
+        ):
+            end += 1
+        if end > best:
+            best, fall = end, max(fall, float(powers[end - 1] - powers[end]))
     return TissueCut(best + 1, fall if best else 0.0, decibels, shares)
 
 

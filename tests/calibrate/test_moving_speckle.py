@@ -44,3 +44,15 @@ def test_widths_are_those_of_the_scene(fine: Scene) -> None:
     found = calibrate(fine[0], PipelineConfig())
     assert found.fwhm_um[0] == pytest.approx(WIDTH_UM[0], rel=0.15)
     assert found.fwhm_um[2] == pytest.approx(WIDTH_UM[1], rel=0.15)
+
+
+def test_one_bubble_is_enough() -> None:
+    """One bubble is as few components as tissue: neither the cut nor the widths may lose it."""
+    scene = moving_speckle(
+        50.0, n_bubbles=1, noise_db=-15.0, tissue_db=25.0, n_frames=200, seed=300
+    )
+    measured = calibrate(scene[0], PipelineConfig(device="cpu"))
+    z, _, x = measured.fwhm_um
+    assert z == pytest.approx(WIDTH_UM[0], rel=1 / 3)
+    assert x == pytest.approx(WIDTH_UM[1], rel=1 / 3)
+    assert scores(scene)[1].tracked.jaccard > 0.7
