@@ -22,7 +22,7 @@ from platformdirs import user_cache_dir
 
 from napari_ulm3d._version import __version__
 
-__all__ = ["cache_folder", "give_matplotlib_a_folder", "njit"]
+__all__ = ["cache_folder", "give_matplotlib_a_folder", "njit", "nothing_compiled_yet"]
 
 
 def njit(*signatures: Any, **options: Any) -> Any:
@@ -59,6 +59,13 @@ def njit(*signatures: Any, **options: Any) -> Any:
                 config.CACHE_LOCATOR_CLASSES = before[1]
 
     return decorate
+
+
+def nothing_compiled_yet() -> bool:
+    """Whether no run has filled the cache, so that the first one compiles for about a minute."""
+    asked = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(asked) if asked else cache_folder("numba")
+    return folder is None or not any(folder.rglob("*.nbi"))
 
 
 @cache

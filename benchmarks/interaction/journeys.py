@@ -30,6 +30,7 @@ def main() -> None:
             os.environ[name] = folder  # as for a new user
         print(machine_line("napari", "PySide6-Essentials"), end="\n\n", flush=True)
         rows = [_sample(), _own_folder(Path(folder) / "my mouse")]
+        rows += [_bare_folder(Path(folder) / "bare mouse"), _layer(), _tracks_layer()]
         print(markdown_table(["journey", "clicks", "seconds to the map"], rows))
 
 
@@ -56,6 +57,63 @@ def _own_folder(folder: Path) -> list[str]:
         person.click(panel.next_button)
         person.wait(person.sees_map)
         return ["a folder of one's own (400 frames)", *person.counted()]
+
+
+def _bare_folder(folder: Path) -> list[str]:
+    from napari_ulm3d.simulate import sample_data_path
+
+    shutil.copytree(sample_data_path(), folder, ignore=shutil.ignore_patterns("*.toml"))
+    with _Person() as person:
+        panel = person.open_workflow()
+        person.choosing(folder)
+        person.click(panel.next_button)  # Choose a folder…
+        controls = panel.panels["Load"].form.controls
+        person.wait(lambda: "voxel size and frame rate" in panel.panels["Load"].problem.text())
+        voxel, (rate, *_) = controls["voxel_um"].boxes, controls["rate_hz"].boxes
+        person.click(voxel[0])  # from there with the Tab key
+        for box, text in zip([*voxel, rate], ("98.56", "150", "150", "260"), strict=True):
+            person.type(box, text)
+        person.wait(lambda: panel.next_button.text() == "Open these files")
+        person.click(panel.next_button)
+        person.wait(lambda: panel.next_button.text() == "Make the map")
+        person.click(panel.next_button)
+        person.wait(person.sees_map)
+        return ["the same without metadata: four numbers typed", *person.counted()]
+
+
+def _layer() -> list[str]:
+    import numpy as np
+
+    from napari_ulm3d import open_acquisition
+    from napari_ulm3d.simulate import sample_data_path
+
+    acquisition = open_acquisition([str(sample_data_path())])
+    scale = (1 / acquisition.rate_hz, *acquisition.grid.spacing_um)
+    with _Person() as person:
+        frames = np.abs(acquisition.read(0, acquisition.n_frames))
+        person.viewer.add_image(frames, scale=scale, units=("s", "um", "um", "um"))
+        panel = person.open_workflow()
+        person.click(panel.panels["Load"].from_layer.use_button)
+        person.wait(lambda: panel.next_button.text() == "Make the map")
+        person.click(panel.next_button)
+        person.wait(person.sees_map)
+        return ["an image layer with scale and units (400 frames)", *person.counted()]
+
+
+def _tracks_layer() -> list[str]:
+    import pandas as pd
+
+    from napari_ulm3d.simulate.sample_map import sample_map_path
+
+    table = pd.read_parquet(sample_map_path() / "tracks.parquet")
+    rows = table[["track_id", "frame", "z_um", "y_um", "x_um"]].to_numpy()
+    scale = (float(table["time_s"].max() / table["frame"].max()), 1, 1, 1)
+    with _Person() as person:
+        person.viewer.add_tracks(rows, scale=scale, units=("s", "um", "um", "um"))
+        panel = person.open_workflow()
+        person.click(panel.panels["Load"].from_layer.use_button)
+        person.wait(person.sees_map)
+        return [f"a tracks layer ({len(rows):,} points)", *person.counted()]
 
 
 class _Person:
@@ -95,6 +153,14 @@ class _Person:
         at = QPoint() if place is None else place
         QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at)
         self._app.processEvents()
+
+    def type(self, box: Any, text: str) -> None:
+        """Type into a field that has been entered by a click or the Tab key."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.keyClicks(box.lineEdit(), text)
+        QTest.keyClick(box, Qt.Key.Key_Return)
 
     def open_workflow(self) -> Any:
         """Plugins > ULM 3D > ULM workflow; the submenu opens under the mouse without a click."""

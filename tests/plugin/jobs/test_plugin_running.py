@@ -24,7 +24,9 @@ from napari_ulm3d.link import link
 from napari_ulm3d.maps import accumulate
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.plugin.controls.section import Section
+from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.layers.place import find_layer
+from napari_ulm3d.plugin.panels.parts.localize.run_progress import RunProgress
 from napari_ulm3d.plugin.session import session_of
 from napari_ulm3d.tables import Localizations, Tracks
 
@@ -344,3 +346,22 @@ def test_a_setting_changed_during_a_run_is_said(loaded: Any, qtbot: Any, tmp_pat
     assert "not used in it" in panel.changed.text()
     idle(qtbot, panel)
     assert ResultsFolder.open(tmp_path / "out").tracks().n_tracks == session.result.tracks.n_tracks
+
+
+def test_a_first_run_says_that_it_compiles(
+    qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    progress = RunProgress(lambda: None)
+    qtbot.addWidget(progress)
+    progress.begin()
+    progress.show_progress(Progress("Calibrating"))
+    assert progress.status.text().startswith("Calibrating…")
+    assert "compiles" in progress.status.text()
+    progress.show_progress(Progress("Localizing", 0.5, 10, 20))
+    assert "compiles" not in progress.status.text()
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "assign.nbi").touch()  # what a run leaves
+    progress.begin()
+    progress.show_progress(Progress("Calibrating"))
+    assert progress.status.text() == "Calibrating…"

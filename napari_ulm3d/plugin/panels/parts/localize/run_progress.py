@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
+from napari_ulm3d._caches import nothing_compiled_yet
 from napari_ulm3d.plugin.controls.words import in_the_widgets_words
 from napari_ulm3d.plugin.jobs.progress import Progress
 from napari_ulm3d.plugin.panels.panel import button, note
@@ -17,6 +18,7 @@ from napari_ulm3d.system.shown_units import in_display_units
 __all__ = ["RunProgress"]
 
 _STEPS = 1000
+_COMPILING = "The first run after installation also compiles its functions, about a minute."
 
 
 class RunProgress(QWidget):
@@ -31,6 +33,7 @@ class RunProgress(QWidget):
     def __init__(self, cancel: Any) -> None:
         super().__init__()
         self._began = 0.0
+        self._compiles = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -53,6 +56,7 @@ class RunProgress(QWidget):
     def begin(self) -> None:
         """Show that a run has started."""
         self._began = time.perf_counter()
+        self._compiles = nothing_compiled_yet()
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.setText("Starting…")
@@ -85,7 +89,9 @@ class RunProgress(QWidget):
         if progress.note:
             self.cluster.setText(progress.note)
             self.cluster.show()
-        self.status.setText(progress.text(time.perf_counter() - self._began))
+        text = progress.text(time.perf_counter() - self._began)
+        waits = self._compiles and not progress.n_frames
+        self.status.setText(f"{text}\n{_COMPILING}" if waits else text)
 
     def show_result(self, result: Result) -> None:
         """Show the outcome."""
