@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_ulm3d.networks.registry import architecture
 from napari_ulm3d.networks.volumes.completion import VolumePrediction
 from napari_ulm3d.networks.volumes.config import FEATURES, CompletionNetConfig
 from napari_ulm3d.networks.volumes.evidence import EVIDENCE, Prior
@@ -56,6 +57,7 @@ class _Ascent(nn.Module):
         return y, self.head(y) + prior
 
 
+@architecture(CompletionNetConfig)
 class DenseCompletionNet(nn.Module):
     """Features of a map to logits of all voxels, at every scale.
 

@@ -32,7 +32,7 @@ from napari_ulm3d.train.volumes.task import CompletionTask
 
 __all__ = ["table"]
 
-_SCENES = 40
+_SCENES = 24
 _KINDS: dict[str, Callable[[CompletionNetConfig], nn.Module]] = {
     "sparse": CompletionNet,
     "dense": DenseCompletionNet,
