@@ -15,7 +15,6 @@ from pathlib import Path
 from benchmarks.machine import machine_line
 from benchmarks.vessels import (
     complete,
-    equal,
     mouse,
     oracle,
     others,
@@ -25,6 +24,7 @@ from benchmarks.vessels import (
     segment,
     superres,
 )
+from benchmarks.vessels.dense_rival import equal
 from benchmarks.vessels.skull import table as skull
 
 _TASKS = {"complete": complete, "superres": superres, "segment": segment, "oracle": oracle}

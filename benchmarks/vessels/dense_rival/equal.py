@@ -1,7 +1,7 @@
 """Sparse and dense completion networks after equally short trainings.
 
 The dense network has the same levels, channels, number of weights and prior, and is trained with
-the same windows, loss, optimizer and number of steps; see `benchmarks.vessels.dense`.
+the same windows, loss, optimizer and number of steps; see `benchmarks.vessels.dense_rival.network`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from benchmarks.vessels.complete import SHARES, Mask, counts, dice
-from benchmarks.vessels.dense import DenseCompletionNet
+from benchmarks.vessels.dense_rival.network import DenseCompletionNet
 from benchmarks.vessels.scenes import TEST, Scene, scenes
 from napari_ulm3d.networks.volumes.completion import CompletionNet
 from napari_ulm3d.networks.volumes.config import CompletionNetConfig

@@ -1,0 +1,1 @@
+"""The completion network on all voxels, trained as briefly as the sparse one."""
