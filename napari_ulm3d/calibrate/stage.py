@@ -31,6 +31,7 @@ from napari_ulm3d.filtering import (
     clutter_filter,
     estimate_carrier,
     make_psf,
+    one_blas_thread,
     rescale,
     svd_filter,
     tissue_cut,
@@ -109,7 +110,8 @@ def measure_block(
     widths = None
     if config.psf.source == "data" or _measures_widths(config):
         has_tissue = cut is not None and cut.first > 1
-        widths = _widths_in(seen, has_tissue, filtered.valid, level, acquisition, config)
+        with one_blas_thread():
+            widths = _widths_in(seen, has_tissue, filtered.valid, level, acquisition, config)
     carrier = estimate_carrier(seen, filtered.valid) if acquisition.kind == "iq" else 0.0
     psf, thinning = None, (1, 1, 1)
     if config.psf.source == "data":

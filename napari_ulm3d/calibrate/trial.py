@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.calibrate.calibration import Calibration
 from napari_ulm3d.config import LinkConfig, LocalizeConfig
-from napari_ulm3d.filtering import FilteredBlock, TissueCut
+from napari_ulm3d.filtering import FilteredBlock, TissueCut, one_blas_thread
 from napari_ulm3d.link import chance_tracks
 from napari_ulm3d.localize import localize
 from napari_ulm3d.tables import Localizations
@@ -85,7 +85,8 @@ class CutSample:
         if cut.first == 1 or cut.vectors is None:
             return None
         vectors = np.ascontiguousarray(cut.vectors[:, cut.first - 2 : cut.first], block.dtype)
-        images = vectors.conj().T @ block.reshape(len(block), -1)
+        with one_blas_thread():  # the trial can depend on the last digits
+            images = vectors.conj().T @ block.reshape(len(block), -1)
         affordable = _MOST_VOXELS * len(block) // block.size
         n_frames = min(max(affordable, _FEWEST_FRAMES), _MOST_FRAMES)
         low = max(0, len(block) - n_frames) // 2

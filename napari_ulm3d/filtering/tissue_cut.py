@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftn
 
+from napari_ulm3d.filtering._chunks import one_blas_thread
 from napari_ulm3d.filtering.randomized import leading_components
 
 __all__ = ["TissueCut", "cut_of_spectrum", "participation", "resolution_cells", "tissue_cut"]
@@ -83,12 +84,14 @@ def tissue_cut(block: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> T
         casorati = np.ascontiguousarray(casorati[:, valid.reshape(-1)])
     most = min(max(_MOST, n_frames // 10), max(4, n_frames // 4), casorati.shape[1])
     values, vectors = leading_components(casorati, most)
-    shares = participation(casorati, vectors)
 
     def cells(k: int) -> float:
         return resolution_cells(np.tensordot(vectors[:, k].conj().astype(block.dtype), block, 1))
 
-    return replace(cut_of_spectrum(values, shares, _occupied(vectors), cells), vectors=vectors)
+    with one_blas_thread():
+        shares = participation(casorati, vectors)
+        cut = cut_of_spectrum(values, shares, _occupied(vectors), cells)
+    return replace(cut, vectors=vectors)
 
 
 def participation(casorati: NDArray[Any], vectors: NDArray[Any]) -> NDArray[np.float64]:
