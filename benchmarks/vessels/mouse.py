@@ -18,6 +18,7 @@ from skimage import filters
 
 from benchmarks.vessels.rivals import closed
 from napari_ulm3d.acquisition import Grid
+from napari_ulm3d.evaluate import dice
 from napari_ulm3d.refinement import refine
 from napari_ulm3d.refinement.refined import RefinedMap
 from napari_ulm3d.volumes import VesselMap
@@ -113,7 +114,7 @@ def table(folder: Path, weights: str | None) -> None:
             ]
             print(f"| {name} | " + " | ".join(f"{c:.3f}" for c in cells) + " |", flush=True)
         own = [pooled(r.mask().dense()[:, 0] > 0) for r, _ in refined["test"].values()]
-        print("| network, as included | " + " | ".join(f"{_dice(o, true):.3f}" for o in own) + " |")
+        print("| network, as included | " + " | ".join(f"{dice(o, true):.3f}" for o in own) + " |")
     _changes(test, scans["test"][1], {s: r for s, (r, _) in refined["test"].items()})
 
 
@@ -121,8 +122,8 @@ def _chosen(seen: Image, known: Image, image: Image, true: Image) -> float:
     """Dice of a response above the threshold that is best on the other scan."""
     seen = pooled(seen)
     levels = np.unique(np.quantile(seen[seen > 0], np.linspace(0, 0.99, 40)))
-    least = max(levels, key=lambda t: _dice(seen >= t, known))
-    return _dice(pooled(image) >= least, true)
+    least = max(levels, key=lambda t: dice(seen >= t, known))
+    return dice(pooled(image) >= least, true)
 
 
 def _changes(
@@ -148,7 +149,3 @@ def _changes(
 def _sums(counts: Image) -> Image:
     z, x = (n // 2 for n in counts.shape)
     return np.asarray(counts[: 2 * z, : 2 * x].reshape(z, 2, x, 2).sum((1, 3)))
-
-
-def _dice(a: Image, b: Image) -> float:
-    return float(2 * (a & b).sum() / max(1, a.sum() + b.sum()))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.vessels.complete import coarse
 from benchmarks.vessels.scenes import DATA, TEST, VALIDATION, Scene, scenes
 from benchmarks.vessels.superres import ORDERS, THRESHOLDS, boundary_and_dice, interpolated
+from napari_ulm3d.evaluate import dice
 from napari_ulm3d.refinement import refine
 
 __all__ = ["draw", "rivals"]
@@ -57,10 +58,10 @@ def rivals() -> None:
             for name, order in ORDERS.items():
                 true = _true(held, factor)
                 finer = interpolated(held.maps["density"].dense(), factor, order)
-                best = max(THRESHOLDS, key=lambda t: _dice(true, finer >= t))
+                best = max(THRESHOLDS, key=lambda t: dice(finer >= t, true))
                 found = interpolated(test.maps["density"].dense(), factor, order) >= best
-                dice, border = boundary_and_dice([(_true(test, factor), found)])
-                print(f"{side} to {factor * side} voxels a side, {name} from {best:g}: Dice {dice:.3f}, "
+                overlap, border = boundary_and_dice([(_true(test, factor), found)])
+                print(f"{side} to {factor * side} voxels a side, {name} from {best:g}: Dice {overlap:.3f}, "
                       f"boundary Dice {border:.3f}", flush=True)  # fmt: skip
 
 
@@ -72,18 +73,14 @@ def _true(scene: Scene, factor: int) -> NDArray[np.bool_]:
     return scene.true if factor == 4 else coarse(scene.true)
 
 
-def _dice(true: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
-    return float(2 * (true & found).sum() / max(1, true.sum() + found.sum()))
-
-
 def _predicted(scene: Scene, factor: int, weights: str | None) -> NDArray[np.bool_]:
     began = time.process_time()
     refined = refine(scene.maps, "superres", factor=factor, weights=weights, device="cpu")
     took = time.process_time() - began
     found = refined.mask().dense() > 0
     true = _true(scene, factor)
-    dice, border = boundary_and_dice([(true, found)])
-    print(f"{scene.maps['density'].shape[0]} to {found.shape[0]} voxels a side: Dice {dice:.3f}, "
+    overlap, border = boundary_and_dice([(true, found)])
+    print(f"{scene.maps['density'].shape[0]} to {found.shape[0]} voxels a side: Dice {overlap:.3f}, "
           f"boundary Dice {border:.3f}; {found.sum():,} voxels, {true.sum():,} in the lumens; "
           f"{took:.0f} s of one processor", flush=True)  # fmt: skip
     return found

@@ -115,8 +115,7 @@ def resolution_cells(image: NDArray[Any]) -> float:
     image
         (z, y, x) spatial vector of a component.
     """
-    power = np.square(np.abs(fftn(image)), dtype=np.float64)
-    return float(power.sum() ** 2 / max(np.square(power).sum(), 1e-300))
+    return float(_filled(np.square(np.abs(fftn(image)), dtype=np.float64).reshape(-1)))
 
 
 def cut_of_spectrum(
@@ -162,4 +161,10 @@ def cut_of_spectrum(
 def _occupied(vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Fraction of the Doppler spectrum filled by each temporal vector: about 1 / 2 for noise."""
     power = np.abs(np.fft.fft(vectors, axis=0)) ** 2
-    return np.asarray(power.sum(axis=0) ** 2 / (len(power) * np.square(power).sum(axis=0)))
+    return _filled(power) / len(power)
+
+
+def _filled(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective number of frequencies (along the first axis) that a power spectrum fills."""
+    total, squares = power.sum(axis=0), np.square(power).sum(axis=0)
+    return np.asarray(total**2 / np.maximum(squares, 1e-300))
