@@ -44,7 +44,9 @@ def table(out: Path, steps: int, count: int, trees: Sequence[str]) -> None:
     trained = {}
     for kind in _KINDS:
         began = time.process_time()
-        state = train(_settings(kind, out, steps), out / kind, task=_Task(kind, out, steps))
+        resume = (out / kind / "checkpoint.safetensors").exists()
+        settings, task = _settings(kind, out, steps), _Task(kind, out, steps)
+        state = train(settings, out / kind, resume=resume, task=task)
         minutes = (time.process_time() - began) / 60
         state.average.load_state_dict(state.best)
         at_best = next(v for v in state.validations if v["step"] == state.best_step)

@@ -63,6 +63,9 @@ def refine(
 
     The output is marked as a prediction: it enters no resolution, saturation or score.
     """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
     from napari_ulm3d.errors import ConfigError, ResultsError
     from napari_ulm3d.io.writers import suffixes_for, write
     from napari_ulm3d.refinement import refine as predict
@@ -72,15 +75,18 @@ def refine(
         raise ResultsError(f"{out}: already exists; add --overwrite or name another file.")
     if not out.name.lower().endswith(suffixes_for(VesselMap)):
         raise ConfigError(f"{out}: unknown suffix. Use one of {' '.join(suffixes_for(VesselMap))}.")
-    refined = predict(
-        source,
-        task.value,
-        factor=factor,
-        least=least,
-        weights=weights,
-        load=load,
-        progress=lambda share, what: typer.echo(f"{what} ...", err=True) if share < 1 else None,
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task("reading the map", total=1.0)
+        refined = predict(
+            source,
+            task.value,
+            factor=factor,
+            least=least,
+            weights=weights,
+            load=load,
+            progress=lambda share, what: bar.update(shown, completed=share, description=what),
+        )
     write(refined.probability, out)
     for note in refined.notes:
         typer.echo(f"note: {note}")
