@@ -64,8 +64,7 @@ def main() -> int:
     elif options.what == "pictures":
         pictures.draw(options.out, weights, options.mice)
     elif options.what == "scales":
-        scales.rivals()
-        scales.draw(options.out, weights)
+        scales.table(options.out, weights)
     elif options.what == "mouse":
         mouse.table(options.mice, weights)
     elif options.what == "skull" and options.train is not None:

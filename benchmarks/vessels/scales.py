@@ -1,4 +1,4 @@
-"""A figure of super-resolution scale by scale: 64 to 128 to 256, and 128 to 256 to 512 voxels a side."""
+"""Super-resolution scale by scale, against interpolation: 64 to 128 to 256, and 128 to 256 to 512 voxels a side."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from benchmarks.vessels.superres import ORDERS, THRESHOLDS, boundary_and_dice, i
 from napari_ulm3d.evaluate import dice
 from napari_ulm3d.refinement import refine
 
-__all__ = ["draw", "rivals"]
+__all__ = ["table"]
 
 _FIELD_UM = 1792.0
-_SIDES = (64, 128)
+_SIDES, _FACTORS = (64, 128), (2, 4)
+_RIVALS = ("nearest", "trilinear", "Lanczos")
 _SLAB_UM = 56.0
 _LARGE = DATA.replace(
     field_um=(_FIELD_UM, _FIELD_UM),
@@ -26,9 +27,23 @@ _LARGE = DATA.replace(
     bubbles=(12.0, 12.0),
 )
 
+# Dice and boundary Dice by method, and by voxels a side and factor.
+_Scores = dict[str, dict[tuple[int, int], tuple[float, float]]]
 
-def draw(out: Path, weights: str | None) -> None:
-    """Write refined_scales.png, and print the scores at each scale."""
+
+def table(out: Path, weights: str | None) -> None:
+    """Print the scores of the network and of interpolation at each scale, and draw both figures.
+
+    Writes refined_scales.png, slabs of the maps, and refined_scales_scores.png.
+    """
+    scores = _Scores()
+    for side in _SIDES:
+        _rivals(side, scores)
+    _maps(out, weights, scores)
+    _chart(out, scores)
+
+
+def _maps(out: Path, weights: str | None, scores: _Scores) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -39,7 +54,7 @@ def draw(out: Path, weights: str | None) -> None:
     for row, side in zip(axes, _SIDES, strict=True):
         scene = _scene(TEST, side)
         images = [np.log1p(scene.maps["density"].dense())]
-        images += [_predicted(scene, factor, weights) for factor in (2, 4)]
+        images += [_predicted(scene, factor, weights, scores) for factor in _FACTORS]
         images.append(scene.true)
         sides = (side, 2 * side, 4 * side, 4 * side)
         for axis, image, title, n in zip(row, images, titles, sides, strict=True):
@@ -50,19 +65,41 @@ def draw(out: Path, weights: str | None) -> None:
     plt.close(figure)
 
 
-def rivals() -> None:
-    """Print the scores of interpolation, with thresholds chosen on a validation scene."""
-    for side in _SIDES:
-        held, test = _scene(VALIDATION, side), _scene(TEST, side)
-        for factor in (2, 4):
-            for name, order in ORDERS.items():
-                true = _true(held, factor)
-                finer = interpolated(held.maps["density"].dense(), factor, order)
-                best = max(THRESHOLDS, key=lambda t: dice(finer >= t, true))
-                found = interpolated(test.maps["density"].dense(), factor, order) >= best
-                overlap, border = boundary_and_dice([(_true(test, factor), found)])
-                print(f"{side} to {factor * side} voxels a side, {name} from {best:g}: Dice {overlap:.3f}, "
-                      f"boundary Dice {border:.3f}", flush=True)  # fmt: skip
+def _chart(out: Path, scores: _Scores) -> None:
+    """Dice and boundary Dice of all methods at each scale."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, constrained_layout=True)
+    for k, (axis, title) in enumerate(zip(axes, ("Dice", "boundary Dice, 1 voxel"), strict=True)):
+        for method, found in scores.items():
+            values = [found[scale][k] for scale in sorted(found)]
+            strong = {"color": "black", "linewidth": 2.5} if method == "network" else {}
+            axis.plot(range(len(values)), values, "o-", label=method, **strong)
+        labels = [f"{side} to {side * factor}" for side, factor in sorted(scores["network"])]
+        axis.set_xticks(range(len(labels)), labels)
+        axis.set_xlabel("voxels a side")
+        axis.set_title(title)
+        axis.set_ylim(0, 1)
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.savefig(out / "refined_scales_scores.png", dpi=90)
+    plt.close(figure)
+
+
+def _rivals(side: int, scores: _Scores) -> None:
+    """Scores of interpolation, with thresholds chosen on a validation scene at the same scale."""
+    held, test = _scene(VALIDATION, side), _scene(TEST, side)
+    for factor in _FACTORS:
+        for name in _RIVALS:
+            order = ORDERS[name]
+            true = _true(held, factor)
+            finer = interpolated(held.maps["density"].dense(), factor, order)
+            best = max(THRESHOLDS, key=lambda t: dice(finer >= t, true))
+            found = interpolated(test.maps["density"].dense(), factor, order) >= best
+            pair = boundary_and_dice([(_true(test, factor), found)])
+            scores.setdefault(name, {})[side, factor] = pair
+            print(f"{side} to {factor * side} voxels a side, {name} from {best:g}: Dice {pair[0]:.3f}, "
+                  f"boundary Dice {pair[1]:.3f}; {found.sum():,} voxels", flush=True)  # fmt: skip
 
 
 def _scene(first: int, side: int) -> Scene:
@@ -73,14 +110,18 @@ def _true(scene: Scene, factor: int) -> NDArray[np.bool_]:
     return scene.true if factor == 4 else coarse(scene.true)
 
 
-def _predicted(scene: Scene, factor: int, weights: str | None) -> NDArray[np.bool_]:
+def _predicted(
+    scene: Scene, factor: int, weights: str | None, scores: _Scores
+) -> NDArray[np.bool_]:
     began = time.process_time()
     refined = refine(scene.maps, "superres", factor=factor, weights=weights, device="cpu")
     took = time.process_time() - began
     found = refined.mask().dense() > 0
     true = _true(scene, factor)
+    side = scene.maps["density"].shape[0]
     overlap, border = boundary_and_dice([(true, found)])
-    print(f"{scene.maps['density'].shape[0]} to {found.shape[0]} voxels a side: Dice {overlap:.3f}, "
+    scores.setdefault("network", {})[side, factor] = (overlap, border)
+    print(f"{side} to {found.shape[0]} voxels a side: Dice {overlap:.3f}, "
           f"boundary Dice {border:.3f}; {found.sum():,} voxels, {true.sum():,} in the lumens; "
           f"{took:.0f} s of one processor", flush=True)  # fmt: skip
     return found

@@ -49,7 +49,11 @@ def refine(
     ] = 2,
     least: Annotated[
         float | None,
-        typer.Option("--least", metavar="P", help="Minimum probability of a vessel voxel."),
+        typer.Option(
+            "--least",
+            metavar="P",
+            help="Probability from which a voxel counts as vessel; the file holds all.",
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Other weights.")
