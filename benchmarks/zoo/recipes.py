@@ -105,6 +105,13 @@ RECIPES: tuple[Recipe, ...] = (
            width_wavelengths=(2, 3, 3), max_speed_mm_s=2),
     Recipe("fast", "dev", "ours", 5.0, 1000, (0.5, 0.5, 0.5), (48, 32, 32), 300, 15, 8109,
            snr_db=12, tissue_db=None, max_speed_mm_s=40),
+    # Finely sampled, with strong tissue and weak bubbles.
+    Recipe("fine-sixth", "dev", "ours", 9.0, 400, (1 / 6, 0.25, 0.35), (54, 40, 32), 200, 8, 8110,
+           tissue_db=28, snr_db=15),
+    # The envelope of a plane in decibels, without tissue.
+    Recipe("log", "dev", "simus", 7.5, 250, (0.4, 1, 0.6), (90, 1, 80), 240, 7, 8111,
+           snr_db=22, tissue_db=None, elements=64, pitch_wavelengths=0.9, depth_mm=10,
+           max_speed_mm_s=8, log_compressed=True),
     # Test scenes.
     Recipe("plane-test", "test", "simus", 5.2, 400, (0.5, 1, 0.5), (90, 1, 100), 300, 12, 9101,
            snr_db=15, tissue_db=30, elements=80, pitch_wavelengths=1.0, depth_mm=18,

@@ -16,6 +16,7 @@ from benchmarks.scenes import Scene, above
 from benchmarks.zoo.figures import Radii, tracked_jaccard
 from benchmarks.zoo.prepared import Prepared
 from napari_ulm3d.config import PipelineConfig
+from napari_ulm3d.config.load import USUAL_FRAMES
 from napari_ulm3d.link import link
 from napari_ulm3d.pipeline import BlockFinished, StageStarted, run_events
 from napari_ulm3d.tables import Localizations
@@ -84,7 +85,7 @@ def search(
         First components kept to test; None: `cuts`.
     """
     search_ = _Search(scene, config, prepared, radii)
-    by_cut = [(search_.best((search_.cut(cut),)), cut) for cut in tried or cuts(prepared)]
+    by_cut = [(search_.best(search_.cut(cut)), cut) for cut in tried or cuts(prepared)]
     by_cut.sort(key=lambda pair: -pair[0][0])
     (tracked, best), _ = by_cut[0]
     for group in search_.shapes():
@@ -110,8 +111,11 @@ class _Search:
         thinning = ",".join(str(k) for k in calibration.working.thinning)
         self.thinning = f"calibrate.thinning={thinning}"
 
-    def cut(self, first: int) -> str:
-        return f"clutter.svd_range={first},{self.plan.config.load.block_frames}"
+    def cut(self, first: int) -> tuple[str, ...]:
+        n_frames = self.plan.config.load.block_frames
+        # A given range would otherwise disable longer blocks.
+        length = (f"load.frames_per_block={n_frames}",) if n_frames > USUAL_FRAMES else ()
+        return (*length, f"clutter.svd_range={first},{n_frames}")
 
     def shapes(self) -> list[list[tuple[str, ...]]]:
         """Widths, then patches, as settings."""

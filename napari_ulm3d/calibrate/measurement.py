@@ -34,6 +34,8 @@ class BlockMeasurement:
         Thinning factors of the working grid along z, y, x.
     motion
         Motion of the tissue; None if it is not corrected.
+    bright_only
+        Whether bubbles of an envelope are always brighter than their surroundings.
     tried
         Neighbours of the cut and itself, with what is localized after each; empty if not tried.
     """
@@ -46,4 +48,5 @@ class BlockMeasurement:
     psf: Psf | None = None
     thinning: tuple[int, int, int] = (1, 1, 1)
     motion: BlockMotion | None = None
+    bright_only: bool = False
     tried: tuple[TriedCut, ...] = ()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Acquisition, Block
 from napari_ulm3d.calibrate.block_length import chosen_length, shares_removed
+from napari_ulm3d.calibrate.brightness import brightness_finding, only_bright
 from napari_ulm3d.calibrate.calibration import Calibration, Finding
 from napari_ulm3d.calibrate.common_cut import common_cut
 from napari_ulm3d.calibrate.measurement import BlockMeasurement
@@ -57,7 +58,9 @@ def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
     psf = config.psf
     carrier = acquisition.kind == "iq" and psf.carrier == "data"
     widths = psf.source == "data" or _measures_widths(config)
-    return carrier or widths or _measures_cut(config) or config.motion.method != "none"
+    bright = acquisition.kind == "envelope" and config.localize.by_network
+    moves = config.motion.method != "none"
+    return carrier or widths or bright or _measures_cut(config) or moves
 
 
 def spread_out(n_blocks: int, count: int) -> list[int]:
@@ -127,8 +130,9 @@ def measure_block(
             working.valid(filtered.valid),
         )
     share = 1.0 if filtered.valid is None else float(filtered.valid.mean())
+    bright = only_bright(seen, filtered.valid)
     found = BlockMeasurement(
-        share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning, motion
+        share, tuple(noise.tolist()), cut, widths, carrier, psf, thinning, motion, bright
     )
     if sample is not None:
         alone_here = combine([found], acquisition, config)
@@ -209,6 +213,9 @@ def combine(
     psf = measured[0].psf if measured and measured[0].psf is not None else None
     if psf is None:
         psf = _gaussian(widths, given, working, acquisition, config)
+    if measured and acquisition.kind == "envelope":
+        psf = replace(psf, bright_only=2 * sum(one.bright_only for one in measured) > len(measured))
+        findings.append(brightness_finding(psf.bright_only))
     if measured:
         middle = float(np.median(noise))
         low, high = float(noise.min()), float(noise.max())

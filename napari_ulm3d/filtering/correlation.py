@@ -24,7 +24,8 @@ def correlation_map(
     <a, b> = sum conj(a) b. |c| does not depend on the amplitude and phase of the data;
     |c| = 1 if a patch is the PSF times any complex number, and the phase of c is that
     of the number. Real frames (envelope): the same after subtracting the mean over the patch from
-    both (zero-normalized), because an envelope has an offset; c is in [-1, 1].
+    both (zero-normalized), because an envelope has an offset; c is in [-1, 1], or in [0, 1] with
+    `psf.bright_only`, since a dark spot is then no bubble.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def correlation_map(
 
     for _ in spread(run, frame_slices(len(frames), n_threads())):
         pass
-    return out
+    return np.maximum(out, 0, out=out) if real and psf.bright_only else out
 
 
 class _Transform:

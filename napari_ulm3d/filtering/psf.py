@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ class Psf:
         `array`; None if it is not separable.
     n_bubbles
         Number of isolated bubbles in the data used for it.
+    bright_only
+        Envelope: a bubble is always brighter than its surroundings. Over tissue it may be darker.
     """
 
     array: NDArray[np.complex64]
@@ -45,6 +47,7 @@ class Psf:
     source: str = "given"
     factors: Factors | None = None
     n_bubbles: int = 0
+    bright_only: bool = False
 
     def __post_init__(self) -> None:
         array = np.ascontiguousarray(self.array, np.complex64)
@@ -119,6 +122,7 @@ class Psf:
             carrier_rad=self.carrier_rad,
             source=f"{self.source}, separable",
         )
+        close = replace(close, bright_only=self.bright_only)
         other = close.array.astype(np.complex128)
         overlap = abs(np.vdot(other, array)) ** 2 / (self.energy * close.energy)
         return close, float(np.sqrt(max(0.0, 1.0 - float(overlap))))

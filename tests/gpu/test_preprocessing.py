@@ -88,6 +88,8 @@ def test_the_correlation_map_agrees(real: bool, separable: bool) -> None:
     assert not found[3].any()
     again = device.correlation_map(torch.from_numpy(frames), one)
     assert torch.equal(again, found)
+    bright = replace(one, bright_only=True)
+    close(device.correlation_map(torch.from_numpy(frames), bright), correlation_map(frames, bright))
 
 
 def test_real_frames_want_a_real_psf() -> None:

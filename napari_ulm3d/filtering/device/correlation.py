@@ -49,7 +49,8 @@ def correlation_map(frames: Tensor, psf: Psf) -> Tensor:
     product = total - what.p1 * s1 / what.count
     psf_spread = what.p2 - what.p1.square() / what.count
     spread = s2 - s1.square() / what.count
-    out = (product * (spread * psf_spread).rsqrt()).clamp(-1.0, 1.0)
+    least = 0.0 if psf.bright_only else -1.0
+    out = (product * (spread * psf_spread).rsqrt()).clamp(least, 1.0)
     there = (psf_spread > FLAT * what.p2) & (s2 > EMPTY) & (spread > FLAT * s2)
     return torch.where(there, out, 0).to(frames.dtype)
 

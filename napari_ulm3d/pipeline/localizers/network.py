@@ -102,7 +102,7 @@ class NetworkBase(ABC):
             "network": self.settings(plan),
             "strategy": sparsify.strategy,
             "sparsify": sparsify.model_dump(mode="json", include=strategy),
-            "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad],
+            "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad, plan.psf.bright_only],
             "weights": [used.sha256 for used in plan.weights],
         }
         return (json.dumps(facts, sort_keys=True),)

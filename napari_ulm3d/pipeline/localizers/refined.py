@@ -76,7 +76,7 @@ def refine_key(plan: BlockPlan) -> tuple[str, ...]:
     facts = {
         "refine": mode,
         "max_speed_mm_s": speed if mode == "window" else None,
-        "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad],
+        "psf": [*plan.psf.fwhm_voxels, plan.psf.carrier_rad, plan.psf.bright_only],
     }
     return (json.dumps(facts, sort_keys=True),)
 

@@ -101,7 +101,13 @@ class KeptCalibration:
             "length": asdict(self.length.finding) if self.length.finding else None,
             "limits": list(self.limits),
             "sources": [[n, digest] for n, digest in self.sources.items()],
-            "psf": [list(psf.fwhm_voxels), psf.carrier_rad, psf.source, psf.n_bubbles],
+            "psf": [
+                list(psf.fwhm_voxels),
+                psf.carrier_rad,
+                psf.source,
+                psf.n_bubbles,
+                psf.bright_only,
+            ],
             "working": [list(working.thinning), working.carrier_rad],
             "fwhm_um": list(self.calibration.fwhm_um),
             "svd_first": self.calibration.svd_first,
@@ -127,11 +133,11 @@ class KeptCalibration:
     ) -> KeptCalibration:
         """Inverse of `arrays`."""
         facts = json.loads(str(arrays["facts"]))
-        fwhm, carrier, source, n_bubbles = facts["psf"]
+        fwhm, carrier, source, n_bubbles, bright = facts["psf"]
         thinning, working_carrier = facts["working"]
         factors: Any = tuple(arrays[name] for name in _FACTORS) if _FACTORS[0] in arrays else None
         calibration = Calibration(
-            psf=Psf(arrays["psf"], tuple(fwhm), carrier, source, factors, n_bubbles),
+            psf=Psf(arrays["psf"], tuple(fwhm), carrier, source, factors, n_bubbles, bright),
             working=WorkingGrid(acquisition.grid, tuple(thinning), working_carrier),
             fwhm_um=tuple(facts["fwhm_um"]),
             svd_first=facts["svd_first"],
