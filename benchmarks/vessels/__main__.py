@@ -51,14 +51,20 @@ def main() -> int:
     parser.add_argument("--mice", type=Path, help="Mouse, pictures: the folder of whole 2-D maps.")
     parser.add_argument("--train", type=Path, help="Skull, equal: train in this folder.")
     parser.add_argument("--steps", type=int, default=1500, help="Skull, equal: steps.")
-    parser.add_argument("--minutes", type=float, help="Skull: stop the training after this time.")
+    parser.add_argument(
+        "--minutes", type=float, help="Skull, equal: stop a training after this time."
+    )
+    parser.add_argument(
+        "--blocks", type=int, nargs="*", default=[1, 2, 4], help="Skull: edges of the voxels."
+    )
+    parser.add_argument("--cost", action="store_true", help="Skull: memory and time, too.")
     options = parser.parse_args()
     print(machine_line("torch", "scikit-image"))
     weights = None if options.weights is None else str(options.weights)
     if options.what == "scaling":
         scaling.table(options.sides, weights, options.extent_um)
     elif options.what == "equal":
-        equal.table(options.train, options.steps, options.scenes, options.trees)
+        equal.table(options.train, options.steps, options.scenes, options.trees, options.minutes)
     elif options.what == "others":
         others.table(options.stacks, weights)
     elif options.what == "pictures":
@@ -68,10 +74,13 @@ def main() -> int:
     elif options.what == "mouse":
         mouse.table(options.mice, weights)
     elif options.what == "skull" and options.train is not None:
-        skull.train_side(options.skull, options.train, options.steps, options.minutes)
+        skull.train_side(
+            options.skull, options.train, options.steps, options.minutes, options.blocks
+        )
     elif options.what == "skull":
-        skull.costs(options.skull, weights)
-        skull.table(options.skull, weights)
+        skull.table(options.skull, weights, options.blocks)
+        if options.cost:
+            skull.costs(options.skull, weights)
     else:
         _TASKS[options.what].table(options.scenes, options.trees, weights)
     return 0

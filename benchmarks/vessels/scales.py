@@ -71,16 +71,16 @@ def _chart(out: Path, scores: _Scores) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, constrained_layout=True)
     for k, (axis, title) in enumerate(zip(axes, ("Dice", "boundary Dice, 1 voxel"), strict=True)):
-        for method, found in scores.items():
+        for j, (method, found) in enumerate(scores.items()):
             values = [found[scale][k] for scale in sorted(found)]
-            strong = {"color": "black", "linewidth": 2.5} if method == "network" else {}
-            axis.plot(range(len(values)), values, "o-", label=method, **strong)
+            places = np.arange(len(values)) + (j - (len(scores) - 1) / 2) / (len(scores) + 1)
+            axis.bar(places, values, 1 / (len(scores) + 1), label=method)
         labels = [f"{side} to {side * factor}" for side, factor in sorted(scores["network"])]
-        axis.set_xticks(range(len(labels)), labels)
+        axis.set_xticks(np.arange(len(labels)), labels)
         axis.set_xlabel("voxels a side")
         axis.set_title(title)
         axis.set_ylim(0, 1)
-        axis.grid(alpha=0.3)
+        axis.grid(axis="y", alpha=0.3)
     axes[0].legend(fontsize=8)
     figure.savefig(out / "refined_scales_scores.png", dpi=90)
     plt.close(figure)

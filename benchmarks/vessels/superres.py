@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ SIDE, EDGE_UM = 20, 40.0
 THRESHOLDS = (0.3, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 ORDERS = {"nearest": 0, "trilinear": 1, "cubic spline": 3, "Lanczos": None}
 _LOBES = 3
+Mask = NDArray[np.bool_]
 
 
 def table(count: int, trees: Sequence[str], weights: str | None) -> None:
@@ -71,12 +72,40 @@ def _lanczos(dense: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return dense
 
 
-def boundary_and_dice(pairs) -> tuple[float, float]:
-    """Ratios of the sums over all scenes."""
+def boundary_and_dice(pairs: Iterable[tuple[Mask, Mask]]) -> tuple[float, float]:
+    """Dice, and Dice of the border voxels with a tolerance of one voxel: ratios of the sums over all pairs."""
     sums = np.zeros((2, 2))
     for true, found in pairs:
         sums[0] += 2 * (true & found).sum(), true.sum() + found.sum()
-        a, b = (m & ~ndimage.binary_erosion(m) for m in (true, found))
-        near_a, near_b = (ndimage.binary_dilation(m, np.ones((3, 3, 3))) for m in (a, b))
-        sums[1] += (a & near_b).sum() + (b & near_a).sum(), a.sum() + b.sum()
-    return tuple(sums[:, 0] / np.maximum(1, sums[:, 1]))
+        (a, at_a), (b, at_b) = _border(true), _border(found)
+        around = [int(np.dot(step, _strides(true))) for step in np.ndindex(3, 3, 3)]
+        middle = around[13]
+        near_a, near_b = (
+            np.any([mask[at + (step - middle)] for step in around], axis=0).sum()
+            for mask, at in ((b, at_a), (a, at_b))
+        )
+        sums[1] += near_a + near_b, at_a.size + at_b.size
+    dice, border = sums[:, 0] / np.maximum(1, sums[:, 1])
+    return float(dice), float(border)
+
+
+def _strides(mask: Mask) -> tuple[int, int, int]:
+    """Steps of flat indices along each axis, with a margin of one voxel on each side."""
+    _, y, x = (n + 2 for n in mask.shape)
+    return y * x, x, 1
+
+
+def _border(mask: Mask) -> tuple[Mask, NDArray[np.int64]]:
+    """Voxels with a neighbour outside, as a flat mask with a margin of one voxel, and their flat indices.
+
+    Only the voxels of the mask are visited: vessels fill little of a volume.
+    """
+    flat = np.pad(mask, 1).ravel()
+    at = np.flatnonzero(flat)
+    inner = np.ones(at.size, bool)
+    for step in _strides(mask):
+        inner &= flat[at - step] & flat[at + step]
+    at = at[~inner]
+    border = np.zeros_like(flat)
+    border[at] = True
+    return border, at

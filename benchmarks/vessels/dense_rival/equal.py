@@ -39,19 +39,20 @@ _KINDS: dict[str, Callable[[CompletionNetConfig], nn.Module]] = {
 }
 
 
-def table(out: Path, steps: int, count: int, trees: Sequence[str]) -> None:
-    """Train both in folders of `out` (windows are kept in `out`/bank), and print the test scores."""
+def table(out: Path, steps: int, count: int, trees: Sequence[str], minutes: float | None) -> None:
+    """Train both in folders of `out` (windows are kept in `out`/bank), and print the test scores.
+
+    A training is stopped after `minutes`, and goes on the next time.
+    """
     trained = {}
     for kind in _KINDS:
-        began = time.process_time()
         resume = (out / kind / "checkpoint.safetensors").exists()
         settings, task = _settings(kind, out, steps), _Task(kind, out, steps)
-        state = train(settings, out / kind, resume=resume, task=task)
-        minutes = (time.process_time() - began) / 60
+        state = train(settings, out / kind, resume=resume, max_minutes=minutes, task=task)
         state.average.load_state_dict(state.best)
         at_best = next(v for v in state.validations if v["step"] == state.best_step)
         trained[kind] = (state.average.eval(), at_best["least"])
-        print(f"{kind}: {steps} steps in {minutes:.0f} min of one processor; validation Dice "
+        print(f"{kind}: {state.step} of {steps} steps in {state.seconds / 60:.0f} min; validation Dice "
               f"{state.best_score:.3f} at step {state.best_step}, from {at_best['least']:g}")  # fmt: skip
     test = scenes(TEST, count, trees, SHARES)
     print(

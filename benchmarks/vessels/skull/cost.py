@@ -16,15 +16,17 @@ from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.networks.shipped import find_weights, load_weights
 from napari_ulm3d.networks.volumes.completion import CompletionNet
 from napari_ulm3d.refinement.features import MapFeatures, map_features
+from napari_ulm3d.system.machine import free_memory
 from napari_ulm3d.volumes import VesselMap
 
 _WARM_SIDE = 32
-_MOST_BYTES = 12 << 30
+_SPARED_BYTES = 3 << 30  # left to other programs
 
 
 def main(path: str, what: str, weights: str, side: int) -> None:
     """Print bone voxels, processor seconds, MB, and all voxels, of a cube or (0) of the whole."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+    most = free_memory() - _SPARED_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     skull = read_skull(Path(path))
     if weights:
         found = find_weights(weights, "complete")

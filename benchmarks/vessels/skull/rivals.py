@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from benchmarks.vessels.skull.volume import LATERAL, Mask
+from benchmarks.vessels.skull.volume import LATERAL, Mask, block_means
 
 __all__ = ["closed", "mirror_image", "symmetry_plane"]
 
@@ -24,7 +24,7 @@ def closed(mask: Mask, radius: float) -> Mask:
 
 def symmetry_plane(mask: Mask) -> NDArray[np.float64]:
     """(4,) unit normal and offset (voxels) of the plane about which the mask is most symmetric."""
-    coarse = _halves(mask)
+    coarse = block_means(mask, _COARSE)
     smooth = ndimage.gaussian_filter(coarse.astype(np.float64), _BLUR)
     middle = np.asarray(ndimage.center_of_mass(coarse))
 
@@ -50,14 +50,6 @@ def symmetry_plane(mask: Mask) -> NDArray[np.float64]:
 def mirror_image(mask: Mask, plane: NDArray[np.float64]) -> Mask:
     """The mask reflected in a plane."""
     return np.asarray(_reflected(mask.astype(np.float32), plane[:3], float(plane[3])) > 0.5)
-
-
-def _halves(mask: Mask) -> NDArray[np.float32]:
-    wide = [(0, -n % _COARSE) for n in mask.shape]
-    padded = np.pad(mask, wide)
-    z, y, x = (n // _COARSE for n in padded.shape)
-    blocks = padded.reshape(z, _COARSE, y, _COARSE, x, _COARSE)
-    return blocks.mean((1, 3, 5), dtype=np.float32)
 
 
 def _normal(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from benchmarks.vessels.cost import KINDS
 from benchmarks.vessels.skull.rivals import closed, mirror_image, symmetry_plane
 from benchmarks.vessels.skull.scores import hole_scores
-from benchmarks.vessels.skull.task import RADII, SkullTask, settings
+from benchmarks.vessels.skull.task import BLOCKS, RADII, SkullTask, settings
 from benchmarks.vessels.skull.volume import (
     EDGE_MM,
     LATERAL,
     Hole,
     Mask,
     Side,
+    block_means,
     draw_holes,
     read_skull,
     without,
@@ -36,57 +39,101 @@ Fill = Callable[[Mask], Mask]
 # Between the sides, no hole and no crop of either.
 _GAP_VOXELS = 6
 _TEST, _CHOICE = 9_000_700_000, 8_700_100_000
-_APART, _HOLES = 12.0, 24
-_CUBES, _MOST_MB = (48, 64, 96), 9000
-_CLOSINGS = (3.0, 5.0, 8.0, 12.0)
-_MARGIN = 14  # voxels around a hole that a method sees
+_APART = 12.0
+_CUBES = (48, 64, 96)
 _AROUND = 4  # voxels around a hole in which false bone counts as well
 
 
-def train_side(path: Path, out: Path, steps: int, minutes: float | None) -> None:
-    """Train on the first side, or go on with a training; the weights are `out`/skull.safetensors."""
+@dataclass(frozen=True)
+class _Size:
+    """Holes of one size: their number, the voxels around one that a method sees, what is tried."""
+
+    radii: tuple[float, float]
+    count: int
+    margin: int
+    closings: tuple[float, ...]
+    blocks: tuple[int, ...]
+
+
+_SIZES = (
+    _Size(RADII, 24, 14, (3.0, 5.0, 8.0, 12.0), (1, 2)),
+    _Size((20.0, 40.0), 8, 32, (8.0, 16.0, 30.0), (2, 4)),
+)
+
+
+def train_side(
+    path: Path, out: Path, steps: int, minutes: float | None, blocks: Sequence[int] = BLOCKS
+) -> None:
+    """Train on the first side, or go on with a training; the weights are `out`/skull.safetensors.
+
+    `blocks` are the edges of the voxels of crops, in voxels of the skull.
+    """
     skull = read_skull(path)
     config = settings(steps)
-    task = SkullTask(config, skull, _sides(skull)[0])
+    task = SkullTask(config, skull, _sides(skull)[0], tuple(blocks))
     resume = (out / "checkpoint.safetensors").exists()
     train(config, out, resume=resume, max_minutes=minutes, task=task)
 
 
-def table(path: Path, weights: str | None) -> None:
+def table(path: Path, weights: str | None, blocks: Sequence[int] = BLOCKS) -> None:
     """Print the scores of the holes of the side that was not trained on."""
     skull = read_skull(path)
-    first, second = _sides(skull)
-    print(f"\n{skull.sum():,} of {skull.size:,} voxels are bone; sides {first} and {second}.")
-    closings: dict[str, Fill] = {
-        f"closing, {r:g} voxels": lambda m, r=r: closed(m, r) for r in _CLOSINGS
-    }
-    tuning = _holes(skull, first, _CHOICE)
-    score = {
-        n: np.mean([_local(skull, h, fill)[0] for h in tuning]) for n, fill in closings.items()
-    }
-    best = max(score, key=lambda name: score[name])
-    methods: dict[str, Fill] = {best: closings[best]}
-    if weights is not None:
-        methods["network"] = lambda m: _completed(m, weights)
-    holes = _holes(skull, second, _TEST)
+    sides = _sides(skull)
+    print(f"\n{skull.sum():,} of {skull.size:,} voxels are bone; sides {sides[0]} and {sides[1]}.")
+    for size in _SIZES:
+        tried = tuple(n for n in size.blocks if n in blocks)
+        _rows(skull, sides, replace(size, blocks=tried), weights)
+
+
+def _rows(skull: Mask, sides: tuple[Side, Side], size: _Size, weights: str | None) -> None:
+    """The table for holes of one size; of each group, the best on the first side is tested."""
+    radii, count, margin = size.radii, size.count, size.margin
+    groups: list[dict[str, Fill]] = [
+        {f"closing, {r * EDGE_MM:g} mm": lambda m, r=r: closed(m, r) for r in size.closings}
+    ]
+    if weights is not None and size.blocks:
+        groups.append(
+            {
+                f"network, voxels of {n * EDGE_MM:g} mm": lambda m, n=n: _completed(m, weights, n)
+                for n in size.blocks
+            }
+        )
+    tuning = _holes(skull, sides[0], _CHOICE, radii, count)
+    holes = _holes(skull, sides[1], _TEST, radii, count)
+    rows: dict[str, list[NDArray[np.float64]]] = {}
+    for group in groups:
+        score = {
+            name: float(np.mean([_local(skull, h, fill, margin)[0] for h in tuning]))
+            for name, fill in group.items()
+        }
+        print("\nDice on the first side: " + ", ".join(f"{n} {v:.3f}" for n, v in score.items()))
+        best = max(score, key=lambda name: score[name])
+        rows[best] = [_local(skull, hole, group[best], margin) for hole in holes]
     cut = without(skull, holes)
     mirrored = mirror_image(cut, symmetry_plane(cut))
-    rows = {name: [_local(skull, hole, fill) for hole in holes] for name, fill in methods.items()}
     rows["mirror of the other side"] = [_scores(skull, cut, mirrored, hole) for hole in holes]
-    print(f"\n| {len(holes)} holes | Dice | boundary Dice | 95 % Hausdorff, mm | Dice, hole given | "
-          "worst | best |\n| --- |" + " ---: |" * 6)  # fmt: skip
+    low, high = (EDGE_MM * r for r in radii)
+    print(f"\n| {len(holes)} holes of {low:g} to {high:g} mm | Dice | boundary Dice | "
+          "95 % Hausdorff, mm | Dice, hole given | worst | best |\n| --- |" + " ---: |" * 6)  # fmt: skip
     for name, values in rows.items():
         dice, border, far, given = np.mean(values, axis=0)
         ends = [f(v[0] for v in values) for f in (min, max)]
         print(f"| {name} | {dice:.3f} | {border:.3f} | {far:.2f} | {given:.3f} | {ends[0]:.3f} | "
-              f"{ends[1]:.3f} |")  # fmt: skip
+              f"{ends[1]:.3f} |", flush=True)  # fmt: skip
 
 
-def _completed(mask: Mask, weights: str) -> Mask:
-    """The network's completion of a part of the skull."""
-    grid = Grid(mask.shape, (1000 * EDGE_MM,) * 3)
-    source = VesselMap.from_dense("density", mask, grid, "tracks")
-    return refine(source, "complete", weights=weights, device="cpu").mask().dense() > 0
+def _completed(mask: Mask, weights: str, block: int) -> Mask:
+    """The network's completion of a part of the skull, on voxels `block` times as large."""
+    coarse = block_means(mask, block) >= 0.5
+    grid = Grid(coarse.shape, (1000 * block * EDGE_MM,) * 3)
+    source = VesselMap.from_dense("density", coarse, grid, "tracks")
+    refined = refine(source, "complete", weights=weights, device="cpu")
+    probability = refined.probability.dense()
+    if block > 1:
+        fine = {"order": 1, "mode": "grid-constant", "grid_mode": True}
+        probability = ndimage.zoom(probability, block, **fine)
+    z, y, x = mask.shape
+    return np.asarray(probability[:z, :y, :x] >= refined.least)
 
 
 def _sides(skull: Mask) -> tuple[Side, Side]:
@@ -97,10 +144,12 @@ def _sides(skull: Mask) -> tuple[Side, Side]:
     return (0, middle - _GAP_VOXELS), (middle + _GAP_VOXELS, skull.shape[LATERAL])
 
 
-def _holes(skull: Mask, side: Side, seed: int) -> list[Hole]:
+def _holes(
+    skull: Mask, side: Side, seed: int, radii: tuple[float, float], count: int
+) -> list[Hole]:
     """Holes of a skull that do not touch."""
-    drawn = draw_holes(skull, side, RADII, seed, _APART)
-    return [hole for _, hole in zip(range(_HOLES), drawn, strict=False)]
+    drawn = draw_holes(skull, side, radii, seed, _APART)
+    return [hole for _, hole in zip(range(count), drawn, strict=False)]
 
 
 def _part(skull: Mask, hole: Hole, margin: int) -> tuple[slice, ...]:
@@ -108,9 +157,9 @@ def _part(skull: Mask, hole: Hole, margin: int) -> tuple[slice, ...]:
     return wide.ball(skull.shape)[0]
 
 
-def _local(skull: Mask, hole: Hole, fill: Fill) -> NDArray[np.float64]:
+def _local(skull: Mask, hole: Hole, fill: Fill, margin: int) -> NDArray[np.float64]:
     """Scores of a method that needs only the surroundings of the hole."""
-    where = _part(skull, hole, _MARGIN)
+    where = _part(skull, hole, margin)
     cut = without(skull, [hole])
     filled = np.zeros_like(skull)
     filled[where] = fill(cut[where])
@@ -132,7 +181,7 @@ def _scores(skull: Mask, cut: Mask, filled: Mask, hole: Hole) -> NDArray[np.floa
 def costs(path: Path, weights: str | None) -> None:
     """Print the cost of a forward pass and a training step on cubes of the skull, and on all of it.
 
-    The whole is run if, by the law of the cubes, it fits into `_MOST_MB`.
+    What does not fit on the whole is extrapolated by the number of voxels; the dense network always is.
     """
     print(
         "\n| part | bone voxels | what | processor seconds | MB |\n| --- | ---: | --- | ---: | ---: |"
@@ -153,7 +202,7 @@ def costs(path: Path, weights: str | None) -> None:
         last = rows[-1]
         times = whole.size / last[3] if dense else whole.sum() / last[0]
         seconds, mb = times * last[1], times * last[2]
-        if mb < _MOST_MB and not dense:
+        if not dense:
             row = _cost(path, what, weights, 0)
             if row is not None:
                 print(f"| whole | {row[0]:,} | {what} | {row[1]:.1f} | {row[2]:.0f} |", flush=True)

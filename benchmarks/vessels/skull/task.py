@@ -13,6 +13,7 @@ from benchmarks.vessels.skull.volume import (
     Hole,
     Mask,
     Side,
+    coarser,
     draw_holes,
     without,
 )
@@ -33,10 +34,12 @@ from napari_ulm3d.train.volumes.task import LEAST, CompletionTask, Counts, scale
 from napari_ulm3d.train.volumes.windows import VolumeWindow
 from napari_ulm3d.volumes import VesselMap
 
-__all__ = ["RADII", "SkullTask", "settings"]
+__all__ = ["BLOCKS", "RADII", "SkullTask", "settings"]
 
-#: Radii of the holes, voxels: 2.5 to 5 mm.
+#: Radii of the holes in voxels of a crop: 2.5 to 5 mm at full resolution.
 RADII = (5.0, 10.0)
+#: Edges of the voxels of crops, in voxels of the skull: holes of up to 20 mm.
+BLOCKS = (1, 2, 4)
 _SIDE = 32
 _SHIFT = 3
 _EDGE_UM = 1000 * EDGE_MM
@@ -60,10 +63,10 @@ def settings(steps: int) -> CompletionTrainConfig:
             windows_per_scene=4,
             scenes_per_group=8,
             window=_SIDE,
-            voxel_um=(0.8 * _EDGE_UM, 1.25 * _EDGE_UM),
+            voxel_um=(_EDGE_UM, BLOCKS[-1] * _EDGE_UM),
         ),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=30, average=0.99),
-        validation=VolumeValidationConfig(first_seed=_VALIDATION, every_steps=150, windows=16),
+        validation=VolumeValidationConfig(first_seed=_VALIDATION, every_steps=100, windows=16),
     )
 
 
@@ -78,44 +81,59 @@ class SkullTask(CompletionTask):
         The whole skull.
     side
         The part of it from which all crops are cut, also those for validation.
+    blocks
+        Edges of the voxels of crops, in voxels of the skull; a scene has one of them.
     """
 
-    def __init__(self, config: CompletionTrainConfig, skull: Mask, side: Side) -> None:
+    def __init__(
+        self, config: CompletionTrainConfig, skull: Mask, side: Side, blocks: tuple[int, ...] = (1,)
+    ) -> None:
         super().__init__(config)
-        self._skull, self._part = skull, side
+        # A block across the border of the side belongs to neither.
+        self._scales = [(n, coarser(skull, n), (-(-side[0] // n), side[1] // n)) for n in blocks]
 
     def windows(self, seed: int) -> list[VolumeWindow]:
         rng = np.random.default_rng((seed, 15))
-        holes = draw_holes(self._skull, self._part, RADII, seed)
+        block, skull, part = self._scales[seed % len(self._scales)]
+        holes = draw_holes(skull, part, RADII, seed)
         count = self.config.data.windows_per_scene
-        return [self._crop(hole, rng) for _, hole in zip(range(count), holes, strict=False)]
+        return [
+            self._crop(skull, part, hole, rng, block)
+            for _, hole in zip(range(count), holes, strict=False)
+        ]
 
     def scenes(self) -> list[tuple[str, VolumeWindow]]:
         if self._scenes is None:
             held = self.config.validation
             first = range(held.first_seed, held.first_seed + held.windows)
-            self._scenes = [("holes", self.windows(seed)[0]) for seed in first]
+            self._scenes = [
+                (f"{EDGE_MM * self._scales[seed % len(self._scales)][0]:g}_mm", window)
+                for seed in first
+                for window in self.windows(seed)[:1]
+            ]
         return self._scenes
 
-    def _crop(self, hole: Hole, rng: np.random.Generator) -> VolumeWindow:
+    def _crop(
+        self, skull: Mask, part: Side, hole: Hole, rng: np.random.Generator, block: int
+    ) -> VolumeWindow:
         """A cube around a hole, within the training side, in a random orientation."""
         low = np.asarray(hole.centre) - _SIDE // 2 + rng.integers(-_SHIFT, _SHIFT + 1, 3)
         full = np.zeros((_SIDE,) * 3, bool)
         source, target = [], []
-        bounds = [(0, n) for n in self._skull.shape]
-        bounds[LATERAL] = self._part
+        bounds = [(0, n) for n in skull.shape]
+        bounds[LATERAL] = part
         for start, (first, stop) in zip(low.tolist(), bounds, strict=True):
             a, b = max(first, start), min(stop, start + _SIDE)
             source.append(slice(a, b))
             target.append(slice(a - start, b - start))
-        full[tuple(target)] = self._skull[tuple(source)]
+        full[tuple(target)] = skull[tuple(source)]
         z, y, x = (int(c - start) for c, start in zip(hole.centre, low, strict=True))
         cut = without(full, [Hole((z, y, x), hole.radius)])
         order = rng.permutation(3)
         turned = [np.transpose(v, order) for v in (full, cut)]
         for axis in np.flatnonzero(rng.random(3) < 0.5):
             turned = [np.flip(v, axis) for v in turned]
-        return _window(*(np.ascontiguousarray(v) for v in turned))
+        return _window(*(np.ascontiguousarray(v) for v in turned), block)
 
     def window_terms(
         self, model: nn.Module, window: VolumeWindow, device: str
@@ -153,8 +171,8 @@ class SkullTask(CompletionTask):
         return np.array([(both.sum(), found.sum(), true.sum()) for both, found in rows], float)
 
 
-def _window(full: Mask, cut: Mask) -> VolumeWindow:
-    grid = Grid(full.shape, (_EDGE_UM,) * 3)
+def _window(full: Mask, cut: Mask, block: int) -> VolumeWindow:
+    grid = Grid(full.shape, (block * _EDGE_UM,) * 3)
     features = map_features({"density": VesselMap.from_dense("density", cut, grid, "tracks")})
     none = np.zeros(len(features), bool)
     return VolumeWindow(

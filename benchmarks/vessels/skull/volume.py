@@ -10,7 +10,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EDGE_MM", "LATERAL", "Hole", "Mask", "Side", "draw_holes", "read_skull", "without"]
+__all__ = [
+    "EDGE_MM",
+    "LATERAL",
+    "Hole",
+    "Mask",
+    "Side",
+    "block_means",
+    "coarser",
+    "draw_holes",
+    "read_skull",
+    "without",
+]
 
 EDGE_MM = 0.5
 #: Axis from left to right.
@@ -102,3 +113,15 @@ def without(skull: Mask, holes: list[Hole]) -> Mask:
         where, ball = hole.ball(skull.shape)
         cut[where] &= ~ball
     return cut
+
+
+def block_means(mask: Mask, edge: int) -> NDArray[np.float32]:
+    """Share of bone in each block of `edge`^3 voxels; blocks at the end are filled up with air."""
+    padded = np.pad(mask, [(0, -n % edge) for n in mask.shape])
+    z, y, x = (n // edge for n in padded.shape)
+    return padded.reshape(z, edge, y, edge, x, edge).mean((1, 3, 5), dtype=np.float32)
+
+
+def coarser(mask: Mask, edge: int) -> Mask:
+    """Blocks of `edge`^3 voxels of which at least half are bone."""
+    return mask if edge == 1 else block_means(mask, edge) >= 0.5
