@@ -10,6 +10,10 @@ from napari_ulm3d.config import PipelineConfig
 
 __all__ = ["sure_of", "thinning_of", "working_finding"]
 
+_TOLERANCE = 0.1
+"""Widths are measured up to a tenth too narrow. Left at almost four voxels per width, noise of limited
+bandwidth looks like bubbles, and there are up to eight times as many voxels."""
+
 
 def sure_of(widths: Widths | None, config: PipelineConfig) -> bool:
     """Whether the widths are given or were measured on isolated bubbles.
@@ -44,7 +48,7 @@ def thinning_of(
     if any(value is not None for value in in_voxels):
         return (1, 1, 1)
     per_width = config.calibrate.voxels_per_width * (1 if sure else 2)
-    return thinning_for(widths, acquisition.grid.shape, per_width)
+    return thinning_for(widths, acquisition.grid.shape, per_width, _TOLERANCE)
 
 
 def working_finding(working: WorkingGrid, widths: tuple[float, float, float]) -> Finding:

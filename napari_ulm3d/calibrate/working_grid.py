@@ -30,13 +30,20 @@ def thinning_for(
     fwhm_voxels: tuple[float, float, float],
     shape: tuple[int, int, int],
     voxels_per_width: float = 2.0,
+    tolerance: float = 0.0,
 ) -> tuple[int, int, int]:
     """Integer factors along z, y, x that leave at least `voxels_per_width` voxels per width.
 
-    1 along an axis sampled less than twice as finely as that, or with a single voxel.
+    1 along an axis sampled less than twice as finely as that, or with a single voxel. Where it would
+    be 1, 2 may leave up to a share `tolerance` less: all voxels would be almost twice too many.
     """
+
+    def factor(width: float) -> int:
+        whole = int(width / voxels_per_width + 1e-6)
+        return 2 if whole == 1 and width >= 2 * (1 - tolerance) * voxels_per_width else whole
+
     z, y, x = (
-        max(1, min(int(width / voxels_per_width + 1e-6), n)) if n > 1 else 1
+        max(1, min(factor(width), n)) if n > 1 else 1
         for width, n in zip(fwhm_voxels, shape, strict=True)
     )
     return (z, y, x)

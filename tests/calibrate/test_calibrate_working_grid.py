@@ -28,6 +28,16 @@ def test_at_least_two_voxels_a_width_are_left_and_fewer_than_four(
         assert k <= n
 
 
+def test_almost_twice_as_fine_is_thinned() -> None:
+    def factors(width: float, tolerance: float) -> tuple[int, int, int]:
+        return thinning_for((width, width, 3.0), (40, 1, 40), 2.0, tolerance)
+
+    assert factors(3.7, 0.0) == (1, 1, 1)
+    assert factors(3.7, 0.1) == (2, 1, 1)
+    assert factors(3.5, 0.1) == (1, 1, 1)
+    assert factors(5.9, 0.1) == (2, 1, 1)  # 2.95 voxels per width are few enough
+
+
 @given(
     shape=st.tuples(*[st.integers(1, 60)] * 3),
     thinning=st.tuples(*[st.integers(1, 8)] * 3),

@@ -46,6 +46,12 @@ def test_widths_are_those_of_the_scene(fine: Scene) -> None:
     assert found.fwhm_um[2] == pytest.approx(WIDTH_UM[1], rel=0.15)
 
 
+def test_almost_four_voxels_per_width_are_thinned_to_two() -> None:
+    """A width that is measured a little too narrow must not leave all voxels."""
+    scene, _ = moving_speckle(WIDTH_UM[0] / 4, n_bubbles=8, n_frames=80, side_um=1800)
+    assert calibrate(scene, PipelineConfig()).working.thinning[0] == 2
+
+
 def test_one_bubble_is_enough() -> None:
     """One bubble is as few components as tissue: neither the cut nor the widths may lose it."""
     scene = moving_speckle(
