@@ -1,7 +1,8 @@
 """Methods that need no training here, on the paper's scenes: `python -m benchmarks.paper.shipped`
 
 Conventional ULM, and tracks of the shipped BubbleNet, both also with the refinement
-(``localize.refine=window``). Localizations are linked, tracks are drawn as lines on the fine grid, and the Dice
+(``localize.refine=window``), and with tracks smoothed over a quarter of the wavelength
+(``link.smoothing_distance_um``). Localizations are linked, tracks are drawn as lines on the fine grid, and the Dice
 coefficient is that of `benchmarks.paper`. PSF widths are given to all of them.
 """
 
@@ -23,10 +24,15 @@ from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.pipeline import run
 
 _UPSAMPLING = 4  # of the small networks of `benchmarks.paper`
-_METHODS = {
+_USUAL = "conventional ULM"
+_SMOOTHED = "link.smoothing_distance_um=24.64"  # a quarter of the wavelength of these sets
+_METHODS: dict[str, tuple[str, ...]] = {
+    "conventional ULM, smoothed": ("gaussian", "none", _SMOOTHED),
     "conventional ULM, refined": ("gaussian", "window"),
+    "conventional ULM, refined, smoothed": ("gaussian", "window", _SMOOTHED),
     "BubbleNet": ("network", "none"),
     "BubbleNet, refined": ("network", "window"),
+    "BubbleNet, refined, smoothed": ("network", "window", _SMOOTHED),
 }
 
 
@@ -34,14 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--axes", type=int, choices=(2, 3), default=3, help="dimensions of space")
     parser.add_argument("--scenes", type=int, default=5, help="vasculatures per concentration")
+    names = [_USUAL, *_METHODS]
+    parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="tiny scenes, to try everything")
     options = parser.parse_args(arguments)
     scale = SCALES["quick" if options.quick else "small"]
     scale = replace(scale, test_scenes=options.scenes)
     axes: int = options.axes
     print(machine_line("torch"), end="\n\n", flush=True)
-    methods: dict[str, Predict] = {"conventional ULM": conventional(axes, _UPSAMPLING)}
+    methods: dict[str, Predict] = {_USUAL: conventional(axes, _UPSAMPLING)}
     methods |= {title: tracks_of(axes, *how) for title, how in _METHODS.items()}
+    methods = {title: methods[title] for title in names if title in options.methods}
     rows = {title: Row(title, {}) for title in methods}
     for n in scale.bubbles_3d if axes == 3 else scale.bubbles_2d:
         scenes = [scene_of(axes, n, k, scale, _UPSAMPLING) for k in range(scale.test_scenes)]
@@ -52,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{concentration_table(list(rows.values()))}")
 
 
-def tracks_of(axes: int, localizer: str, refine: str) -> Predict:
-    """Tracks of a run with this localizer and refinement, drawn on the fine grid."""
+def tracks_of(axes: int, localizer: str, refine: str, *more: str) -> Predict:
+    """Tracks of a run with this localizer, refinement and other settings, on the fine grid."""
 
     def predict(test: TestScene) -> list[tuple[NDArray[np.bool_], float]]:
         scene = test.scene
@@ -68,6 +77,7 @@ def tracks_of(axes: int, localizer: str, refine: str) -> Predict:
         settings = [
             "clutter.method=none", f"psf.fwhm_voxels={widths}", f"localize.localizer={localizer}",
             f"localize.refine={refine}", "maps.fsc=false", "maps.confidence=none",
+            *more,
         ]  # fmt: skip
         tracks = run(acquisition, PipelineConfig(device="cpu").with_settings(settings)).tracks
         return drawn(tracks, test, _UPSAMPLING, axes == 2)

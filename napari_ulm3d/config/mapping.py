@@ -47,11 +47,25 @@ class LinkConfig(StageConfig):
         "frames",
         ge=1,
     )
+    smoothing_distance_um: float | None = setting(
+        None,
+        "Smooth positions over this distance along the track instead (standard deviation of the weights "
+        "of a local parabola), so that slow bubbles are averaged over more frames than fast ones. At "
+        "rates of several hundred Hz, about a quarter of the wavelength. none: smoothing_frames.",
+        "um",
+        gt=0,
+        le=1_000,
+    )
     breaks: Literal["none", "files", "blocks"] = setting(
         "none",
         "Where all tracks must end. none: nowhere (continuous recording); files: "
         "between files (the scanner paused); blocks: between blocks.",
     )
+
+    @property
+    def averaged_frames(self) -> int:
+        """Window of the moving average that has smoothed the tracks; 1 with another smoothing."""
+        return 1 if self.smoothing_distance_um is not None else self.smoothing_frames
 
 
 class MapConfig(StageConfig):

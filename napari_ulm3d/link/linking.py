@@ -15,6 +15,7 @@ from napari_ulm3d.config import LinkConfig
 from napari_ulm3d.link.chains import Chain, ChainBuilder
 from napari_ulm3d.link.chance import ChanceSample, ChanceTracks
 from napari_ulm3d.link.learning import motion_model, sample_size
+from napari_ulm3d.link.local_fit import local_parabolas
 from napari_ulm3d.link.motion import fill_gaps, smooth_and_differentiate
 from napari_ulm3d.link.points import UM_PER_MM, gates_um, plain_rows, refuse_unordered
 from napari_ulm3d.link.prediction import MotionModel
@@ -150,11 +151,11 @@ def _linked(
         *whole, held = _cut_into_frames(np.concatenate((held, plain_rows(chunk, rate_hz))))
         for rows in whole:
             push(rows)
-        yield _to_tracks(builder.take_finished(), rate_hz, config.smoothing_frames)
+        yield _to_tracks(builder.take_finished(), rate_hz, config)
     if len(held):
         push(held)
     builder.finish()
-    yield _to_tracks(builder.take_finished(), rate_hz, config.smoothing_frames)
+    yield _to_tracks(builder.take_finished(), rate_hz, config)
 
 
 def _with_chosen_length(
@@ -239,14 +240,17 @@ def _cut_into_frames(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1)
 
 
-def _to_tracks(chains: list[Chain], rate_hz: float, window: int) -> Tracks:
+def _to_tracks(chains: list[Chain], rate_hz: float, config: LinkConfig) -> Tracks:
     if not chains:
         return Tracks.empty()
     chains.sort(key=lambda one: one.id)
     points = np.array([row for one in chains for row in one.rows])
     first = np.concatenate(([0], np.cumsum([len(one.rows) for one in chains])))
     rows, first = fill_gaps(points, first)
-    position, velocity = smooth_and_differentiate(rows[:, 1:4].copy(), first, window, 1 / rate_hz)
+    position, window = rows[:, 1:4].copy(), config.smoothing_frames
+    if config.smoothing_distance_um is not None:
+        position, window = local_parabolas(position, first, config.smoothing_distance_um), 1
+    position, velocity = smooth_and_differentiate(position, first, window, 1 / rate_hz)
     velocity /= UM_PER_MM
     columns: dict[str, Any] = {
         "track_id": np.repeat([one.id for one in chains], np.diff(first)),

@@ -88,7 +88,7 @@ def vessels(
         source = ResultsFolder.open(fspath(source))
     if isinstance(source, ResultsFolder):
         own = source.config
-        config, smoothing_frames = config or own.vessels, own.link.smoothing_frames
+        config, smoothing_frames = config or own.vessels, own.link.averaged_frames
         tracks = source.tracks() if tracks is None else tracks
         map_ = density_maps(source, [])["density"]
     elif isinstance(source, VesselMap):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,16 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_no_heartbeat_is_said(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pulse", str(results), "--lowest-hz", "3", "--highest-hz", "9"]) != 0
     assert "No rhythm between 3 and 9 Hz" in capsys.readouterr().err
+
+
+def test_a_pulse_dampened_by_an_unknown_amount_is_refused(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(results, other)
+    facts = (other / "run.toml").read_text()
+    line = "smoothing_frames = 5\n"
+    assert line in facts
+    (other / "run.toml").write_text(facts.replace(line, f"{line}smoothing_distance_um = 20.0\n"))
+    assert main(["pulse", str(other)]) != 0
+    assert "without link.smoothing_distance_um" in capsys.readouterr().err

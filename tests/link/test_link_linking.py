@@ -60,6 +60,28 @@ def test_a_straight_track_at_constant_speed_is_exact(window: int) -> None:
     np.testing.assert_allclose(tracks.table["speed_mm_s"], 13.0, rtol=1e-6)
 
 
+def test_smoothing_over_a_distance_averages_a_slow_bubble_for_longer() -> None:
+    rng = np.random.default_rng(0)
+    frames, position = straight([100, 200, 300], [0.05, 0.0, 0.1], range(200))
+    noisy = table(frames, position + rng.normal(0, 4, position.shape))
+    errors = []
+    for how in ({}, {"smoothing_distance_um": 5.0}):
+        tracks = link(noisy, RATE, LinkConfig(**how))
+        assert tracks.n_tracks == 1
+        errors.append(np.sqrt(np.mean((tracks.positions_um - position) ** 2)))
+    averaged, local = errors
+    assert averaged > 1.2  # 4 um over five frames
+    assert local < 0.8 * averaged
+
+
+def test_smoothing_over_a_distance_keeps_a_straight_track() -> None:
+    velocity = [3.0, -4.0, 12.0]
+    frames, position = straight([100, 200, 300], velocity, range(7, 27))
+    tracks = link(table(frames, position), RATE, LinkConfig(smoothing_distance_um=25.0))
+    np.testing.assert_allclose(tracks.positions_um, position, atol=1e-8)
+    np.testing.assert_allclose(tracks.velocities_mm_s, [velocity] * 20, rtol=1e-6)
+
+
 def test_the_speed_limit_is_in_mm_s_whatever_the_axis() -> None:
     """Positions are in micrometres, so anisotropic voxels do not matter: 30 mm/s is 120 um here."""
     for axis in range(3):

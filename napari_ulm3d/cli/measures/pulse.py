@@ -52,6 +52,11 @@ def pulse(
     given = {"lowest_hz": lowest_hz, "highest_hz": highest_hz}
     config = PulseConfig().replace(**{k: v for k, v in given.items() if v is not None})
     results = ResultsFolder.open(folder)
+    if results.config.link.smoothing_distance_um is not None:
+        raise ResultsError(
+            f"{folder}: its tracks are smoothed over a distance, which dampens the pulse of slow bubbles by an "
+            "unknown amount. Run again without link.smoothing_distance_um."
+        )
     tracks, frames = results.tracks(), results.config.link.smoothing_frames
     graph = vessels(results) if to is not None or map_ is not None else None
     found = find(tracks, graph, config, smoothing_frames=frames)

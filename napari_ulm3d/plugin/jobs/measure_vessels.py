@@ -87,7 +87,7 @@ def measure_work(
             taken = (name, source.data, source.scale, source.translate, source.units)
         source = shown if map_ is not None else None
     if isinstance(source, Result):
-        tracks, smoothing = source.tracks, source.config.link.smoothing_frames
+        tracks, smoothing = source.tracks, source.config.link.averaged_frames
 
     def work(stop: Stop) -> Generator[Any, None, Measured]:
         from napari_ulm3d.vasculature import vessels
