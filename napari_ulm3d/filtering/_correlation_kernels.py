@@ -1,4 +1,4 @@
-"""Compiled inner loops of the correlation map, one frame at a time, without allocations.
+"""Compiled inner loops of the correlation map and of local maxima, one frame at a time.
 
 A frame is stored in a flat buffer whose rows (along x) are `pitch` apart: x voxels, then at
 least half a patch of zeros. These zeros end one row and begin the next, so a shift
@@ -15,7 +15,13 @@ import numpy as np
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["normalize_complex", "normalize_real", "separable_complex", "separable_real"]
+__all__ = [
+    "maxima_above",
+    "normalize_complex",
+    "normalize_real",
+    "separable_complex",
+    "separable_real",
+]
 
 _OPTIONS: dict[str, Any] = {
     "cache": True,
@@ -282,3 +288,36 @@ def normalize_real(frame, sums, halves, p1, p2, count, out):  # type: ignore[no-
             for x in range(nx):
                 total[i + x] = sums[z, y, x] * scale
     _real_frame(frame, total, half, p1, p2, count, out, scale)
+
+
+@njit(cache=True, nogil=True)
+def maxima_above(image, least, height):  # type: ignore[no-untyped-def]
+    """Write the values of local maxima above `least` to `height`, and 0 elsewhere.
+
+    A voxel is a maximum if none of its 26 neighbours is larger.
+
+    Parameters
+    ----------
+    image
+        (z, y, x) float32.
+    least
+        Maxima up to this are omitted.
+    height
+        (z, y, x) float32, overwritten.
+    """
+    nz, ny, nx = image.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                height[z, y, x] = 0.0
+                value = image[z, y, x]
+                if not value > least:
+                    continue
+                largest = True
+                for i in range(max(z - 1, 0), min(z + 2, nz)):
+                    for j in range(max(y - 1, 0), min(y + 2, ny)):
+                        for k in range(max(x - 1, 0), min(x + 2, nx)):
+                            if image[i, j, k] > value:
+                                largest = False
+                if largest:
+                    height[z, y, x] = value

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, spline_filter1d
+from scipy.ndimage import spline_filter1d
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PsfConfig
@@ -106,13 +106,15 @@ def isolated_maxima(
     valid = valid_voxels(frames) if valid is None else valid
     if not valid.any():
         return np.empty((0, 4), np.int64)
-    masked = not valid.all()
+    # The first compilation takes seconds, so it must not happen at import.
+    from napari_ulm3d.filtering._correlation_kernels import maxima_above
+
+    masked, height = not valid.all(), np.empty(frames.shape[1:], frames.real.dtype)
     for t, frame in enumerate(frames):
-        magnitude = np.abs(frame)
+        magnitude = np.ascontiguousarray(np.abs(frame))
         middle = np.median(magnitude[valid] if masked else magnitude)
-        peaks = maximum_filter(magnitude, size=3, mode="constant") == magnitude
-        peaks &= magnitude > 0
-        height = np.where(peaks, magnitude, 0)
+        # Lower ones are too faint to be selected, or to disturb one that is.
+        maxima_above(magnitude, max(0.9 * _ISOLATION * _NOISE_FACTOR * middle, 0.0), height)
         inner = tuple(slice(h, n - h) for h, n in zip(half, shape, strict=True))
         bright = np.argwhere(height[inner] > _NOISE_FACTOR * middle) + half
         for z, y, x in bright:

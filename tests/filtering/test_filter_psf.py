@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import PsfConfig, SparsifyConfig
@@ -20,6 +21,7 @@ from napari_ulm3d.filtering import (
     make_psf,
     patch_of,
 )
+from napari_ulm3d.filtering._correlation_kernels import maxima_above
 
 GRID = Grid((24, 20, 22), (60.0, 100.0, 100.0))
 
@@ -271,3 +273,18 @@ def test_the_carrier_uses_only_voxels_with_data() -> None:
     assert estimate_carrier(seen, valid) == pytest.approx(0.7, abs=1e-3)
     assert estimate_carrier(seen, valid) == pytest.approx(estimate_carrier(wave[:, :, 2:5]))
     assert estimate_carrier(seen) < 0
+
+
+@pytest.mark.parametrize("shape", [(12, 11, 13), (24, 1, 30)], ids=["volume", "plane"])
+@pytest.mark.parametrize("real", [False, True], ids=["IQ", "envelope"])
+def test_local_maxima_are_those_of_scipy(shape, real) -> None:
+    rng = np.random.default_rng(3)
+    frame = rng.normal(size=(*shape, 2)) @ [1, 1j]
+    image = np.abs(gaussian_filter(frame.real, 1) if real else frame).astype(np.float32)
+    image[:3] = np.round(image[:3], 1)  # plateaus
+    height = np.empty_like(image)
+    for least in (0.0, float(np.median(image))):
+        maxima_above(image, least, height)
+        peaks = (maximum_filter(image, size=3, mode="constant") == image) & (image > least)
+        np.testing.assert_array_equal(height, np.where(peaks, image, 0))
+        assert 0 < peaks.sum() < image.size / 4
