@@ -3,7 +3,8 @@
 Conventional ULM, and tracks of the shipped BubbleNet, both also with the refinement
 (``localize.refine=window``), and with tracks smoothed over a quarter of the wavelength
 (``link.smoothing_distance_um``). Localizations are linked, tracks are drawn as lines on the fine grid, and the Dice
-coefficient is that of `benchmarks.paper`. PSF widths are given to all of them.
+coefficient is that of `benchmarks.paper`. PSF widths are given to all of them but the first, which is that of
+`benchmarks.paper`, with the default patch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _UPSAMPLING = 4  # of the small networks of `benchmarks.paper`
 _USUAL = "conventional ULM"
 _SMOOTHED = "link.smoothing_distance_um=24.64"  # a quarter of the wavelength of these sets
 _METHODS: dict[str, tuple[str, ...]] = {
-    "conventional ULM, smoothed": ("gaussian", "none", _SMOOTHED),
+    "conventional ULM, widths given": ("gaussian", "none"),
+    "conventional ULM, widths given, smoothed": ("gaussian", "none", _SMOOTHED),
     "conventional ULM, refined": ("gaussian", "window"),
     "conventional ULM, refined, smoothed": ("gaussian", "window", _SMOOTHED),
     "BubbleNet": ("network", "none"),
