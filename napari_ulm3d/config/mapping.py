@@ -51,7 +51,7 @@ class LinkConfig(StageConfig):
         None,
         "Smooth positions over this distance along the track instead (standard deviation of the weights "
         "of a local parabola), so that slow bubbles are averaged over more frames than fast ones. At "
-        "rates of several hundred Hz, about a quarter of the wavelength. none: smoothing_frames.",
+        "rates of several hundred Hz, about a quarter of the wavelength. auto: the average over smoothing_frames.",
         "um",
         gt=0,
         le=1_000,
