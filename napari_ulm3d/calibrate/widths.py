@@ -31,6 +31,9 @@ _STANDS_OUT = 4.5  # over the rms of the noise
 _SAMPLED_FROM = 1.45
 """Fewest voxels per width at which a bubble can be shifted to a voxel's centre without loss."""
 _SECOND = 0.06  # of lag 1: below this, lag 2 carries little information (widths under 1.2 voxels)
+_TOLD_BY_LAG_0 = 0.05
+"""Least share of lag 0 that is not noise. The noise is known to about a hundredth of it, so that less would
+be any width, up to the whole field of view."""
 _LOOK = 2.5  # voxels per width at which isolated bubbles are measured
 _OUTLIER = 1.7
 """Widths that differ from the autocorrelation's by more than this factor are rejected: they belong
@@ -145,7 +148,7 @@ def _width(
     if np.count_nonzero(use) < 2:
         use = (lags >= 1) & (lags <= 2) & (values > max(chance, _SECOND * values[1]))
     if np.count_nonzero(use) < 2:
-        if level is None or total <= values[1]:
+        if level is None or total <= max(values[1], _TOLD_BY_LAG_0 * values[0]):
             return None
         slope = np.log(values[1] / total)
     else:

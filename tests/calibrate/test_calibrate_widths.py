@@ -85,6 +85,15 @@ def test_noise_alone_has_no_width() -> None:
     assert measure_widths(frames, Grid((30, 20, 20), (1, 1, 1)), level=0.126) is None
 
 
+@pytest.mark.parametrize("error", [-0.002, -0.0005, 0.0, 0.0002, 0.0005, 0.002])
+def test_lag_0_is_not_asked_where_it_is_all_noise(error: float) -> None:
+    """A level wrong by a fraction of a per cent gave widths of up to the whole volume."""
+    noise = 0.2
+    frames = bubbles((36, 30, 26), (2.5, 2.5, 2.5), 1, 60, noise=noise, seed=2)
+    found = autocorrelation_widths(frames, None, noise * (1 + error))
+    assert found == pytest.approx((2.5, 2.5, 2.5), rel=0.15)
+
+
 def test_noise_by_depth_on_valid_voxels_alone() -> None:
     rng = np.random.default_rng(3)
     level = np.linspace(1, 3, 40)
