@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import resample
 
-from benchmarks.machine import machine_line, markdown_table
+from benchmarks.machine import in_child, machine_line, markdown_table
 from benchmarks.scenes import Scene, score
 from napari_ulm3d.simulate import simulate
 from napari_ulm3d.simulate.config import SimulationConfig
@@ -61,7 +59,9 @@ def main() -> None:
             for factor in finer:
                 for localizer in given.localizers:
                     settings = [*given.settings, f"localize.localizer={localizer}"]
-                    done = _in_child(folder=folder, factor=factor, settings=settings)
+                    done = in_child(
+                        "benchmarks.grids", folder=folder, factor=factor, settings=settings
+                    )
                     rows.append(_row(done, localizer, factor))
                     print(" ".join(rows[-1]), flush=True)
     print("\n" + markdown_table(_HEADER, rows))
@@ -110,17 +110,6 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], finer: int) -> Any:
         noise = resample(noise, finer * shape[axis], axis=axis)
     turn = np.exp(4j * np.pi * np.arange(len(noise)) * _VOXEL_UM[0] / finer / _WAVE_UM)
     return (noise * turn[:, None, None]).astype(np.complex64)
-
-
-def _in_child(**arguments: Any) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.grids", "--child", json.dumps(arguments)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _child(folder: str, factor: int, settings: list[str]) -> dict[str, Any]:

@@ -1,16 +1,20 @@
-"""The line above every table: machine, versions and date."""
+"""What benchmarks share: the line above a table, the table, and a process of its own."""
 
 from __future__ import annotations
 
+import json
 import platform
+import subprocess
+import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from napari_ulm3d._version import __version__
 from napari_ulm3d.system.machine import processors
 
-__all__ = ["machine_line", "markdown_table"]
+__all__ = ["in_child", "machine_line", "markdown_table"]
 
 
 def machine_line(*packages: str) -> str:
@@ -31,6 +35,18 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     ]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join(lines)
+
+
+def in_child(module: str, **arguments: Any) -> dict[str, Any]:
+    """Run ``python -m module --child JSON``; its last line of output is JSON, too."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--child", json.dumps(arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def _version(package: str) -> str:

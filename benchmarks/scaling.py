@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -21,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine_line, markdown_table
+from benchmarks.machine import in_child, machine_line, markdown_table
 
 FRAMES = 200
 SHAPE = (40, 36, 32)
@@ -74,18 +72,7 @@ def _make(folder: Path, n_blocks: int) -> None:
 
 def _run(folder: Path, blocks: int, workers: int) -> dict[str, float]:
     files = sorted(str(path) for path in folder.glob("IQ*.mat"))[:blocks]
-    return _in_child(files=files, workers=workers)
-
-
-def _in_child(**arguments: Any) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scaling", "--child", json.dumps(arguments)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return in_child("benchmarks.scaling", files=files, workers=workers)
 
 
 def _child(
@@ -147,7 +134,13 @@ def _overhead(folder: Path) -> float:
     load = {"axes": "tzyx", "voxel_um": (100, 100, 100), "rate_hz": 100.0, "wavelength_um": 100.0}
     settings = ["load.frames_per_block=2", "clutter.method=none", "localize.min_snr_db=60"]
     alone, worker = (
-        _in_child(files=[str(folder / "tiny.npy")], workers=n, settings=settings, load=load)
+        in_child(
+            "benchmarks.scaling",
+            files=[str(folder / "tiny.npy")],
+            workers=n,
+            settings=settings,
+            load=load,
+        )
         for n in (0, 1)
     )
     return (worker["seconds"] - alone["seconds"]) / n_blocks

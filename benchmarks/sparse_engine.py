@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine_line, markdown_table
+from benchmarks.machine import in_child, machine_line, markdown_table
 
 OCCUPANCY = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2)
 METHODS = {
@@ -70,8 +69,13 @@ def _comparison(side: int, occupancies: tuple[float, ...]) -> str:
     methods = _methods()
     for occupancy in occupancies:
         for method in methods:
-            m = _in_child(
-                method=method, shape=[side] * 3, kernel=[3] * 3, channels=32, occupancy=occupancy
+            m = in_child(
+                "benchmarks.sparse_engine",
+                method=method,
+                shape=[side] * 3,
+                kernel=[3] * 3,
+                channels=32,
+                occupancy=occupancy,
             )
             rows.append(
                 [
@@ -96,8 +100,13 @@ def _engine(quick: bool) -> str:
         cases.append((side4, [5] * 4, 16))
     rows = []
     for shape, kernel, channels in cases:
-        m = _in_child(
-            method="sparse", shape=shape, kernel=kernel, channels=channels, occupancy=0.03
+        m = in_child(
+            "benchmarks.sparse_engine",
+            method="sparse",
+            shape=shape,
+            kernel=kernel,
+            channels=channels,
+            occupancy=0.03,
         )
         work = 2 * channels**2 * m["pairs"]
         rows.append(
@@ -117,11 +126,6 @@ def _engine(quick: bool) -> str:
 
 def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{1000 * seconds:.1f}"
-
-
-def _in_child(**case: Any) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.sparse_engine", "--child", json.dumps(case)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _measure(
