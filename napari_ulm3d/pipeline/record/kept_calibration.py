@@ -29,6 +29,9 @@ __all__ = ["KeptCalibration", "calibration_key"]
 _SECTIONS = ("load", "calibrate", "clutter", "psf", "motion", "localize")
 _FACTORS = ("factor_z", "factor_y", "factor_x")
 
+_LAYOUT = 2
+"""Of `KeptCalibration.arrays`; a calibration with another layout is measured again."""
+
 
 def calibration_key(acquisition: Acquisition, config: PipelineConfig) -> str:
     """Hash of all that a calibration depends on, except the frames and the block length."""
@@ -37,6 +40,7 @@ def calibration_key(acquisition: Acquisition, config: PipelineConfig) -> str:
     text = json.dumps(
         [
             __version__,
+            _LAYOUT,
             [values[name] for name in _SECTIONS],
             [[source.name, *source.shape, str(source.dtype)] for source in acquisition.sources],
             asdict(acquisition.grid),
