@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 _DOUBTFUL = 0.25  # relative spread of widths between blocks
+_MOST_VOXELS, _FEWEST_FRAMES = 10_000_000, 40
+"""Voxels times frames, and least number of frames, on which the widths are measured."""
 
 
 def needs_data(acquisition: Acquisition, config: PipelineConfig) -> bool:
@@ -165,9 +167,15 @@ def _widths_in(
 
 
 def _middle(frames: NDArray[Any]) -> NDArray[Any]:
-    """The middle frames of a block, at most the usual number, which is enough for the widths."""
+    """The middle frames of a block, at most the usual number; of a large volume every second, third, ...
+
+    This is enough for the widths. Between frames farther apart, bubbles move farther, so that the same ones are seen in
+    other places.
+    """
     first = max(0, len(frames) - USUAL_FRAMES) // 2
-    return frames[first : first + USUAL_FRAMES]
+    middle = frames[first : first + USUAL_FRAMES]
+    affordable = max(_MOST_VOXELS // middle[0].size, _FEWEST_FRAMES)
+    return middle[:: max(1, len(middle) // affordable)]
 
 
 def combine(

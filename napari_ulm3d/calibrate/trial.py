@@ -7,7 +7,9 @@ each of three cuts and linked. With n localizations of which p are in tracks (be
 this estimates the Jaccard index, p / (max p + n - p). The number of points in tracks alone does not
 tell, since tissue and ghosts are followed as well; but then more localizations stay alone. Another cut is
 taken only if most of the localizations that it adds, or few of those that it removes, are in tracks: where
-many localizations stay alone, the index rises even if half of the new ones do, as with tissue.
+many localizations stay alone, the index rises even if half of the new ones do, as with tissue. One more
+component is removed only if it is spread almost like the tissue before it: a compact one belongs to bubbles, and the ghosts
+that it leaves behind are followed in tracks as well.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ _AT_ONCE = 25
 _SHORTEST = 5  # localizations in a track that counts
 _FEW = 150  # fewer points in tracks decide nothing
 _CLEARLY = 1.02  # ratio of the estimated indices
+_AS_SPREAD, _LAST = 1 / 3, 3
+"""Participation ratio, over the largest of the last components removed, from which one may be tissue."""
 _ADDED, _REMOVED = 0.65, 0.3
 """In tracks: at least this share of the localizations that a cut adds, at most that of those it removes."""
 
@@ -72,12 +76,15 @@ class CutSample:
         (2, t) and (2, z, y, x): the last component removed and the first kept, products of both.
     first
         First component kept according to the criterion.
+    shifts
+        Changes of it to try, in components.
     """
 
     frames: slice
     times: NDArray[Any]
     images: NDArray[Any]
     first: int
+    shifts: tuple[int, ...]
 
     @classmethod
     def of(cls, block: NDArray[Any], cut: TissueCut) -> CutSample | None:
@@ -91,7 +98,12 @@ class CutSample:
         n_frames = min(max(affordable, _FEWEST_FRAMES), _MOST_FRAMES)
         low = max(0, len(block) - n_frames) // 2
         some = slice(low, min(low + n_frames, len(block)))
-        return cls(some, vectors[some].T, images.reshape(-1, *block.shape[1:]), cut.first)
+        # The strongest component is tissue.
+        shifts: tuple[int, ...] = (0,) if cut.first == 2 else (-1, 0)
+        tissue = cut.participation[max(0, cut.first - 1 - _LAST) : cut.first - 1].max()
+        if cut.participation[cut.first - 1] >= _AS_SPREAD * tissue:
+            shifts += (1,)
+        return cls(some, vectors[some].T, images.reshape(-1, *block.shape[1:]), cut.first, shifts)
 
     def shifted(self, filtered: NDArray[Any], shift: int) -> Iterator[NDArray[Any]]:
         """The frames, a few at a time, with one component more (-1) or fewer (1) than filtered."""
@@ -111,7 +123,7 @@ class CutSample:
         rate_hz: float,
         config: LocalizeConfig,
     ) -> tuple[TriedCut, ...]:
-        """Localize and link after each cut.
+        """Localize and link after each of the cuts `shifts`.
 
         Parameters
         ----------
@@ -129,8 +141,7 @@ class CutSample:
         psf = calibration.psf.fwhm_voxels
         config = config.replace(localizer="gaussian", min_correlation=0.0).for_psf(psf)
         rows = []
-        # The strongest component is tissue.
-        for shift in (-1, 0, 1) if self.first > 2 else (0, 1):
+        for shift in self.shifts:
             tables, first = [], 0
             for part in self.shifted(filtered.frames, shift):
                 tables.append(

@@ -25,7 +25,9 @@ from napari_ulm3d.filtering import estimate_carrier, estimate_psf
 
 __all__ = ["Widths", "autocorrelation_widths", "measure_widths"]
 
-_FEW = 32  # frames in the autocorrelation
+_FEW, _FEWEST, _MOST_VOXELS = 32, 8, 4_000_000
+"""Frames in the autocorrelation: the first number; of a large volume as many as have so many voxels, at
+least the second number."""
 _SMALLEST, _SQUARED_FROM = 0.6, 1.8  # voxels
 _STANDS_OUT = 4.5  # over the rms of the noise
 _SAMPLED_FROM = 1.45
@@ -86,7 +88,8 @@ def autocorrelation_widths(
     -------
     None if nothing correlates. 1 along axes of one voxel.
     """
-    some = frames[:: max(1, len(frames) // _FEW)]
+    few = min(_FEW, max(_FEWEST, _MOST_VOXELS // frames[0].size))
+    some = frames[:: max(1, len(frames) // few)]
     if not np.iscomplexobj(some):
         some = some - np.median(some, axis=(1, 2, 3), keepdims=True)
     share = 1.0

@@ -75,6 +75,8 @@ def test_a_cut_beside_the_right_one_is_corrected(
     filtered = _filtered(block, RANK + 1 + wrong)
     tried = sample.tried(filtered, known, RATE_HZ, config.localize)
     assert best_shift([tried]) == -wrong
+    # Beyond the tissue there are only bubbles, which nothing could justify removing.
+    assert [row.shift for row in tried] == ([-1, 0, 1] if wrong == -1 else [-1, 0])
 
 
 def test_without_tissue_nothing_is_tried(block: NDArray[np.complex64]) -> None:
