@@ -18,6 +18,7 @@ from napari_ulm3d.synthesis.bubbles import Bubbles
 from napari_ulm3d.synthesis.chaining import SHORTEST, chain
 from napari_ulm3d.synthesis.fit import JointFit
 from napari_ulm3d.synthesis.image import BubbleImage
+from napari_ulm3d.synthesis.noise import relative_noise
 from napari_ulm3d.synthesis.proposals import continued, left_over
 from napari_ulm3d.synthesis.selection import still_like_tissue, supported
 from napari_ulm3d.tables import SIGMA_UM, VELOCITY_MM_S, Localizations
@@ -80,8 +81,8 @@ def refine_localizations(
     Then, a few times, they are linked, fitted with their tracks, dropped if they
     explain nothing, and new ones are tried beyond the ends of tracks and in the residual.
     A new bubble is kept if it is in a track with localized bubbles, or in a track of at least
-    six frames. Shorter tracks and single bubbles are dropped if noise as correlated as the residual can
-    cause them; longer tracks are dropped if they are stationary and follow what the filter removed.
+    six frames. Tracks and single bubbles are dropped if noise as correlated as the residual can
+    cause them, and tracks if they are stationary and follow what the filter removed.
 
     Parameters
     ----------
@@ -186,11 +187,12 @@ def _rounds(
     if window:
         held = np.bincount(label, bubbles.given) / np.maximum(np.bincount(label), 1)
         keep &= (length >= _NEW_LENGTH) | (held[label] >= _NEW_HELD)
-    # Correlated noise reaches such maxima by chance; a long track is evidence enough.
+    # Correlated noise, and what is left of tissue, reach such maxima by chance, also along tracks.
     grain = fit.grain()
-    sure = supported(bubbles, grain * _LEAST_TRACK, grain * _LEAST_ALONE, apart)
-    keep &= sure | (length >= _NEW_LENGTH)
-    keep &= ~still_like_tissue(bubbles, fit.taken(bubbles), fit.fwhm, fit.noise_rms**2)
+    keep &= supported(bubbles, grain * _LEAST_TRACK, grain * _LEAST_ALONE, apart)
+    depth = np.clip(np.rint(bubbles.place[:, 0]).astype(np.int64), 0, fit.shape[0] - 1)
+    floor = fit.noise_rms**2 * relative_noise(fit.frames)[depth]
+    keep &= ~still_like_tissue(bubbles, fit.taken(bubbles), fit.fwhm, floor)
     return bubbles, keep
 
 

@@ -19,7 +19,10 @@ _TOGETHER = 0.5
 
 
 def still_like_tissue(
-    bubbles: Bubbles, taken: NDArray[np.float64], fwhm: NDArray[np.float64], floor: float
+    bubbles: Bubbles,
+    taken: NDArray[np.float64],
+    fwhm: NDArray[np.float64],
+    floor: float | NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Select tracks that are more likely a speckle of tissue than a bubble, (n,).
 
@@ -37,15 +40,15 @@ def still_like_tissue(
     fwhm
         (3,) full widths at half maximum of the image, voxels.
     floor
-        Power of the noise.
+        Power of the noise, one or (n,) one at each bubble.
     """
     label, length = bubbles.tracks()
     first, last = np.flatnonzero(bubbles.before < 0), np.flatnonzero(bubbles.after < 0)
     start, end = np.empty((len(first), 3)), np.empty((len(first), 3))
     start[label[first]], end[label[last]] = bubbles.place[first], bubbles.place[last]
     moved = np.linalg.norm((end - start) / fwhm, axis=1)
-    noise = np.bincount(label, bubbles.noise) / np.bincount(label)
-    grain = (moved < _STILL_WIDTHS) & (noise > _RAISED * floor)
+    raised = np.bincount(label, bubbles.noise / floor) / np.bincount(label)
+    grain = (moved < _STILL_WIDTHS) & (raised > _RAISED)
     return (length >= _LONG) & (taken > _TAKEN) & grain[label]
 
 

@@ -19,6 +19,7 @@ from test_synthesis import (
 from napari_ulm3d.synthesis.bubbles import Bubbles
 from napari_ulm3d.synthesis.fit import JointFit
 from napari_ulm3d.synthesis.image import BubbleImage
+from napari_ulm3d.synthesis.noise import relative_noise
 from napari_ulm3d.synthesis.selection import still_like_tissue
 
 Frames = NDArray[np.complex64]
@@ -131,3 +132,58 @@ def test_speckle_that_lights_up_is_not_refined_to_bubbles(
     upper, before = ((one.positions_um[:, 0] < 600).sum() for one in (found, otherwise))
     assert before > 100
     assert upper < 0.5 * before
+
+
+def test_the_noise_by_depth_is_that_of_the_noise_not_of_tissue() -> None:
+    n_frames, rng = 80, np.random.default_rng(4)
+    rise = 10 ** (np.linspace(0, 12, SHAPE[0]) / 20)  # 12 dB in amplitude
+    frames = noise(n_frames, 0.0) * rise[:, None, None].astype(np.float32)
+    expected = np.maximum(rise**2 / np.median(rise**2), 1.0)
+    np.testing.assert_allclose(relative_noise(frames), expected, rtol=0.2)
+    # Tissue as strong as the noise at the bottom moves over 40 frames.
+    speckle = rng.normal(size=(2, 6, *SHAPE[1:]))
+    slow = np.exp(2j * np.pi * np.arange(n_frames) / 40)[:, None, None, None]
+    tissue = frames.copy()
+    tissue[:, -6:] += (0.25 * slow * (speckle[0] + 1j * speckle[1])).astype(np.complex64)
+    np.testing.assert_allclose(relative_noise(tissue), expected, rtol=0.25)
+
+
+def test_the_noise_by_depth_without_data() -> None:
+    masked = noise(40, 0.0)
+    masked[:, :5] = 0
+    np.testing.assert_allclose(relative_noise(masked), 1.0, rtol=0.1)
+    assert (relative_noise(masked[:1]) == 1).all()
+    assert (relative_noise(0 * masked) == 1).all()
+
+
+def test_slow_bubbles_in_deep_noise_are_kept() -> None:
+    """They differ from tissue by their surroundings, but the noise there is stronger anyway."""
+    n_frames, length = 60, 30
+    n = 6
+    frame = np.tile(np.arange(15, 15 + length), n)
+    start = np.column_stack(
+        [np.full(n, 15.0), np.repeat([3.0, 12.0], 3), np.tile([3.0, 8.0, 13.0], 2)]
+    )
+    creep = 0.006 * np.tile(np.arange(length), n)  # a tenth of a width
+    place = np.repeat(start, length, axis=0)
+    place[:, 1] += creep
+    rise = 10 ** (np.linspace(-6, 6, SHAPE[0]) / 20)
+    frames = noise(n_frames, 0.0) * rise[:, None, None].astype(np.float32)
+    frames += render(frame, place, np.repeat(phases(n), length), n_frames)
+    mean = np.full((n_frames, 1), n_frames**-0.5, np.complex64)
+    frames -= frames.mean(axis=0)
+    found = refined(frames, localizations(frame, place), removed=mean)
+    assert hits(found, frame, place, 50.0).mean() > 0.9
+
+
+def test_grained_noise_that_stays_for_a_few_frames_is_no_track() -> None:
+    rng = np.random.default_rng(3)
+    parts = gaussian_filter(rng.normal(size=(2, 60, *SHAPE)), (0, 4, 0.9, 0.9, 0.9))
+    frames = parts[0] + 1j * parts[1]
+    frames = (0.1 * frames / np.sqrt((np.abs(frames) ** 2).mean())).astype(np.complex64)
+    level = np.abs(frames)
+    maxima = (level == maximum_filter(level, (1, 3, 3, 3))) & (level > 0.2)
+    t, *at = np.nonzero(maxima)
+    assert len(t) > 300
+    found = refined(frames, localizations(t, np.column_stack(at).astype(float)))
+    assert len(found.table) < 0.05 * len(t)
