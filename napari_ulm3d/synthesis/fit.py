@@ -162,10 +162,28 @@ class JointFit:
         Noise with correlated neighbouring voxels resembles bubbles: by chance, it reaches energies higher
         by this factor. Measured by medians over windows, so that undetected bubbles hardly matter.
         """
+        return self._energy_of(self.left)[1]
+
+    def raised(self) -> float:
+        """Factor by which the least energy of a bubble is raised for what resembles bubbles; from 1 to `grain`.
+
+        Noise is new in every frame, so that it hardly forms tracks: the square root of its grain is enough. What is left of
+        tissue stays for many frames, so that its energy is larger than that of the changes between frames, by a factor that
+        raises it further.
+        """
+        energy, grain = self._energy_of(self.left)
+        if len(self.left) < 2:
+            return grain
+        changing, of_noise = self._energy_of(self.left, changes=True)
+        staying = max(energy / changing, 1.0) if changing > 0 else 1.0
+        return min(grain, np.sqrt(of_noise) * staying)
+
+    def _energy_of(self, frames: NDArray[Any], changes: bool = False) -> tuple[float, float]:
+        """Median energy of frames, or of their changes, in a bubble's image, and its ratio to that of white noise."""
         shape = np.array(self.shape)
         half = np.minimum(self.half, (shape - 1) // 2)
         rng = np.random.default_rng(0)
-        t = rng.integers(len(self.left), size=_GRAINS)
+        t = rng.integers(len(frames) - changes, size=_GRAINS)
         corner = [rng.integers(n - 2 * h, size=_GRAINS) for n, h in zip(shape, half, strict=True)]
         image = np.ones((1, 1, 1), np.complex128)
         index = []
@@ -176,15 +194,19 @@ class JointFit:
                 image = image * self.image.profile(axis, np.arange(-h, h + 1.0)).reshape(along)
             offset = np.arange(2 * h + 1).reshape(1, *along)
             index.append(corner[axis][:, None, None, None] + offset)
-        windows = self.left[t[:, None, None, None], index[0], index[1], index[2]]
+        t = t[:, None, None, None]
+        windows = frames[t, index[0], index[1], index[2]]
+        if changes:
+            windows = (frames[t + 1, index[0], index[1], index[2]] - windows) / np.sqrt(2)
         power = (np.abs(windows) ** 2).mean(axis=(1, 2, 3))
         taken = np.abs((windows * image.conj()).sum(axis=(1, 2, 3))) ** 2
         taken /= (np.abs(image) ** 2).sum()
         seen = power > 1e-3 * self._floor  # not masked
         if not seen.any():
-            return 1.0
+            return 0.0, 1.0
         # The median of an exponential distribution is log 2 times its mean.
-        return max(float(np.median(taken[seen]) / np.log(2) / np.median(power[seen])), 1.0)
+        energy = float(np.median(taken[seen]) / np.log(2))
+        return energy, max(energy / float(np.median(power[seen])), 1.0)
 
     def taken(self, bubbles: Bubbles) -> NDArray[np.float64]:
         """(n,) fraction of each track's energy that the clutter filter removed, one value per track.

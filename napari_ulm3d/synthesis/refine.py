@@ -188,11 +188,12 @@ def _rounds(
         held = np.bincount(label, bubbles.given) / np.maximum(np.bincount(label), 1)
         keep &= (length >= _NEW_LENGTH) | (held[label] >= _NEW_HELD)
     # Correlated noise, and what is left of tissue, reach such maxima by chance, also along tracks.
-    grain = fit.grain()
-    keep &= supported(bubbles, grain * _LEAST_TRACK, grain * _LEAST_ALONE, apart)
+    raised = fit.raised()
+    keep &= supported(bubbles, raised * _LEAST_TRACK, raised * _LEAST_ALONE, apart)
     depth = np.clip(np.rint(bubbles.place[:, 0]).astype(np.int64), 0, fit.shape[0] - 1)
     floor = fit.noise_rms**2 * relative_noise(fit.frames)[depth]
-    keep &= ~still_like_tissue(bubbles, fit.taken(bubbles), fit.fwhm, floor)
+    unit_mm_s = spacing * rate_hz / 1000
+    keep &= ~still_like_tissue(bubbles, fit.taken(bubbles), fit.fwhm, floor, unit_mm_s)
     return bubbles, keep
 
 

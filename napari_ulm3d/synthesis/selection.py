@@ -11,7 +11,7 @@ from napari_ulm3d.synthesis.chaining import SHORTEST
 
 __all__ = ["still_like_tissue", "supported"]
 
-_TAKEN, _STILL_WIDTHS, _RAISED = 0.1, 0.3, 1.05
+_TAKEN, _STILL_WIDTHS, _STILL_MM_S, _RAISED = 0.1, 0.3, 2.0, 1.05
 _LONG = 6
 """Minimum number of rows in a track that may cross another one, or be judged stationary."""
 _TOGETHER = 0.5
@@ -23,6 +23,7 @@ def still_like_tissue(
     taken: NDArray[np.float64],
     fwhm: NDArray[np.float64],
     floor: float | NDArray[np.float64],
+    unit_mm_s: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Select tracks that are more likely a speckle of tissue than a bubble, (n,).
 
@@ -41,14 +42,19 @@ def still_like_tissue(
         (3,) full widths at half maximum of the image, voxels.
     floor
         Power of the noise, one or (n,) one at each bubble.
+    unit_mm_s
+        (3,) speed of one voxel per frame along each axis. At high frame rates, bubbles also stay near one place for
+        many frames, but tissue is slower.
     """
     label, length = bubbles.tracks()
     first, last = np.flatnonzero(bubbles.before < 0), np.flatnonzero(bubbles.after < 0)
     start, end = np.empty((len(first), 3)), np.empty((len(first), 3))
     start[label[first]], end[label[last]] = bubbles.place[first], bubbles.place[last]
     moved = np.linalg.norm((end - start) / fwhm, axis=1)
+    steps = np.maximum(np.bincount(label) - 1, 1)
+    speed = np.linalg.norm((end - start) * unit_mm_s, axis=1) / steps
     raised = np.bincount(label, bubbles.noise / floor) / np.bincount(label)
-    grain = (moved < _STILL_WIDTHS) & (raised > _RAISED)
+    grain = (moved < _STILL_WIDTHS) & (speed < _STILL_MM_S) & (raised > _RAISED)
     return (length >= _LONG) & (taken > _TAKEN) & grain[label]
 
 

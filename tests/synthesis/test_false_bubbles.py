@@ -48,6 +48,20 @@ def test_the_grain_is_one_for_white_noise_and_more_where_neighbours_are_alike() 
     assert fit_of(np.zeros((3, *SHAPE), np.complex64)).grain() == 1.0
 
 
+def test_noise_raises_the_least_energy_less_than_what_stays() -> None:
+    assert 1.0 <= fit_of(noise(40, 0.0)).raised() < 1.2
+    grained = noise(60, 1.2)
+    fit = fit_of(grained)
+    assert fit.grain() > 2.5
+    assert fit.raised() == pytest.approx(np.sqrt(fit.grain()), rel=0.15)
+    # Something stronger that turns slowly, like tissue that the filter left.
+    stays = noise(1, 1.2, seed=1) * np.exp(0.1j * np.arange(60))[:, None, None, None]
+    mixed = fit_of((grained + 3 * stays).astype(np.complex64))
+    assert mixed.raised() == mixed.grain()
+    assert fit_of(noise(1, 1.2)).raised() >= 1.0
+    assert fit_of(np.zeros((3, *SHAPE), np.complex64)).raised() == 1.0
+
+
 @pytest.mark.parametrize("shape", [(18, 1, 16), (3, 4, 4), (1, 1, 1)])
 def test_the_grain_of_planes_and_small_volumes(shape: tuple[int, int, int]) -> None:
     assert 1.0 <= fit_of(noise(60, 0.0, shape=shape)).grain() < 1.6
@@ -80,8 +94,10 @@ def test_what_the_filter_took_of_a_track() -> None:
 def test_tracks_that_are_rather_tissue() -> None:
     fwhm, took = np.array([2.0, 2.0, 2.0]), np.full(30, 0.4)
 
-    def judged(bubbles: Bubbles, taken: NDArray[np.float64] = took) -> bool:
-        found = still_like_tissue(bubbles, taken[: len(bubbles)], fwhm, 0.01)
+    def judged(
+        bubbles: Bubbles, taken: NDArray[np.float64] = took, unit_mm_s: float = 25.0
+    ) -> bool:
+        found = still_like_tissue(bubbles, taken[: len(bubbles)], fwhm, 0.01, np.full(3, unit_mm_s))
         assert len(set(found.tolist())) == 1
         return bool(found[0])
 
@@ -94,6 +110,11 @@ def test_tracks_that_are_rather_tissue() -> None:
     slow = still(60, 30)
     slow.place[:, 1] += 0.05 * np.arange(30)
     assert not judged(slow)
+    # A fifth of a width within 30 frames: 0.3 mm/s at 250 Hz, 3.5 mm/s at 2500 Hz.
+    creeping = still(60, 30)
+    creeping.place[:, 1] += 0.4 / 29 * np.arange(30)
+    assert judged(creeping)
+    assert not judged(creeping, unit_mm_s=250.0)
 
 
 def test_speckle_that_lights_up_is_not_refined_to_bubbles(
