@@ -104,8 +104,9 @@ class Localizations(_Table):
     """Positions of bubbles, one row per bubble and frame, sorted by frame.
 
     Columns: frame, time_s, z_um, y_um, x_um, snr_db, score, and, if the localizer
-    provides them, sigma_z_um, sigma_y_um, sigma_x_um. `score` is in [0, 1]: the probability
-    (network) or the correlation with the PSF (conventional).
+    provides them, sigma_z_um, sigma_y_um, sigma_x_um. `score` is in [0, 1]: the probability of
+    a bubble within a quarter of the wavelength (network, or refined) or the correlation with
+    the PSF (conventional).
     """
 
     required: ClassVar[dict[str, str]] = {

@@ -173,7 +173,8 @@ def localize_network(
     """Localize the bubbles of a block with `BubbleNet`.
 
     The score is the probability of a bubble times the probability that its position error is below
-    `config.hit_fraction` of the wavelength, given the predicted uncertainty.
+    `config.hit_fraction` of the wavelength, given the predicted uncertainty. A run calibrates it
+    (`probability`).
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from napari_ulm3d.synthesis.chaining import SHORTEST, chain
 from napari_ulm3d.synthesis.fit import JointFit
 from napari_ulm3d.synthesis.image import BubbleImage
 from napari_ulm3d.synthesis.noise import relative_noise
+from napari_ulm3d.synthesis.probability import evidence_of_hits, probability_of_hits
 from napari_ulm3d.synthesis.proposals import continued, left_over
 from napari_ulm3d.synthesis.selection import still_like_tissue, supported
 from napari_ulm3d.tables import SIGMA_UM, VELOCITY_MM_S, Localizations
@@ -38,6 +39,8 @@ _ROUNDS, _ROUNDS_LEFT_OVER, _IMAGE_ROUNDS = 4, 2, 3
 _SWEEPS_FIRST, _SWEEPS_IMAGE = 4, 2
 _SWEEPS, _SWEEPS_NEW, _SWEEPS_LAST = 6, 4, 6
 _HIT_WAVELENGTHS = 0.25
+_LEAST_PROBABILITY = 0.2
+"""Less probable bubbles are left out, as are those of the network by default."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def refine_localizations(
     All bubbles are fitted jointly; the image of a bubble is measured on isolated ones.
     Then, a few times, they are linked, fitted with their tracks, dropped if they
     explain nothing, and new ones are tried beyond the ends of tracks and in the residual.
+    Improbable bubbles are left out at the end.
     A new bubble is kept if it is in a track with localized bubbles, or in a track of at least
     six frames. Tracks and single bubbles are dropped if noise as correlated as the residual can
     cause them, and tracks if they are stationary and follow what the filter removed.
@@ -116,8 +120,8 @@ def refine_localizations(
     Localizations
         Sorted by frame, with `sigma_*_um` from the fit (other bubbles fixed), velocities along
         the tracks (NaN for bubbles without a track), `snr_db`, the energy of a bubble's image
-        relative to the noise power, and `score`, the probability by sigma that the error is
-        below a quarter of the wavelength, halved for bubbles without a track.
+        relative to the noise power, and `score`, the probability of a true bubble within a quarter of the
+        wavelength (`probability`).
 
     Raises
     ------
@@ -148,7 +152,8 @@ def refine_localizations(
         fit.restart(start)
         fit.sweep(start, _SWEEPS_IMAGE)
     bubbles, keep = _rounds(fit, start, settings, spacing, rate_hz, ask)
-    return _table(bubbles, keep, grid, rate_hz, _HIT_WAVELENGTHS * wavelength_um, first_frame)
+    radius_um = _HIT_WAVELENGTHS * wavelength_um
+    return _table(bubbles, keep, fit, grid, rate_hz, radius_um, first_frame)
 
 
 def _rounds(
@@ -235,6 +240,7 @@ def _trust(
 def _table(
     bubbles: Bubbles,
     keep: NDArray[np.bool_],
+    fit: JointFit,
     grid: Grid,
     rate_hz: float,
     radius_um: float,
@@ -252,12 +258,15 @@ def _table(
     sigma_um = bubbles.deviation * grid.spacing_um
     flat = np.asarray(grid.shape) == 1
     resolved = ~flat if not flat.all() else flat
-    score = hit_probability(np.maximum(sigma_um[:, resolved], 1e-6), radius_um)
+    # The evidence does not contain the standard deviations.
+    precise = hit_probability(np.maximum(sigma_um[:, resolved], 1e-6), radius_um)
+    score = precise[keep] * probability_of_hits(evidence_of_hits(bubbles, keep, fit))
+    keep[keep], score = score >= _LEAST_PROBABILITY, score[score >= _LEAST_PROBABILITY]
     out = Localizations.from_arrays(
         bubbles.frame[keep] + first_frame,
         grid.to_um(bubbles.place[keep]),
         (10 * np.log10(np.maximum(bubbles.energy[keep], 1e-6))).astype(np.float32),
-        np.where(alone, 0.5 * score, score)[keep].astype(np.float32),
+        score.astype(np.float32),
         rate_hz,
         sigma_um[keep].astype(np.float32),
     )

@@ -16,6 +16,7 @@ from napari_ulm3d.cli import main
 from napari_ulm3d.config import PipelineConfig
 from napari_ulm3d.errors import Cancelled, ConfigError, InputError
 from napari_ulm3d.io.results import ResultsFolder
+from napari_ulm3d.localize.probability import BetaCalibration
 from napari_ulm3d.localize.trajectory import trajectory_grid
 from napari_ulm3d.networks import build, save_weights
 from napari_ulm3d.pipeline import BlockFinished, advice, run, run_events
@@ -294,3 +295,17 @@ def test_half_precision_is_for_a_gpu(flow, weights) -> None:
     small = sliced(flow.acquisition, flow.frames[:20])
     with pytest.raises(ConfigError, match="precision=half needs CUDA"):
         run(small, config("network", weights, "network.precision=half", "device=cpu"))
+
+
+def test_the_score_of_a_run_and_its_minimum_are_probabilities(finished, monkeypatch) -> None:
+    small, earlier, weights = finished
+    curve = BetaCalibration(offset=0.7, low=1.3, high=0.5)
+    raw = ResultsFolder.open(earlier).localizations().table["score"].to_numpy()
+    monkeypatch.setattr(
+        "napari_ulm3d.pipeline.localizers.networks.bubbles.calibration_of", lambda _: curve
+    )
+    found = run(small, config("network", weights, "network.min_score=0.6")).localizations
+    score = found.table["score"].to_numpy()
+    expected = curve.probability(raw)
+    assert 0 < len(score) < len(raw)
+    np.testing.assert_allclose(score, expected[expected >= 0.6], rtol=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_ulm3d.config import NetworkConfig, PipelineConfig
 from napari_ulm3d.device import resolve_device
 from napari_ulm3d.filtering import FilteredBlock
 from napari_ulm3d.localize.pieces import Piece
+from napari_ulm3d.localize.probability import calibration_of
 from napari_ulm3d.networks.registry import config_of
 from napari_ulm3d.networks.shipped import LoadedNetwork, load_weights
 from napari_ulm3d.networks.weights import WeightsCard
@@ -27,6 +28,7 @@ from napari_ulm3d.pipeline.localizers.refined import (
 )
 from napari_ulm3d.pipeline.localizers.trial import SHAPE, bubbles_in, quickest
 from napari_ulm3d.pipeline.plan import BlockPlan, UsedWeights
+from napari_ulm3d.tables import Localizations
 
 __all__ = ["LOCALIZER"]
 
@@ -39,7 +41,7 @@ SETTINGS = (
 # First component kept, in the training blocks: the first 5 to 15 were removed.
 _TRAINED_FIRST = range(4, 21)
 
-# Minimum score of bubbles passed to the refinement.
+# Minimum score of bubbles passed to the refinement, before calibration.
 _PROPOSAL_SCORE = 0.05
 
 # Settings of `network` that do not affect this localizer.
@@ -67,7 +69,8 @@ class _Bubbles(NetworkBase):
         if network.margin_frames is None:  # a given margin makes the result depend on memory
             others.add("memory_gb")
         settings = network.model_dump(mode="json", exclude=others)
-        return settings | {"min_score": _least_score(plan)}
+        curve = asdict(calibration_of(plan.weights[0].card.weights_sha256))
+        return settings | {"min_score": _least_raw(plan), "calibration": curve}
 
     def key_facts(self, plan: BlockPlan) -> tuple[str, ...]:
         """Those of the network and of the refinement."""
@@ -162,13 +165,18 @@ class _Bubbles(NetworkBase):
             plan.grid,
             acquisition.rate_hz,
             acquisition.wavelength_um,
-            plan.config.network.replace(min_score=_least_score(plan)),
+            plan.config.network.replace(min_score=_least_raw(plan)),
             device=device,
             stop=stop,
             progress=progress,
             told=pieces.append,
         )
-        found = refined(found, block, filtered, plan, stop, trust_sigma=True)
+        if refines(plan):
+            found = refined(found, block, filtered, plan, stop, trust_sigma=True)
+        else:
+            curve = calibration_of(loaded.card.weights_sha256)
+            score = curve.probability(found.table["score"].to_numpy())
+            found = Localizations(found.table.assign(score=score.astype(np.float32)))
         return Found(found, kept_facts(kept) | _window_facts(pieces))
 
 
@@ -181,13 +189,16 @@ def _window_facts(pieces: list[Piece]) -> dict[str, float]:
 LOCALIZER = _Bubbles()
 
 
-def _least_score(plan: BlockPlan) -> float:
-    """Minimum score: as set, else from the weights; at most `_PROPOSAL_SCORE` with refinement."""
-    least = plan.config.network.min_score
-    if least is not None:
-        return least
-    trained = _trained_score(plan.weights[0].card)
-    return min(trained, _PROPOSAL_SCORE) if refines(plan) else trained
+def _least_raw(plan: BlockPlan) -> float:
+    """The network's minimum score, before calibration.
+
+    That with the minimum probability, which is as set, else from the weights; at most `_PROPOSAL_SCORE` with
+    refinement.
+    """
+    card, least = plan.weights[0].card, plan.config.network.min_score
+    wanted = _trained_score(card) if least is None else least
+    raw = calibration_of(card.weights_sha256).score(wanted)
+    return min(raw, _PROPOSAL_SCORE) if least is None and refines(plan) else raw
 
 
 def _trained_score(card: WeightsCard) -> float:

@@ -2,7 +2,8 @@
 
 Validation scenes of both generators (`benchmarks.scenes`, `benchmarks.crowds`), whole pipeline. For each
 range of the score: the share of localizations within a quarter of the wavelength of a bubble (each
-bubble counts once), and their number.
+bubble counts once), and their number. `--fit network` and `--fit refined` fit the coefficients that turn
+evidence into these probabilities (`localize.probability`, `synthesis.probability`) on other scenes.
 """
 
 from __future__ import annotations
@@ -16,27 +17,22 @@ from numpy.typing import NDArray
 
 from benchmarks.crowds.scenes import crowd_scene
 from benchmarks.machine import machine_line, markdown_table
+from benchmarks.reliability.fit import fit
+from benchmarks.reliability.judged import FIRST_KEPT, judged
 from benchmarks.scenes import NUMBERS, Scene, validation_scenes, with_first, with_localizer
 from napari_ulm3d.config import PipelineConfig
-from napari_ulm3d.evaluate import EvaluateConfig
-from napari_ulm3d.evaluate.pairing import match
 from napari_ulm3d.pipeline import run
 from napari_ulm3d.tables import Localizations
 
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-FIRST_KEPT = {"crowd": 5, "validation": 8}
-"""The first singular component kept in each world: the best for the Gaussian fit."""
 
 
 def judged_scores(
     scene: Scene, found: Localizations
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Scores of the localizations that count, and whether each is a hit."""
-    acquisition = scene.acquisition
-    tolerances = EvaluateConfig().tolerances(acquisition.wavelength_um)
-    pairs = match(found.frames, found.positions_um, scene.truth, acquisition.grid, tolerances)
-    hit = pairs.distance_um < tolerances.hit_um  # False for NaN, that is, without a pair
-    return found.table["score"].to_numpy(np.float64)[pairs.counted], hit[pairs.counted]
+    counted, hit = judged(scene, found)
+    return found.table["score"].to_numpy(np.float64)[counted], hit[counted]
 
 
 def reliability(score: NDArray[np.float64], hit: NDArray[np.bool_]) -> list[str]:
@@ -62,9 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--localizer", default="network")
     parser.add_argument("--refine", nargs="+", default=["none", "window"])
     parser.add_argument("--least", type=float, default=0.05, help="least score of the network")
+    parser.add_argument("--fit", choices=("network", "refined"))
     options = parser.parse_args(arguments)
     base = PipelineConfig().with_settings(["maps.fsc=false", f"network.min_score={options.least}"])
     print(machine_line("torch", "scipy"))
+    if options.fit:
+        print(fit(options.fit, base))
+        return
     rows = []
     for scene in scenes(options.frames, options.sample):
         config = with_localizer(base, options.localizer)

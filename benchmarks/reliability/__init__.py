@@ -1,0 +1,1 @@
+"""Are the scores probabilities?"""
