@@ -26,6 +26,14 @@ def common_cut(
     if not cuts:
         chosen = config.clutter.svd_range
         if "svd" not in config.clutter.method or chosen is None:
+            regions = config.clutter.regions
+            if regions is not None and "svd" in config.clutter.method:
+                count = " x ".join(map(str, regions))
+                findings.append(
+                    Finding(
+                        "first component kept", "in each region", f"{count} regions, as asked for"
+                    )
+                )
             return None
         findings.append(Finding("first component kept", str(chosen[0]), "given"))
         return chosen[0]

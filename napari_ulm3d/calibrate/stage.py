@@ -114,7 +114,7 @@ def measure_block(
     level = float(np.median(noise))
     widths = None
     if config.psf.source == "data" or _measures_widths(config):
-        has_tissue = cut is not None and cut.first > 1
+        has_tissue = config.clutter.regions is not None or (cut is not None and cut.first > 1)
         with one_blas_thread():
             widths = _widths_in(seen, has_tissue, filtered.valid, level, acquisition, config)
     carrier = estimate_carrier(seen, filtered.valid) if acquisition.kind == "iq" else 0.0
@@ -317,7 +317,8 @@ def with_cut(config: PipelineConfig, first: int, last: int) -> PipelineConfig:
 
 def _measures_cut(config: PipelineConfig) -> bool:
     clutter = config.clutter
-    return "svd" in clutter.method and clutter.svd_range is None and not clutter.svd_automatic
+    chosen = clutter.svd_range is not None or clutter.svd_automatic or clutter.regions is not None
+    return "svd" in clutter.method and not chosen
 
 
 def _measures_widths(config: PipelineConfig) -> bool:

@@ -14,11 +14,14 @@ _SVD = {"method": ("svd", "svd+bandpass")}
 _BANDPASS = {"method": ("bandpass", "svd+bandpass")}
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class ClutterConfig(StageConfig):
     """Clutter filter: removes tissue by singular value decomposition, a temporal bandpass, or both."""
 
     method: Literal["svd", "bandpass", "svd+bandpass", "none"] = setting("svd", "Clutter filter.")
-    svd_range: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = setting(
+    svd_range: tuple[Count, Count] | None = setting(
         None,
         "First and last singular component to keep, counted from 1 (strongest). auto: "
         "the tissue components are recognized because they spread over the whole volume.",
@@ -28,6 +31,12 @@ class ClutterConfig(StageConfig):
         False,
         "Choose the first component anew in every block, from the similarity of the "
         "spatial singular vectors.",
+        when=_SVD,
+    )
+    regions: tuple[Count, Count, Count] | None = setting(
+        None,
+        "Filter the volume in this many regions along z, y, x, which overlap by a half and are blended: for tissue that "
+        "moves differently from place to place. Without svd_range, each gets its own first component. none: as a whole.",
         when=_SVD,
     )
     decomposition: Literal["auto", "randomized", "full"] = setting(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering.bandpass import bandpass_filter, bandpass_matrix
+from napari_ulm3d.filtering.regions import svd_filter_by_regions
 from napari_ulm3d.filtering.svd import project_components, svd_components
 from napari_ulm3d.filtering.valid import valid_voxels
 
@@ -29,10 +30,11 @@ class FilteredBlock:
         (t, z, y, x) complex64, or float32 for an envelope (of both signs, since the filter
         removes the mean).
     components
-        First and last singular component kept, counted from 1; None without SVD.
+        First and last singular component kept, counted from 1 (with regions, the first is their median);
+        None without SVD.
     singular_values
         float64, of the unfiltered block, descending: all t, or, with the range finder, those of
-        the dropped components; None without SVD.
+        the dropped components; None without SVD or with regions.
     bandpass_hz
         Cut-off frequencies, Hz; None without bandpass.
     exponent
@@ -45,7 +47,7 @@ class FilteredBlock:
         The same frames as a PyTorch tensor, if they were filtered on a GPU.
     removed
         (t, n) temporal singular vectors that were removed, orthonormal; None unless the SVD was
-        the only filter.
+        the only filter, of the whole volume.
     """
 
     frames: NDArray[Any]
@@ -77,7 +79,7 @@ class FilteredBlock:
 
 
 def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -> FilteredBlock:
-    """Remove tissue from a block. **Overwrites `block`**, so that only one block is in memory.
+    """Remove tissue from a block. **Overwrites `block`**, so that only one block is in memory (two with regions).
 
     Parameters
     ----------
@@ -104,7 +106,9 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
         bandpass_matrix(block.shape[0], rate_hz, config.bandpass_hz, config.bandpass_order)
     valid = valid_voxels(block)
     components, values, removed = None, None, None
-    if use_svd:
+    if use_svd and config.regions is not None:
+        block, components = svd_filter_by_regions(block, config)
+    elif use_svd:
         found = svd_components(block, config)
         block = project_components(block, found.vectors, found.kept, out=block)
         components, values = found.kept, found.values

@@ -88,9 +88,12 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
             share = _NETWORK_SHARE
         else:
             room -= int(1e9 * config.network.memory_gb)
-    frames = max(0, int((1 - share) * room / (_BLOCKS_HELD * frame_bytes)))
+    held = _BLOCKS_HELD + (
+        config.clutter.regions is not None
+    )  # these are put together in another block
+    frames = max(0, int((1 - share) * room / (held * frame_bytes)))
     if frames < min(_FEWEST_FRAMES, longest):
-        missing = ceil(_FEWEST_FRAMES * _BLOCKS_HELD * frame_bytes / (1 - share)) - room
+        missing = ceil(_FEWEST_FRAMES * held * frame_bytes / (1 - share)) - room
         least = budget + missing * (execution.workers or 1)
         raise ConfigError(
             f"{execution.memory} of memory allow windows of {frames} frames of this size, but "
@@ -103,7 +106,7 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
     if frames < longest:
         config, note = _shortened(config, longest, frames, execution)
         notes = (note,)
-    spare = room - int(_BLOCKS_HELD * frame_bytes * min(frames, longest))
+    spare = room - int(held * frame_bytes * min(frames, longest))
     if share:
         memory_gb = floor(spare / 1e7) / 100
         config = config.replace(network=config.network.replace(memory_gb=memory_gb))

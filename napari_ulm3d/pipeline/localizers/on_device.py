@@ -66,7 +66,7 @@ def filtered_there(
     from napari_ulm3d.filtering import device as on_device
     from napari_ulm3d.networks.memory import free_bytes
 
-    if config.method != "svd" or config.svd_range is None or config.svd_automatic:
+    if config.method != "svd" or config.svd_range is None or config.svd_automatic or config.regions:
         return None
     kept = kept_components(len(frames), *config.svd_range)
     asked = config.decomposition == "randomized"
