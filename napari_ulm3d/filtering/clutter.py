@@ -107,7 +107,7 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
     valid = valid_voxels(block)
     components, values, removed = None, None, None
     if use_svd and config.regions is not None:
-        block, components = svd_filter_by_regions(block, config)
+        block, components = svd_filter_by_regions(block, config, valid)
     elif use_svd:
         found = svd_components(block, config)
         block = project_components(block, found.vectors, found.kept, out=block)

@@ -220,12 +220,17 @@ class Components:
         return np.delete(self.vectors, slice(first - 1, last), axis=1).astype(kind)
 
 
-def svd_components(block: NDArray[Any], config: ClutterConfig) -> Components:
-    """The components of a block and those that `svd_filter` keeps; arguments as there."""
+def svd_components(
+    block: NDArray[Any], config: ClutterConfig, valid: NDArray[np.bool_] | None = None
+) -> Components:
+    """The components of a block and those that `svd_filter` keeps; arguments as there.
+
+    Tissue is recognized in the voxels that are `valid`, (z, y, x); None: in all.
+    """
     n_frames = block.shape[0]
     first, last = config.svd_range or (1, n_frames)
     if config.svd_range is None and not config.svd_automatic:
-        first = tissue_cut(block).first
+        first = tissue_cut(block, valid).first
     if not config.svd_automatic:
         kept = kept_components(n_frames, first, last)  # check before filtering
         if _randomized(config, kept, n_frames):

@@ -102,6 +102,16 @@ def test_each_region_finds_its_own_cut_and_a_bubble_crosses_the_seam() -> None:
     np.testing.assert_allclose(done[right], frames[right] + bubble[right], atol=1e-3)
 
 
+def test_regions_outside_the_field_of_view_stay_empty() -> None:
+    frames = tissue() + noise()
+    frames[:, :, :, 15:] = 0
+    done = filtered(frames, regions=(2, 1, 4))
+    assert (done[:, :, :, 15:] == 0).all()
+    corner = (slice(None), slice(0, 4), slice(None), slice(0, 3))
+    assert np.square(np.abs(done[corner])).mean() < 0.01 * np.square(np.abs(frames[corner])).mean()
+    assert (filtered(0 * frames, regions=(2, 1, 4)) == 0).all()
+
+
 def test_a_run_filters_by_region_and_says_so() -> None:
     frames = tissue() + noise()
     z, y, x = np.indices(SHAPE)

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering.regions.layout import regions_of
 from napari_ulm3d.filtering.svd import project_components, svd_components
-from napari_ulm3d.filtering.tissue_cut import tissue_cut
-from napari_ulm3d.filtering.valid import valid_voxels
 
 __all__ = ["svd_filter_by_regions"]
 
 
 def svd_filter_by_regions(
-    block: NDArray[Any], config: ClutterConfig
+    block: NDArray[Any], config: ClutterConfig, valid: NDArray[np.bool_]
 ) -> tuple[NDArray[Any], tuple[int, int]]:
     """Remove the tissue components of each region; needs the memory of a second block.
 
@@ -32,6 +30,8 @@ def svd_filter_by_regions(
         (t, z, y, x) complex64 or float32. Not modified.
     config
         With `regions`. Without `svd_range`, the first component kept is determined in each region.
+    valid
+        (z, y, x) voxels with data (`valid_voxels`). Regions without any are left at zero.
 
     Returns
     -------
@@ -50,16 +50,15 @@ def svd_filter_by_regions(
     total = np.zeros_like(block)
     kept = []
     for region in regions_of(shape, config.regions):
+        there = valid[region.where]
+        if not there.any():
+            continue
         inside = (slice(None), *region.where)
         part = np.ascontiguousarray(block[inside])
-        settings = config
-        if config.svd_range is None and not config.svd_automatic:
-            first = tissue_cut(part, valid_voxels(part)).first
-            settings = config.replace(svd_range=(first, max(first, len(part))))
-        found = svd_components(part, settings)
+        found = svd_components(part, config, there)
         kept.append(found.kept)
         total[inside] += region.weight * project_components(
             part, found.vectors, found.kept, out=part
         )
-    first, last = np.median(kept, axis=0)
+    first, last = np.median(kept or [(1, len(block))], axis=0)
     return total, (int(first), int(last))
