@@ -24,19 +24,18 @@ def common_cut(
     """First component kept in all blocks; adds what was found, and doubts."""
     cuts = [one.cut for one in measured if one.cut is not None]
     if not cuts:
-        chosen = config.clutter.svd_range
-        if "svd" not in config.clutter.method or chosen is None:
-            regions = config.clutter.regions
-            if regions is not None and "svd" in config.clutter.method:
-                count = " x ".join(map(str, regions))
-                findings.append(
-                    Finding(
-                        "first component kept", "in each region", f"{count} regions, as asked for"
-                    )
-                )
+        clutter = config.clutter
+        if "svd" not in clutter.method:
             return None
-        findings.append(Finding("first component kept", str(chosen[0]), "given"))
-        return chosen[0]
+        if clutter.svd_range is not None:
+            first = clutter.svd_range[0]
+            findings.append(Finding("first component kept", str(first), "given"))
+            return first
+        if clutter.regions is not None:
+            count = " x ".join(map(str, clutter.regions))
+            how = f"{count} regions, as asked for"
+            findings.append(Finding("first component kept", "in each region", how))
+        return None
     firsts = sorted(cut.first for cut in cuts)
     shortest = min(b.n_frames for b in acquisition.blocks(config.load.block_frames))
     first = min(firsts[len(firsts) // 2], shortest)
