@@ -88,9 +88,8 @@ def fit_to_memory(acquisition: Acquisition, config: PipelineConfig, execution: E
             share = _NETWORK_SHARE
         else:
             room -= int(1e9 * config.network.memory_gb)
-    held = _BLOCKS_HELD + (
-        config.clutter.regions is not None
-    )  # these are put together in another block
+    # Regions are put together in another block.
+    held = _BLOCKS_HELD + (1 if config.clutter.regions is not None else 0)
     frames = max(0, int((1 - share) * room / (held * frame_bytes)))
     if frames < min(_FEWEST_FRAMES, longest):
         missing = ceil(_FEWEST_FRAMES * held * frame_bytes / (1 - share)) - room

@@ -162,7 +162,7 @@ class JointFit:
         Noise with correlated neighbouring voxels resembles bubbles: by chance, it reaches energies higher
         by this factor. Measured by medians over windows, so that undetected bubbles hardly matter.
         """
-        return self._energy_of(self.left)[1]
+        return self._energy_in_images()[1]
 
     def raised(self) -> float:
         """Factor by which the least energy of a bubble is raised for what resembles bubbles; from 1 to `grain`.
@@ -171,19 +171,19 @@ class JointFit:
         tissue stays for many frames, so that its energy is larger than that of the changes between frames, by a factor that
         raises it further.
         """
-        energy, grain = self._energy_of(self.left)
+        energy, grain = self._energy_in_images()
         if len(self.left) < 2:
             return grain
-        changing, of_noise = self._energy_of(self.left, changes=True)
+        changing, of_noise = self._energy_in_images(changes=True)
         staying = max(energy / changing, 1.0) if changing > 0 else 1.0
         return min(grain, np.sqrt(of_noise) * staying)
 
-    def _energy_of(self, frames: NDArray[Any], changes: bool = False) -> tuple[float, float]:
-        """Median energy of frames, or of their changes, in a bubble's image, and its ratio to that of white noise."""
+    def _energy_in_images(self, changes: bool = False) -> tuple[float, float]:
+        """Energy of the residual, or of its changes, in a bubble's image, and its ratio to that of white noise."""
         shape = np.array(self.shape)
         half = np.minimum(self.half, (shape - 1) // 2)
         rng = np.random.default_rng(0)
-        t = rng.integers(len(frames) - changes, size=_GRAINS)
+        t = rng.integers(len(self.left) - changes, size=_GRAINS)
         corner = [rng.integers(n - 2 * h, size=_GRAINS) for n, h in zip(shape, half, strict=True)]
         image = np.ones((1, 1, 1), np.complex128)
         index = []
@@ -195,9 +195,9 @@ class JointFit:
             offset = np.arange(2 * h + 1).reshape(1, *along)
             index.append(corner[axis][:, None, None, None] + offset)
         t = t[:, None, None, None]
-        windows = frames[t, index[0], index[1], index[2]]
+        windows = self.left[t, index[0], index[1], index[2]]
         if changes:
-            windows = (frames[t + 1, index[0], index[1], index[2]] - windows) / np.sqrt(2)
+            windows = (self.left[t + 1, index[0], index[1], index[2]] - windows) / np.sqrt(2)
         power = (np.abs(windows) ** 2).mean(axis=(1, 2, 3))
         taken = np.abs((windows * image.conj()).sum(axis=(1, 2, 3))) ** 2
         taken /= (np.abs(image) ** 2).sum()

@@ -261,7 +261,8 @@ def _table(
     # The evidence does not contain the standard deviations.
     precise = hit_probability(np.maximum(sigma_um[:, resolved], 1e-6), radius_um)
     score = precise[keep] * probability_of_hits(evidence_of_hits(bubbles, keep, fit))
-    keep[keep], score = score >= _LEAST_PROBABILITY, score[score >= _LEAST_PROBABILITY]
+    probable = score >= _LEAST_PROBABILITY
+    keep[keep], score = probable, score[probable]
     out = Localizations.from_arrays(
         bubbles.frame[keep] + first_frame,
         grid.to_um(bubbles.place[keep]),
