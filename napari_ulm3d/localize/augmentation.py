@@ -34,6 +34,9 @@ MIRRORS: tuple[tuple[int, ...], ...] = (
 )
 """Mirrored axes (of t, z, y, x) of each view; the first 1, 2, 4 or 8 views are used."""
 
+_BELIEVED = -1.0
+"""Log-odds of a second bubble from which two views may have them in another order."""
+
 
 def averaged_output(
     model: BubbleNet,
@@ -69,7 +72,7 @@ def averaged_output(
     Returns
     -------
     BubbleOutput
-        One row per voxel, window after window.
+        Rows of the voxels, window after window.
     """
     import torch
 
@@ -77,6 +80,7 @@ def averaged_output(
 
     given = _Given(windows, device)
     sums: Tensor | None = None
+    first_view: Tensor | None = None
     for first in range(0, views, at_once):
         mirrors = MIRRORS[first : min(first + at_once, views)]
         out, order = given.through(model, mirrors, backend, reuse)
@@ -99,11 +103,15 @@ def averaged_output(
             dim=1,
         )
         if order is not None:
+            rows = rows.view(-1, 11 * out.per_voxel)
             rows = torch.empty_like(rows).index_copy_(0, order, rows)
-        said = rows.view(len(mirrors), given.n_voxels, 11)
-        precision = said[:, :, 4:7]
-        said[:, :, 1:4] *= signs[:, None, :3] * precision
+        said = rows.view(len(mirrors), given.n_voxels * out.per_voxel, 11)
+        said[:, :, 1:4] *= signs[:, None, :3]
         said[:, :, 7:10] *= signs[:, None, 3:]
+        if out.per_voxel == 2:
+            first_view = said[0, :, 1:4].clone() if first_view is None else first_view
+            said = _in_one_order(said, first_view)
+        said[:, :, 1:4] *= said[:, :, 4:7]
         total = said.sum(0)
         sums = total if sums is None else sums + total
     assert sums is not None
@@ -115,7 +123,35 @@ def averaged_output(
         velocity=sums[:, 7:10] / views,
         level=sums[:, 10] / views,
         coordinates=given.coordinates,
+        per_voxel=out.per_voxel,
     )
+
+
+def _in_one_order(said: Tensor, first_view: Tensor) -> Tensor:
+    """The two bubbles of each voxel in the order in which the first view has them.
+
+    The brighter one comes first. Of two equally bright ones, views may disagree which that is, and the
+    mean would lie between them.
+
+    Parameters
+    ----------
+    said
+        (views, 2 n, 11) predictions.
+    first_view
+        (2 n, 3) offsets of the first view.
+    """
+    import torch
+
+    pairs, wanted = said.unflatten(1, (-1, 2)), first_view.unflatten(0, (-1, 2))
+    place = pairs[..., 1:4]
+    kept = (place - wanted).square().sum((-2, -1))
+    swapped = (place.flip(2) - wanted).square().sum((-2, -1))
+    # The place of a second bubble that is hardly believed in says nothing about the order.
+    turn = (swapped < kept) & (pairs[..., 1, 0] > _BELIEVED)
+    turned = torch.where(turn[..., None, None], pairs.flip(2), pairs)
+    # That there are two is no property of either.
+    turned[..., 0] = pairs[..., 0]
+    return turned.flatten(1, 2)
 
 
 class _Given:

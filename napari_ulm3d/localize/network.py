@@ -153,7 +153,8 @@ def predict(
         if progress is not None:
             progress(last / n_frames)
         # In the order of the whole window, independent of the pieces.
-        yield find_peaks(_select(voxels, np.argsort(kept)), radius, _least(config))
+        order = np.argsort(kept, kind="stable")
+        yield find_peaks(_select(voxels, order), radius, _least(config))
 
 
 def localize_network(
@@ -315,7 +316,7 @@ def _predict_pass(
     views_at_once: int,
     reuse: Reuse,
 ) -> list[tuple[NDArray[np.intp], BubblePredictions]]:
-    """Candidates of each part: their rows in the part, ascending, and the predictions."""
+    """Candidates of each part: the rows of their voxels, ascending, and the predictions."""
     import torch
 
     with torch.inference_mode():
@@ -333,10 +334,11 @@ def _predict_pass(
         every = torch.cat([column.float() for column in columns], dim=1).cpu().numpy()
     found, first = [], 0
     for part in parts:
-        said = every[first : first + len(part)]
-        first += len(part)
-        at = np.flatnonzero(said[:, 0] >= config.candidate_score)
-        said, places = said[at].astype(np.float64), part.coordinates[at].astype(np.int64)
+        said = every[first : first + len(part) * out.per_voxel]
+        first += len(said)
+        chosen = np.flatnonzero(said[:, 0] >= config.candidate_score)
+        at = chosen // out.per_voxel
+        said, places = said[chosen].astype(np.float64), part.coordinates[at].astype(np.int64)
         candidates = BubblePredictions(
             frame=places[:, 0] + part.first_frame,
             probability=said[:, 0],

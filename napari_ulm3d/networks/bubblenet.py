@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from napari_ulm3d.config import StageConfig, setting
@@ -38,7 +38,7 @@ from napari_ulm3d.sparse import (
 
 __all__ = ["BubbleNet", "BubbleNetConfig", "BubbleOutput", "ComplexConv", "PhaseStem"]
 
-_SPACE, _HALF = (1, 3, 3, 3), (1, 2, 2, 2)
+_SPACE, _HALF, _AROUND = (1, 3, 3, 3), (1, 2, 2, 2), (3, 3, 3, 3)
 
 
 class BubbleNetConfig(StageConfig):
@@ -62,6 +62,15 @@ class BubbleNetConfig(StageConfig):
     reach_voxels: float = setting(
         2.0, "Maximum distance of a bubble from its voxel along each axis.", "voxels", gt=0
     )
+    per_voxel: int = setting(
+        1, "Maximum number of bubbles that belong to the same voxel.", "bubbles", ge=1, le=2
+    )
+    moving_levels: int = setting(
+        0,
+        "Number of levels, counted from the coarsest, with a convolution over space and time at "
+        "once: it follows bubbles that leave their voxel from one frame to the next.",
+        ge=0,
+    )
 
     @field_validator("time_kernel")
     @classmethod
@@ -70,11 +79,25 @@ class BubbleNetConfig(StageConfig):
             raise ValueError(f"{frames} frames have no middle frame; use an odd number")
         return frames
 
+    @model_validator(mode="after")
+    def _levels_exist(self) -> Self:
+        if self.moving_levels > len(self.channels):
+            raise ValueError(
+                f"moving_levels = {self.moving_levels}, but there are {len(self.channels)} levels"
+            )
+        return self
+
+    @property
+    def moving(self) -> range:
+        """Levels with a convolution over space and time, 0 being the finest."""
+        return range(len(self.channels) - self.moving_levels, len(self.channels))
+
     @property
     def context_frames(self) -> int:
         """Temporal reach of a prediction in both directions: that of the convolutions over time."""
         levels = len(self.channels)
-        return self.time_kernel // 2 * (1 + self.blocks * (2 * levels - 1))
+        along = self.time_kernel // 2 * (1 + self.blocks * (2 * levels - 1))
+        return along + self.moving_levels
 
     @property
     def stride(self) -> int:
@@ -86,18 +109,21 @@ class BubbleNetConfig(StageConfig):
         """Reach of a prediction along z, y, x: one voxel of its level per convolution."""
         *finer, coarsest = (2**level for level in range(len(self.channels)))
         convolutions = 1 + 2 * self.blocks * sum(finer) + self.blocks * coarsest
+        convolutions += sum(2**level for level in self.moving)
         # The position within the coarsest voxel determines on which side the reach is longer.
         return int(convolutions + self.stride - 1)
 
 
 @dataclass(frozen=True)
 class BubbleOutput:
-    """Predictions, one row per kept voxel.
+    """Predictions, one row per kept voxel and bubble that may belong to it.
+
+    With two bubbles per voxel, rows 2 v and 2 v + 1 are those of voxel v: the brighter one, and the other.
 
     Attributes
     ----------
     logit
-        (n,) log-odds that a bubble belongs to the voxel.
+        (n,) log-odds that a bubble belongs to the voxel; for the second row of a voxel, that two do.
     offset
         (n, 3) bubble position minus voxel along z, y, x, voxels.
     log_sigma
@@ -108,6 +134,8 @@ class BubbleOutput:
         (n,) log10 of the ratio of bubble amplitude to noise; 20 times this is the SNR in dB.
     coordinates
         The voxels of the input.
+    per_voxel
+        Number of rows of each voxel.
     """
 
     logit: Tensor
@@ -116,6 +144,7 @@ class BubbleOutput:
     velocity: Tensor
     level: Tensor
     coordinates: Coordinates
+    per_voxel: int = 1
 
 
 class ComplexConv(nn.Module):
@@ -209,6 +238,29 @@ class _Block(nn.Module):
         return x.with_features(x.features + self.layers(x).features)
 
 
+class _Moving(nn.Module):
+    """x + conv(act(norm(x))) with a kernel over space and time at once.
+
+    A kernel over time alone reaches only the same voxel in other frames. A bubble that moves by
+    more than a voxel per frame leaves no kept voxel there; this kernel finds it in the
+    neighbours, which at a coarse level are several voxels wide.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Pointwise(nn.LayerNorm(channels)),
+            Pointwise(nn.SiLU()),
+            SubmanifoldConv(channels, channels, _AROUND),
+        )
+        # Adds nothing at first, so that a trained network can be continued with it.
+        for weight in self.layers[2].parameters():
+            nn.init.zeros_(weight)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        return x.with_features(x.features + self.layers(x).features)
+
+
 def _over_time(frames: int) -> tuple[int, int, int, int]:
     return (frames, 1, 1, 1)
 
@@ -234,21 +286,23 @@ class BubbleNet(nn.Module):
         self.stem = PhaseStem(config.stem, time)
         self.entry = Pointwise(nn.Linear(self.stem.out_channels, widths[0]))
         self.down = nn.ModuleList(blocks(width) for width in widths)
+        self.moving = nn.ModuleDict({str(level): _Moving(widths[level]) for level in config.moving})
         self.pool = MaxPool(_HALF)
         steps = list(pairwise(widths))
         self.widen = nn.ModuleList(Pointwise(nn.Linear(a, b)) for a, b in steps)
         self.rise = nn.ModuleList(InverseConv(b, a, _HALF, _HALF, 0) for a, b in steps)
         self.join = nn.ModuleList(Pointwise(nn.Linear(2 * a, a)) for a, _ in steps)
         self.up = nn.ModuleList(blocks(a) for a, _ in steps)
-        last = nn.Linear(config.head, 11)
+        last = nn.Linear(config.head, 11 * config.per_voxel)
         self.head = nn.Sequential(
             nn.LayerNorm(widths[0]), nn.Linear(widths[0], config.head), nn.SiLU(), last
         )
         with torch.no_grad():
             last.weight.mul_(0.1)
             last.bias.zero_()
+            last.bias[0::11] = -5.0  # few voxels contain several bubbles
             last.bias[0] = -2.5  # about one in thirteen kept voxels contains a bubble
-            last.bias[10] = 0.8
+            last.bias[10::11] = 0.8
 
     def forward(self, x: SparseTensor) -> BubbleOutput:
         """Predict on the input's voxels.
@@ -274,6 +328,8 @@ class BubbleNet(nn.Module):
         for level, blocks in enumerate(self.down):
             if level:
                 x = self.widen[level - 1](self.pool(x))
+            if level in self.config.moving:
+                x = self.moving[str(level)](x)
             x = blocks(x)
             skips.append(x)
         for level in reversed(range(len(self.up))):
@@ -281,7 +337,7 @@ class BubbleNet(nn.Module):
             x = self.up[level](self.join[level](concatenate([skips[level], risen])))
         # 16 bits are too coarse for positions, so the last products always use 32.
         with without_autocast(x.device):
-            out = self.head(x.features.to(next(self.head.parameters()).dtype))
+            out = self.head(x.features.to(next(self.head.parameters()).dtype)).reshape(-1, 11)
         return BubbleOutput(
             logit=out[:, 0],
             offset=self.config.reach_voxels * torch.tanh(out[:, 1:4]),
@@ -291,4 +347,5 @@ class BubbleNet(nn.Module):
             velocity=0.1 * out[:, 7:10],
             level=out[:, 10],
             coordinates=x.coordinates,
+            per_voxel=self.config.per_voxel,
         )

@@ -11,31 +11,35 @@ __all__ = ["grown"]
 
 
 def grown(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """Widen the kernels of weights by zeros on both sides.
+    """Widen the kernels of weights by zeros on both sides, and add layers and outputs.
 
     A convolution with such a kernel gives the same result, so that training continues from
     what was learned and can begin to use more distant neighbours (after Net2Net,
-    Chen, Goodfellow and Shlens, ICLR 2016).
+    Chen, Goodfellow and Shlens, ICLR 2016). Layers and outputs that the smaller network
+    lacks keep their initial values.
 
     Parameters
     ----------
     weights
         State of the smaller network; kernels are (c_out, *kernel, c_in).
     wanted
-        State of the larger network; only the shapes are used.
+        State of the larger network.
 
     Returns
     -------
     dict or None
-        State for the larger network; None if it differs in more than wider kernels.
+        State for the larger network; None if it lacks a layer or differs in other sizes.
     """
-    if weights.keys() != wanted.keys():
+    if not weights.keys() <= wanted.keys():
         return None
-    out = {}
+    out = {name: value.clone() for name, value in wanted.items()}
     for name, value in weights.items():
         shape = wanted[name].shape
         if value.ndim != len(shape):
             return None
+        if value.shape[1:] == shape[1:] and len(value) < shape[0]:
+            out[name][: len(value)] = value
+            continue
         more = [b - a for a, b in zip(value.shape, shape, strict=True)]
         kernel = range(1, value.ndim - 1)
         if any(m < 0 or m % 2 or (m and axis not in kernel) for axis, m in enumerate(more)):

@@ -35,7 +35,7 @@ CHECKPOINT = "checkpoint.safetensors"
 _FREE = ("device", "checkpoint_steps", "log_steps", "notes", "inference")
 
 # Sizes in which the network to start from may be smaller.
-_GROWS = {"time_kernel"}
+_GROWS = {"time_kernel", "per_voxel", "moving_levels"}
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -83,7 +83,7 @@ def _load_start(model: torch.nn.Module, start: str) -> None:
     if state is None or not alike:
         raise ConfigError(
             f"{path}: this network has other sizes than the one to train. Set [network] as in "
-            "its card (time_kernel may be longer), or leave `start` out."
+            "its card (time_kernel, per_voxel and moving_levels may be larger), or leave `start` out."
         )
     model.load_state_dict(state)
 

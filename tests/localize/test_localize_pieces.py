@@ -88,13 +88,15 @@ def test_one_large_piece_at_a_time_where_small_ones_would_overlap_too_much() -> 
     assert plenty.times_computed < 1.5
 
 
-@pytest.mark.parametrize("channels", [(4, 6), (4, 5, 6)])
-def test_a_bubble_net_looks_as_far_as_it_says(channels) -> None:
+@pytest.mark.parametrize(
+    ("channels", "moving"), [((4, 6), 0), ((4, 5, 6), 0), ((4, 6), 1), ((4, 5, 6), 2)]
+)
+def test_a_bubble_net_looks_as_far_as_it_says(channels, moving) -> None:
     torch.manual_seed(0)
-    net = build(
-        "BubbleNet",
-        {"stem": 2, "channels": channels, "blocks": 1, "head": 8, "time_kernel": 5},
-    ).eval()
+    sizes = {"stem": 2, "channels": channels, "blocks": 1, "head": 8, "time_kernel": 5}
+    net = build("BubbleNet", {**sizes, "moving_levels": moving}).eval()
+    for block in net.moving.values():
+        torch.nn.init.normal_(block.layers[2].weight)
     reach = net.config.context_frames
     for axis, far in ((0, reach), (1, net.config.context_voxels)):
         n = 2 * far + 9

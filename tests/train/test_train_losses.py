@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -177,3 +179,46 @@ def test_doubt_lets_uncertain_bubbles_pull_as_hard_as_certain_ones():
     assert plain[0] / plain[1] == pytest.approx(np.exp(4))
     assert half[0] / half[1] == pytest.approx(np.exp(2))
     assert full[0] / full[1] == pytest.approx(1)
+
+
+def test_two_bubbles_per_voxel_are_two_terms_of_the_mixture_and_of_the_count():
+    targets = make_targets(
+        COORDINATES,
+        SHAPE,
+        Bubbles(
+            np.array([0, 0]),
+            np.array([[2.0, 2.0, 1.9], [2.0, 2.0, 2.2]]),
+            np.zeros((2, 3), np.float32),
+            np.array([0.2, 0.7], np.float32),
+        ),
+        per_voxel=2,
+    )
+    assert targets.voxel.tolist() == [1, 0]
+    n = 2 * len(COORDINATES)
+    rng = torch.Generator().manual_seed(2)
+    values = [
+        torch.randn(*shape, generator=rng, dtype=torch.float64)
+        for shape in ((n,), (n, 3), (n, 3), (n, 3), (n,))
+    ]
+    made = batch_targets([targets], [n], SHAPE[0])
+    made = type(made)(*(v.double() if v.is_floating_point() else v for v in vars(made).values()))
+    total, terms = bubble_loss(replace(output(values), per_voxel=2), made, LossConfig())
+    logit, offset, log_sigma, _, level = (v.numpy() for v in values)
+    p, sigma = 1 / (1 + np.exp(-logit)), np.exp(log_sigma)
+    mean = np.repeat(COORDINATES[:, 1:], 2, axis=0) + offset
+    density = [
+        sum(p[k] * norm.pdf(place, mean[k], sigma[k]).prod() for k in range(4))
+        for place in ([2.0, 2.0, 1.9], [2.0, 2.0, 2.2])
+    ]
+    assert terms["position"].item() == pytest.approx(-np.mean(np.log(density)), rel=1e-5)
+    entropy = -np.log([p[0], p[1], *(1 - p[2:])]).sum()
+    assert terms["detection"].item() == pytest.approx(entropy / (2 + 0.01 * len(COORDINATES)))
+    sums = np.array([p[:6].sum(), p[6:].sum()])
+    spread = np.array([(p[:6] * (1 - p[:6])).sum(), (p[6:] * (1 - p[6:])).sum()]) + 0.5
+    expected = 0.5 * (np.array([2, 0]) - sums) ** 2 / spread + 0.5 * np.log(spread)
+    assert terms["count"].item() == pytest.approx(expected.mean())
+    # The brighter one belongs to the first row.
+    far = np.abs(level[:2] - [0.7, 0.2])
+    huber = np.where(far < 0.1, far**2 / 0.2, far - 0.05)
+    assert terms["level"].item() == pytest.approx(huber.mean(), rel=1e-5)
+    assert total.isfinite()

@@ -63,3 +63,24 @@ def test_kernels_longer_in_time_change_nothing_at_first(tmp_path):
     save_weights(path, second.model)
     with pytest.raises(ConfigError, match="other sizes"):
         new_state(make_task(settings(start=str(path))))
+
+
+def test_more_bubbles_per_voxel_and_moving_levels_change_nothing_at_first(tmp_path):
+    path = tmp_path / "first.safetensors"
+    first = new_state(make_task(settings(seed=3)))
+    save_weights(path, first.model)
+    larger = settings(
+        seed=4, start=str(path), network={**SMALL, "per_voxel": 2, "moving_levels": 1}
+    )
+    second = new_state(make_task(larger))
+    window = collate([random_block((9, 6, 5, 4), 0.4)])
+    with torch.no_grad():
+        said, wanted = second.model(window), first.model(window)
+    for name in ("logit", "offset", "log_sigma", "velocity", "level"):
+        torch.testing.assert_close(getattr(said, name)[0::2], getattr(wanted, name))
+    # Second bubbles are at first hardly believed in.
+    assert said.logit[1::2].sigmoid().max() < 0.02
+    save_weights(path, second.model)
+    for fewer in ({"per_voxel": 2}, {"moving_levels": 1}):
+        with pytest.raises(ConfigError, match="other sizes"):
+            new_state(make_task(settings(start=str(path), network={**SMALL, **fewer})))

@@ -116,3 +116,24 @@ def test_time_reversed_turns_velocities():
     _, true = flipped(block, bubbles((0, 1, 1, 1), (1, 1, 1, 2)), np.array([1, 0, 0, 0], bool))
     assert true.frame.tolist() == [3, 2]
     np.testing.assert_allclose(true.velocity[1], [-3, -4, -5])
+
+
+def test_two_bubbles_stay_in_a_voxel_that_may_have_two():
+    kept = voxels((0, 2, 2, 2), (0, 2, 2, 3))
+    three = bubbles((0, 2, 2, 2.3), (0, 2, 2, 2.1), (0, 2, 2, 2.4))
+    three.level[:] = [0.5, 0.9, 2.0]
+    targets = make_targets(kept, SHAPE, three, per_voxel=2)
+    # The two nearest stay, the brighter one in the first row; the third takes the next voxel.
+    assert targets.voxel.tolist() == [1, 0, 2]
+    assert targets.near[0, :5].tolist() == [0, 1, 2, 3, -1]
+    offsets = [[0, 0, 0.3], [0, 0, 0.3], [0, 0, -0.7], [0, 0, -0.7]]
+    np.testing.assert_allclose(targets.offset[0, :4], offsets, atol=1e-6)
+
+
+def test_rows_of_bubbles_without_noise_or_voxel():
+    kept = voxels((0, 2, 2, 2))
+    three = bubbles((0, 2, 2, 2.3), (0, 2, 2, 2.1), (0, 2, 2, 2.4))
+    three.level[:] = np.nan
+    targets = make_targets(kept, SHAPE, three, per_voxel=2)
+    assert sorted(targets.voxel.tolist()) == [-1, 0, 1]
+    assert targets.voxel[2] == -1

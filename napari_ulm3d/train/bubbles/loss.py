@@ -46,12 +46,12 @@ class BatchTargets:
 
 def batch_targets(
     targets: Sequence[Targets],
-    n_voxels: Sequence[int],
+    n_rows: Sequence[int],
     n_frames: int,
     device: torch.device | str = "cpu",
 ) -> BatchTargets:
-    """Concatenate the targets of windows of `n_frames` frames with consecutive voxels."""
-    first = np.cumsum([0, *n_voxels[:-1]])
+    """Concatenate the targets of windows of `n_frames` frames with consecutive rows of predictions."""
+    first = np.cumsum([0, *n_rows[:-1]])
 
     def rows(name: str) -> Tensor:
         parts = []
@@ -151,15 +151,15 @@ def bubble_loss(
     """The weighted sum of all terms, and the individual terms.
 
     detection
-        Binary cross entropy of the voxels, with target 1 for those assigned to a bubble: the
-        sum over voxels divided by the number of bubbles plus a hundredth of the voxels, so that
+        Binary cross entropy of the rows, with target 1 for those assigned to a bubble: the
+        sum over rows divided by the number of bubbles plus a hundredth of the voxels, so that
         windows with hardly any bubbles do not outweigh the others.
     position
         `mixture_loss`.
     count
         `count_loss`.
     velocity, level
-        Smooth L1 at the assigned voxels, mean over bubbles. Velocities are in units of
+        Smooth L1 at the assigned rows, mean over bubbles. Velocities are in units of
         0.03 voxels per frame, typical for most bubbles, plus a fifth of the bubble's
         speed; otherwise a few bubbles that move by voxels would dominate.
 
@@ -181,6 +181,7 @@ def bubble_loss(
     indices = output.coordinates.indices
     n_frames = output.coordinates.shape[0]
     frame = indices[:, 0].long() * n_frames + indices[:, 1].long()
+    frame = frame.repeat_interleave(output.per_voxel)
     counts = torch.bincount(
         targets.frame[assigned], minlength=output.coordinates.batch_size * n_frames
     ).to(logit.dtype)
@@ -191,7 +192,7 @@ def bubble_loss(
     unit = _VELOCITY_UNIT + _VELOCITY_SHARE * moves.norm(dim=1, keepdim=True)
     terms = {
         "detection": functional.binary_cross_entropy_with_logits(logit, wanted, reduction="sum")
-        / (n + 0.01 * len(logit)),
+        / (n + 0.01 * len(indices)),
         "position": mixture_loss(
             functional.logsigmoid(logit),
             output.offset,

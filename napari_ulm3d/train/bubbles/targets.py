@@ -67,9 +67,11 @@ class Targets:
     Attributes
     ----------
     voxel
-        (m,) row of the voxel assigned to each bubble, -1 if none was left; rows are unique.
+        (m,) row of the prediction assigned to each bubble, -1 if none was left; rows are unique.
+        With one bubble per voxel, rows are those of the voxels, otherwise as in `BubbleOutput`.
     near
-        (m, k) rows of the kept voxels nearest to each bubble, nearest first, padded with -1.
+        (m, k) rows of the kept voxels nearest to each bubble, nearest first, padded with -1; with
+        two bubbles per voxel, both rows of each.
     offset
         (m, k, 3) float32 bubble minus voxel, voxels; padded with 0.
     frame
@@ -98,6 +100,7 @@ def make_targets(
     bubbles: Bubbles,
     reach: float = 1.5,
     neighbours: int = 12,
+    per_voxel: int = 1,
 ) -> Targets:
     """Compute targets for kept voxels.
 
@@ -115,6 +118,8 @@ def make_targets(
         Maximum distance of a voxel from a bubble, voxels.
     neighbours
         Maximum number of voxels per bubble.
+    per_voxel
+        Maximum number of bubbles assigned to a voxel.
     """
     axes = np.asarray(shape[1:]) > 1
     m = len(bubbles.frame)
@@ -135,10 +140,12 @@ def make_targets(
         step = place[:, None] - coordinates[near, 1:] * axes
         offset = np.where(found[..., None], step, 0).astype(np.float32)
     seen = np.isfinite(distance[:, 0]) if m else np.zeros(0, bool)
+    voxel = assign_voxels(near[seen], distance[seen], len(coordinates), per_voxel)
+    rows = near[seen, :, None] * per_voxel + np.arange(per_voxel)
     return Targets(
-        voxel=assign_voxels(near[seen], distance[seen], len(coordinates)),
-        near=near[seen],
-        offset=offset[seen],
+        voxel=_rows_of(voxel, bubbles.level[seen], per_voxel),
+        near=np.where(near[seen, :, None] < 0, -1, rows).reshape(-1, neighbours * per_voxel),
+        offset=np.repeat(offset[seen], per_voxel, axis=1),
         frame=bubbles.frame[seen],
         velocity=bubbles.velocity[seen],
         level=bubbles.level[seen],
@@ -146,11 +153,13 @@ def make_targets(
     )
 
 
-def assign_voxels(near: Ints, distance: NDArray[np.float64], n_voxels: int) -> Ints:
-    """Assign a separate voxel to each bubble, closest pairs first.
+def assign_voxels(
+    near: Ints, distance: NDArray[np.float64], n_voxels: int, per_voxel: int = 1
+) -> Ints:
+    """Assign a voxel to each bubble, closest pairs first.
 
-    If two bubbles share a voxel, the nearer one gets it, and the other its next nearest
-    free voxel.
+    If more bubbles share a voxel than it may have, the nearest ones get it, and the others their
+    next nearest free voxel.
 
     Parameters
     ----------
@@ -160,23 +169,34 @@ def assign_voxels(near: Ints, distance: NDArray[np.float64], n_voxels: int) -> I
         (m, k) distances to these.
     n_voxels
         Number of voxels.
+    per_voxel
+        Maximum number of bubbles of a voxel.
 
     Returns
     -------
     (m,) voxel of each bubble, -1 if none was left.
     """
     order = np.argsort(distance, axis=None, kind="stable")
-    return _assign(near, order, n_voxels)
+    return _assign(near, order, n_voxels, per_voxel)
+
+
+def _rows_of(voxel: Ints, level: Floats, per_voxel: int) -> Ints:
+    """Rows of the predictions of bubbles in these voxels: the brightest one of a voxel comes first."""
+    order = np.lexsort((-level, voxel))
+    _, first, counts = np.unique(voxel[order], return_index=True, return_counts=True)
+    rank = np.empty(len(voxel), np.int64)
+    rank[order] = np.arange(len(voxel)) - np.repeat(first, counts)
+    return np.where(voxel < 0, -1, voxel * per_voxel + rank)
 
 
 @njit(cache=True, nogil=True)
-def _assign(near, order, n_voxels):  # type: ignore[no-untyped-def]
+def _assign(near, order, n_voxels, per_voxel):  # type: ignore[no-untyped-def]
     m, k = near.shape
     voxel = np.full(m, -1, np.int64)
-    taken = np.zeros(n_voxels, np.bool_)
+    taken = np.zeros(n_voxels, np.int64)
     for pair in order:
         bubble, row = pair // k, near[pair // k, pair % k]
-        if row >= 0 and voxel[bubble] < 0 and not taken[row]:
+        if row >= 0 and voxel[bubble] < 0 and taken[row] < per_voxel:
             voxel[bubble] = row
-            taken[row] = True
+            taken[row] += 1
     return voxel

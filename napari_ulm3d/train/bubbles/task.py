@@ -39,7 +39,7 @@ class BubbleTask:
         return BubbleNet(self.config.network)
 
     def windows(self, seed: int) -> list[Window]:
-        return training_windows(seed, self.config.data)
+        return training_windows(seed, self.config.data, self.config.network.per_voxel)
 
     def voxels(self, windows: Sequence[Window]) -> int:
         return sum(len(window.block) for window in windows)
@@ -53,7 +53,7 @@ class BubbleTask:
         blocks = [window.block for window in windows]
         targets = batch_targets(
             [window.targets for window in windows],
-            [len(block) for block in blocks],
+            [len(block) * self.config.network.per_voxel for block in blocks],
             blocks[0].shape[0],
             device,
         )

@@ -77,8 +77,15 @@ def make_scene(
     return Scene(block, bubbles, made.grid, config.rate_hz, config.wavelength_um)
 
 
-def training_windows(seed: int, config: DataConfig) -> list[Window]:
+def training_windows(seed: int, config: DataConfig, per_voxel: int = 1) -> list[Window]:
     """The windows of one training scene; the same seed gives the same windows.
+
+    Parameters
+    ----------
+    seed, config
+        As in `draw_scene`.
+    per_voxel
+        Maximum number of bubbles assigned to a voxel.
 
     Raises
     ------
@@ -100,7 +107,7 @@ def training_windows(seed: int, config: DataConfig) -> list[Window]:
         block, bubbles = _cut(block, bubbles, config.max_voxels)
         if config.flips:
             block, bubbles = flipped(block, bubbles, draw.rng.random(4) < 0.5)
-        targets = make_targets(block.coordinates, block.shape, bubbles)
+        targets = make_targets(block.coordinates, block.shape, bubbles, per_voxel=per_voxel)
         windows.append(Window(block, targets))
     return windows
 
