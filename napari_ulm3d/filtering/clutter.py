@@ -109,7 +109,7 @@ def clutter_filter(block: NDArray[Any], rate_hz: float, config: ClutterConfig) -
     if use_svd and config.regions is not None:
         block, components = svd_filter_by_regions(block, config, valid)
     elif use_svd:
-        found = svd_components(block, config)
+        found = svd_components(block, config, valid)
         block = project_components(block, found.vectors, found.kept, out=block)
         components, values = found.kept, found.values
         removed = None if use_bandpass else found.dropped()

@@ -22,6 +22,7 @@ __all__ = [
     "PsfModelConfig",
     "SimulationConfig",
     "VesselsConfig",
+    "ViewConfig",
 ]
 
 Positive = Annotated[float, Field(gt=0)]
@@ -91,11 +92,22 @@ class NoiseConfig(StageConfig):
     grain_um: float = setting(
         0.0, "Width (FWHM) of the noise correlation along y and x (0: white noise).", "um", ge=0
     )
+    growth_db_per_mm: float = setting(
+        0.0,
+        "Growth of the noise with depth relative to the bubbles; `snr_db` is that at half the "
+        "grid's depth.",
+        "dB/mm",
+    )
 
 
 class ClutterModelConfig(StageConfig):
-    """Tissue: speckle of low temporal rank that moves with breathing and heartbeat."""
+    """Tissue: speckle that moves with breathing and heartbeat."""
 
+    model: Literal["regions", "strain"] = setting(
+        "regions",
+        "regions: a few regions, each moving rigidly, so the temporal rank is finite; strain: one "
+        "field of speckle, displaced differently at every voxel.",
+    )
     level_db: float | None = setting(
         25.0,
         "Rms amplitude of the tissue relative to the peak of the mean bubble. None: no tissue.",
@@ -103,7 +115,7 @@ class ClutterModelConfig(StageConfig):
     )
     rank: int = setting(
         8,
-        "Number of regions that move independently: the temporal rank of the tissue.",
+        "For regions: how many move independently, the temporal rank of the tissue.",
         ge=1,
         le=32,
     )
@@ -113,9 +125,17 @@ class ClutterModelConfig(StageConfig):
     heart_um: float = setting(2.0, "Maximum displacement by the heartbeat.", "um", ge=0)
     fading: float = setting(
         0.02,
-        "Relative slow change of a region's amplitude (speckle decorrelation).",
+        "Slow speckle decorrelation. regions: relative change of a region's amplitude; strain: "
+        "angle by which the speckle turns into an independent one, radians.",
         ge=0,
         le=1,
+    )
+    layers: int = setting(
+        0, "For strain: bright surfaces across the volume, such as bone or a wall.", ge=0, le=10
+    )
+    spots: int = setting(0, "For strain: bright points.", ge=0, le=1000)
+    specular_db: float = setting(
+        12.0, "For strain: peak of the layers and spots relative to the rms of the speckle.", "dB"
     )
 
 
@@ -127,6 +147,23 @@ class MotionConfig(StageConfig):
     )
     rate_hz: float = setting(0.5, "Mean frequency of that oscillation.", "Hz", gt=0)
     drift_um_s: Triple = setting((0.0, 0.0, 0.0), "Constant drift along z, y, x.", "um/s")
+
+
+class ViewConfig(StageConfig):
+    """What the scanner makes of the volume: gain over depth, and the field of view."""
+
+    gain_db_per_mm: float = setting(
+        0.0,
+        "Growth of the gain with depth, for bubbles, tissue and noise alike; 0 dB at half the "
+        "grid's depth.",
+        "dB/mm",
+    )
+    radius: tuple[Positive, Positive] | None = setting(
+        None,
+        "Radius of the field of view at the top and bottom of the grid, relative to half its "
+        "width along y and x (equal: a cylinder; larger at the bottom: a cone, or in a plane a sector). Voxels "
+        "outside are 0. None: the whole grid.",
+    )
 
 
 class MicrobubbleConfig(StageConfig):
@@ -220,6 +257,7 @@ class SimulationConfig(StageConfig):
     noise: NoiseConfig = NoiseConfig()
     clutter: ClutterModelConfig = ClutterModelConfig()
     motion: MotionConfig = MotionConfig()
+    view: ViewConfig = ViewConfig()
     bubbles: MicrobubbleConfig = MicrobubbleConfig()
     travel: BubbleConfig = BubbleConfig()
     vessels: VesselsConfig = VesselsConfig()

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from napari_ulm3d.config import StageConfig, setting
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.conditions import ConditionsConfig, draw_conditions
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
@@ -51,6 +52,7 @@ class RandomizationConfig(StageConfig):
         (1, 16), "For crowds: number of streams (uniform in the logarithm)."
     )
     crowd_rate_hz: PositiveRange = setting((100.0, 1000.0), "For crowds: frame rate.", "Hz")
+    conditions: ConditionsConfig = ConditionsConfig()
     wavelength_um: PositiveRange = setting((50.0, 200.0), "Wavelength.", "um")
     axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel spacing along z.", "wavelengths")
     lateral_voxel: PositiveRange = setting(
@@ -188,7 +190,7 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
         vessels=vessels,
         seed=seed,
     )  # fmt: skip
-    return _in_its_world(vascular, ranges)
+    return draw_conditions(_in_its_world(vascular, ranges), ranges.conditions)
 
 
 def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:

@@ -140,7 +140,7 @@ class Simulation:
         the vessel), snr_db. Positions are those in the image, including rigid motion; the
         velocity is that of the flow alone.
         """
-        return truth_table(self.scene(), self.grid, self.config.noise.snr_db)
+        return truth_table(self.scene(), self.config)
 
     def blocks(
         self, frames_per_block: int = 200
@@ -154,10 +154,7 @@ class Simulation:
             raise ValueError(f"a block needs at least one frame, not {frames_per_block}")
         scene = self.scene()
         while seen := list(islice(scene, frames_per_block)):
-            yield (
-                self.renderer.render(seen),
-                truth_table(seen, self.grid, self.config.noise.snr_db),
-            )
+            yield self.renderer.render(seen), truth_table(seen, self.config)
 
 
 def simulate(config: SimulationConfig, network: VesselNetwork | None = None) -> Simulation:

@@ -14,6 +14,7 @@ from napari_ulm3d.config import ClutterConfig, Device, StageConfig, setting
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.localize.network import NetworkConfig
 from napari_ulm3d.networks.bubblenet import BubbleNetConfig
+from napari_ulm3d.simulate.conditions import Condition
 from napari_ulm3d.simulate.randomization import RandomizationConfig
 from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
 
@@ -154,6 +155,11 @@ class ValidationConfig(StageConfig):
     crowd_bubbles: int = setting(
         80, "Maximum number of bubbles in view in each crowd.", "bubbles", ge=1
     )
+    conditions: tuple[Condition, ...] = setting(
+        (),
+        "Conditions (strain, uneven, masked); one group of scenes for each, with the number of "
+        "bubbles of the preset.",
+    )
     scenes: int = setting(1, "Number of scenes per group.", ge=1)
     first_seed: int = setting(8_000_000_000, "Seed of the first scene.", ge=0)
     scene_frames: int = setting(200, "Number of frames filtered together.", "frames", ge=2)
@@ -164,7 +170,7 @@ class ValidationConfig(StageConfig):
     @property
     def n_scenes(self) -> int:
         """Total number of scenes, each with its own seed."""
-        return (len(self.bubbles) + len(self.crowds)) * self.scenes
+        return (len(self.bubbles) + len(self.crowds) + len(self.conditions)) * self.scenes
 
 
 class TrainingConfig(StageConfig):

@@ -15,6 +15,7 @@ from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf, pa
 from napari_ulm3d.filtering.psf import Psf
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.simulate import preset, randomize, simulate
+from napari_ulm3d.simulate.conditions import under_condition
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
 
@@ -92,7 +93,13 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
 def clutter_for(
     scene: SimulationConfig, clutter: ClutterConfig, filter_without_tissue: bool
 ) -> ClutterConfig:
-    """The filter for a scene: none without tissue, unless such scenes should also be filtered."""
+    """The filter for a scene: none without tissue, unless such scenes should also be filtered.
+
+    The number of components of tissue under strain differs widely between scenes, so there the first
+    one to keep is measured, as in inference.
+    """
+    if scene.clutter.level_db is not None and scene.clutter.model == "strain":
+        return clutter.replace(svd_range=None)
     if filter_without_tissue or scene.clutter.level_db is not None:
         return clutter
     return clutter.replace(method="none")
@@ -101,8 +108,8 @@ def clutter_for(
 def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, SimulationConfig]]:
     """Group and settings of each validation scene, each with its own seed.
 
-    The group is the number of bubbles, or ``crowd-D`` for crowds in which the nearest bubbles are
-    about D wavelengths apart.
+    The group is the number of bubbles, ``crowd-D`` for crowds in which the nearest bubbles are
+    about D wavelengths apart, or the name of a condition.
 
     Raises
     ------
@@ -125,6 +132,7 @@ def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, S
             travel=base.travel.replace(max_speed_mm_s=crowd.speed_mm_s[1]),
         )
         groups.append((f"crowd-{apart:g}", crowded))
+    groups += [(name, under_condition(base, name)) for name in config.conditions]
     each = [group for group in groups for _ in range(config.scenes)]
     for k, (name, settings) in enumerate(each):
         yield name, settings.replace(name=f"validation-{k}", seed=config.first_seed + k)
@@ -152,14 +160,17 @@ def correlate_scene(
     """
     simulation = simulate(config)
     frames, truth = next(simulation.blocks(config.n_frames))
-    frames = clutter_filter(frames, config.rate_hz, clutter).frames
-    level = noise_level(frames)
+    filtered = clutter_filter(frames, config.rate_hz, clutter)
+    frames, valid = filtered.frames, filtered.valid
+    level = noise_level(frames, valid)
     grid = simulation.grid
     depth = grid.extent_um[0] / 2
     fwhm = simulation.renderer.psf.fwhm_voxels(np.array([grid.origin_um[0] + depth]))[0]
     z, y, x = (float(max(1.0, w * width_factor)) for w in fwhm)
     psf_config = PsfConfig(fwhm_voxels=(z, y, x), patch_voxels=patch_of((z, y, x)))
-    psf = make_psf(psf_config, frames[:_CARRIER_FRAMES], grid, config.wavelength_um, "iq")
+    psf = make_psf(
+        psf_config, frames[:_CARRIER_FRAMES], grid, config.wavelength_um, "iq", valid=valid
+    )
     frames = frames[:keep_frames]
     correlation = np.empty_like(frames)
     for start in range(0, len(frames), _CHUNK):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_ulm3d._caches import njit
 
-__all__ = ["add_bubbles", "combine_tissue"]
+__all__ = ["add_bubbles", "add_displaced", "combine_tissue"]
 
 # Magnitudes below this fraction of the peak (-60 dB) are omitted.
 _CUTOFF = 1e-3
@@ -162,3 +162,79 @@ def _neighbours(position: float, count: int) -> tuple[int, int, np.float32]:
     position = min(max(position, 0.0), count - 1.0)
     low = int(position)
     return low, min(low + 1, count - 1), np.float32(position - low)
+
+
+@njit(cache=True, nogil=True)
+def add_displaced(
+    frame: NDArray[np.complex64],
+    noise_scale: np.float32,
+    envelope: NDArray[np.complex64],
+    axial_um: NDArray[np.float32],
+    side: NDArray[np.float64],
+    rigid_um: NDArray[np.float64],
+    step_um: NDArray[np.float64],
+    phase_per_um: float,
+) -> None:
+    """Scale the noise in a frame (z, y, x) and add speckle displaced at every voxel, in place.
+
+    Parameters
+    ----------
+    envelope
+        (m z, y, x) speckle without the carrier, m times as fine as the frame along z; periodic. It is
+        interpolated by cubic convolution (Keys, IEEE Trans. Acoust. Speech Signal Process. 1981),
+        whose slope is continuous: kinks over time would add fast components.
+    axial_um
+        (z, y, x) displacement along z.
+    side
+        (2,) displacement along y and x relative to it.
+    rigid_um
+        (3,) displacement of the whole scene, in addition.
+    step_um
+        (3,) sample spacing of the envelope.
+    phase_per_um
+        Phase of the carrier per micrometre of depth.
+    """
+    nz, ny, nx = frame.shape
+    fine, n_y, n_x = envelope.shape
+    times = fine // nz
+    index = np.empty((3, 4), np.int64)
+    weight = np.empty((3, 4), np.float32)
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                moved = axial_um[z, y, x]
+                down = moved + rigid_um[0]
+                _taps(z * times - down / step_um[0], fine, index[0], weight[0])
+                _taps(y - (moved * side[0] + rigid_um[1]) / step_um[1], n_y, index[1], weight[1])
+                _taps(x - (moved * side[1] + rigid_um[2]) / step_um[2], n_x, index[2], weight[2])
+                # Real and imaginary part by themselves: numba would make the weights complex.
+                real = imaginary = np.float32(0)
+                for i in range(4):
+                    for j in range(4):
+                        row = envelope[index[0, i], index[1, j]]
+                        across = imaginary_across = np.float32(0)
+                        for k in range(4):
+                            sample = row[index[2, k]]
+                            across += weight[2, k] * sample.real
+                            imaginary_across += weight[2, k] * sample.imag
+                        both = weight[0, i] * weight[1, j]
+                        real += both * across
+                        imaginary += both * imaginary_across
+                value = np.complex64(complex(real, imaginary))
+                phase = phase_per_um * (z * times * step_um[0] - down)
+                carrier = np.complex64(complex(math.cos(phase), math.sin(phase)))
+                frame[z, y, x] = frame[z, y, x] * noise_scale + value * carrier
+
+
+@njit(cache=True, nogil=True)
+def _taps(
+    position: float, count: int, index: NDArray[np.int64], weight: NDArray[np.float32]
+) -> None:
+    low = math.floor(position)
+    t = position - low
+    for k in range(4):
+        index[k] = (low + k - 1) % count
+    weight[0] = ((-0.5 * t + 1.0) * t - 0.5) * t
+    weight[1] = (1.5 * t - 2.5) * t * t + 1.0
+    weight[2] = ((-1.5 * t + 2.0) * t + 0.5) * t
+    weight[3] = (0.5 * t - 0.5) * t * t

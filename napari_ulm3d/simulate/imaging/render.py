@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ulm3d.simulate.config import SimulationConfig
-from napari_ulm3d.simulate.imaging.kernels import add_bubbles, combine_tissue
+from napari_ulm3d.simulate.imaging.kernels import add_bubbles
 from napari_ulm3d.simulate.imaging.noise import add_grain, fill_with_noise, grain_taps, noise_rms
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.scene import SceneFrame
+from napari_ulm3d.simulate.imaging.strain import make_strain_tissue
 from napari_ulm3d.simulate.imaging.tissue import make_tissue
+from napari_ulm3d.simulate.imaging.view import field_of_view, planes
 from napari_ulm3d.system.machine import processors
 
 __all__ = ["Renderer"]
@@ -39,10 +41,17 @@ class Renderer:
         self._psf = ImagePsf(config.psf, self._grid, config.wavelength_um)
         _, *lateral = zip(self._grid.spacing_um, self._grid.shape, strict=True)
         self._grain = [grain_taps(config.noise.grain_um, step, n) for step, n in lateral]
+        grid, view = self._grid, config.view
+        growth, gain = config.noise.growth_db_per_mm, view.gain_db_per_mm
+        self._noise_planes = planes(growth, grid) if growth else None
+        self._gain = planes(gain, grid) if gain else None
+        seen = field_of_view(view, grid)
+        self._blind = None if seen is None else ~seen
+        make = make_strain_tissue if config.clutter.model == "strain" else make_tissue
         self._tissue = (
             None
             if config.clutter.level_db is None
-            else make_tissue(
+            else make(
                 config.clutter,
                 self._psf,
                 self._grid,
@@ -76,21 +85,14 @@ class Renderer:
             scale = rms / fill_with_noise(frame, config.seed, seen.frame)
             if config.noise.grain_um > 0:
                 add_grain(frame, *self._grain)
+            if self._noise_planes is not None:
+                frame *= self._noise_planes
         else:
             frame[:] = 0
             scale = 1.0
-        spacing = np.asarray(self._grid.spacing_um)
         if self._tissue is not None:
-            z_um = np.arange(self._grid.shape[0]) * spacing[0] - seen.displacement_um[0]
-            carrier = np.exp(4j * np.pi * z_um / config.wavelength_um).astype(np.complex64)
-            combine_tissue(
-                frame,
-                np.float32(scale),
-                self._tissue.fields,
-                self._tissue.weights(np.array([seen.frame / config.rate_hz]))[0],
-                seen.displacement_um / spacing,
-                carrier,
-            )
+            time_s = seen.frame / config.rate_hz
+            self._tissue.add_to(frame, scale, time_s, seen.displacement_um)
         elif rms > 0:
             frame *= np.float32(scale)
         position = seen.bubbles.position_um
@@ -104,3 +106,7 @@ class Renderer:
                 self._psf.side_level,
                 self._psf.config.side_lobe_offset,
             )
+        if self._gain is not None:
+            frame *= self._gain
+        if self._blind is not None:
+            frame[self._blind] = 0

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_ulm3d.acquisition import Grid
-from napari_ulm3d.simulate.config import MicrobubbleConfig
+from napari_ulm3d.simulate.config import MicrobubbleConfig, SimulationConfig
 from napari_ulm3d.simulate.flow.bubbles import BubbleFrame
 from napari_ulm3d.simulate.imaging.amplitude import BubbleLevels
 from napari_ulm3d.simulate.imaging.motion import RigidMotion
+from napari_ulm3d.simulate.imaging.view import in_view, over_depth_db
 
 __all__ = ["TRUTH_COLUMNS", "SceneFrame", "scene_frames", "truth_table"]
 
@@ -77,23 +77,24 @@ def scene_frames(
         yield SceneFrame(seen, level_db, displacement)
 
 
-def truth_table(scene: Iterable[SceneFrame], grid: Grid, snr_db: float | None) -> pd.DataFrame:
-    """Table of the bubbles inside the grid, one row per bubble and frame (`TRUTH_COLUMNS`).
+def truth_table(scene: Iterable[SceneFrame], config: SimulationConfig) -> pd.DataFrame:
+    """Table of the bubbles in the field of view, one row per bubble and frame (`TRUTH_COLUMNS`).
 
     Parameters
     ----------
     scene
         Frames in order.
-    grid
-        The field of view.
-    snr_db
-        Signal-to-noise ratio of the mean bubble; None (no noise) makes `snr_db` infinite.
+    config
+        Its grid and view define the field of view, its noise the signal-to-noise ratio: that of a
+        bubble at its depth; infinite without noise.
     """
+    grid, snr_db = config.grid.grid, config.noise.snr_db
+    growth = config.noise.growth_db_per_mm
     parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in TRUTH_COLUMNS}
-    noise = np.inf if snr_db is None else snr_db
+    middle_db = np.inf if snr_db is None else snr_db
     for seen in scene:
         bubbles = seen.bubbles
-        inside = np.flatnonzero(grid.contains(bubbles.position_um))
+        inside = np.flatnonzero(in_view(config.view, grid, bubbles.position_um))
         position, velocity = bubbles.position_um[inside], bubbles.velocity_mm_s[inside]
         parts["frame"].append(np.full(inside.size, bubbles.frame))
         parts["bubble_id"].append(bubbles.bubble_id[inside])
@@ -101,7 +102,8 @@ def truth_table(scene: Iterable[SceneFrame], grid: Grid, snr_db: float | None) -
             parts[f"{letter}_um"].append(position[:, axis])
             parts[f"v{letter}_mm_s"].append(velocity[:, axis])
         parts["radius_um"].append(bubbles.radius_um[inside])
-        parts["snr_db"].append(seen.level_db[inside] + noise)
+        local_db = middle_db - over_depth_db(growth, grid, position[:, 0])
+        parts["snr_db"].append(seen.level_db[inside] + local_db)
     return pd.DataFrame(
         {
             name: np.concatenate(parts[name]).astype(dtype) if parts[name] else np.empty(0, dtype)

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.simulate.config import ClutterModelConfig
+from napari_ulm3d.simulate.imaging.kernels import combine_tissue
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 
@@ -40,6 +41,7 @@ class Tissue:
     fading_phase: NDArray[np.float64]
     config: ClutterModelConfig
     wavelength_um: float
+    spacing_um: tuple[float, float, float]
 
     def displacement_um(self, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Axial displacement (t, k) of the regions, micrometres."""
@@ -57,6 +59,28 @@ class Tissue:
             2 * np.pi * np.array([0.11, 0.37]) * time_s[:, None, None] + self.fading_phase
         ).sum(axis=2)
         return ((1 + self.config.fading * slow) * np.exp(1j * phase)).astype(np.complex64)
+
+    def add_to(
+        self,
+        frame: NDArray[np.complex64],
+        noise_scale: float,
+        time_s: float,
+        rigid_um: NDArray[np.float64],
+    ) -> None:
+        """Scale the noise in a frame (z, y, x) and add the tissue, in place.
+
+        Parameters
+        ----------
+        rigid_um
+            (3,) displacement of the whole scene, in addition to that of the regions.
+        """
+        spacing = np.asarray(self.spacing_um)
+        z_um = np.arange(frame.shape[0]) * spacing[0] - rigid_um[0]
+        carrier = np.exp(4j * np.pi * z_um / self.wavelength_um).astype(np.complex64)
+        weights = self.weights(np.array([time_s]))[0]
+        combine_tissue(
+            frame, np.float32(noise_scale), self.fields, weights, rigid_um / spacing, carrier
+        )
 
 
 def make_tissue(
@@ -121,6 +145,7 @@ def make_tissue(
         fading_phase=rng.uniform(0, 2 * np.pi, (k, 2)),
         config=config,
         wavelength_um=psf.wavelength_um,
+        spacing_um=grid.spacing_um,
     )
     fields *= np.float32(10 ** (config.level_db / 20) / _rms(tissue, rate_hz, min(n_frames, 1000)))
     return tissue
