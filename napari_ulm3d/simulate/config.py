@@ -53,6 +53,11 @@ class GridConfig(StageConfig):
 class PsfModelConfig(StageConfig):
     """The image of one bubble: Gaussian magnitude, two-way carrier phase, side lobes."""
 
+    image: str | None = setting(
+        None,
+        "Name of a measured image in place of the Gaussian, whose settings then have no effect, except "
+        "the elevation width of a plane. None: the Gaussian.",
+    )
     fwhm_um: tuple[Positive, Positive, Positive] = setting(
         (197.0, 300.0, 300.0),
         "Full width at half maximum of the PSF magnitude at the top of the grid: axial, "

@@ -15,10 +15,11 @@ from napari_ulm3d.config import StageConfig, setting
 from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.simulate.conditions import ConditionsConfig, draw_conditions
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
+from napari_ulm3d.simulate.imaging.measured import MeasuredImage, image_names, measured_image
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
 
-__all__ = ["RandomizationConfig", "WorldShares", "randomize"]
+__all__ = ["RandomizationConfig", "WorldShares", "randomize", "with_image"]
 
 Range = tuple[float, float]
 PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -68,6 +69,15 @@ class RandomizationConfig(StageConfig):
         (0.85, 1.0), "Axial phase relative to that of the two-way path."
     )
     side_lobe_db: Range = setting((-40.0, -15.0), "Level of the side lobes.", "dB")
+    image_share: float = setting(
+        0.0, "Share of samples with a measured image of the bubbles in place of the Gaussian.",
+        ge=0, le=1,
+    )  # fmt: skip
+    image_voxels: PositiveRange = setting(
+        (1.3, 4.0),
+        "For measured images: voxels per width, along z and across (uniform in the logarithm).",
+        "voxels",
+    )
     snr_db: Range = setting((8.0, 26.0), "Signal-to-noise ratio of the mean bubble.", "dB")
     noise_grain: Range = setting(
         (0.0, 1.0), "Grain of the noise relative to the PSF width along x."
@@ -190,7 +200,8 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
         vessels=vessels,
         seed=seed,
     )  # fmt: skip
-    return draw_conditions(_in_its_world(vascular, ranges), ranges.conditions)
+    scene = _with_its_image(_in_its_world(vascular, ranges), ranges)
+    return draw_conditions(scene, ranges.conditions)
 
 
 def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:
@@ -216,4 +227,41 @@ def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> Simul
         travel=scene.travel.replace(max_speed_mm_s=top),
         clutter=scene.clutter.replace(rank=int(rng.integers(4, 16, endpoint=True))),
         psf=scene.psf.replace(side_lobe_offset=float(rng.uniform(1.2, 2.2))),
+    )
+
+
+def _with_its_image(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:
+    """The scene itself, or with a measured image and voxels that suit its widths."""
+    # A separate generator, so that nothing else in the scene of a seed depends on the share.
+    rng = generator(scene.seed, Purpose.IMAGE)
+    if rng.random() >= ranges.image_share:
+        return scene
+    planar = scene.grid.shape[1] == 1
+    names = image_names("linear" if planar else "matrix", held_out=False)
+    image = measured_image(str(rng.choice(names)))
+    low, high = np.log(ranges.image_voxels)
+    along, across = np.exp(rng.uniform(low, high, 2))
+    return with_image(scene, image, float(along), float(across))
+
+
+def with_image(
+    scene: SimulationConfig, image: MeasuredImage, along: float, across: float
+) -> SimulationConfig:
+    """A scene with a measured image, and voxels of which its mean width has a given number.
+
+    Parameters
+    ----------
+    along, across
+        Voxels per width along z, and along y and x. The voxel of a plane along y is kept.
+    """
+    z, _, x = image.fwhm.mean(axis=(0, 1, 2)) * scene.wavelength_um
+    voxel = (float(z / along), float(x / across), float(x / across))
+    if scene.grid.shape[1] == 1:
+        voxel = (voxel[0], scene.grid.voxel_um[1], voxel[2])
+    # The grain keeps its ratio to the width.
+    grain_um = scene.noise.grain_um * float(x) / scene.psf.fwhm_um[2]
+    return scene.replace(
+        grid=scene.grid.replace(voxel_um=voxel),
+        psf=scene.psf.replace(image=image.name),
+        noise=scene.noise.replace(grain_um=grain_um),
     )

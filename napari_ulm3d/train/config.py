@@ -160,6 +160,14 @@ class ValidationConfig(StageConfig):
         "Conditions (strain, uneven, masked); one group of scenes for each, with the number of "
         "bubbles of the preset.",
     )
+    images: tuple[str, ...] = setting(
+        (),
+        "Measured images that training does not draw; one group of scenes for each, in addition "
+        "to those of `bubbles` and `crowds`.",
+    )
+    image_bubbles: int = setting(
+        40, "Number of bubbles in view in scenes with measured images.", "bubbles", ge=0
+    )
     scenes: int = setting(1, "Number of scenes per group.", ge=1)
     first_seed: int = setting(8_000_000_000, "Seed of the first scene.", ge=0)
     scene_frames: int = setting(200, "Number of frames filtered together.", "frames", ge=2)
@@ -170,7 +178,8 @@ class ValidationConfig(StageConfig):
     @property
     def n_scenes(self) -> int:
         """Total number of scenes, each with its own seed."""
-        return (len(self.bubbles) + len(self.crowds) + len(self.conditions)) * self.scenes
+        groups = (self.bubbles, self.crowds, self.conditions, self.images)
+        return sum(map(len, groups)) * self.scenes
 
 
 class TrainingConfig(StageConfig):

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import ClutterConfig, PsfConfig
+from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf, patch_of
 from napari_ulm3d.filtering.psf import Psf
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.simulate import preset, randomize, simulate
 from napari_ulm3d.simulate.conditions import under_condition
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
+from napari_ulm3d.simulate.imaging.measured import image_names, measured_image
+from napari_ulm3d.simulate.randomization import with_image
 from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
 
 _CARRIER_FRAMES = 32
 _CHUNK = 50
+_IMAGE_VOXELS = 2.0  # voxels per width in validation: what a run thins data to
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,13 @@ def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, S
     """Group and settings of each validation scene, each with its own seed.
 
     The group is the number of bubbles, ``crowd-D`` for crowds in which the nearest bubbles are
-    about D wavelengths apart, or the name of a condition.
+    about D wavelengths apart, the name of a condition, or ``image-NAME`` for a measured image.
 
     Raises
     ------
     ConfigError
-        A seed is reserved for the test sets, or there is no such preset.
+        A seed is reserved for the test sets, there is no such preset or measured image, or
+        training draws the image.
     """
     refuse_test_seeds(config.first_seed, config.n_scenes)
     base = preset(config.preset).replace(n_frames=config.scene_frames)
@@ -133,9 +138,20 @@ def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, S
         )
         groups.append((f"crowd-{apart:g}", crowded))
     groups += [(name, under_condition(base, name)) for name in config.conditions]
+    groups += [(f"image-{name}", _held_out(base, name, config)) for name in config.images]
     each = [group for group in groups for _ in range(config.scenes)]
     for k, (name, settings) in enumerate(each):
         yield name, settings.replace(name=f"validation-{k}", seed=config.first_seed + k)
+
+
+def _held_out(base: SimulationConfig, name: str, config: ValidationConfig) -> SimulationConfig:
+    image = measured_image(name)
+    image.check(base.grid.grid)
+    if not image.held_out:
+        held = ", ".join(image_names(image.kind, held_out=True))
+        raise ConfigError(f"Training draws the image '{name}'; validate with {held}.")
+    scene = with_image(base, image, _IMAGE_VOXELS, _IMAGE_VOXELS)
+    return scene.replace(bubbles=base.bubbles.replace(n_bubbles=config.image_bubbles))
 
 
 def correlate_scene(

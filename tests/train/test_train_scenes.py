@@ -96,3 +96,27 @@ def test_the_shipped_settings_are_valid():
     with_file = files("napari_ulm3d.train") / "configs" / "bubblenet.toml"
     config = TrainConfig.from_toml(str(with_file))
     config.check_seeds()
+
+
+def test_windows_of_measured_images():
+    alone = CONFIG.replace(windows_per_scene=1)
+    measured = alone.random.replace(image_share=1.0)
+    for seed in range(3):
+        (window,) = training_windows(seed, alone.replace(random=measured))
+        assert len(window.targets) > 10
+        rows = window.targets.voxel[window.targets.voxel >= 0]
+        bright = np.abs(window.block.amplitude)
+        assert bright[rows].mean() > 1.2 * bright.mean()
+
+
+def test_validation_has_images_held_out_from_training():
+    held = ValidationConfig(bubbles=(5,), images=("matrix-28",), image_bubbles=7, scenes=2)
+    made = dict(validation_settings(held))
+    assert list(made) == [5, "image-matrix-28"]
+    assert made["image-matrix-28"].psf.image == "matrix-28"
+    assert made["image-matrix-28"].bubbles.n_bubbles == 7
+    assert held.n_scenes == 4
+    with pytest.raises(ConfigError, match="validate with matrix-22, matrix-28"):
+        list(validation_settings(held.replace(images=("matrix-16",))))
+    with pytest.raises(ConfigError, match="linear probe, but the grid is a volume"):
+        list(validation_settings(held.replace(images=("linear-88",))))

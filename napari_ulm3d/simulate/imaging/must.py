@@ -3,7 +3,8 @@
 Our images assume a Gaussian magnitude and the phase of the two-way path. Here the image of
 a point is computed with PyMUST instead (Garcia, "SIMUS", Comput. Methods Programs Biomed. 2022;
 ``pip install "napari-ulm3d[simulate]"``): field of every element, echo, demodulation, delay
-and sum. It is for comparison only; the simulations do not use it.
+and sum. It is for comparison, and for the library of measured images (`simulate.psfs`); the
+simulations themselves do not use it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ulm3d.errors import BackendError
 
-__all__ = ["MatrixProbe", "full_width_um", "must_psf"]
+__all__ = ["MatrixProbe", "full_width_um", "load_pymust", "must_psf"]
 
 # Points beamformed at once; each row of the beamforming matrix has two entries per element.
 _POINTS_AT_ONCE = 2000
@@ -70,12 +71,7 @@ def must_psf(
     BackendError
         PyMUST is not installed.
     """
-    try:
-        import pymust
-    except ImportError as error:
-        raise BackendError(
-            'PyMUST is not installed. Install it with: pip install "napari-ulm3d[simulate]"'
-        ) from error
+    pymust = load_pymust()
     param = pymust.utils.Param()
     param.c = probe.sound_speed_m_s
     param.fc = probe.sound_speed_m_s * 1e6 / probe.wavelength_um
@@ -95,6 +91,23 @@ def must_psf(
     metres[0] = metres[0] + depth_um * 1e-6
     image = _beamform(pymust, signals, metres, delays, param)
     return (image[:-1] / image[-1]).reshape(places[0].shape).astype(np.complex64)
+
+
+def load_pymust() -> Any:
+    """The module `pymust`.
+
+    Raises
+    ------
+    BackendError
+        It is not installed.
+    """
+    try:
+        import pymust
+    except ImportError as error:
+        raise BackendError(
+            'PyMUST is not installed. Install it with: pip install "napari-ulm3d[simulate]"'
+        ) from error
+    return pymust
 
 
 def _beamform(

@@ -39,6 +39,7 @@ class Renderer:
         self._grid = config.grid.grid
         self._workers = workers or processors()
         self._psf = ImagePsf(config.psf, self._grid, config.wavelength_um)
+        _ = self._psf.measured  # a wrong image is refused here, not in a thread
         _, *lateral = zip(self._grid.spacing_um, self._grid.shape, strict=True)
         self._grain = [grain_taps(config.noise.grain_um, step, n) for step, n in lateral]
         grid, view = self._grid, config.view
@@ -95,18 +96,29 @@ class Renderer:
             self._tissue.add_to(frame, scale, time_s, seen.displacement_um)
         elif rms > 0:
             frame *= np.float32(scale)
+        if len(seen.bubbles.position_um):
+            self._add_bubbles(frame, seen)
+        if self._gain is not None:
+            frame *= self._gain
+        if self._blind is not None:
+            frame[self._blind] = 0
+
+    def _add_bubbles(self, frame: NDArray[np.complex64], seen: SceneFrame) -> None:
         position = seen.bubbles.position_um
-        if len(position):
+        index = np.ascontiguousarray(self._grid.to_index(position))
+        amplitude = 10.0 ** (seen.level_db / 20)
+        measured = self._psf.measured
+        if measured is None:
             add_bubbles(
                 frame,
-                np.ascontiguousarray(self._grid.to_index(position)),
-                10.0 ** (seen.level_db / 20),
+                index,
+                amplitude,
                 np.ascontiguousarray(self._psf.fwhm_voxels(position[:, 0])),
                 self._psf.phase_per_voxel,
                 self._psf.side_level,
                 self._psf.config.side_lobe_offset,
             )
-        if self._gain is not None:
-            frame *= self._gain
-        if self._blind is not None:
-            frame[self._blind] = 0
+        else:
+            voxel = np.asarray(self._grid.spacing_um) / self._psf.wavelength_um
+            amplitude = amplitude * self._psf.beyond_plane(index[:, 1])
+            measured.add_to(frame, index, amplitude, voxel)

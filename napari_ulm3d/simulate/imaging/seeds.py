@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     SETTINGS = 7
     CROWD = 8
     WORLD = 9
+    IMAGE = 10
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

@@ -1,0 +1,1 @@
+"""How the library of measured bubble images is made: probes, a wave simulator, measurements."""
