@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.config import ClutterConfig, PsfConfig
 from napari_ulm3d.errors import ConfigError
-from napari_ulm3d.filtering import clutter_filter, correlation_map, make_psf, patch_of
+from napari_ulm3d.filtering import (
+    clutter_filter,
+    correlation_map,
+    make_psf,
+    patch_of,
+    tissue_cut,
+    valid_voxels,
+)
 from napari_ulm3d.filtering.psf import Psf
 from napari_ulm3d.networks.bubblenet_input import noise_level
 from napari_ulm3d.simulate import preset, randomize, simulate
@@ -97,13 +104,7 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
 def clutter_for(
     scene: SimulationConfig, clutter: ClutterConfig, filter_without_tissue: bool
 ) -> ClutterConfig:
-    """The filter for a scene: none without tissue, unless such scenes should also be filtered.
-
-    The number of components of tissue under strain differs widely between scenes, so there the first
-    one to keep is measured, as in inference.
-    """
-    if scene.clutter.level_db is not None and scene.clutter.model == "strain":
-        return clutter.replace(svd_range=None)
+    """The filter for a scene: none without tissue, unless such scenes should also be filtered."""
     if filter_without_tissue or scene.clutter.level_db is not None:
         return clutter
     return clutter.replace(method="none")
@@ -168,7 +169,8 @@ def correlate_scene(
     config
         The scene; all of its frames form one block.
     clutter
-        The clutter filter.
+        The clutter filter. The number of components of tissue under strain differs widely between scenes,
+        so there at least those are removed that are recognized as tissue, as in inference.
     width_factor
         Ratio of the assumed PSF width to the true one at half depth.
     keep_frames
@@ -176,7 +178,7 @@ def correlate_scene(
     """
     simulation = simulate(config)
     frames, truth = next(simulation.blocks(config.n_frames))
-    filtered = clutter_filter(frames, config.rate_hz, clutter)
+    filtered = clutter_filter(frames, config.rate_hz, _with_measured_cut(frames, config, clutter))
     frames, valid = filtered.frames, filtered.valid
     level = noise_level(frames, valid)
     grid = simulation.grid
@@ -194,3 +196,14 @@ def correlate_scene(
         correlation_map(frames[part], psf, out=correlation[part])
     kept = truth[truth["frame"] < len(frames)]
     return CorrelatedScene(frames, correlation, kept, grid, psf, level, config)
+
+
+def _with_measured_cut(
+    frames: NDArray[np.complex64], config: SimulationConfig, clutter: ClutterConfig
+) -> ClutterConfig:
+    """The filter of an unfiltered block of a scene, see `correlate_scene`."""
+    strained = config.clutter.level_db is not None and config.clutter.model == "strain"
+    if not strained or "svd" not in clutter.method or clutter.svd_range is None:
+        return clutter
+    first = max(clutter.svd_range[0], tissue_cut(frames, valid_voxels(frames)).first)
+    return clutter.replace(svd_range=(first, max(first, clutter.svd_range[1])))
