@@ -192,22 +192,23 @@ def collate(
     device: torch.device | str = "cpu",
     backend: Backend | None = None,
 ) -> SparseTensor:
-    """Windows of equal shape as a batch, (n, `N_CHANNELS`) features.
+    """Windows as a batch, (n, `N_CHANNELS`) features.
 
-    Rows are those of the windows, one window after the other.
+    Rows are those of the windows, one window after the other. The grid is that of the largest, which adds no
+    voxels and changes no neighbours.
 
     Raises
     ------
     ConfigError
-        The windows differ in shape.
+        The windows differ in their numbers of frames.
     """
     import torch
 
     from napari_ulm3d.sparse import SparseTensor
 
-    if len({window.shape for window in windows}) != 1:
+    if len({window.shape[0] for window in windows}) != 1:
         raise ConfigError(
-            "A batch needs at least one window, and all windows must have the same shape."
+            "A batch needs at least one window, and all windows must have the same number of frames."
         )
     indices = np.concatenate(
         [np.insert(window.coordinates, 0, k, axis=1) for k, window in enumerate(windows)]
@@ -223,7 +224,7 @@ def collate(
     return SparseTensor.create(
         torch.from_numpy(indices.astype(np.int32)),
         torch.cat(parts),
-        windows[0].shape,
+        tuple(np.max([window.shape for window in windows], axis=0).tolist()),
         len(windows),
         backend=backend,
     )

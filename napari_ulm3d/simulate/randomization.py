@@ -53,6 +53,16 @@ class RandomizationConfig(StageConfig):
         (1, 16), "For crowds: number of streams (uniform in the logarithm)."
     )
     crowd_rate_hz: PositiveRange = setting((100.0, 1000.0), "For crowds: frame rate.", "Hz")
+    planar_share: float = setting(0.0, "Share of samples in a plane.", ge=0, le=1)
+    planar_shape: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]] = setting(
+        (96, 80), "For planes: number of voxels along z and x.", "voxels"
+    )
+    planar_bubbles: PositiveRange = setting(
+        (3.0, 60.0), "For planes: number of bubbles in view (uniform in the logarithm).", "bubbles"
+    )
+    slice_thickness: PositiveRange = setting(
+        (3.0, 6.0), "For planes: voxel spacing and width of the PSF along y.", "wavelengths"
+    )
     conditions: ConditionsConfig = ConditionsConfig()
     wavelength_um: PositiveRange = setting((50.0, 200.0), "Wavelength.", "um")
     axial_voxel: PositiveRange = setting((0.4, 1.0), "Voxel spacing along z.", "wavelengths")
@@ -106,7 +116,8 @@ class RandomizationConfig(StageConfig):
     def _ordered(self) -> Self:
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if name != "networks" and isinstance(value, tuple) and value[0] > value[1]:
+            ordered = name not in ("networks", "planar_shape")
+            if ordered and isinstance(value, tuple) and value[0] > value[1]:
                 raise ValueError(f"{name} {value} must be ascending")
         return self
 
@@ -138,6 +149,12 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
             f"Seed {seed} is reserved for the test sets. Train with seeds below {TEST_SEEDS.start}."
         )
     ranges = config or RandomizationConfig()
+    # A separate generator, so that the volumes of a seed do not depend on the share of planes.
+    of_plane = generator(seed, Purpose.PLANE)
+    thickness = None
+    if of_plane.random() < ranges.planar_share:
+        thickness = float(of_plane.uniform(*ranges.slice_thickness))
+        ranges = _planar(ranges)
     base = ranges.base
     rng = generator(seed, Purpose.SETTINGS)
 
@@ -154,8 +171,9 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
     width = even(ranges.lateral_fwhm) * wavelength
     fwhm = (even(ranges.axial_fwhm) * wavelength, even(ranges.elevation_ratio) * width, width)
     if planar:
-        voxel = (voxel[0], base.grid.voxel_um[1], voxel[2])
-        fwhm = (fwhm[0], base.psf.fwhm_um[1], fwhm[2])
+        across = thickness and thickness * wavelength
+        voxel = (voxel[0], across or base.grid.voxel_um[1], voxel[2])
+        fwhm = (fwhm[0], across or base.psf.fwhm_um[1], fwhm[2])
     clutter_db = even(ranges.clutter_db)
     with_tissue = rng.random() < ranges.clutter_share
     growth = base.vessels.growth.replace(
@@ -202,6 +220,13 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
     )  # fmt: skip
     scene = _with_its_image(_in_its_world(vascular, ranges), ranges)
     return draw_conditions(scene, ranges.conditions)
+
+
+def _planar(ranges: RandomizationConfig) -> RandomizationConfig:
+    """The ranges for a plane in place of a volume."""
+    z, x = ranges.planar_shape
+    base = ranges.base.replace(grid=ranges.base.grid.replace(shape=(z, 1, x)))
+    return ranges.replace(base=base, n_bubbles=ranges.planar_bubbles)
 
 
 def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:

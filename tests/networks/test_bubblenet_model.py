@@ -116,9 +116,16 @@ def test_wrong_features_are_refused():
         BubbleNet(TINY)(x.with_features(x.features[:, :2]))
 
 
-def test_windows_of_unlike_shape_are_refused():
-    with pytest.raises(ConfigError, match="same shape"):
+def test_windows_of_unlike_length_are_refused():
+    with pytest.raises(ConfigError, match="same number of frames"):
         collate([some_input((4, 5, 5, 5)), some_input((3, 5, 5, 5))])
+
+
+def test_a_plane_and_a_volume_in_one_batch_are_as_each_alone():
+    model, plane, volume = BubbleNet(TINY), some_input((4, 9, 1, 7)), some_input((4, 5, 6, 5))
+    both = predictions(model, plane, volume)
+    alone = torch.cat([predictions(model, plane), predictions(model, volume)])
+    torch.testing.assert_close(both, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_input_takes_the_carrier_off_and_scales_by_the_noise():

@@ -183,6 +183,24 @@ def test_random_planes_keep_their_slice() -> None:
     assert config.motion.rms_um[1] == 0
 
 
+def test_a_share_of_the_samples_is_planar() -> None:
+    ranges = RandomizationConfig()
+    some = ranges.replace(planar_share=0.3, planar_shape=(50, 40), planar_bubbles=(3.0, 6.0))
+    drawn = [(randomize(seed, some), randomize(seed, ranges)) for seed in range(100)]
+    planes = [(plane, volume) for plane, volume in drawn if plane.grid.shape[1] == 1]
+    assert 15 < len(planes) < 45
+    # The others are what they are without planes.
+    assert all(a == b for a, b in drawn if a.grid.shape[1] > 1)
+    for plane, volume in planes:
+        assert plane.grid.shape == (50, 1, 40)
+        assert plane.wavelength_um == volume.wavelength_um
+        thickness = plane.grid.voxel_um[1] / plane.wavelength_um
+        assert 3 <= thickness <= 6
+        assert plane.psf.fwhm_um[1] == plane.grid.voxel_um[1]
+        assert 3 <= plane.bubbles.n_bubbles <= 6
+        assert plane.motion.rms_um[1] == 0
+
+
 def test_random_settings_draw_measured_vessels() -> None:
     ranges = RandomizationConfig(networks=("a.swc", "b.swc"), measured_share=1.0)
     paths = {randomize(seed, ranges).vessels.path for seed in range(20)}

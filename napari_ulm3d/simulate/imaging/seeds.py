@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     CROWD = 8
     WORLD = 9
     IMAGE = 10
+    PLANE = 11
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
