@@ -149,12 +149,7 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
             f"Seed {seed} is reserved for the test sets. Train with seeds below {TEST_SEEDS.start}."
         )
     ranges = config or RandomizationConfig()
-    # A separate generator, so that the volumes of a seed do not depend on the share of planes.
-    of_plane = generator(seed, Purpose.PLANE)
-    thickness = None
-    if of_plane.random() < ranges.planar_share:
-        thickness = float(of_plane.uniform(*ranges.slice_thickness))
-        ranges = _planar(ranges)
+    ranges, thickness = _in_a_plane(seed, ranges)
     base = ranges.base
     rng = generator(seed, Purpose.SETTINGS)
 
@@ -218,15 +213,28 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
         vessels=vessels,
         seed=seed,
     )  # fmt: skip
-    scene = _with_its_image(_in_its_world(vascular, ranges), ranges)
-    return draw_conditions(scene, ranges.conditions)
+    return _as_drawn(vascular, ranges)
 
 
-def _planar(ranges: RandomizationConfig) -> RandomizationConfig:
-    """The ranges for a plane in place of a volume."""
+def _in_a_plane(seed: int, ranges: RandomizationConfig) -> tuple[RandomizationConfig, float | None]:
+    """The ranges and None, or, depending on the seed, those for a plane and its thickness.
+
+    The thickness is in wavelengths.
+    """
+    # A separate generator, so that the volumes of a seed do not depend on the share of planes.
+    rng = generator(seed, Purpose.PLANE)
+    if rng.random() >= ranges.planar_share:
+        return ranges, None
     z, x = ranges.planar_shape
     base = ranges.base.replace(grid=ranges.base.grid.replace(shape=(z, 1, x)))
-    return ranges.replace(base=base, n_bubbles=ranges.planar_bubbles)
+    thickness = float(rng.uniform(*ranges.slice_thickness))
+    return ranges.replace(base=base, n_bubbles=ranges.planar_bubbles), thickness
+
+
+def _as_drawn(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:
+    """The scene in its world, with its image and under its conditions, each drawn on its own."""
+    scene = _with_its_image(_in_its_world(scene, ranges), ranges)
+    return draw_conditions(scene, ranges.conditions)
 
 
 def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> SimulationConfig:

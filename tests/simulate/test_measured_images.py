@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.signal import peak_widths
+from scipy.signal import find_peaks, peak_widths
 
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.errors import ConfigError
@@ -32,6 +32,13 @@ def test_the_library_is_small_and_normalized() -> None:
         assert tops.max() < 1.3
         assert tops.min() > 0.8
         assert magnitude[..., [0, -1]].max() < 0.1  # ends without a step
+
+
+def test_near_large_elements_a_maximum_is_split() -> None:
+    line = np.abs(measured_image("matrix-24-split").values[1, 0, 0, :, 15, 15])
+    peaks = find_peaks(line, height=0.5)[0]
+    assert len(peaks) == 2
+    assert line[slice(*peaks)].min() < 0.85 * line[peaks].min()
 
 
 def reference(probe: Probe, point: tuple[float, float, float], z, y, x) -> np.ndarray:

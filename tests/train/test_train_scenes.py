@@ -101,7 +101,7 @@ def test_the_shipped_settings_are_valid():
 def test_windows_of_measured_images():
     measured = CONFIG.random.replace(image_share=1.0, image_voxels=(1.5, 2.5))
     alone = CONFIG.replace(windows_per_scene=1, random=measured)
-    for seed in (1, 3, 7):
+    for seed in (0, 1, 3):
         (window,) = training_windows(seed, alone)
         assert len(window.targets) > 10
         rows = window.targets.voxel[window.targets.voxel >= 0]

@@ -112,7 +112,7 @@ def _width(image: NDArray[np.complex128], peak: list[float], axis: int, step: fl
     places = [along if k == axis else np.full(along.size, p) for k, p in enumerate(peak)]
     magnitude = np.abs(_at(image, places))
     # The main lobe alone: a side lobe far away may not be higher, but a split maximum may.
-    near = np.abs(along - peak[axis]) <= 2 * _CORE
+    near = np.abs(along - peak[axis]) <= 2.5 * _CORE
     return full_width_um(along[near] * step, magnitude[near])
 
 

@@ -13,7 +13,6 @@ from napari_ulm3d.simulate.imaging.must import MatrixProbe
 __all__ = ["PROBES", "Probe"]
 
 _ELEMENT_SHARE = 0.9  # width of an element relative to the pitch
-_DEPTHS = (0.4, 0.65, 1.0, 1.5, 2.2)  # apertures; the first are in the near field
 _LEAST_DEPTH = 10.0
 _SAMPLES_A_WIDTH = 3.0
 _WAVELENGTH_UM = 100.0  # PyMUST wants metres; the images do not depend on it
@@ -37,6 +36,8 @@ class Probe:
         Matrix: an unused row in elevation after every so many rows.
     held_out
         Only for validation: training does not draw this probe.
+    nearness
+        Depths of the images, in apertures; the first are in the near field.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Probe:
     waves: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     idle_after: int | None = None
     held_out: bool = False
+    nearness: tuple[float, ...] = (0.4, 0.65, 1.0, 1.5, 2.2)
 
     @property
     def element(self) -> float:
@@ -84,8 +86,8 @@ class Probe:
     @property
     def depths(self) -> tuple[float, ...]:
         """Depths of the images."""
-        longest = max(self.aperture[1], _LEAST_DEPTH / _DEPTHS[0])
-        return tuple(share * longest for share in _DEPTHS)
+        longest = max(self.aperture[1], _LEAST_DEPTH / self.nearness[0])
+        return tuple(share * longest for share in self.nearness)
 
     @property
     def sides(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -99,8 +101,9 @@ class Probe:
         """Spacing of the samples along z, y, x: a third of the expected width along y and x."""
         across = []
         for extent in self.aperture:
-            # Sine of the largest angle of an echo, limited by the element's directivity (-6 dB).
-            sine = min(extent / 2 / np.hypot(extent / 2, depth), 0.6 / self.element, 1.0)
+            # Sine of the largest angle of an echo, limited by the element's directivity (-6 dB). The
+            # side lobes of elements beyond 1.4 wavelengths reach further, so they need finer samples.
+            sine = min(extent / 2 / np.hypot(extent / 2, depth), max(0.6 / self.element, 0.44))
             across.append(0.6 / sine / _SAMPLES_A_WIDTH if extent else 1.0)
         return (0.25, across[0], across[1])
 
@@ -116,6 +119,8 @@ PROBES: tuple[Probe, ...] = (
     Probe("matrix-24", "matrix", 24, 0.6, 70, 2, _tilts(5, 3)),
     Probe("matrix-32", "matrix", 32, 0.5, 80, 1),
     Probe("matrix-32-idle", "matrix", 32, 1.0, 65, 2, idle_after=8),
+    # Elements as large as those of the usual arrays at 15 MHz; near them, maxima are split.
+    Probe("matrix-24-split", "matrix", 24, 2.5, 67, 2, nearness=(0.25, 0.4, 0.65, 1.0, 1.6)),
     Probe("matrix-22", "matrix", 22, 0.8, 50, 3, _tilts(4, 3, both=True), held_out=True),
     Probe("matrix-28", "matrix", 28, 1.4, 75, 1, held_out=True),
     Probe("linear-64", "linear", 64, 0.5, 60, 1),

@@ -15,7 +15,7 @@ def library_table(images: dict[str, MeasuredImage]) -> str:
     """Markdown: a row for each probe, with ranges over all places of the library."""
     lines = [
         "| image | pitch | bandwidth (%) | cycles | waves | depths | width z | width y | width x | "
-        "phase slope / (4 pi) | largest lobe along x (dB) | correlation with a Gaussian |",
+        "phase slope / (4 pi) | largest beyond one width along x (dB) | correlation with a Gaussian |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for probe in PROBES:
