@@ -1,4 +1,4 @@
-"""Conditions that make a scene harder: moving speckle, uneven gain and noise, a masked volume.
+"""Conditions that make a scene harder: strained tissue, uneven gain and noise, masks, jumps.
 
 Each is independent of the others and of the world (vessels or crowds) that the bubbles are from.
 """
@@ -16,12 +16,12 @@ from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 
 __all__ = ["Condition", "ConditionsConfig", "draw_conditions", "under_condition"]
 
-Condition = Literal["strain", "uneven", "masked"]
+Condition = Literal["strain", "uneven", "masked", "jumps"]
 Range = tuple[float, float]
 PositiveRange = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 # Keys of the generators, so that the draws of one condition do not depend on the others.
-_STRAIN, _UNEVEN, _MASKED = 11, 12, 13
+_STRAIN, _UNEVEN, _MASKED, _JUMPS = 11, 12, 13, 14
 
 
 class ConditionsConfig(StageConfig):
@@ -65,6 +65,14 @@ class ConditionsConfig(StageConfig):
         "top, relative to half the grid's width.",
     )
 
+    jumps_share: float = setting(0.0, "Share of scenes with sudden jumps.", ge=0, le=1)
+    jumps_hz: PositiveRange = setting((0.3, 2.0), "For jumps: mean rate.", "Hz")
+    jump: PositiveRange = setting(
+        (0.03, 0.2),
+        "For jumps: rms displacement along each axis (uniform in the logarithm).",
+        "wavelengths",
+    )
+
     @model_validator(mode="after")
     def _ordered(self) -> ConditionsConfig:
         for name in type(self).model_fields:
@@ -90,6 +98,10 @@ def draw_conditions(scene: SimulationConfig, config: ConditionsConfig) -> Simula
         # A third of the fields of view are cylinders.
         radius = (bottom, bottom) if rng.random() < 1 / 3 else (top, bottom)
         scene = scene.replace(view=scene.view.replace(radius=radius))
+    rng = generator(scene.seed, Purpose.WORLD, _JUMPS)
+    if rng.random() < config.jumps_share:
+        rate_hz = float(rng.uniform(*config.jumps_hz))
+        scene = _jumping(scene, rate_hz, float(np.exp(rng.uniform(*np.log(config.jump)))))
     return scene
 
 
@@ -106,7 +118,9 @@ def under_condition(scene: SimulationConfig, condition: Condition) -> Simulation
         return scene.replace(clutter=clutter)
     if condition == "uneven":
         return _uneven(scene, gain=2.5, noise=2.0)
-    return scene.replace(view=scene.view.replace(radius=(0.5, 0.9)))
+    if condition == "masked":
+        return scene.replace(view=scene.view.replace(radius=(0.5, 0.9)))
+    return _jumping(scene, rate_hz=4.0, wavelengths=0.1)
 
 
 def _strained(
@@ -135,3 +149,10 @@ def _uneven(scene: SimulationConfig, gain: float, noise: float) -> SimulationCon
         view=scene.view.replace(gain_db_per_mm=float(gain)),
         noise=scene.noise.replace(growth_db_per_mm=float(noise)),
     )
+
+
+def _jumping(scene: SimulationConfig, rate_hz: float, wavelengths: float) -> SimulationConfig:
+    size = wavelengths * scene.wavelength_um
+    across = 0.0 if scene.grid.shape[1] == 1 else size
+    motion = scene.motion.replace(jumps_hz=rate_hz, jump_um=(size, across, size))
+    return scene.replace(motion=motion)

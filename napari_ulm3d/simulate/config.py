@@ -152,6 +152,10 @@ class MotionConfig(StageConfig):
     )
     rate_hz: float = setting(0.5, "Mean frequency of that oscillation.", "Hz", gt=0)
     drift_um_s: Triple = setting((0.0, 0.0, 0.0), "Constant drift along z, y, x.", "um/s")
+    jumps_hz: float = setting(0.0, "Mean rate of sudden jumps, at random times.", "Hz", ge=0)
+    jump_um: tuple[NotNegative, NotNegative, NotNegative] = setting(
+        (10.0, 10.0, 10.0), "Rms displacement by one jump along z, y, x.", "um"
+    )
 
 
 class ViewConfig(StageConfig):

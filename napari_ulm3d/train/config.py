@@ -157,7 +157,7 @@ class ValidationConfig(StageConfig):
     )
     conditions: tuple[Condition, ...] = setting(
         (),
-        "Conditions (strain, uneven, masked); one group of scenes for each, with the number of "
+        "Conditions (strain, uneven, masked, jumps); one group of scenes for each, with the number of "
         "bubbles of the preset.",
     )
     images: tuple[str, ...] = setting(

@@ -169,8 +169,8 @@ def correlate_scene(
     config
         The scene; all of its frames form one block.
     clutter
-        The clutter filter. The number of components of tissue under strain differs widely between scenes,
-        so there at least those are removed that are recognized as tissue, as in inference.
+        The clutter filter. The number of components of tissue that is strained or jumps differs widely
+        between scenes, so there at least those are removed that are recognized as tissue, as in inference.
     width_factor
         Ratio of the assumed PSF width to the true one at half depth.
     keep_frames
@@ -202,8 +202,9 @@ def _with_measured_cut(
     frames: NDArray[np.complex64], config: SimulationConfig, clutter: ClutterConfig
 ) -> ClutterConfig:
     """The filter of an unfiltered block of a scene, see `correlate_scene`."""
-    strained = config.clutter.level_db is not None and config.clutter.model == "strain"
-    if not strained or "svd" not in clutter.method or clutter.svd_range is None:
+    moving = config.clutter.model == "strain" or config.motion.jumps_hz > 0
+    tissue = config.clutter.level_db is not None and moving
+    if not tissue or "svd" not in clutter.method or clutter.svd_range is None:
         return clutter
     first = max(clutter.svd_range[0], tissue_cut(frames, valid_voxels(frames)).first)
     return clutter.replace(svd_range=(first, max(first, clutter.svd_range[1])))

@@ -7,11 +7,15 @@ import pytest
 
 from napari_ulm3d.simulate import SimulationConfig, simulate
 from napari_ulm3d.simulate.conditions import ConditionsConfig, under_condition
-from napari_ulm3d.simulate.config import GridConfig
+from napari_ulm3d.simulate.config import CrowdConfig, GridConfig, MotionConfig
+from napari_ulm3d.simulate.imaging.motion import RigidMotion
 from napari_ulm3d.simulate.randomization import RandomizationConfig, randomize
 
 CONFIG = SimulationConfig(
-    grid=GridConfig(shape=(24, 20, 22), origin_um=(3000.0, -900.0, -1000.0)), n_frames=8, seed=5
+    grid=GridConfig(shape=(24, 20, 22), origin_um=(3000.0, -900.0, -1000.0)),
+    crowd=CrowdConfig(streams=12),  # quicker than to grow vessels
+    n_frames=8,
+    seed=5,
 )
 DEPTH_MM = 0.09856 * (np.arange(24) - 11.5)  # from half depth
 
@@ -77,9 +81,9 @@ def test_a_plane_is_masked_as_a_sector() -> None:
 
 def test_conditions_leave_all_other_draws_of_a_seed_alone() -> None:
     """Each with its own generator: switching one on does not change another scene or setting."""
-    shares = {"strain": "clutter", "uneven": "view noise", "masked": "view"}
+    shares = {"strain": "clutter", "uneven": "view noise", "masked": "view", "jumps": "motion"}
     every = RandomizationConfig(
-        conditions=ConditionsConfig(strain_share=1, uneven_share=1, masked_share=1)
+        conditions=ConditionsConfig(strain_share=1, uneven_share=1, masked_share=1, jumps_share=1)
     )
     for seed in range(20, 40):
         plain = randomize(seed).to_dict()
@@ -108,6 +112,23 @@ def test_shares_are_met_and_settings_survive_a_file(tmp_path) -> None:
     strained = under_condition(CONFIG, "strain")
     assert strained.clutter.breathing_um == pytest.approx(0.1 * CONFIG.wavelength_um)
     assert under_condition(CONFIG, "masked").view.radius is not None
+
+
+def test_jumps_are_a_poisson_process_of_normal_steps() -> None:
+    config = MotionConfig(jumps_hz=2.0, jump_um=(10.0, 0.0, 5.0))
+    time = np.arange(0, 500, 0.005)
+    moved = RigidMotion(config, seed=4).displacement_um(time)
+    assert (moved[0] == 0).all()
+    assert (moved[:, 1] == 0).all()
+    starts = np.flatnonzero(np.diff(np.diff(moved[:, 0]) != 0, prepend=False, append=False))
+    assert len(starts) / 2 == pytest.approx(1000, rel=0.15)
+    # Independent steps: the variance of what is passed in a second is the rate times their square.
+    passed = np.diff(moved[::200], axis=0)
+    assert passed.std(axis=0) == pytest.approx(np.sqrt(2.0) * np.array([10, 0, 5]), rel=0.15)
+    # What a frame shows does not depend on which other frames are asked for.
+    np.testing.assert_array_equal(
+        RigidMotion(config, seed=4).displacement_um(time[7000]), moved[7000:7001]
+    )
 
 
 def test_ranges_must_ascend() -> None:
