@@ -168,6 +168,12 @@ class ValidationConfig(StageConfig):
     image_bubbles: int = setting(
         40, "Number of bubbles in view in scenes with measured images.", "bubbles", ge=0
     )
+    planar_shape: tuple[int, int] = setting(
+        (96, 80), "Voxels of the planes of linear probes along z and x.", "voxels"
+    )
+    planar_bubbles: int = setting(
+        10, "Number of bubbles in view in the planes of linear probes.", "bubbles", ge=0
+    )
     scenes: int = setting(1, "Number of scenes per group.", ge=1)
     first_seed: int = setting(8_000_000_000, "Seed of the first scene.", ge=0)
     scene_frames: int = setting(200, "Number of frames filtered together.", "frames", ge=2)

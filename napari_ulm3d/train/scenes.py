@@ -40,6 +40,7 @@ __all__ = [
 
 _CARRIER_FRAMES = 32
 _CHUNK = 50
+_SLICE_WAVELENGTHS = 4.0
 _IMAGE_VOXELS = 2.0  # voxels per width in validation: what a run thins data to
 
 
@@ -147,12 +148,26 @@ def validation_settings(config: ValidationConfig) -> Iterator[tuple[int | str, S
 
 def _held_out(base: SimulationConfig, name: str, config: ValidationConfig) -> SimulationConfig:
     image = measured_image(name)
-    image.check(base.grid.grid)
     if not image.held_out:
         held = ", ".join(image_names(image.kind, held_out=True))
         raise ConfigError(f"Training draws the image '{name}'; validate with {held}.")
+    n = config.image_bubbles
+    if image.kind == "linear" and base.grid.shape[1] > 1:
+        base, n = _as_plane(base, config), config.planar_bubbles
+    image.check(base.grid.grid)
     scene = with_image(base, image, _IMAGE_VOXELS, _IMAGE_VOXELS)
-    return scene.replace(bubbles=base.bubbles.replace(n_bubbles=config.image_bubbles))
+    return scene.replace(bubbles=base.bubbles.replace(n_bubbles=n))
+
+
+def _as_plane(base: SimulationConfig, config: ValidationConfig) -> SimulationConfig:
+    """The settings in a plane, whose slice is as thick as the beam of a linear probe."""
+    z, x = config.planar_shape
+    thickness = _SLICE_WAVELENGTHS * base.wavelength_um
+    voxel, width = base.grid.voxel_um, base.psf.fwhm_um
+    return base.replace(
+        grid=base.grid.replace(shape=(z, 1, x), voxel_um=(voxel[0], thickness, voxel[2])),
+        psf=base.psf.replace(fwhm_um=(width[0], thickness, width[2])),
+    )
 
 
 def correlate_scene(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ulm3d.errors import ConfigError
+from napari_ulm3d.simulate.imaging.measured import measured_image
 from napari_ulm3d.simulate.standard import TEST_SEEDS
 from napari_ulm3d.train.bubbles.validate import validation_scenes
 from napari_ulm3d.train.bubbles.windows import training_windows
@@ -119,5 +120,24 @@ def test_validation_has_images_held_out_from_training():
     assert held.n_scenes == 4
     with pytest.raises(ConfigError, match="validate with matrix-22, matrix-28"):
         list(validation_settings(held.replace(images=("matrix-16",))))
-    with pytest.raises(ConfigError, match="linear probe, but the grid is a volume"):
-        list(validation_settings(held.replace(images=("linear-88",))))
+    with pytest.raises(ConfigError, match="validate with linear-88, linear-112"):
+        list(validation_settings(held.replace(images=("linear-64",))))
+
+
+def test_validation_has_planes_of_held_out_linear_probes():
+    held = ValidationConfig(
+        bubbles=(), images=("linear-88",), planar_shape=(30, 24), planar_bubbles=4, frames=12
+    )
+    ((name, plane),) = validation_settings(held)
+    assert name == "image-linear-88"
+    assert plane.grid.shape == (30, 1, 24)
+    assert plane.bubbles.n_bubbles == 4
+    # Two voxels per width within the plane, the beam's thickness across it.
+    image = measured_image("linear-88")
+    width = image.fwhm.mean(axis=(0, 1, 2)) * plane.wavelength_um
+    np.testing.assert_allclose(width[[0, 2]] / np.array(plane.grid.voxel_um)[[0, 2]], 2)
+    assert plane.psf.fwhm_um[1] == plane.grid.voxel_um[1] == 4 * plane.wavelength_um
+    ((group, scene),) = [(v.group, v.scene) for v in validation_scenes(held, DataConfig())]
+    assert group == "image-linear-88"
+    assert len(scene.bubbles.frame) > 0
+    assert len(scene.block) > 0
