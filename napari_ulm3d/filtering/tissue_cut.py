@@ -10,7 +10,9 @@ well, since strong tissue may also consist of a few bright spots.
 With few or faint bubbles (before an injection, say), tissue goes straight over into noise, and its spread does
 not drop clearly. Components that extend too far for a bubble and exceed the noise are therefore tissue, wherever
 the spread drops. How far a bubble can extend depends on the field: where that has few resolution cells, a bubble
-crosses a large fraction of them.
+crosses a large fraction of them. In a large field, a component that extends less far is tissue as well if one of the
+next few extends too far: where few scatterers or a bright surface dominate, the spread of tissue varies by a factor of two
+or more from component to component, and it may drop early.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ _NOISE = 0.3  # spectra that fill more than this fraction of the frequencies are
 _EVERYWHERE = 0.1  # participation ratio that no bubble reaches in a large field
 _CELLS_CROSSED = 20.0  # resolution cells over which a bubble's component extends in a small one
 _OVER_NOISE_DB = 6.0  # singular values of tissue over those of noise
+_AHEAD = 5  # components among which one shows that the tissue goes on
 
 
 @dataclass(frozen=True)
@@ -144,17 +147,20 @@ def cut_of_spectrum(
         drop = spread + min(_ENERGY * (powers[k - 1] - powers[k]), _MOST_ENERGY)
         if drop > fall:
             best, fall = k, float(drop)
-    if n < len(values):
-        level = np.median(decibels[n:])
-        end = best
-        while (
-            end < n
-            and decibels[end] > level + _OVER_NOISE_DB
-            and shares[end] > max(_EVERYWHERE, _CELLS_CROSSED / cells(end))
-        ):
-            end += 1
-        if end > best:
-            best, fall = end, max(fall, float(powers[end - 1] - powers[end]))
+    # Of crowded bubbles, none of the components considered may be noise: then the last ones.
+    level = np.median(decibels[n:] if n < len(values) else decibels[-max(1, n // 4) :])
+    above = decibels[:n] > level + _OVER_NOISE_DB
+    over = n if above.all() else int(np.argmin(above))
+    end = best
+    while any(
+        shares[k] > _EVERYWHERE
+        and shares[k] > _CELLS_CROSSED / cells(k)
+        and (k == end or _CELLS_CROSSED / cells(k) < _EVERYWHERE)
+        for k in range(end, min(end + _AHEAD, over))
+    ):
+        end += 1
+    if end > best:
+        best, fall = end, max(fall, float(powers[end - 1] - powers[end]))
     return TissueCut(best + 1, fall if best else 0.0, decibels, shares)
 
 

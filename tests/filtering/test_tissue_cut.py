@@ -9,7 +9,7 @@ from moving_speckle import moving_speckle
 from napari_ulm3d.config import ClutterConfig
 from napari_ulm3d.filtering import svd_filter, tissue_cut
 from napari_ulm3d.filtering.tissue_cut import cut_of_spectrum, resolution_cells
-from napari_ulm3d.simulate import SimulationConfig, simulate
+from napari_ulm3d.simulate import SimulationConfig, preset, simulate
 from napari_ulm3d.simulate.config import ClutterModelConfig, GridConfig, MicrobubbleConfig
 
 
@@ -86,6 +86,50 @@ def test_faint_components_behind_a_false_drop_are_tissue() -> None:
     assert cut_of_spectrum(values, shares, occupied).first == 8
     # In a field of a few resolution cells, bubbles extend as far.
     assert cut_of_spectrum(values, shares, occupied, lambda k: 50.0).first == 2
+
+
+def test_a_component_of_few_scatterers_is_not_the_end_of_the_tissue() -> None:
+    """A plane of SIMUS (PyMUST) with faint bubbles: the second component is less spread than its neighbours."""
+    values = 10 ** (np.array([62.0, 38, 34, 21, 11, 6.4, 2.0, *[0.0] * 13]) / 20)
+    shares = np.array([0.2, 0.094, 0.25, 0.133, 0.148, 0.202, 0.147, *[0.49] * 13])
+    occupied = np.array([*[0.04] * 7, *[0.45] * 13])
+    assert cut_of_spectrum(values, shares, occupied).first == 7
+    # In a small field, many bubbles are spread as widely, and only what precedes them is certain.
+    assert cut_of_spectrum(values, shares, occupied, lambda k: 120.0).first == 2
+    # Compact ones are bubbles if nothing above the noise follows them that fills the volume.
+    shares[3:6] = 0.09
+    assert cut_of_spectrum(values, shares, occupied).first == 4
+    # Nor does a component that noise has spread over the field count.
+    shares[3:6], values[4:6] = (0.133, 0.02, 0.202), 10 ** (np.array([11, 5.0]) / 20)
+    assert cut_of_spectrum(values, shares, occupied).first == 5
+
+
+def test_tissue_under_strain_does_not_end_at_its_first_component() -> None:
+    """Tissue of our simulator without a finite rank; bubbles, not noise, fill the last components."""
+    strongest = [61.6, 39.3, 37.1, 32.9, 28.7, 23.4, 17.1, 14.2, 11.1, 10.0, 7.3, 6.4, 5.5]
+    spread = [0.51, 0.19, 0.24, 0.22, 0.2, 0.08, 0.06, 0.12, 0.1, 0.03, 0.06, 0.13, 0.12]
+    values = 10 ** (np.array([*strongest, *np.linspace(3.5, -2.8, 27)]) / 20)
+    shares = np.array([*spread, *np.linspace(0.02, 0.15, 27)])
+    assert cut_of_spectrum(values, shares, np.full(40, 0.15)).first == 14
+    # Bubbles as bright as that are compact, and stay.
+    shares[1:13] = 0.03
+    assert cut_of_spectrum(values, shares, np.full(40, 0.15)).first == 2
+
+
+def test_a_bright_layer_does_not_end_the_tissue() -> None:
+    """A surface and a few points, as bone or a wall, move with the tissue: half of the power is theirs."""
+    base = preset("mouse-brain-15MHz")
+    config = base.replace(
+        n_frames=200,
+        seed=8_000_000_711,
+        grid={"shape": (32, 28, 28), "voxel_um": (98.56, 150.0, 150.0)},
+        clutter={**base.clutter.model_dump(), "model": "strain", "level_db": 32,
+                 "breathing_um": 9.9, "heart_um": 2.0, "layers": 3, "spots": 6},
+    )  # fmt: skip
+    block = simulate(config).acquisition.read(0, 200)
+    left, _, _ = svd_filter(block, ClutterConfig())
+    # The tissue is 50 dB above the noise of -18 dB; what is left are mostly noise and bubbles.
+    assert np.sqrt(np.mean(np.abs(left) ** 2)) < 2 * 10 ** (-18 / 20)
 
 
 def test_resolution_cells_are_those_of_speckle() -> None:
