@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from napari_ulm3d.sparse.backends.scatter import add_rows
 from napari_ulm3d.sparse.kernel_maps import KernelMap
 
 __all__ = ["convolve_torch"]
@@ -76,10 +77,12 @@ def _chunks(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     source, target = pairs.pairs(offset, transposed)
     step = max(256, _CHUNK // max(1, width))
+    if len(source) <= step:
+        yield source, target
+        return
     for begin in range(0, len(source), step):
         part = slice(begin, begin + step)
-        # index_copy needs int64, but int32 halves the size of the map.
-        yield source[part].long(), target[part].long()
+        yield source[part], target[part]
 
 
 def _together(
@@ -121,17 +124,14 @@ def _accumulate(
             offsets, gathered.split(sizes), products.split(sizes), strict=True
         ):
             torch.mm(rows, of[offset], out=product)
-        out.index_add_(0, target, products)
+        add_rows(out, target, products)
         return
     for offset in range(pairs.volume):
         if pairs.is_identity(offset):
             out.addmm_(features, weight[offset])
             continue
         for source, target in _chunks(pairs, offset, transposed, max(weight.shape[1:])):
-            # Faster than index_add, which sorts its rows in case of duplicates.
-            sums = out.index_select(0, target)
-            sums.addmm_(features.index_select(0, source), weight[offset])
-            out.index_copy_(0, target, sums)
+            add_rows(out, target, torch.mm(features.index_select(0, source), weight[offset]))
 
 
 def _correlate(left: Tensor, right: Tensor, pairs: KernelMap, transposed: bool) -> Tensor:
