@@ -151,7 +151,7 @@ def test_a_setting_says_when_it_is_used() -> None:
         }
 
     default = PipelineConfig()
-    assert used(default, "sparsify") == {"strategy", "threshold"}
+    assert used(default, "sparsify") == {"strategy", "threshold", "near_threshold"}
     contrast = default.with_settings(["sparsify.strategy=contrast"])
     assert used(contrast, "sparsify") == {"strategy", "min_snr_db", "patch_voxels"}
     assert used(default, "network") == set()

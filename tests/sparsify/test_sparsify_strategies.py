@@ -49,7 +49,13 @@ def test_chunks_do_not_matter(shape, strategy, real, levels, top_k, data):
     frames = map_of(np.random.default_rng(sum(shape)), shape, real)
     if levels:  # many equal voxels
         frames = np.round(frames * levels).astype(frames.dtype) / levels
-    config = SparsifyConfig(strategy=strategy, top_k=top_k, min_snr_db=3.0, patch_voxels=(3, 3, 5))
+    config = SparsifyConfig(
+        strategy=strategy,
+        top_k=top_k,
+        min_snr_db=3.0,
+        patch_voxels=(3, 3, 5),
+        near_threshold=data.draw(st.sampled_from([None, 0.03])),
+    )
     whole = sparsify(frames, config, first_frame=7)
     cuts = sorted(data.draw(st.lists(st.integers(0, shape[0]), max_size=4)))
     edges = [0, *cuts, shape[0]]
@@ -152,3 +158,24 @@ def test_bad_use_is_named():
     unknown = config.model_copy(update={"strategy": "wish"})
     with pytest.raises(ConfigError, match="threshold, topk, contrast"):
         sparsify(np.zeros((1, 2, 2, 2), np.complex64), unknown)
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 8, 9), (3, 9, 1, 11), (2, 1, 1, 60)])
+def test_fainter_voxels_are_kept_near_bright_ones(shape):
+    """Against the definition, voxel by voxel."""
+    frames = map_of(np.random.default_rng(3), shape) * np.float32(0.6)
+    config = SparsifyConfig(threshold=0.15, near_threshold=0.04)
+    power = np.abs(frames.astype(np.complex128)) ** 2
+    expected = power >= 0.15
+    for t, z, y, x in np.argwhere((power >= 0.04) & ~expected):
+        around = power[t, max(z - 2, 0) : z + 3, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+        expected[t, z, y, x] = (around >= 0.2).any()
+    kept = sparsify(frames, config)
+    np.testing.assert_array_equal(kept.coordinates, np.argwhere(expected))
+    assert len(kept) > len(sparsify(frames, config.replace(near_threshold=None)))
+
+
+def test_the_lower_threshold_must_be_lower():
+    with pytest.raises(ConfigError, match=r"near_threshold 0.2 must not exceed the threshold 0.1"):
+        SparsifyConfig.from_dict({"near_threshold": 0.2})
+    SparsifyConfig.from_dict({"near_threshold": 0.2, "strategy": "topk"})
