@@ -121,10 +121,10 @@ class SparsifyConfig(StageConfig):
         ge=0,
         le=1,
     )
-    near_threshold: float | None = setting(
-        None,
+    near_threshold: float = setting(
+        1.0,
         "Within two voxels of one whose |c|^2 is at least 0.2, also keep those of at least this, which "
-        "overlapping bubbles weaken; lower than the threshold. None: no others.",
+        "overlapping bubbles weaken. From the threshold on, it has no effect.",
         when={"strategy": ("threshold",)},
         ge=0,
         le=1,
@@ -152,15 +152,6 @@ class SparsifyConfig(StageConfig):
         of="weights",
         when={"strategy": ("learned",)},
     )
-
-    @model_validator(mode="after")
-    def _lower(self) -> Self:
-        near = self.near_threshold
-        if self.strategy == "threshold" and near is not None and near > self.threshold:
-            raise ValueError(
-                f"near_threshold {near:g} must not exceed the threshold {self.threshold:g}"
-            )
-        return self
 
     @model_validator(mode="after")
     def _odd(self) -> Self:

@@ -37,7 +37,7 @@ def reaches_threshold(powers: NDArray[np.float32], config: SparsifyConfig) -> ND
         Both thresholds.
     """
     kept: NDArray[np.bool_] = powers >= config.threshold
-    if config.near_threshold is None:
+    if config.near_threshold >= config.threshold:
         return kept
     low, bright = powers >= config.near_threshold, powers >= _BRIGHT
     grid = powers.shape[-3:]
