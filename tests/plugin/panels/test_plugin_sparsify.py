@@ -50,6 +50,20 @@ def test_true_bubbles_that_survive_follow_the_threshold(viewer: Any, qtbot: Any)
     assert seen[0] > seen[1]
 
 
+def test_fainter_voxels_next_to_bright_ones_join_the_overlay(viewer: Any, qtbot: Any) -> None:
+    session = open_sample(viewer)
+    panel = dock(viewer, "Sparsify")
+    idle(qtbot, panel)
+    before = find_layer(viewer, "kept voxels").data.astype(bool)
+    enter(panel.form.controls["near_threshold"], "0.03")
+    idle(qtbot, panel)
+    assert session.config.sparsify.near_threshold == 0.03
+    after = find_layer(viewer, "kept voxels").data.astype(bool)
+    assert after[before].all()
+    assert after.sum() > before.sum()
+    assert f"{after.sum():,} of " in panel.kept.text()
+
+
 def test_the_cost_says_sparse_and_dense(viewer: Any, weights: Path, qtbot: Any) -> None:
     session = open_sample(viewer)
     session.change("network", weights=str(weights))
