@@ -217,7 +217,16 @@ def _turn(features: Tensor, unit: Tensor) -> Tensor:
     return torch.cat([real * u + imag * v, imag * u - real * v], dim=1)
 
 
-class _Block(nn.Module):
+class _Residual(nn.Module):
+    """x plus `layers` of x."""
+
+    layers: nn.Sequential
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        return x.with_features(x.features + self.layers(x).features)
+
+
+class _Block(_Residual):
     """x + time(act(norm(space(act(norm(x)))))); normalized over channels, voxel by voxel.
 
     Unlike batch statistics, this does not depend on the number of bubbles in a window.
@@ -234,11 +243,8 @@ class _Block(nn.Module):
             SubmanifoldConv(channels, channels, _over_time(time_kernel)),
         )
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        return x.with_features(x.features + self.layers(x).features)
 
-
-class _Moving(nn.Module):
+class _Moving(_Residual):
     """x + conv(act(norm(x))) with a kernel over space and time at once.
 
     A kernel over time alone reaches only the same voxel in other frames. A bubble that moves by
@@ -256,9 +262,6 @@ class _Moving(nn.Module):
         # Adds nothing at first, so that a trained network can be continued with it.
         for weight in self.layers[2].parameters():
             nn.init.zeros_(weight)
-
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        return x.with_features(x.features + self.layers(x).features)
 
 
 def _over_time(frames: int) -> tuple[int, int, int, int]:

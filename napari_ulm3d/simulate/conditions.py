@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from napari_ulm3d.config import StageConfig, setting
 from napari_ulm3d.simulate.config import SimulationConfig
-from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.imaging.seeds import Purpose, generator, log_uniform
 
 __all__ = ["Condition", "ConditionsConfig", "draw_conditions", "under_condition"]
 
@@ -101,7 +101,7 @@ def draw_conditions(scene: SimulationConfig, config: ConditionsConfig) -> Simula
     rng = generator(scene.seed, Purpose.WORLD, _JUMPS)
     if rng.random() < config.jumps_share:
         rate_hz = float(rng.uniform(*config.jumps_hz))
-        scene = _jumping(scene, rate_hz, float(np.exp(rng.uniform(*np.log(config.jump)))))
+        scene = _jumping(scene, rate_hz, log_uniform(rng, config.jump))
     return scene
 
 
@@ -126,17 +126,14 @@ def under_condition(scene: SimulationConfig, condition: Condition) -> Simulation
 def _strained(
     rng: np.random.Generator, scene: SimulationConfig, config: ConditionsConfig
 ) -> dict[str, object]:
-    def log_even(bounds: PositiveRange) -> float:
-        return float(np.exp(rng.uniform(*np.log(bounds))))
-
     wave = scene.wavelength_um
     clutter = scene.clutter.model_dump() | {
         "model": "strain",
-        "breathing_um": wave * log_even(config.breathing),
-        "heart_um": wave * log_even(config.heart),
+        "breathing_um": wave * log_uniform(rng, config.breathing),
+        "heart_um": wave * log_uniform(rng, config.heart),
         "breathing_hz": float(rng.uniform(*config.breathing_hz)),
         "heart_hz": float(rng.uniform(*config.heart_hz)),
-        "fading": min(1.0, log_even(config.fading)),
+        "fading": min(1.0, log_uniform(rng, config.fading)),
         "specular_db": float(rng.uniform(*config.specular_db)),
     }
     if rng.random() < config.specular_share:

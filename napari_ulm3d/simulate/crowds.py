@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_ulm3d.acquisition import Grid
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.simulate.flow.bubbles import BubbleConfig, BubbleFrame
-from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.imaging.seeds import Purpose, generator, log_uniform
 
 __all__ = ["crowd_bubbles"]
 
@@ -128,7 +128,7 @@ def _streams(config: SimulationConfig, crowd: CrowdConfig) -> list[_Stream]:
         span = curve.span(grid, _MARGIN_WAVELENGTHS * wave)
         if span is None:
             continue
-        apart = wave * _log_even(rng, crowd.nearest_wavelengths)
+        apart = wave * log_uniform(rng, crowd.nearest_wavelengths)
         wanted = weight * config.bubbles.n_bubbles
         # Bubbles in the margins are out of view.
         wanted *= (span[1] - span[0]) / max(
@@ -190,7 +190,7 @@ def _stream(
     groups = 0.5 * wanted if paired else wanted
     widest = _WIDEST_WAVELENGTHS * wave
     if paired:
-        radius = wave * _log_even(rng, (0.3, _WIDEST_WAVELENGTHS))
+        radius = wave * log_uniform(rng, (0.3, _WIDEST_WAVELENGTHS))
     else:
         radius = _radius_of(groups / length, apart, axes)
     radius = min(radius, widest)
@@ -198,7 +198,7 @@ def _stream(
     n = int(groups + rng.random())
     start = rng.uniform(0, length, n)
     across = _in_disc(rng, n, curve.frame, axes)
-    speed = 1000 * _log_even(rng, crowd.speed_mm_s)
+    speed = 1000 * log_uniform(rng, crowd.speed_mm_s)
     # Between plug flow and Poiseuille's parabola, whose maximum is twice its mean.
     share = rng.random()
     factor = 1 - share + 2 * share * (1 - (across**2).sum(axis=1))
@@ -257,7 +257,3 @@ def _direction(rng: np.random.Generator, axes: NDArray[np.bool_]) -> Floats:
 def _bounds(grid: Grid) -> list[tuple[float, float]]:
     steps = zip(grid.origin_um, grid.spacing_um, grid.shape, strict=True)
     return [(origin - step / 2, origin + step * (n - 0.5)) for origin, step, n in steps]
-
-
-def _log_even(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
-    return float(np.exp(rng.uniform(*np.log(bounds))))

@@ -16,7 +16,7 @@ from napari_ulm3d.errors import ConfigError
 from napari_ulm3d.simulate.conditions import ConditionsConfig, draw_conditions
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.simulate.imaging.measured import MeasuredImage, image_names, measured_image
-from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.imaging.seeds import Purpose, generator, log_uniform
 from napari_ulm3d.simulate.standard import TEST_SEEDS, is_test_seed
 
 __all__ = ["RandomizationConfig", "WorldShares", "randomize", "with_image"]
@@ -157,7 +157,7 @@ def randomize(seed: int, config: RandomizationConfig | None = None) -> Simulatio
         return float(rng.uniform(*bounds))
 
     def log_even(bounds: Range) -> float:
-        return float(np.exp(rng.uniform(*np.log(bounds))))
+        return log_uniform(rng, bounds)
 
     wavelength = log_even(ranges.wavelength_um)
     planar = base.grid.shape[1] == 1
@@ -246,13 +246,13 @@ def _in_its_world(scene: SimulationConfig, ranges: RandomizationConfig) -> Simul
         return scene
     # One density per scene, within a factor of two: a dense stream would hide a sparse one.
     low, high = crowd.nearest_wavelengths
-    middle = float(np.exp(rng.uniform(*np.log((low, high)))))
+    middle = log_uniform(rng, (low, high))
     fewest, most = ranges.crowd_streams
     streams = int(np.exp(rng.uniform(np.log(fewest), np.log(most + 1))))
     top = crowd.speed_mm_s[1]
     return scene.replace(
         name=f"crowd-{scene.seed}",
-        rate_hz=float(np.exp(rng.uniform(*np.log(ranges.crowd_rate_hz)))),
+        rate_hz=log_uniform(rng, ranges.crowd_rate_hz),
         crowd=crowd.replace(
             streams=streams,
             nearest_wavelengths=(max(low, middle / 2), min(high, middle * 2)),

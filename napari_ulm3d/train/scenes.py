@@ -26,6 +26,7 @@ from napari_ulm3d.simulate import preset, randomize, simulate
 from napari_ulm3d.simulate.conditions import under_condition
 from napari_ulm3d.simulate.config import CrowdConfig, SimulationConfig
 from napari_ulm3d.simulate.imaging.measured import image_names, measured_image
+from napari_ulm3d.simulate.imaging.seeds import log_uniform
 from napari_ulm3d.simulate.randomization import with_image
 from napari_ulm3d.train.config import DataConfig, ValidationConfig, refuse_test_seeds
 
@@ -96,7 +97,7 @@ def draw_scene(seed: int, config: DataConfig) -> SceneDraw:
     return SceneDraw(
         config=scene,
         clutter=clutter_for(scene, clutter, config.filter_without_tissue),
-        threshold=float(np.exp(rng.uniform(*np.log(config.threshold)))),
+        threshold=log_uniform(rng, config.threshold),
         width_factor=float(rng.uniform(*config.width_error)),
         rng=rng,
     )

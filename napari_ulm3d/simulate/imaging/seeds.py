@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["Purpose", "generator"]
+__all__ = ["Purpose", "generator", "log_uniform"]
 
 
 class Purpose(IntEnum):
@@ -32,3 +32,8 @@ def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
     seeded by hashing all arguments with `numpy.random.SeedSequence`).
     """
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, int(purpose), *key))))
+
+
+def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """A number between two bounds, uniform in the logarithm."""
+    return float(np.exp(rng.uniform(*np.log(bounds))))

@@ -13,6 +13,7 @@ from napari_ulm3d.simulate.config import ClutterModelConfig
 from napari_ulm3d.simulate.imaging.kernels import add_displaced
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
+from napari_ulm3d.simulate.imaging.tissue import slow_change
 
 __all__ = ["StrainTissue", "make_strain_tissue"]
 
@@ -71,8 +72,7 @@ class StrainTissue:
 
     def envelope(self, time_s: float) -> NDArray[np.complex64]:
         """The speckle at rest, as it is at this time, (m z, y, x)."""
-        slow = np.sin(2 * np.pi * np.array([0.11, 0.37]) * time_s + self.fading_phase).sum()
-        angle = self.config.fading * slow
+        angle = self.config.fading * slow_change(time_s, self.fading_phase)
         mixed = np.float32(np.cos(angle)) * self.fields[0]
         mixed += np.float32(np.sin(angle)) * self.fields[1]
         return np.asarray(mixed)

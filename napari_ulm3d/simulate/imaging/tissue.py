@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_ulm3d.acquisition import Grid
@@ -14,7 +14,7 @@ from napari_ulm3d.simulate.imaging.kernels import combine_tissue
 from napari_ulm3d.simulate.imaging.psf import ImagePsf
 from napari_ulm3d.simulate.imaging.seeds import Purpose, generator
 
-__all__ = ["Tissue", "make_tissue"]
+__all__ = ["Tissue", "make_tissue", "slow_change"]
 
 _SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
@@ -55,9 +55,7 @@ class Tissue:
     def weights(self, time_s: NDArray[np.float64]) -> NDArray[np.complex64]:
         """Weights (t, k) of the fields at times (t,), seconds."""
         phase = -4 * np.pi / self.wavelength_um * self.displacement_um(time_s)
-        slow = np.sin(
-            2 * np.pi * np.array([0.11, 0.37]) * time_s[:, None, None] + self.fading_phase
-        ).sum(axis=2)
+        slow = slow_change(time_s[:, None], self.fading_phase)
         return ((1 + self.config.fading * slow) * np.exp(1j * phase)).astype(np.complex64)
 
     def add_to(
@@ -81,6 +79,12 @@ class Tissue:
         combine_tissue(
             frame, np.float32(noise_scale), self.fields, weights, rigid_um / spacing, carrier
         )
+
+
+def slow_change(time_s: ArrayLike, phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of two slow sinusoids, with the phases (..., 2), at times of any shape, seconds."""
+    time = np.asarray(time_s)[..., None]
+    return np.asarray(np.sin(2 * np.pi * np.array([0.11, 0.37]) * time + phase).sum(axis=-1))
 
 
 def make_tissue(

@@ -77,9 +77,6 @@ def _chunks(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     source, target = pairs.pairs(offset, transposed)
     step = max(256, _CHUNK // max(1, width))
-    if len(source) <= step:
-        yield source, target
-        return
     for begin in range(0, len(source), step):
         part = slice(begin, begin + step)
         yield source[part], target[part]
